@@ -1,0 +1,21 @@
+// identity(z) = z: where a place for an activation must be filled.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+
+#include "activations/activation.h"
+
+namespace fastnn::inline FASTNN_ISA::activations {
+
+template <class T>
+struct Identity {
+  static constexpr Needs kNeeds = Needs::kOutput;
+  static constexpr std::array<Hyper, 0> kHypers{};
+  explicit Identity(const double*) {}
+
+  Vec<T> f(Vec<T> z) const { return z; }
+  Vec<T> df(Vec<T>) const { return Vec<T>::set(1); }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::activations

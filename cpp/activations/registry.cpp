@@ -1,0 +1,32 @@
+// The one list of activations: Python's classes, functions, stubs, tests and tables are made from it.
+// SPDX-License-Identifier: BSD-3-Clause
+#include "activations/activation.h"
+#include "activations/gelu.h"
+#include "activations/identity.h"
+#include "activations/leaky_relu.h"
+#include "activations/relu.h"
+#include "activations/sigmoid.h"
+#include "activations/tanh.h"
+
+namespace fastnn::inline FASTNN_ISA::activations {
+
+namespace {
+constexpr Row kRows[] = {
+    entry<Identity>("identity", "Identity", "z"),
+    entry<Relu>("relu", "ReLU", "max(z, 0)"),
+    entry<LeakyRelu>("leaky_relu", "LeakyReLU", "z if z > 0 else negative_slope z"),
+    entry<Tanh>("tanh", "Tanh", "tanh(z)"),
+    entry<Sigmoid>("sigmoid", "Sigmoid", "1 / (1 + exp(-z))"),
+    entry<Gelu>("gelu", "GELU", "z Phi(z), Phi the normal distribution function"),
+};
+}  // namespace
+
+std::span<const Row> registry() { return kRows; }
+
+const Row* find(const std::string& name) {
+  for (const Row& row : kRows)
+    if (name == row.name) return &row;
+  return nullptr;
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::activations

@@ -1,0 +1,21 @@
+// relu(z) = max(z, 0), with f'(0) = 0 as in torch.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+
+#include "activations/activation.h"
+
+namespace fastnn::inline FASTNN_ISA::activations {
+
+template <class T>
+struct Relu {
+  static constexpr Needs kNeeds = Needs::kOutput;
+  static constexpr std::array<Hyper, 0> kHypers{};
+  explicit Relu(const double*) {}
+
+  Vec<T> f(Vec<T> z) const { return max(z, Vec<T>::zero()); }
+  Vec<T> df(Vec<T> a) const { return select(less(Vec<T>::zero(), a), Vec<T>::set(1), Vec<T>::zero()); }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::activations

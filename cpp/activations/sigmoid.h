@@ -1,0 +1,22 @@
+// sigmoid(z) = 1 / (1 + exp(-z)), with f' = a (1 - a) from the output.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+
+#include "activations/activation.h"
+#include "core/simd_math.h"
+
+namespace fastnn::inline FASTNN_ISA::activations {
+
+template <class T>
+struct Sigmoid {
+  static constexpr Needs kNeeds = Needs::kOutput;
+  static constexpr std::array<Hyper, 0> kHypers{};
+  explicit Sigmoid(const double*) {}
+
+  Vec<T> f(Vec<T> z) const { return sigmoid(z); }
+  Vec<T> df(Vec<T> a) const { return a * (Vec<T>::set(1) - a); }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::activations

@@ -1,0 +1,24 @@
+// tanh(z), with f' = 1 - tanh^2 from the output.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+
+#include "activations/activation.h"
+
+namespace fastnn::inline FASTNN_ISA::activations {
+
+template <class T>
+struct Tanh {
+  static constexpr Needs kNeeds = Needs::kOutput;
+  static constexpr std::array<Hyper, 0> kHypers{};
+  explicit Tanh(const double*) {}
+
+  Vec<T> f(Vec<T> z) const { return tanh(z); }
+  Vec<T> df(Vec<T> a) const {
+    const auto one = Vec<T>::set(1);
+    return (one - a) * (one + a);
+  }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::activations

@@ -1,0 +1,41 @@
+// The Python module of one instruction-set level. Only calls: every topic registers itself.
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/border.h"
+#include "trainer/model.h"
+
+namespace fastnn::inline FASTNN_ISA::bindings {
+
+namespace {
+
+// Engine errors as the package's own exceptions; std::invalid_argument and std::bad_alloc are pybind11's business.
+void translate(std::exception_ptr error) {
+  const auto raise = [](const char* name, const char* what) {
+    const py::object type = py::module_::import("fastnn.errors").attr(name);
+    PyErr_SetString(type.ptr(), what);
+  };
+  try {
+    if (error) std::rethrow_exception(error);
+  } catch (const trainer::Busy& busy) {
+    raise("ModelBusyError", busy.what());
+  } catch (const trainer::Diverged& diverged) {
+    raise("TrainingDivergedError", diverged.what());
+  } catch (const trainer::Interrupted& interrupted) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_KeyboardInterrupt, interrupted.what());
+  }
+}
+
+}  // namespace
+
+void register_all(py::module_& m) {
+  py::register_local_exception_translator(translate);
+  register_registries(m);
+  register_network(m);
+  register_functional(m);
+  register_info(m);
+  auto testing = m.def_submodule("testing", "Internals for the tests; not an interface.");
+  register_testing(testing);
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::bindings
+
+PYBIND11_MODULE(FASTNN_MODULE, m) { fastnn::bindings::register_all(m); }

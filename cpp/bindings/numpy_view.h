@@ -1,0 +1,45 @@
+// NumPy arrays as the engine's views: checks rank, dtype, strides and flags; refuses, never copies.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "core/hyper.h"
+#include "kernels/gather.h"
+
+namespace fastnn::inline FASTNN_ISA::bindings {
+
+namespace py = pybind11;
+
+// A caller's array for the time of one call. The Source points into it and into `offsets`.
+class Rows {
+ public:
+  Rows() = default;
+  // (n, cols), or (n, d1, d2, ...) if `flatten`; 1-d arrays count as one column if `vector`. cols < 0: any.
+  Rows(const char* where, const char* name, const py::handle& object, Index cols, bool flatten, bool vector);
+  const kernels::Source& source() const { return source_; }
+  Index rows() const { return source_.rows; }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+
+ private:
+  py::array array_;
+  std::vector<Index> offsets_;
+  kernels::Source source_;
+};
+
+// The engine's dtype of a NumPy dtype. Throws TypeError for object, string, complex, datetime and the like.
+kernels::DType numeric_dtype(const char* where, const char* name, const py::dtype& dtype);
+
+// A fresh (rows, cols) array of T, or `out` after checks: dtype, shape, contiguous rows, aligned, writeable.
+template <class T>
+py::array output(const char* where, const py::object& out, Index rows, Index cols);
+
+// {"momentum": 0.9, "nesterov": True, "reduction": "sum"} by the row's table.
+HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table);
+
+}  // namespace fastnn::inline FASTNN_ISA::bindings

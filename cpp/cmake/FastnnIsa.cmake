@@ -1,0 +1,56 @@
+# Instruction-set levels: the only file with -march. The same sources are compiled once per level into a module of
+# its own (_v2, _v3, _v4, _base, _native); python/fastnn/_core/__init__.py imports the best that runs.
+# SPDX-License-Identifier: BSD-3-Clause
+
+set(FASTNN_KNOWN_ISAS v2 v3 v4 base native)
+
+function(fastnn_default_isas result)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    set(${result} v2 v3 v4 PARENT_SCOPE)
+  else()
+    set(${result} base PARENT_SCOPE)
+  endif()
+endfunction()
+
+# Compiler options of one level. `base` is what the compiler makes without being asked.
+function(fastnn_isa_options isa result)
+  set(options "")
+  if(isa MATCHES "^v[234]$")
+    set(options -march=x86-64-${isa})
+  elseif(isa STREQUAL native)
+    set(options -march=native)
+  endif()
+  if(isa STREQUAL v4 AND CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 warns of the undefined values in its own AVX-512 intrinsics, a thousand times.
+    list(APPEND options -Wno-maybe-uninitialized -Wno-uninitialized)
+  endif()
+  set(${result} ${options} PARENT_SCOPE)
+endfunction()
+
+# The module fastnn._core._<isa>: all of FASTNN_SOURCES, in the inline namespace <isa> (cpp/core/isa.h).
+function(fastnn_add_core isa)
+  if(NOT isa IN_LIST FASTNN_KNOWN_ISAS)
+    message(FATAL_ERROR "FASTNN_ISAS: unknown level '${isa}'; known: ${FASTNN_KNOWN_ISAS}")
+  endif()
+  fastnn_isa_options(${isa} isa_options)
+  # NO_EXTRAS: strip, LTO and visibility are decided in FastnnFlags.cmake, once.
+  pybind11_add_module(_${isa} MODULE NO_EXTRAS ${FASTNN_SOURCES})
+  target_include_directories(_${isa} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+  target_compile_options(_${isa} PRIVATE ${isa_options})
+  target_compile_definitions(_${isa} PRIVATE FASTNN_ISA=${isa} FASTNN_MODULE=_${isa})
+  target_link_libraries(_${isa} PRIVATE fastnn_flags fastnn_eigen OpenMP::OpenMP_CXX)
+  string(JOIN " " flags_text ${FASTNN_FLAGS_TEXT} ${isa_options})
+  target_compile_definitions(_${isa} PRIVATE "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+  install(TARGETS _${isa} DESTINATION fastnn/_core)
+endfunction()
+
+# The probe runs before a level is chosen: plain C for the oldest processor, whatever the compiler's default is.
+function(fastnn_add_cpuid)
+  python_add_library(_cpuid MODULE WITH_SOABI ${PROJECT_SOURCE_DIR}/cpp/bindings/cpuid.c)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    target_compile_options(_cpuid PRIVATE -march=x86-64)
+  endif()
+  target_compile_definitions(_cpuid PRIVATE "FASTNN_VERSION=\"${FASTNN_VERSION}\"")
+  set_target_properties(_cpuid PROPERTIES C_STANDARD 11 C_VISIBILITY_PRESET hidden)
+  install(TARGETS _cpuid DESTINATION fastnn/_core)
+endfunction()

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+
+namespace fastnn::inline FASTNN_ISA::parallel {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a thread spins at a barrier before it sleeps in the kernel: a few steps of a small network, and far less
+// than a time slice, so that a process that wants the core gets it.
+constexpr int kSpins = 1500;
+constexpr double kFlopsBetweenClockReads = 4e6;
+constexpr auto kPollEvery = std::chrono::milliseconds(50);
+
+std::atomic<int> g_planted_split{0};
+std::atomic<bool> g_use_driver{true};
+std::atomic<int> g_forks{0};  // how many forks lie between this process and the one that imported us
+
+void pause_cpu() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// The items of one phase that belong to one thread; others may take from it when they have none left.
+struct alignas(kAlign) Share {
+  std::atomic<Index> next;
+  Index end;
+};
+
+class Region {
+ public:
+  Region(Program& program, int first, int n_threads, Poll poll) noexcept
+      : program_(program), poll_(poll), shares_(n_threads), phase_(first) {
+    for (int t = 0; t < n_threads; ++t) new (&share_[t]) Share;  // only these: one step may take microseconds
+    deal(first);
+  }
+
+  void work(int thread, int team) noexcept {
+    int phase = phase_;
+    while (phase != kEnd) {
+      const bool may_skip = program_.may_skip(phase);
+      const double flops = program_.item_flops(phase);
+      for (int k = 0; k < shares_; ++k) {
+        Share& share = share_[(thread + k) % shares_];
+        for (;;) {
+          const Index item = share.next.fetch_add(1, std::memory_order_relaxed);
+          if (item >= share.end) break;
+          if (!(may_skip && stop_.load(std::memory_order_relaxed))) program_.run(phase, item, thread);
+          if (thread == 0) look(flops);
+        }
+      }
+      meet(phase, team);
+      phase = phase_;
+    }
+  }
+
+  bool stopped() const noexcept { return stop_.load(); }
+  void stop() noexcept { stop_.store(true); }
+  // The calling thread polls by itself only when it works itself (not beside a driver thread).
+  void set_polled_outside() noexcept { poll_.ask = nullptr; }
+
+  Region(const Region&) = delete;
+  ~Region() {}  // a Share has nothing to destroy
+
+ private:
+  void deal(int phase) noexcept {
+    const Index items = program_.items(phase);
+    for (int t = 0; t < shares_; ++t) {
+      share_[t].end = items * (t + 1) / shares_;
+      share_[t].next.store(items * t / shares_, std::memory_order_relaxed);
+    }
+  }
+
+  void look(double flops) noexcept {
+    if (!poll_.ask || (spent_ += flops) < kFlopsBetweenClockReads) return;
+    spent_ = 0;
+    const auto now = Clock::now();
+    if (now < next_poll_) return;
+    next_poll_ = now + kPollEvery;
+    if (poll_.ask(poll_.context)) stop();
+  }
+
+  // The last to arrive finishes the phase; the others spin briefly, then sleep.
+  void meet(int phase, int team) noexcept {
+    const unsigned generation = generation_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team) {
+      phase_ = program_.finish(phase, stopped());
+      if (phase_ != kEnd) deal(phase_);
+      arrived_.store(0, std::memory_order_relaxed);
+      generation_.store(generation + 1, std::memory_order_release);
+      if (team > 1) generation_.notify_all();
+      return;
+    }
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (generation_.load(std::memory_order_acquire) != generation) return;
+      pause_cpu();
+    }
+    while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
+  }
+
+  Program& program_;
+  Poll poll_;
+  int shares_;
+  int phase_;  // written by the last to arrive, read by all after the barrier
+  double spent_ = 0;
+  Clock::time_point next_poll_ = Clock::now() + kPollEvery;
+  alignas(kAlign) std::atomic<int> arrived_{0};
+  alignas(kAlign) std::atomic<unsigned> generation_{0};
+  alignas(kAlign) std::atomic<bool> stop_{false};
+  union {
+    Share share_[kMaxThreads];
+  };
+};
+
+int team_work(Region& region, int n_threads) noexcept {
+  if (n_threads == 1) {
+    region.work(0, 1);
+    return 1;
+  }
+  int used = 1;
+#pragma omp parallel num_threads(n_threads)
+  {
+    const int team = omp_get_num_threads();
+    if (omp_get_thread_num() == 0) used = team;
+    region.work(omp_get_thread_num(), team);
+  }
+  return used;
+}
+
+// A thread that runs the regions of one calling thread in a forked child.
+class Driver {
+ public:
+  Driver() : thread_([this] { loop(); }) {}
+  ~Driver() {
+    {
+      const std::lock_guard lock(mutex_);
+      quit_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  int run(Region& region, int n_threads, Poll poll) noexcept {
+    std::unique_lock lock(mutex_);
+    region_ = &region;
+    n_threads_ = n_threads;
+    wake_.notify_one();
+    while (!done_.wait_for(lock, kPollEvery, [this] { return region_ == nullptr; })) {
+      if (!poll.ask) continue;
+      lock.unlock();  // the signal handler may fork or train
+      if (poll.ask(poll.context)) region.stop();
+      lock.lock();
+    }
+    return used_;
+  }
+
+ private:
+  void loop() noexcept {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [this] { return region_ || quit_; });
+      if (quit_) return;
+      lock.unlock();
+      const int used = team_work(*region_, n_threads_);
+      lock.lock();
+      used_ = used;
+      region_ = nullptr;
+      done_.notify_one();
+    }
+  }
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  Region* region_ = nullptr;
+  int n_threads_ = 1, used_ = 1;
+  bool quit_ = false;
+  std::thread thread_;  // last: starts when the rest is there
+};
+
+// One driver per calling thread and per fork; a driver of an earlier process is abandoned, since its thread is gone.
+Driver* driver() noexcept {
+  struct Slot {
+    Driver* driver = nullptr;
+    int forks = 0;
+    ~Slot() {
+      if (driver && forks == g_forks.load()) delete driver;
+    }
+  };
+  thread_local Slot slot;
+  if (!slot.driver || slot.forks != g_forks.load()) {
+    try {
+      slot.driver = new Driver;
+      slot.forks = g_forks.load();
+    } catch (...) {
+      return nullptr;
+    }
+  }
+  return slot.driver;
+}
+
+const int g_watch_forks = pthread_atfork(nullptr, nullptr, [] { g_forks.fetch_add(1); });
+
+int cgroup_quota() noexcept {
+  double quota = 0, period = 0;
+  char path[512] = "/sys/fs/cgroup/cpu.max", line[512];
+  if (std::FILE* file = std::fopen("/proc/self/cgroup", "r")) {
+    while (std::fgets(line, sizeof line, file)) {
+      char own[400];
+      if (std::sscanf(line, "0::%399s", own) == 1) std::snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", own);
+    }
+    std::fclose(file);
+  }
+  const auto read = [&](const char* name, const char* format, double* a, double* b) {
+    std::FILE* file = std::fopen(name, "r");
+    if (!file) return 0;
+    const int got = b ? std::fscanf(file, format, a, b) : std::fscanf(file, format, a);
+    std::fclose(file);
+    return got;
+  };
+  if (read(path, "%lf %lf", &quota, &period) == 2 || read("/sys/fs/cgroup/cpu.max", "%lf %lf", &quota, &period) == 2 ||
+      (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "%lf", &quota, nullptr) == 1 &&
+       read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "%lf", &period, nullptr) == 1))
+    if (quota > 0 && period > 0) return std::max(1, static_cast<int>(quota / period + 0.5));
+  return 0;
+}
+
+int affinity_count() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
+  return std::max(1, CPU_COUNT(&set));
+}
+
+}  // namespace
+
+Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept {
+  n_threads = std::clamp(n_threads, 1, kMaxThreads);
+  Region region(program, first, n_threads, poll);
+  int used = 1;
+  Driver* own = nullptr;
+  if (n_threads > 1 && g_forks.load() > 0 && g_use_driver.load()) own = driver();
+  if (own) {
+    region.set_polled_outside();
+    used = own->run(region, n_threads, poll);
+  } else {
+    used = team_work(region, n_threads);
+  }
+  return {used, region.stopped()};
+}
+
+int Limits::available() const {
+  int n = std::min(openmp, affinity);
+  if (cgroup > 0) n = std::min(n, cgroup);
+  return std::clamp(n, 1, kMaxThreads);
+}
+
+Limits limits() noexcept {
+  static const int quota = cgroup_quota();
+  return {omp_get_max_threads(), affinity_count(), quota};
+}
+
+std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
+
+int planted_split() noexcept { return g_planted_split.load(); }
+void plant_split(int on) noexcept { g_planted_split.store(on); }
+void use_driver_after_fork(bool on) noexcept { g_use_driver.store(on); }
+
+}  // namespace fastnn::inline FASTNN_ISA::parallel

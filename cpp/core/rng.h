@@ -1,0 +1,79 @@
+// Counter-based random numbers: Philox 4x64-10, with the bits of numpy.random.Philox.
+// A draw is a pure function of (key, counter), so no result depends on which thread asked for it.
+// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA {
+
+using Block = std::array<std::uint64_t, 4>;
+
+// The block that numpy.random.Philox(key=key, counter=counter - 1) draws first: NumPy counts up before it draws.
+inline Block philox(Block counter, std::uint64_t key0, std::uint64_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    if (round > 0) {
+      key0 += 0x9E3779B97F4A7C15ULL;
+      key1 += 0xBB67AE8584CAA73BULL;
+    }
+    const auto product0 = static_cast<unsigned __int128>(0xD2E7470EE14C6C93ULL) * counter[0];
+    const auto product1 = static_cast<unsigned __int128>(0xCA5A826395121157ULL) * counter[2];
+    counter = {static_cast<std::uint64_t>(product1 >> 64) ^ counter[1] ^ key0,
+               static_cast<std::uint64_t>(product1),
+               static_cast<std::uint64_t>(product0 >> 64) ^ counter[3] ^ key1,
+               static_cast<std::uint64_t>(product0)};
+  }
+  return counter;
+}
+
+// Who draws: the second word of the key. Layers use their position in the network for dropout and for their
+// initial values (kInit + position); the rest of the engine has the names below.
+enum class Stream : std::uint64_t { kDropout = 0, kInit = 1ULL << 32, kShuffle = 1ULL << 33 };
+
+inline std::uint64_t stream(Stream base, Index layer = 0) {
+  return static_cast<std::uint64_t>(base) + static_cast<std::uint64_t>(layer);
+}
+
+// Uniform in [0, 1) with 53 bits, as numpy.random.Generator.random makes it.
+inline double to_unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1.0p-53; }
+
+// Words of one stream in order: counters {1, row, step, 0}, {2, row, step, 0}, ...
+class Words {
+ public:
+  Words(std::uint64_t seed, std::uint64_t stream, std::uint64_t row = 0, std::uint64_t step = 0)
+      : key0_(seed), key1_(stream), counter_{0, row, step, 0} {}
+  std::uint64_t next() {
+    if (used_ == 4) {
+      ++counter_[0];
+      block_ = philox(counter_, key0_, key1_);
+      used_ = 0;
+    }
+    return block_[static_cast<std::size_t>(used_++)];
+  }
+
+ private:
+  std::uint64_t key0_, key1_;
+  Block counter_;
+  Block block_{};
+  int used_ = 4;
+};
+
+// A permutation of 0..n-1 for one epoch: Fisher-Yates from the end, index = high half of word x (i + 1).
+inline void permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epoch) {
+  for (Index i = 0; i < n; ++i) order[i] = i;
+  Words words(seed, stream(Stream::kShuffle), 0, epoch);
+  for (Index i = n - 1; i > 0; --i) {
+    const auto j = static_cast<Index>(
+        static_cast<std::uint64_t>(static_cast<unsigned __int128>(words.next()) *
+                                       static_cast<std::uint64_t>(i + 1) >> 64));
+    const std::int64_t kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+}
+
+}  // namespace fastnn::inline FASTNN_ISA

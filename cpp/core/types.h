@@ -1,0 +1,51 @@
+// The words everything else is written in: index, padding, row-major matrix views.
+// Views own nothing; memory comes from core/buffer.h.
+// Shape letters in comments: B batch rows, I inputs, O outputs of a layer.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/isa.h"
+
+namespace fastnn::inline FASTNN_ISA {
+
+using Index = std::ptrdiff_t;
+
+// Rows of every engine buffer start on a cache line, whatever the instruction set: loops may run over whole
+// vectors up to the padded width, and no result depends on where a caller's array happened to lie.
+inline constexpr std::size_t kAlign = 64;
+
+template <class T>
+inline constexpr Index kPad = static_cast<Index>(kAlign / sizeof(T));
+
+template <class T>
+constexpr Index padded(Index n) {
+  return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
+}
+
+constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+// A row-major view. Engine matrices have stride % kPad == 0 and an aligned first element; columns between
+// `cols` and `padded(cols)` exist, may be computed on, and are zero in parameters and gradients.
+template <class T>
+struct Matrix {
+  T* data = nullptr;
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;
+
+  T* row(Index r) const { return data + r * stride; }
+  Matrix middle_rows(Index first, Index count) const { return {row(first), count, cols, stride}; }
+  Matrix block(Index r, Index c, Index n_rows, Index n_cols) const {
+    return {row(r) + c, n_rows, n_cols, stride};
+  }
+  explicit operator bool() const { return data != nullptr; }
+  operator Matrix<const T>() const { return {data, rows, cols, stride}; }
+};
+
+template <class T>
+using ConstMatrix = Matrix<const T>;
+
+}  // namespace fastnn::inline FASTNN_ISA

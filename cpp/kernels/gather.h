@@ -1,0 +1,49 @@
+// Gather: rows of a caller's array, in any numeric dtype, stride and byte order, into an engine matrix of T.
+// The only branch on a source's dtype in the engine; conversion and input scaling happen here and nowhere else.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA::kernels {
+
+enum class DType { kBool, kInt8, kInt16, kInt32, kInt64, kUint8, kUint16, kUint32, kUint64, kFloat16, kFloat32, kFloat64 };
+
+// The caller's memory, read only. Element (r, c) lies at data + r * row_stride + columns[c] bytes;
+// columns == nullptr: elements of a row are contiguous. A row of weights or labels has cols == 1.
+struct Source {
+  const char* data = nullptr;
+  Index rows = 0, cols = 0;
+  Index row_stride = 0;
+  const Index* columns = nullptr;
+  DType dtype = DType::kFloat32;
+  bool swapped = false;  // the other byte order
+  explicit operator bool() const { return data != nullptr; }
+};
+
+// Which rows: order[first], order[first + 1], ... or, without an order, first, first + 1, ...
+struct RowIds {
+  const std::int64_t* order = nullptr;
+  Index first = 0;
+  Index operator[](Index r) const { return order ? static_cast<Index>(order[first + r]) : first + r; }
+  RowIds from(Index r) const { return {order, first + r}; }
+};
+
+// Per-column input scaling x * scale + shift; nullptr where there is none.
+template <class T>
+struct Scaling {
+  const T* scale = nullptr;
+  const T* shift = nullptr;
+};
+
+// out.row(r) = T(source row ids[r]) * scale + shift, padded columns zero. False if any result is not finite.
+template <class T>
+bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
+
+// labels[r] = the class of row ids[r]. False if any is not a whole number in [0, n_classes); those become 0.
+bool gather_classes(const Source& source, RowIds ids, Index count, Index n_classes, std::int32_t* labels) noexcept;
+
+// One element as double, for messages and for sums of weights.
+double element(const Source& source, Index row, Index col) noexcept;
+
+}  // namespace fastnn::inline FASTNN_ISA::kernels

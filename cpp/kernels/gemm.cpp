@@ -1,0 +1,166 @@
+// How blocks pass over the three products. From the outside in: k in blocks (c is stored and reloaded in between, which
+// keeps every chain exact), rows of c in groups whose part of a fits in L2, panels of columns, blocks of rows. So the
+// current panel of b (kBlock x one or more cache lines) stays in L1 while all row blocks of the group pass over it.
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernels/gemm.h"
+
+#include <algorithm>
+
+#include "kernels/microkernel.h"
+
+namespace fastnn::inline FASTNN_ISA::kernels {
+
+namespace {
+
+constexpr Index kRowGroup = 192;  // rows of c a pass: 192 KB of L2 for its part of a, float32
+
+// Rows of b a pass: a panel of the usual width takes 16 KB (32 KB with 64-byte vectors) of L1.
+template <class T>
+inline constexpr Index kBlock = kLineVectors<T> == 1 ? 128 : 256;
+
+// From this many rows of c on, a panel of b with far-apart rows is first copied to a small buffer on the stack: its
+// lines would fall into few sets of L1 and throw each other out.
+constexpr Index kCopyRows = 24;
+constexpr Index kCopyStride = 1024;  // bytes
+
+template <class T, int kVectors>
+void copy_panel(Block<T>& block, T* to) noexcept {
+  constexpr Index kWidth = kVectors * Vec<T>::kLanes;
+  for (Index p = 0; p < block.k; ++p)
+    for (Index j = 0; j < kWidth; j += Vec<T>::kLanes)
+      Vec<T>::load(block.b + p * block.b_stride + j).store(to + p * kWidth + j);
+  block.b = to;
+  block.b_stride = kWidth;
+}
+
+// One panel of columns under all rows of c. The rows are split evenly, so that no thin block is left over.
+template <class T, int kVectors, bool kTransposed>
+void panel(Block<T> block, Index rows) noexcept {
+  constexpr bool kMayCopy = block_rows<T>(kVectors) >= 6 || kVectors == kLineVectors<T>;
+  alignas(kAlign) T copy[kMayCopy ? kBlock<T> * kVectors * Vec<T>::kLanes : 1];
+  if constexpr (kMayCopy) {
+    if (rows >= kCopyRows && block.b_stride * static_cast<Index>(sizeof(T)) >= kCopyStride)
+      copy_panel<T, kVectors>(block, copy);
+  }
+  const Index blocks = ceil_div(rows, block_rows<T>(kVectors));
+  const Index each = rows / blocks, longer = rows % blocks;
+  for (Index r = 0; r < blocks; ++r) {
+    const Index count = each + (r < longer ? 1 : 0);
+    kKernels<T, kVectors, kTransposed>[static_cast<std::size_t>(count - 1)](block);
+    block.a += kTransposed ? count : count * block.a_stride;
+    block.c += count * block.c_stride;
+    if (block.start) block.start += count * block.start_stride;
+  }
+}
+
+// The last columns, where they fill no more than the first vector of their cache line: the rest of the line is padding.
+template <class T, bool kTransposed>
+void narrow_panel(const Block<T>& block, Index rows) noexcept {
+  panel<T, 1, kTransposed>(block, rows);
+  for (Index r = 0; r < rows; ++r)
+    for (Index j = Vec<T>::kLanes; j < kPad<T>; j += Vec<T>::kLanes)
+      Vec<T>::zero().store(block.c + r * block.c_stride + j);
+}
+
+// Panels of kLines lines as long as they fit, then narrower ones.
+template <class T, int kLines, bool kTransposed>
+void panels(Block<T> block, Index rows, Index cols) noexcept {
+  constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
+  constexpr Index kWidth = kLines * kPad<T>;
+  for (; cols > kWidth - kPad<T> + kNarrow; cols -= kWidth) {
+    panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows);
+    block.b += kWidth;
+    block.c += kWidth;
+    if (block.start) block.start += kWidth;
+  }
+  if (cols <= 0) return;
+  if constexpr (kLines > 1) panels<T, kLines / 2, kTransposed>(block, rows, cols);
+  else narrow_panel<T, kTransposed>(block, rows);
+}
+
+// Few rows need wide panels to have enough chains under way; many rows take the width that fills the registers.
+template <class T, int kLines, bool kTransposed>
+void choose_width(const Block<T>& block, Index rows, Index cols) noexcept {
+  if constexpr (kLines > 1) {
+    constexpr int kRows = block_rows<T>(kLines * kLineVectors<T>);
+    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed>(block, rows, cols);
+  }
+  panels<T, kLines, kTransposed>(block, rows, cols);
+}
+
+template <class T, bool kTransposed>
+void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c) noexcept {
+  constexpr int kWidestLines = 8 / kLineVectors<T>;  // eight vectors: still one row of them fits the registers
+  if (c.rows <= 0 || c.cols <= 0) return;
+  Index p = 0;
+  do {  // at least once: without k, c is the bias
+    const Index k = std::min(kBlock<T>, b.rows - p);
+    for (Index r = 0; r < c.rows; r += kRowGroup) {
+      const Index rows = std::min(kRowGroup, c.rows - r);
+      Block<T> block{kTransposed ? a.row(p) + r : a.row(r) + p, a.stride, b.row(p), b.stride, k, bias, 0, c.row(r),
+                     c.stride};
+      if (p > 0) {
+        block.start = block.c;
+        block.start_stride = c.stride;
+      }
+      choose_width<T, kWidestLines, kTransposed>(block, rows, c.cols);
+    }
+    p += k;
+  } while (p < b.rows);
+}
+
+}  // namespace
+
+template <class T>
+void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  multiply<T, false>(x, w, bias, y);
+}
+
+template <class T>
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept {
+  multiply<T, true>(x, y, nullptr, c);
+}
+
+// In strips of kPad rows of w, which become one cache line of every row of wt; each square of a strip is transposed in
+// registers. Rows and columns beyond w's own come in as zero.
+template <class T>
+void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index r0 = 0; r0 < padded<T>(w.rows); r0 += kPad<T>)
+    for (Index c0 = 0; c0 < w.cols; c0 += kLanes)
+      for (Index r = r0; r < r0 + kPad<T>; r += kLanes) {
+        Vec<T> square[kLanes];
+#pragma GCC unroll 16
+        for (Index i = 0; i < kLanes; ++i) square[i] = r + i < w.rows ? Vec<T>::load(w.row(r + i) + c0) : Vec<T>::zero();
+        transpose_square(square);
+        if (c0 + kLanes <= w.cols) {
+#pragma GCC unroll 16
+          for (Index i = 0; i < kLanes; ++i) square[i].store(wt.row(c0 + i) + r);
+        } else {
+          for (Index i = 0; i < w.cols - c0; ++i) square[i].store(wt.row(c0 + i) + r);
+        }
+      }
+}
+
+template <class T>
+void column_sums(ConstMatrix<T> y, T* sums) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index c = 0; c < padded<T>(y.cols); c += kPad<T>) {
+    Vec<T> sum[kLineVectors<T>];
+    for (auto& s : sum) s = Vec<T>::zero();
+    for (Index r = 0; r < y.rows; ++r)
+      for (int j = 0; j < kLineVectors<T>; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
+    for (int j = 0; j < kLineVectors<T>; ++j) sum[j].store(sums + c + j * kLanes);
+  }
+}
+
+#define FASTNN_INSTANTIATE(T)                                                                        \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;            \
+  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;           \
+  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                                    \
+  template void column_sums<T>(ConstMatrix<T>, T*) noexcept;
+FASTNN_INSTANTIATE(float)
+FASTNN_INSTANTIATE(double)
+#undef FASTNN_INSTANTIATE
+
+}  // namespace fastnn::inline FASTNN_ISA::kernels

@@ -1,0 +1,31 @@
+// The three products of backpropagation, with plain accumulation semantics on engine matrices.
+// Free functions on views: no state, no allocation, no names of layers. Rows and strides as in core/types.h:
+// every row 64-byte aligned and padded, so kernels run over whole vectors of columns.
+// Every output element is one chain of fused multiply-adds in k order, started from its bias (or zero), however
+// rows and columns are blocked: results depend on no tile size, and agree between levels that have FMA.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA::kernels {
+
+// y (m, n) = x (m, k) w (k, n) + bias (n), bias == nullptr for none. Padded columns of y come from padded columns
+// of w and bias (zero there: zero here). Serves forward (w = W) and dx = dy W^T (w = W^T, see transpose).
+template <class T>
+void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
+
+// c (m, n) = x^T y for x (k, m), y (k, n): dW of a tile. x may start at any column of a padded matrix
+// (its rows need not be aligned); y and c start on a vector boundary.
+template <class T>
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept;
+
+// wt (n, m) = w (m, n)^T; padded columns of wt become zero.
+template <class T>
+void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept;
+
+// sums (n) = column sums of y (k, n) in row order: db of a tile.
+template <class T>
+void column_sums(ConstMatrix<T> y, T* sums) noexcept;
+
+}  // namespace fastnn::inline FASTNN_ISA::kernels

@@ -1,0 +1,93 @@
+// The inner loop of every product: a block of rows x vectors of accumulators that stays in registers while k runs.
+// It neither packs nor allocates. Each accumulator is one fma chain in k order, so the shape of the block never shows
+// in a result; it is chosen from the vector's width alone (no instruction set is named).
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "core/simd.h"
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA::kernels {
+
+// Vectors in one cache line: columns are handled in whole lines.
+template <class T>
+inline constexpr int kLineVectors = static_cast<int>(kPad<T> / Vec<T>::kLanes);
+
+// Accumulators held at once: 64-byte vectors come with 32 registers, shorter ones with 16; the rest holds a row of b
+// and the broadcast element of a.
+template <class T>
+inline constexpr int kAccumulators = kLineVectors<T> == 1 ? 24 : 12;
+
+// Rows of a block that is `vectors` wide. More than 12 rows gain nothing: 12 chains hide the latency.
+template <class T>
+constexpr int block_rows(int vectors) {
+  const int rows = kAccumulators<T> / vectors;
+  return rows > 12 ? 12 : rows;
+}
+
+// c = start + a b for one block. a is read as a[i * a_stride + p], or as a[p * a_stride + i] when it is transposed.
+template <class T>
+struct Block {
+  const T* a;
+  Index a_stride;
+  const T* b;
+  Index b_stride;
+  Index k;
+  const T* start;  // first values of the accumulators: the bias, c itself (a later block of k), or nullptr for zero
+  Index start_stride;
+  T* c;
+  Index c_stride;
+};
+
+template <class T, int kRows, int kVectors, bool kTransposed>
+void micro_kernel(const Block<T>& given) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  const Block<T> block = given;  // a copy: stores to c cannot change it
+  Vec<T> sum[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j)
+      sum[i][j] = block.start ? Vec<T>::load(block.start + i * block.start_stride + j * kLanes) : Vec<T>::zero();
+
+  const T* a = block.a;
+  const T* b = block.b;
+  const Index a_stride = block.a_stride;
+  const Index a_step = kTransposed ? a_stride : 1;
+  for (Index p = 0; p < block.k; ++p, a += a_step, b += block.b_stride) {
+    Vec<T> row[kVectors];
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j) row[j] = Vec<T>::load(b + j * kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      const auto factor = Vec<T>::set(kTransposed ? a[i] : a[i * a_stride]);
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) sum[i][j] = fma(factor, row[j], sum[i][j]);
+    }
+  }
+
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j) sum[i][j].store(block.c + i * block.c_stride + j * kLanes);
+}
+
+template <class T>
+using Kernel = void (*)(const Block<T>&) noexcept;
+
+namespace detail {
+template <class T, int kVectors, bool kTransposed, int... kIndex>
+constexpr std::array<Kernel<T>, sizeof...(kIndex)> kernels_by_rows(std::integer_sequence<int, kIndex...>) {
+  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed>...};
+}
+}  // namespace detail
+
+// kKernels<T, vectors, transposed>[rows - 1]
+template <class T, int kVectors, bool kTransposed>
+inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed>(
+    std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
+
+}  // namespace fastnn::inline FASTNN_ISA::kernels

@@ -1,0 +1,38 @@
+// Any registered activation as a layer: elementwise, in place where its derivative is taken from the output.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "activations/activation.h"
+#include "layers/layer.h"
+
+namespace fastnn::inline FASTNN_ISA::layers {
+
+template <class T>
+class ActivationLayer final : public Layer<T> {
+ public:
+  ActivationLayer(Index width, const activations::Row& row, HyperValues hyper)
+      : Layer<T>(width, width,
+                 {.elementwise = true,
+                  .needs_input = row.needs == activations::Needs::kInput,
+                  .needs_output = row.needs == activations::Needs::kOutput}),
+        loops_(row.loops<T>()),
+        hyper_(std::move(hyper)) {}
+
+  double flops_per_row() const override { return static_cast<double>(this->out()); }
+
+  void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+    loops_.forward(hyper_.data(), s.x.block(rows.first, cols.first, rows.count, cols.count),
+                   s.y.block(rows.first, cols.first, rows.count, cols.count));
+  }
+  void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+    const auto saved = this->traits().needs_output ? s.y : s.x;
+    loops_.backward(hyper_.data(), saved.block(rows.first, cols.first, rows.count, cols.count),
+                    s.dy.block(rows.first, cols.first, rows.count, cols.count));
+  }
+
+ private:
+  activations::Loops<T> loops_;
+  HyperValues hyper_;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::layers

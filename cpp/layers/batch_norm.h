@@ -1,0 +1,52 @@
+// BatchNorm1d: y = (x - mean) / sqrt(var + eps) * weight + bias over the rows of the batch; torch's rules: the biased
+// variance normalises, the unbiased one enters the running statistics, which serve when not training.
+// Sums are in double: each chunk gives its mean and squared deviations, merged in chunk order (Chan, Golub, LeVeque 1979).
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+
+#include "layers/layer.h"
+
+namespace fastnn::inline FASTNN_ISA::layers {
+
+template <class T>
+class BatchNorm1d final : public Layer<T> {
+ public:
+  static constexpr std::array<Hyper, 3> kHypers{{
+      {.name = "num_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of x"},
+      {.name = "eps", .value = 1e-5, .lowest = 0, .doc = "added to the variance"},
+      {.name = "momentum", .value = 0.1, .lowest = 0, .highest = 1, .doc = "share of the new batch in the running statistics"},
+  }};
+  BatchNorm1d(Index width, const HyperValues& h)
+      : Layer<T>(width, width, {.row_local = false, .needs_input = true}), eps_(h[1]), momentum_(h[2]) {}
+
+  std::vector<ParamShape> params() const override {
+    const Index n = this->out();
+    return {{"weight", 1, n}, {"bias", 1, n}, {"running_mean", 1, n, false}, {"running_var", 1, n, false}};
+  }
+  void bind(std::span<const Matrix<T>> values) override;
+  void initialize(std::uint64_t seed) override;
+  double flops_per_row() const override { return 4.0 * static_cast<double>(this->out()); }
+  Index partial_size() const override { return 2 * this->out(); }
+
+  void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override;
+  void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override;
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Matrix<T> grad) const noexcept override;
+  void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
+  void forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
+  void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
+  void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
+  void commit(const Slot<T>& s, Index batch_rows) noexcept override;
+
+  // Where the merged numbers of a batch lie, each `out` doubles long.
+  static constexpr Index kMerged = 5;
+
+ private:
+  double* part(const Slot<T>& s, Index which) const { return s.merged + which * this->out(); }
+  enum { kMean, kVar, kInvStd, kSumDy, kSumDyXhat };
+  double eps_, momentum_;
+  T *weight_ = nullptr, *bias_ = nullptr, *running_mean_ = nullptr, *running_var_ = nullptr;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::layers

@@ -1,0 +1,66 @@
+// Linear: y = x W + b with W (in, out) row-major; dx = dy W^T, dW = x^T dy, db = column sums of dy.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include "kernels/gemm.h"
+#include "layers/layer.h"
+
+namespace fastnn::inline FASTNN_ISA::layers {
+
+template <class T>
+class Linear final : public Layer<T> {
+ public:
+  static constexpr std::array<Hyper, 3> kHypers{{
+      {.name = "in_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of x"},
+      {.name = "out_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of y"},
+      {.name = "bias", .value = 1, .lowest = 0, .highest = 1, .doc = "add b", .kind = HyperKind::kFlag},
+  }};
+  Linear(Index in, const HyperValues& h)
+      : Layer<T>(in, static_cast<Index>(h[1]), {.needs_input = true, .wide_capable = true}), has_bias_(h[2] != 0) {}
+
+  std::vector<ParamShape> params() const override {
+    std::vector<ParamShape> shapes{{"weight", this->in(), this->out(), true, true}};
+    if (has_bias_) shapes.push_back({"bias", 1, this->out()});
+    return shapes;
+  }
+  void bind(std::span<const Matrix<T>> values) override {
+    weight_ = values[0];
+    if (has_bias_) bias_ = values[1].data;
+  }
+  // torch's default: U(-1/sqrt(in), 1/sqrt(in)) for both; W row by row, then b.
+  void initialize(std::uint64_t seed) override {
+    Words words(seed, stream(Stream::kInit, this->position()));
+    const double bound = 1 / std::sqrt(static_cast<double>(this->in()));
+    const auto draw = [&] { return static_cast<T>(bound * (2 * to_unit(words.next()) - 1)); };
+    for (Index i = 0; i < this->in(); ++i)
+      for (Index o = 0; o < this->out(); ++o) weight_.row(i)[o] = draw();
+    if (has_bias_)
+      for (Index o = 0; o < this->out(); ++o) bias_[o] = draw();
+  }
+  double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
+
+  void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+    kernels::product<T>(s.x.middle_rows(rows.first, rows.count),
+                        weight_.block(0, cols.first, weight_.rows, cols.count),
+                        has_bias_ ? bias_ + cols.first : nullptr, s.y.block(rows.first, cols.first, rows.count, cols.count));
+  }
+  void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+    kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.block(0, cols.first, s.wt.rows, cols.count),
+                        nullptr, s.dx.block(rows.first, cols.first, rows.count, cols.count));
+  }
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Matrix<T> grad) const noexcept override {
+    const auto dy = s.dy.block(0, cols.first, s.dy.rows, cols.count);
+    if (param == 0) kernels::product_transposed<T>(s.x.block(0, rows.first, s.x.rows, rows.count), dy, grad);
+    else kernels::column_sums<T>(dy, grad.data);
+  }
+
+ private:
+  bool has_bias_;
+  Matrix<T> weight_;
+  T* bias_ = nullptr;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::layers

@@ -1,0 +1,46 @@
+// Cross-entropy of softmax(out) with a class index, from logits: l = log(sum_j exp(out_j)) - out_label.
+// predict applies softmax; right is: the first largest output is the label.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include "core/simd.h"
+#include "kernels/softmax.h"
+#include "losses/loss.h"
+
+namespace fastnn::inline FASTNN_ISA::losses {
+
+template <class T>
+struct CrossEntropy {
+  static constexpr TargetKind kTarget = TargetKind::kClass;
+  static constexpr Task kTask = Task::kMulticlass;
+  static constexpr bool kMeanOverOutputs = false;
+  static constexpr std::array<Hyper, 1> kHypers{kReduction};
+  explicit CrossEntropy(const double*) {}
+
+  double row(const T* out, const T*, std::int32_t label, Index k, T scale, T* dout) const {
+    const T largest = kernels::row_max(out, k);
+    const double at_label = static_cast<double>(out[label]);
+    const double sum = kernels::exponentials(out, k, largest, dout);
+    if (dout) {
+      // softmax - 1 at the label, as (e - sum) / sum in double: a confident row keeps its small gradient.
+      const double e = static_cast<double>(dout[label]);
+      const auto factor = Vec<T>::set(static_cast<T>(static_cast<double>(scale) / sum));
+      for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (factor * Vec<T>::load(dout + c)).store(dout + c);
+      dout[label] = static_cast<T>(static_cast<double>(scale) * ((e - sum) / sum));
+    }
+    return (static_cast<double>(largest) - at_label) + std::log(sum);
+  }
+  void link(T* out, Index k) const { kernels::softmax_row(out, k); }
+  double right(const T* out, const T*, std::int32_t label, Index k) const {
+    const T at_label = out[label];
+    Index before = 0;  // outputs that would be the first largest one in the label's place
+    for (Index j = 0; j < label; ++j) before += out[j] < at_label ? 0 : 1;
+    for (Index j = label + 1; j < k; ++j) before += out[j] > at_label ? 1 : 0;
+    return before == 0 ? 1 : 0;
+  }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::losses

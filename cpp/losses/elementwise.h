@@ -1,0 +1,51 @@
+// What losses share that are sums over outputs of l(out_j, t_j): the loop over a row, vector by vector. Such a loss
+// gives value(z, t) and gradient(z, t), and its own link and right where it has them.
+// Rows of out, target and dout are padded; what stands beyond column k of out and target is never counted.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include "core/simd.h"
+#include "kernels/reduce.h"
+#include "losses/loss.h"
+
+namespace fastnn::inline FASTNN_ISA::losses {
+
+template <class T, class Member>
+struct Elementwise {
+  static constexpr TargetKind kTarget = TargetKind::kDense;
+  static constexpr Task kTask = Task::kRegression;
+  static constexpr bool kMeanOverOutputs = true;
+  static constexpr std::array<Hyper, 1> kHypers{kReduction};
+  explicit Elementwise(const double*) {}
+
+  double row(const T* out, const T* target, std::int32_t, Index k, T scale, T* dout) const {
+    const auto factor = Vec<T>::set(scale);
+    kernels::LaneSum sum;
+    alignas(kAlign) T line[kPad<T>];
+    for (Index c = 0; c < k; c += kPad<T>) {
+      for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes) {
+        const auto z = Vec<T>::load(out + c + j), t = Vec<T>::loadu(target + c + j);
+        Member::value(z, t).store(line + j);
+        if (dout) (factor * Member::gradient(z, t)).store(dout + c + j);
+      }
+      sum.add(line, std::min(kPad<T>, k - c));
+    }
+    if (dout) std::fill(dout + k, dout + padded<T>(k), T(0));
+    return sum.total();
+  }
+  void link(T*, Index) const {}
+  double right(const T*, const T*, std::int32_t, Index) const { return 0; }
+};
+
+// Share of the k outputs that are on the same side as their targets: above `boundary` where the target is above 1/2.
+template <class T>
+double right_side(const T* out, const T* target, Index k, T boundary) {
+  Index right = 0;
+  for (Index j = 0; j < k; ++j) right += (out[j] > boundary) == (target[j] > T(0.5)) ? 1 : 0;
+  return static_cast<double>(right) / static_cast<double>(k);
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::losses

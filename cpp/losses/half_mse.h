@@ -1,0 +1,17 @@
+// Half the squared error: l = (out - t)^2 / 2, so that the gradient is the plain difference, as the courses write it.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "losses/elementwise.h"
+
+namespace fastnn::inline FASTNN_ISA::losses {
+
+template <class T>
+struct HalfMse : Elementwise<T, HalfMse<T>> {
+  using Elementwise<T, HalfMse<T>>::Elementwise;
+
+  static Vec<T> value(Vec<T> z, Vec<T> t) { return Vec<T>::set(T(0.5)) * ((z - t) * (z - t)); }
+  static Vec<T> gradient(Vec<T> z, Vec<T> t) { return z - t; }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::losses

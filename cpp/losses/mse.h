@@ -1,0 +1,18 @@
+// Mean squared error: l = (out - t)^2, averaged over all elements (reduction="mean", as torch).
+// The courses' half of it is half_mse.h.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "losses/elementwise.h"
+
+namespace fastnn::inline FASTNN_ISA::losses {
+
+template <class T>
+struct Mse : Elementwise<T, Mse<T>> {
+  using Elementwise<T, Mse<T>>::Elementwise;
+
+  static Vec<T> value(Vec<T> z, Vec<T> t) { return (z - t) * (z - t); }
+  static Vec<T> gradient(Vec<T> z, Vec<T> t) { return Vec<T>::set(2) * (z - t); }
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::losses

@@ -1,0 +1,32 @@
+// The one list of losses: Python's classes, functions, stubs, tests and tables are made from it.
+// SPDX-License-Identifier: BSD-3-Clause
+#include "losses/bce.h"
+#include "losses/bce_with_logits.h"
+#include "losses/cross_entropy.h"
+#include "losses/half_mse.h"
+#include "losses/l1.h"
+#include "losses/loss.h"
+#include "losses/mse.h"
+
+namespace fastnn::inline FASTNN_ISA::losses {
+
+namespace {
+constexpr Row kRows[] = {
+    entry<Mse>("mse", "MSELoss", "(out - target)^2"),
+    entry<HalfMse>("half_mse", "HalfMSELoss", "(out - target)^2 / 2"),
+    entry<L1>("l1", "L1Loss", "|out - target|"),
+    entry<CrossEntropy>("cross_entropy", "CrossEntropyLoss", "log(sum_j exp(out_j)) - out_label"),
+    entry<BceWithLogits>("bce_with_logits", "BCEWithLogitsLoss", "log(1 + exp(out)) - target out"),
+    entry<Bce>("bce", "BCELoss", "-target log(out) - (1 - target) log(1 - out)"),
+};
+}  // namespace
+
+std::span<const Row> registry() { return kRows; }
+
+const Row* find(const std::string& name) {
+  for (const Row& row : kRows)
+    if (name == row.name) return &row;
+  return nullptr;
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::losses

@@ -1,0 +1,130 @@
+// The contract of an optimizer: update one tile of parameters from one tile of gradients, with its own learning
+// rate, decay and l1; it never writes gradients, and frozen tiles are never handed to it.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/hyper.h"
+#include "core/simd.h"
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA::optimizers {
+
+inline constexpr int kMaxStates = 4;
+inline constexpr int kMaxCoefficients = 12;
+
+// What one parameter's update needs in one step; computed once a step in double, read by every tile.
+using Coefficients = std::array<double, kMaxCoefficients>;
+
+// rows x cols (cols already padded) of parameter, gradient and state; all rows 64-byte aligned. Gradient columns
+// beyond the parameter's own are zero, and the update of zeros must be zero.
+template <class T>
+struct Tile {
+  Index rows = 0, cols = 0;
+  T* param = nullptr;
+  T* state[kMaxStates] = {};  // nullptr where the values of the hyperparameters need none
+  Index stride = 0;  // of param and states
+  const T* grad = nullptr;
+  Index grad_stride = 0;
+  T grad_factor = 1;  // clipping by global norm
+  T l1 = 0;           // adds l1 sign(w) to the gradient
+};
+
+// A member is a template like this (see sgd.h):
+//   template <class T> struct Lion {
+//     static constexpr int kStates = 1;                             // at most
+//     static int states(const double* hyper);                       // with these values
+//     static constexpr std::array<Hyper, n> kHypers{...};           // "lr" first, then "weight_decay", "l1", its own
+//     // hyper: this parameter's values (per-layer overrides applied); t: number of the step, from 1
+//     static Coefficients coefficients(const double* hyper, std::int64_t t);
+//     explicit Lion(const Coefficients& c);
+//     Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const;       // new w; state in place
+//   };
+inline constexpr Hyper kLr{.name = "lr", .value = 1e-3, .lowest = 0, .doc = "learning rate"};
+inline constexpr Hyper kL1{.name = "l1", .value = 0, .lowest = 0, .doc = "adds l1 * sign(w) to the gradient"};
+
+template <class T>
+struct Loops {
+  // False if any new parameter is not finite.
+  bool (*update)(const Coefficients& c, const Tile<T>& tile) noexcept;
+};
+
+struct Row {
+  const char* name;        // "adamw"
+  const char* class_name;  // "AdamW"
+  const char* formula;
+  int max_states;                      // at most, and with these values:
+  int (*states)(const double* hyper);  // arrays of state a parameter (all zero at the start)
+  std::span<const Hyper> hypers;
+  Coefficients (*coefficients)(const double* hyper, std::int64_t t);
+  Loops<float> f32;
+  Loops<double> f64;
+
+  template <class T>
+  const Loops<T>& loops() const {
+    if constexpr (sizeof(T) == sizeof(float)) return f32;
+    else return f64;
+  }
+};
+
+// kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
+// as every new parameter is finite: w * 0 is NaN for Inf and NaN.
+template <class T, template <class> class O, bool kAdjusts>
+Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
+  constexpr int kStates = O<T>::kStates;
+  const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
+  auto suspect = zero;
+  for (Index r = 0; r < tile.rows; ++r) {
+    for (Index c = 0; c < tile.cols; c += Vec<T>::kLanes) {
+      auto w = Vec<T>::load(tile.param + c);
+      auto g = Vec<T>::load(tile.grad + c);
+      if constexpr (kAdjusts) g = fma(g, factor, select(less(zero, w), l1, select(less(w, zero), -l1, zero)));
+      Vec<T> state[kStates > 0 ? kStates : 1];
+      for (int s = 0; s < kStates; ++s) state[s] = tile.state[s] ? Vec<T>::load(tile.state[s] + c) : zero;
+      w = rule.update(w, g, state);
+      for (int s = 0; s < kStates; ++s)
+        if (tile.state[s]) state[s].store(tile.state[s] + c);
+      w.store(tile.param + c);
+      suspect += w * zero;
+    }
+    tile.param += tile.stride;
+    tile.grad += tile.grad_stride;
+    for (int s = 0; s < kStates; ++s)
+      if (tile.state[s]) tile.state[s] += tile.stride;
+  }
+  return suspect;
+}
+
+template <class T, template <class> class O>
+bool update_loop(const Coefficients& c, const Tile<T>& tile) noexcept {
+  const O<T> rule(c);
+  const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
+  const auto suspect = adjusts ? update_rows<T, O, true>(rule, tile) : update_rows<T, O, false>(rule, tile);
+  alignas(kAlign) T lanes[Vec<T>::kLanes];
+  suspect.store(lanes);
+  bool finite = true;
+  for (const T lane : lanes) finite = finite && lane == T(0);
+  return finite;
+}
+
+template <template <class> class O>
+constexpr Row entry(const char* name, const char* class_name, const char* formula) {
+  return {name,
+          class_name,
+          formula,
+          O<float>::kStates,
+          O<float>::states,
+          O<float>::kHypers,
+          O<float>::coefficients,
+          {update_loop<float, O>},
+          {update_loop<double, O>}};
+}
+
+std::span<const Row> registry();
+const Row* find(const std::string& name);
+
+}  // namespace fastnn::inline FASTNN_ISA::optimizers

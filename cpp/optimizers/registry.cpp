@@ -1,0 +1,26 @@
+// The one list of optimizers: Python's classes, stubs, tests and tables are made from it.
+// SPDX-License-Identifier: BSD-3-Clause
+#include "optimizers/adam.h"
+#include "optimizers/adamw.h"
+#include "optimizers/optimizer.h"
+#include "optimizers/sgd.h"
+
+namespace fastnn::inline FASTNN_ISA::optimizers {
+
+namespace {
+constexpr Row kRows[] = {
+    entry<Sgd>("sgd", "SGD", "w -= lr v, v = momentum v + (1 - dampening) g"),
+    entry<Adam>("adam", "Adam", "w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2"),
+    entry<AdamW>("adamw", "AdamW", "w *= 1 - lr weight_decay, then as adam"),
+};
+}  // namespace
+
+std::span<const Row> registry() { return kRows; }
+
+const Row* find(const std::string& name) {
+  for (const Row& row : kRows)
+    if (name == row.name) return &row;
+  return nullptr;
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::optimizers

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trainer/compiled.h"
+
+#include "core/check.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+namespace {
+
+template <class Row>
+const Row* known(const char* what, const std::string& name, const Row* row, std::span<const Row> rows) {
+  std::vector<std::string> names;
+  for (const auto& each : rows) names.emplace_back(each.name);
+  require(row != nullptr, "unknown ", what, " '", name, "'; known: ", join(names));
+  return row;
+}
+
+}  // namespace
+
+template <class T>
+Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
+    : loss(known("loss", spec.loss, losses::find(spec.loss), losses::registry())),
+      loss_hyper(resolve("[" + spec.loss + "]", loss->hypers, spec.loss_hyper)),
+      optimizer(known("optimizer", spec.optimizer, optimizers::find(spec.optimizer), optimizers::registry())),
+      max_grad_norm(spec.max_grad_norm) {
+  require(max_grad_norm >= 0, "[compile] max_grad_norm = ", max_grad_norm, ", expected a number > 0 or none");
+  const std::string where = "[" + spec.optimizer + "]";
+  std::size_t l1_at = optimizer->hypers.size();
+  for (std::size_t k = 0; k < optimizer->hypers.size(); ++k)
+    if (std::string(optimizer->hypers[k].name) == "l1") l1_at = k;
+  for (const auto& entry : spec.per_layer) network.at(entry.first);
+  int n_states = 0;
+  for (int k = 0; k < network.depth(); ++k) {
+    HyperGiven given = spec.optimizer_hyper;
+    if (const auto own = spec.per_layer.find(network.layer(k).position()); own != spec.per_layer.end())
+      for (const auto& [name, value] : own->second) given[name] = value;
+    optimizer_hyper.push_back(resolve(where, optimizer->hypers, given));
+    l1.push_back(l1_at < optimizer->hypers.size() ? static_cast<T>(optimizer_hyper.back()[l1_at]) : T(0));
+    n_states = std::max(n_states, states_of(k));
+  }
+  coefficients.resize(static_cast<std::size_t>(network.depth()));
+  for (int s = 0; s < n_states; ++s) states.push_back(std::make_shared<Buffer<T>>(network.size()));
+}
+
+template <class T>
+void Compiled<T>::set_step(std::int64_t t) {
+  for (std::size_t k = 0; k < coefficients.size(); ++k)
+    coefficients[k] = optimizer->coefficients(optimizer_hyper[k].data(), t);
+}
+
+template <class T>
+double Compiled<T>::steepest() const {
+  double lr = 0;
+  for (const auto& hyper : optimizer_hyper) lr = std::max(lr, hyper[0]);
+  return lr;
+}
+
+template struct Compiled<float>;
+template struct Compiled<double>;
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

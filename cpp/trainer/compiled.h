@@ -1,0 +1,52 @@
+// What compile() adds to a network: loss, optimizer, their hyperparameters and the optimizer's state.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "losses/loss.h"
+#include "optimizers/optimizer.h"
+#include "trainer/network.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+struct CompileSpec {
+  std::string loss;
+  HyperGiven loss_hyper;
+  std::string optimizer;
+  HyperGiven optimizer_hyper;
+  std::map<int, HyperGiven> per_layer;  // by torch's number of the layer
+  double max_grad_norm = 0;             // 0: no clipping
+};
+
+template <class T>
+struct Compiled {
+  // Throws std::invalid_argument that lists the known names.
+  Compiled(const Network<T>& network, const CompileSpec& spec);
+
+  bool loss_is_sum() const { return loss_hyper[0] != 0; }
+  // What a batch's sum of weighted losses is divided by.
+  double divisor(double weight_sum, Index outputs) const {
+    if (loss_is_sum() || weight_sum == 0) return 1;
+    return loss->mean_over_outputs ? weight_sum * static_cast<double>(outputs) : weight_sum;
+  }
+  Index target_cols(Index outputs) const { return loss->target == losses::TargetKind::kDense ? outputs : 1; }
+  int states_of(int layer) const { return optimizer->states(hyper_of(layer).data()); }
+  const HyperValues& hyper_of(int layer) const { return optimizer_hyper[static_cast<std::size_t>(layer)]; }
+  // The largest learning rate of any layer ("lr" stands first in every optimizer's table).
+  double steepest() const;
+  // The coefficients of every layer for optimizer step t (from 1).
+  void set_step(std::int64_t t);
+
+  const losses::Row* loss;
+  HyperValues loss_hyper;
+  const optimizers::Row* optimizer;
+  std::vector<HyperValues> optimizer_hyper;  // per engine layer
+  std::vector<optimizers::Coefficients> coefficients;
+  std::vector<T> l1;
+  double max_grad_norm;
+  std::vector<std::shared_ptr<Buffer<T>>> states;  // shared with the views that Python holds
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

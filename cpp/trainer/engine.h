@@ -1,0 +1,98 @@
+// Engine: runs a plan, batch after batch, as the items of a parallel::Program. No allocation, no exception, no Python.
+// It does not decide: plans come from plan.h, threads and epochs from trainer.h.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <atomic>
+
+#include "core/parallel.h"
+#include "trainer/compiled.h"
+#include "trainer/workspace.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+// The caller's arrays; an empty Source where there is none.
+struct Data {
+  kernels::Source x, y, weights, grad;
+};
+
+enum class Verdict { kGood, kBadX, kBadTarget, kBadWeight, kBadGrad, kLossNotFinite, kWeightsNotFinite, kStopped };
+
+// Sums over the batches of an epoch, rows counted once each.
+struct Totals {
+  double rows = 0, loss = 0;           // loss: batch means times batch rows
+  double weights = 0, right = 0;       // accuracy = right / weights
+  Index steps = 0;
+};
+
+template <class T>
+class Engine final : public parallel::Program {
+ public:
+  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, std::int64_t steps_done,
+         std::int64_t batches_done)
+      : step(steps_done), batches(batches_done), net_(network), compiled_(compiled), ws_(workspace) {}
+  Engine(const Engine&) = delete;
+
+  // What the following runs work on: `rows` rows of `data` in `order` (nullptr: as they lie), cut into batches.
+  void feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size);
+  // Plans for full and for ragged batches (the same one where there is none).
+  void use(const Plan* full, const Plan* ragged) { full_ = full, ragged_ = ragged; }
+  bool wants_accuracy = false;
+  std::int64_t step;     // optimizer steps done; dropout draws from it
+  std::int64_t batches;  // BatchNorm's num_batches_tracked
+
+  // Runs up to `max_steps` batches on n_threads threads. Totals grow by every finished step.
+  Verdict run(Index max_steps, int n_threads, parallel::Poll poll);
+  bool exhausted() const { return cursor_ >= rows_; }
+  void rewind() { cursor_ = 0, totals_ = {}; }
+  const Totals& totals() const { return totals_; }
+  double last_loss() const { return last_loss_; }
+  const std::int64_t* order() const { return order_; }
+  int threads_used() const { return threads_used_; }
+  Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
+  Index batch_rows() const { return batch_rows_; }
+  double grad_norm() const { return grad_norm_; }
+
+  Index items(int phase) const noexcept override { return at(phase).items; }
+  double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
+  bool may_skip(int phase) const noexcept override;
+  void run(int phase, Index item, int thread) noexcept override;
+  int finish(int phase, bool stopped) noexcept override;
+
+ private:
+  const Phase& at(int phase) const { return plan_->phases[static_cast<std::size_t>(phase)]; }
+  layers::Pass pass() const {
+    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(step)};
+  }
+  void begin_batch() noexcept;
+  void apply(const Op& op, Range rows, Index chunk) noexcept;
+  void gather(Range rows) noexcept;
+  void loss(Range rows, Index chunk) noexcept;
+  void blocks(const Phase& phase, Index item) noexcept;
+  void transpose(const Tile& tile) noexcept;
+  void tile_gradient(Index item, int thread) noexcept;
+  void update(const Tile& tile, Matrix<T> grad) noexcept;
+  void merge(const Phase& phase) noexcept;
+  void merge_loss() noexcept;
+  void merge_norm() noexcept;
+  int end_batch() noexcept;
+  void flag(Verdict verdict) noexcept;
+  Matrix<T> gradient_view(const Tile& tile);
+
+  Network<T>& net_;
+  Compiled<T>* compiled_;
+  Workspace<T>& ws_;
+  Data data_;
+  const std::int64_t* order_ = nullptr;
+  Index rows_ = 0, batch_size_ = 1, cursor_ = 0;
+  const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;
+  Index steps_left_ = 0;
+  Index batch_first_ = 0, batch_rows_ = 0;
+  double weight_sum_ = 0, last_loss_ = 0, grad_norm_ = 0;
+  T scale_ = 0, grad_factor_ = 1;
+  Totals totals_;
+  int threads_used_ = 1;
+  std::atomic<Verdict> verdict_{Verdict::kGood};
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

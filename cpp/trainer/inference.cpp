@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trainer/inference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+namespace {
+constexpr Index kInferenceRows = 96;
+constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this much to do
+}  // namespace
+
+template <class T>
+typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, int n, Index rows) {
+  Lease lease;
+  {
+    const std::lock_guard lock(mutex_);
+    while (static_cast<int>(lease.size()) < n && !idle_.empty()) {
+      if (idle_.back()->capacity >= rows) lease.push_back(std::move(idle_.back()));
+      idle_.pop_back();
+    }
+  }
+  Index width = 0;
+  for (int k = 0; k < network.depth(); ++k) width = std::max(width, network.layer(k).out());
+  while (static_cast<int>(lease.size()) < n)
+    lease.push_back(std::make_unique<Lane<T>>(rows, network.n_features(), width, network.n_outputs()));
+  return lease;
+}
+
+template <class T>
+void LanePool<T>::give_back(Lease lease) {
+  const std::lock_guard lock(mutex_);
+  for (auto& lane : lease) idle_.push_back(std::move(lane));
+}
+
+template <class T>
+Inference<T>::Inference(const Network<T>& network, const Compiled<T>* compiled, const Data& data, Index rows)
+    : net_(network), compiled_(compiled), data_(data), rows_(rows) {
+  // Eight chunks once there are enough rows for eight cores; full chunks beyond.
+  chunk_ = std::clamp<Index>(ceil_div(rows, 8), std::min<Index>(rows, 12), kInferenceRows);
+  chunk_ = std::max<Index>(chunk_, 1);
+}
+
+template <class T>
+int Inference<T>::pick_threads(int asked) const {
+  if (asked > 0) return asked;
+  const double flops = net_.flops_per_row() * static_cast<double>(rows_);
+  if (flops < 2 * kFlopsPerThread) return 1;
+  const int limit = parallel::limits().available();
+  return static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, static_cast<double>(limit)));
+}
+
+template <class T>
+Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll) {
+  if (score_) {
+    loss_ = Buffer<double>(items(0));
+    right_ = Buffer<double>(items(0));
+    weight_ = Buffer<double>(items(0));
+  }
+  lanes_ = pool.take(net_, n_threads, chunk_);
+  const auto outcome = parallel::run(*this, 0, n_threads, poll);
+  threads_used_ = outcome.threads_used;
+  pool.give_back(std::move(lanes_));
+  return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
+}
+
+template <class T>
+void Inference<T>::run(int, Index item, int thread) noexcept {
+  Lane<T>& lane = *lanes_[static_cast<std::size_t>(thread)];
+  const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
+  const kernels::RowIds ids{nullptr, first};
+  const Matrix<T> x = lane.input.view().middle_rows(0, count);
+  if (!kernels::gather<T>(data_.x, ids, net_.scaling(), x)) {
+    verdict_ = Verdict::kBadX;
+    return;
+  }
+  const Matrix<T> y = carry(lane, x);
+  if (score_) score_chunk(lane, y, ids, item);
+  if (!out_) return;
+  if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_hyper.data(), y);
+  for (Index r = 0; r < count; ++r)
+    std::memcpy(out_ + (first + r) * out_stride_, y.row(r), sizeof(T) * static_cast<std::size_t>(y.cols));
+}
+
+// All layers forward; elementwise layers and BatchNorm in place, Linear from one buffer to the other.
+template <class T>
+Matrix<T> Inference<T>::carry(Lane<T>& lane, Matrix<T> x) const noexcept {
+  bool into_a = true;
+  for (int k = 0; k < net_.depth(); ++k) {
+    const auto& layer = net_.layer(k);
+    Matrix<T> y = x;
+    if (layer.traits().wide_capable) {
+      const Matrix<T> whole = into_a ? lane.a.view() : lane.b.view();
+      y = {whole.data, x.rows, layer.out(), padded<T>(layer.out())};
+      into_a = !into_a;
+    }
+    layers::Slot<T> slot;
+    slot.x = x;
+    slot.y = y;
+    layer.forward(slot, {0, x.rows}, {0, layer.out()}, {});
+    x = y;
+  }
+  return x;
+}
+
+template <class T>
+void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
+  losses::Targets<T> targets;
+  bool good = true;
+  if (compiled_->loss->target == losses::TargetKind::kDense) {
+    const Matrix<T> dense = lane.targets.view().middle_rows(0, out.rows);
+    good = kernels::gather<T>(data_.y, ids, {}, dense);
+    targets.dense = dense;
+  } else {
+    good = kernels::gather_classes(data_.y, ids, out.rows, net_.n_outputs(), lane.labels.data());
+    targets.classes = lane.labels.data();
+  }
+  double weight = static_cast<double>(out.rows);
+  if (data_.weights) {
+    weight = 0;
+    for (Index r = 0; r < out.rows; ++r) {
+      lane.weights[r] = static_cast<T>(kernels::element(data_.weights, ids[r], 0));
+      weight += static_cast<double>(lane.weights[r]);
+    }
+    if (!std::isfinite(weight)) verdict_ = Verdict::kBadWeight;
+  }
+  if (!good) verdict_ = Verdict::kBadTarget;
+  const T* weights = data_.weights ? lane.weights.data() : nullptr;
+  const auto& loops = compiled_->loss->template loops<T>();
+  const double* hyper = compiled_->loss_hyper.data();
+  loss_[item] = loops.value(hyper, out, targets, weights, T(0), {});
+  right_[item] = accuracy_ ? loops.right(hyper, out, targets, weights) : 0;
+  weight_[item] = weight;
+}
+
+template <class T>
+int Inference<T>::finish(int, bool) noexcept {
+  return parallel::kEnd;
+}
+
+template <class T>
+Scores Inference<T>::scores() const {
+  double loss = 0, right = 0, weight = 0;
+  for (Index k = 0; k < loss_.size(); ++k) loss += loss_[k], right += right_[k], weight += weight_[k];
+  return {loss / compiled_->divisor(weight, net_.n_outputs()), weight > 0 ? right / weight : 0};
+}
+
+template class LanePool<float>;
+template class LanePool<double>;
+template class Inference<float>;
+template class Inference<double>;
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

@@ -1,0 +1,107 @@
+// Model: what the border sees of a network and its training, whatever its dtype. One implementation: Trainer<T>.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/parallel.h"
+#include "trainer/compiled.h"
+#include "trainer/engine.h"
+#include "trainer/gate.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+// Training left the finite numbers; the model is back where the message says.
+struct Diverged : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+// Somebody asked for a stop; the model is whole.
+struct Interrupted : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Scores {
+  double loss = 0;
+  double accuracy = 0;
+};
+
+struct EpochLog {
+  Scores train, validation;
+};
+
+// What the border lends to a running fit. Called on the calling thread, outside every parallel region but for `poll`.
+class Hooks {
+ public:
+  virtual ~Hooks() = default;
+  virtual parallel::Poll poll() = 0;
+  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;             // false: enough
+  virtual const std::int64_t* order(Index epoch, Index rows) = 0;           // nullptr: shuffle says
+};
+
+struct FitSpec {
+  Data data;
+  Index rows = 0;
+  Index batch_size = 32, epochs = 1, first_epoch = 0;
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+  Data validation;
+  Index validation_rows = 0;
+  bool metrics = false;
+  int n_threads = 0;
+};
+
+struct FitReport {
+  Index steps = 0;
+  int threads_used = 1;
+};
+
+struct ParameterView {
+  Parameter parameter;
+  void* data;                   // of the parameter itself
+  std::shared_ptr<void> owner;  // nullptr: the model
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual bool is_double() const = 0;
+  virtual Index n_features() const = 0;
+  virtual Index n_outputs() const = 0;
+  virtual double flops_per_row() const = 0;
+  // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter.
+  static constexpr int kValues = -2, kGradients = -1;
+  virtual std::vector<ParameterView> parameters(int array) = 0;
+  virtual int n_states() const = 0;
+  virtual void set_frozen(int position, bool frozen) = 0;
+  virtual bool frozen(int position) const = 0;
+
+  virtual void compile(const CompileSpec& spec) = 0;
+  virtual const losses::Row* loss() const = 0;  // nullptr before compile
+
+  virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
+  virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;
+  virtual double loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) = 0;
+  // Raw outputs into `out` (rows x n_outputs, contiguous); activations are kept for backward.
+  virtual void forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) = 0;
+  virtual void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) = 0;
+  virtual double clip_grad_norm(double max_norm) = 0;
+  virtual void apply_gradients(int n_threads, parallel::Poll poll) = 0;
+  virtual Scores evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) = 0;
+  virtual void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
+                       parallel::Poll poll) = 0;
+
+  virtual int threads_used() const = 0;
+  virtual std::int64_t step() const = 0;
+  virtual std::int64_t batches() const = 0;
+  virtual void set_progress(std::int64_t step, std::int64_t batches) = 0;
+  virtual Gate& gate() = 0;
+  virtual Plan plan_of(Index rows, const Goal& goal) = 0;  // for tests and summaries
+  virtual void force_materialised(bool on) = 0;            // for tests of the two forms
+};
+
+std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed);
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trainer/network.h"
+
+#include "core/check.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+namespace {
+
+// Columns that the first layer with a width of its own expects: those before it keep that width.
+Index input_width(const std::vector<layers::Config>& configs) {
+  for (const auto& config : configs)
+    for (const char* word : {"in_features", "num_features"})
+      if (const auto found = config.hyper.find(word); found != config.hyper.end())
+        return static_cast<Index>(found->second);
+  require(false, "[Network] needs at least one layer with a width (linear or batch_norm1d)");
+  return 0;
+}
+
+template <class T>
+Buffer<T> per_column(const std::vector<double>& given, Index width, const char* what) {
+  if (given.empty()) return {};
+  require(given.size() == 1 || static_cast<Index>(given.size()) == width, "[rescale] ", what, " has ", given.size(),
+          " values, expected 1 or ", width);
+  Buffer<T> values(width);
+  for (Index c = 0; c < width; ++c)
+    values[c] = static_cast<T>(given[given.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
+  return values;
+}
+
+}  // namespace
+
+template <class T>
+Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t seed) : seed_(seed) {
+  Index width = input_width(configs);
+  int position = 0;
+  bool preparing = true;
+  for (const auto& config : configs) {
+    if (preparing && config.kind == "rescale") {
+      require(scale_.size() == 0 && shift_.size() == 0, "[rescale] a network takes one Rescale, two came");
+      scale_ = per_column<T>(config.scale, width, "scale");
+      shift_ = per_column<T>(config.shift, width, "shift");
+      continue;
+    }
+    if (preparing && config.kind == "flatten") {
+      ++position;
+      continue;
+    }
+    preparing = false;
+    layers_.push_back(layers::make_layer<T>(config, width));
+    layers_.back()->set_position(position++);
+    width = layers_.back()->out();
+  }
+  require(!layers_.empty(), "[Network] has no layers");
+  frozen_.assign(layers_.size(), false);
+  allocate();
+}
+
+template <class T>
+void Network<T>::allocate() {
+  Index size = 0;
+  for (int k = 0; k < depth(); ++k) {
+    int index = 0;
+    for (const auto& shape : layer(k).params()) {
+      Parameter p{k, layer(k).position(), index++, shape.name, shape.rows, shape.cols, padded<T>(shape.cols),
+                  size, shape.trainable, shape.matrix};
+      Index extent = 0;
+      if (__builtin_mul_overflow(p.rows, p.stride, &extent) || __builtin_add_overflow(size, extent, &size))
+        throw std::bad_alloc();
+      parameters_.push_back(std::move(p));
+    }
+  }
+  values_ = Buffer<T>(size);
+  for (int k = 0; k < depth(); ++k) {
+    std::vector<Matrix<T>> views;
+    for (const auto& p : parameters_)
+      if (p.layer == k) views.push_back(p.in(values_.data()));
+    layer(k).bind(views);
+    layer(k).initialize(seed_);
+  }
+}
+
+template <class T>
+int Network<T>::at(int position) const {
+  for (int k = 0; k < depth(); ++k)
+    if (layer(k).position() == position) return k;
+  require(false, "[Network] no layer has the number ", position);
+  return 0;
+}
+
+template <class T>
+void Network<T>::set_frozen(int position, bool frozen) {
+  frozen_[static_cast<std::size_t>(at(position))] = frozen;
+}
+
+template <class T>
+int Network<T>::lowest_trained() const {
+  for (const auto& p : parameters_)
+    if (trains(p)) return p.layer;
+  return depth();
+}
+
+template <class T>
+double Network<T>::flops_per_row() const {
+  double flops = 0;
+  for (const auto& l : layers_) flops += l->flops_per_row();
+  return flops;
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

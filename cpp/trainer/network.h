@@ -1,0 +1,74 @@
+// Network: the layers of a model and the one buffer that holds the values of all of them.
+// Nobody else owns parameters: layers hold views, optimizers see tiles, Python sees NumPy views.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/buffer.h"
+#include "kernels/gather.h"
+#include "layers/layer.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+using layers::Layer;
+using layers::Range;
+
+struct Parameter {
+  int layer = 0;     // index among the engine's layers
+  int position = 0;  // torch's number
+  int index = 0;     // of the parameter in its layer
+  std::string name;
+  Index rows = 0, cols = 0, stride = 0;
+  Index offset = 0;  // in the value buffer, and in every buffer of its shape (gradients, optimizer state)
+  bool trainable = true, matrix = false;
+
+  template <class T>
+  Matrix<T> in(T* buffer) const {
+    return {buffer + offset, rows, cols, stride};
+  }
+};
+
+template <class T>
+class Network {
+ public:
+  // Throws std::invalid_argument where two neighbours do not fit or a name is unknown.
+  Network(const std::vector<layers::Config>& configs, std::uint64_t seed);
+
+  Index n_features() const { return layers_.front()->in(); }
+  Index n_outputs() const { return layers_.back()->out(); }
+  std::uint64_t seed() const { return seed_; }
+  Index size() const { return values_.size(); }  // of the value buffer, padding included
+  const Buffer<T>& value_buffer() const { return values_; }
+  T* values() { return values_.data(); }
+  kernels::Scaling<T> scaling() const {
+    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr};
+  }
+
+  int depth() const { return static_cast<int>(layers_.size()); }
+  Layer<T>& layer(int k) const { return *layers_[static_cast<std::size_t>(k)]; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  bool frozen(int layer) const { return frozen_[static_cast<std::size_t>(layer)]; }
+  void set_frozen(int position, bool frozen);
+  bool frozen_at(int position) const { return frozen(at(position)); }
+  int at(int position) const;  // engine index of torch's number; throws std::invalid_argument
+  bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
+  // First layer with something to train; depth() if there is none.
+  int lowest_trained() const;
+  double flops_per_row() const;
+
+ private:
+  void allocate();
+
+  std::uint64_t seed_;
+  std::vector<std::unique_ptr<Layer<T>>> layers_;
+  std::vector<bool> frozen_;
+  std::vector<Parameter> parameters_;
+  Buffer<T> values_;
+  Buffer<T> scale_, shift_;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

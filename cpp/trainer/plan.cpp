@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trainer/plan.h"
+
+#include <algorithm>
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+namespace {
+
+// Constants, not the machine's caches: the cut of a batch enters the order of sums, and so the bits.
+constexpr Index kChunkBytes = 128 * 1024;     // activations and gradients of a chunk stay in a core's L2
+constexpr Index kWideBytes = 512 * 1024;      // weights beyond this are not streamed again for every chunk
+constexpr Index kMinItems = 8;                // a phase of a batch of 128 rows or more has work for eight cores
+constexpr Index kBlockRows = 96;
+constexpr double kMaxItemFlops = 268435456.0;  // 2^28: how long a stop may wait
+
+template <class T>
+bool wide(const Layer<T>& layer) {
+  return layer.traits().wide_capable && layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
+}
+
+template <class T>
+class Builder {
+ public:
+  Builder(const Network<T>& network, Index rows, const Goal& goal) : net_(network) {
+    plan_.goal = goal;
+    plan_.rows = rows;
+    plan_.chunk = chunk_rows(network, rows);
+    plan_.chunks = ceil_div(rows, plan_.chunk);
+  }
+
+  Plan build() {
+    lowest_ = plan_.goal.need_dx ? -1 : net_.lowest_trained();
+    const bool backward = plan_.goal.gradient != Gradient::kNone;
+    if (backward) add_transposes();
+    open_rows();
+    if (plan_.goal.forward) forward();
+    if (backward) {
+      add({plan_.goal.gradient == Gradient::kLoss ? Op::kLoss : Op::kGiven, net_.depth() - 1});
+      this->backward();
+    }
+    close_rows();
+    make_tiles();
+    if (backward) add_items(Phase::kTiles, tile_flops());
+    const bool update_phase = plan_.goal.update && (plan_.goal.form == Form::kMaterialised || !backward);
+    if (update_phase) add_items(Phase::kUpdate, 20.0 * kTileRows * kTileCols<T>);
+    for (const auto& phase : plan_.phases) plan_.flops += phase.item_flops * static_cast<double>(phase.items);
+    return std::move(plan_);
+  }
+
+ private:
+  void open_rows() { rows_ = Phase{.kind = Phase::kRows}; }
+  void add(Op op) { rows_.ops.push_back(op); }
+
+  void close_rows() {
+    if (rows_.ops.empty()) return;
+    rows_.items = plan_.chunks;
+    rows_.row_step = plan_.chunk;
+    double flops = 0;
+    for (const Op& op : rows_.ops)
+      flops += op.kind == Op::kGather ? static_cast<double>(net_.n_features()) : net_.layer(op.layer).flops_per_row();
+    rows_.item_flops = flops * static_cast<double>(plan_.chunk);
+    plan_.phases.push_back(std::move(rows_));
+    open_rows();
+  }
+
+  // A phase of its own for one wide product (and the elementwise layers of `ops` after it), in rows x columns.
+  void add_blocks(std::vector<Op> ops, Index cols) {
+    close_rows();
+    Phase phase{.kind = Phase::kBlocks, .ops = std::move(ops)};
+    phase.cols = cols;
+    phase.col_step = static_cast<Index>(512 / sizeof(T));
+    phase.col_blocks = ceil_div(cols, phase.col_step);
+    const Index depth = net_.layer(phase.ops[0].layer).in() * net_.layer(phase.ops[0].layer).out() / cols;
+    const double row_flops = 2.0 * static_cast<double>(depth) * static_cast<double>(std::min(cols, phase.col_step));
+    const Index most = std::max<Index>(1, static_cast<Index>(kMaxItemFlops / row_flops));
+    const Index wanted = ceil_div(kMinItems, phase.col_blocks);
+    phase.row_step = std::clamp(ceil_div(plan_.rows, wanted), std::min(kMinChunk, most), std::min(kBlockRows, most));
+    phase.items = ceil_div(plan_.rows, phase.row_step) * phase.col_blocks;
+    phase.item_flops = row_flops * static_cast<double>(phase.row_step);
+    plan_.phases.push_back(std::move(phase));
+  }
+
+  void forward() {
+    add({Op::kGather});
+    for (int k = 0; k < net_.depth(); ++k) {
+      const auto& layer = net_.layer(k);
+      if (wide(layer)) {
+        std::vector<Op> ops{{Op::kForward, k}};
+        while (k + 1 < net_.depth() && net_.layer(k + 1).traits().elementwise) ops.push_back({Op::kForward, ++k});
+        add_blocks(std::move(ops), layer.out());
+        continue;
+      }
+      if (!layer.traits().row_local && plan_.goal.training) {
+        add({Op::kForwardPartial, k});
+        close_rows();
+      }
+      add({Op::kForward, k});
+    }
+  }
+
+  // Down to the lowest layer that trains; its own dx is needed by nobody.
+  void backward() {
+    for (int k = net_.depth() - 1; k >= std::max(lowest_, 0); --k) {
+      const auto& layer = net_.layer(k);
+      if (!layer.traits().row_local) {
+        add({Op::kBackwardPartial, k});
+        close_rows();
+      }
+      if (k <= lowest_) continue;
+      if (wide(layer)) {
+        std::vector<Op> ops{{Op::kBackward, k}};
+        while (k - 1 > lowest_ && net_.layer(k - 1).traits().elementwise) ops.push_back({Op::kBackward, --k});
+        add_blocks(std::move(ops), layer.in());
+      } else {
+        add({Op::kBackward, k});
+      }
+    }
+  }
+
+  bool needs_transpose(const Parameter& p) const {
+    return p.index == 0 && p.layer > lowest_ && net_.layer(p.layer).traits().wide_capable;
+  }
+
+  void add_transposes() {
+    for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
+      const auto& p = net_.parameters()[i];
+      if (!needs_transpose(p)) continue;
+      for (Index r = 0; r < p.rows; r += kTileRows)
+        plan_.transposes.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
+    }
+    if (plan_.transposes.empty()) return;
+    Phase phase{.kind = Phase::kTranspose};
+    phase.items = static_cast<Index>(plan_.transposes.size());
+    phase.item_flops = 1e4;
+    plan_.phases.push_back(std::move(phase));
+    if (plan_.goal.update) plan_.loop_start = 1;  // later, the tiles that update W keep W^T
+  }
+
+  // The highest tile that still gives every core something to do.
+  void make_tiles() {
+    for (Index height : {kTileRows, Index{48}, Index{32}, Index{16}}) {
+      plan_.tiles.clear();
+      for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
+        const auto& p = net_.parameters()[i];
+        if (!net_.trains(p)) continue;
+        for (Index r = 0; r < p.rows; r += height)
+          for (Index c = 0; c < p.cols; c += kTileCols<T>)
+            plan_.tiles.push_back({static_cast<int>(i), {r, std::min(height, p.rows - r)},
+                                   {c, std::min(kTileCols<T>, p.cols - c)}});
+      }
+      if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems) break;
+    }
+  }
+
+  double tile_flops() const {
+    double flops = 0;
+    for (const auto& tile : plan_.tiles)
+      flops += 2.0 * static_cast<double>(tile.rows.count * tile.cols.count) * static_cast<double>(plan_.rows);
+    return plan_.tiles.empty() ? 0 : flops / static_cast<double>(plan_.tiles.size());
+  }
+
+  void add_items(Phase::Kind kind, double flops) {
+    if (plan_.tiles.empty()) return;
+    Phase phase{.kind = kind};
+    phase.items = static_cast<Index>(plan_.tiles.size());
+    phase.item_flops = flops;
+    plan_.phases.push_back(std::move(phase));
+  }
+
+  const Network<T>& net_;
+  Plan plan_;
+  Phase rows_{.kind = Phase::kRows};
+  int lowest_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+Index chunk_rows(const Network<T>& network, Index rows) {
+  Index row_bytes = static_cast<Index>(sizeof(T)) * padded<T>(network.n_features());
+  for (int k = 0; k < network.depth(); ++k)
+    row_bytes += 2 * static_cast<Index>(sizeof(T)) * padded<T>(network.layer(k).out());
+  const Index cap = std::clamp(kChunkBytes / std::max<Index>(row_bytes, 1), kMinChunk, kMaxChunk);
+  // Below 128 rows an even number of chunks of at least kMinChunk rows, from there on at least kMinItems.
+  Index chunks = rows >= 128 ? kMinItems : std::max<Index>(1, rows / kMinChunk / 2 * 2);
+  chunks = std::max(chunks, ceil_div(rows, cap));
+  return std::max<Index>(1, ceil_div(rows, chunks));
+}
+
+template <class T>
+Plan make_plan(const Network<T>& network, Index rows, const Goal& goal) {
+  return Builder<T>(network, rows, goal).build();
+}
+
+template Index chunk_rows(const Network<float>&, Index);
+template Index chunk_rows(const Network<double>&, Index);
+template Plan make_plan(const Network<float>&, Index, const Goal&);
+template Plan make_plan(const Network<double>&, Index, const Goal&);
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

@@ -1,0 +1,81 @@
+// Plan: what one training step of a network consists of, as phases of independent items with a barrier after each.
+// Made from shapes alone (layers, batch rows, which layers train): never from the thread count, the machine or time.
+// It knows no values and runs nothing; engine.h does.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <vector>
+
+#include "trainer/network.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+enum class Form { kFused, kMaterialised };              // tiles update at once | tiles write gradients, then a phase updates
+enum class Gradient { kNone, kLoss, kGiven };           // where dl/dout comes from
+
+// What a step is asked for. fit and train_step: everything; forward, backward and apply_gradients: a part.
+struct Goal {
+  bool training = true;
+  bool forward = true;
+  Gradient gradient = Gradient::kLoss;
+  bool need_dx = false;
+  bool update = true;
+  Form form = Form::kFused;
+  bool clip = false;  // needs kMaterialised
+  bool operator==(const Goal&) const = default;
+};
+
+struct Op {
+  enum Kind { kGather, kForward, kForwardPartial, kLoss, kGiven, kBackward, kBackwardPartial } kind;
+  int layer = 0;
+};
+
+struct Phase {
+  enum Kind {
+    kRows,       // item: a chunk of rows carried through `ops`
+    kBlocks,     // item: rows x columns of one wide product and the elementwise layers after it
+    kTranspose,  // item: a block of rows of some W, into W^T
+    kTiles,      // item: a tile of some parameter: its gradient and, fused, its update
+    kUpdate      // item: the same tile, from the materialised gradient
+  } kind;
+  std::vector<Op> ops = {};
+  Index items = 0;
+  Index row_step = 1;
+  Index col_step = 1, col_blocks = 1, cols = 0;
+  double item_flops = 0;
+};
+
+struct Tile {
+  int param = 0;
+  Range rows, cols;
+};
+
+struct Plan {
+  Goal goal;
+  Index rows = 0;       // of the batch
+  Index chunk = 0;      // rows of a chunk
+  Index chunks = 0;
+  std::vector<Phase> phases;
+  int loop_start = 0;   // the first phase of the second and later steps: tiles keep W^T up to date
+  std::vector<Tile> tiles;
+  std::vector<Tile> transposes;
+  double flops = 0;     // of a step
+};
+
+// Rows of a chunk and height of a tile for these shapes; tests rely on their lower bounds of items.
+template <class T>
+Index chunk_rows(const Network<T>& network, Index rows);
+
+template <class T>
+Plan make_plan(const Network<T>& network, Index rows, const Goal& goal);
+
+// Rows and columns of the largest tile: a thread's scratch.
+inline constexpr Index kTileRows = 96;
+template <class T>
+inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
+inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
+
+// Most chunks that any batch of at most `rows` rows is cut into.
+constexpr Index max_chunks(Index rows) { return ceil_div(rows, kMinChunk) + 8; }
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

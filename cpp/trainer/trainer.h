@@ -1,0 +1,92 @@
+// Trainer: a network, what it was compiled with, and the loops over epochs and batches. The only Model.
+// It allocates before a loop begins, never inside; it knows no Python: hooks come from the border.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <optional>
+
+#include "trainer/inference.h"
+#include "trainer/model.h"
+#include "trainer/tuner.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+template <class T>
+class Trainer final : public Model {
+ public:
+  Trainer(const std::vector<layers::Config>& configs, std::uint64_t seed) : net_(configs, seed) {}
+
+  bool is_double() const override { return sizeof(T) == sizeof(double); }
+  Index n_features() const override { return net_.n_features(); }
+  Index n_outputs() const override { return net_.n_outputs(); }
+  double flops_per_row() const override { return net_.flops_per_row(); }
+  std::vector<ParameterView> parameters(int array) override;
+  int n_states() const override { return compiled_ ? static_cast<int>(compiled_->states.size()) : 0; }
+  void set_frozen(int position, bool frozen) override;
+  bool frozen(int position) const override { return net_.frozen_at(position); }
+
+  void compile(const CompileSpec& spec) override;
+  const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
+
+  FitReport fit(const FitSpec& spec, Hooks& hooks) override;
+  double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) override;
+  double loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) override;
+  void forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) override;
+  void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) override;
+  double clip_grad_norm(double max_norm) override;
+  void apply_gradients(int n_threads, parallel::Poll poll) override;
+  Scores evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) override;
+  void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
+               parallel::Poll poll) override;
+
+  int threads_used() const override { return threads_used_; }
+  std::int64_t step() const override { return step_; }
+  std::int64_t batches() const override { return batches_; }
+  void set_progress(std::int64_t step, std::int64_t batches) override { step_ = step, batches_ = batches; }
+  Gate& gate() override { return gate_; }
+  Plan plan_of(Index rows, const Goal& goal) override { return make_plan(net_, rows, goal); }
+  void force_materialised(bool on) override { force_materialised_ = on, plans_.clear(); }
+
+ private:
+  struct Threads {  // of one fit: exactly `limit`, or at most
+    int limit;
+    bool fixed;
+  };
+  Goal training_goal(Index rows, Gradient gradient) const;
+  const Plan& plan(Index rows, const Goal& goal);
+  Workspace<T>& workspace(Index rows, bool need_dx, bool gradients);
+  Engine<T> engine(Workspace<T>& workspace);
+  // One batch of `goal`; raises what the verdict asks for, the model as before.
+  double one_batch(const char* where, const Data& data, Index rows, const Goal& goal, int n_threads, parallel::Poll poll);
+  void keep(const Engine<T>& engine);
+  int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size, double step_flops,
+                Threads threads, parallel::Poll poll);
+  void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
+             const std::string& when);
+  void need_compiled(const char* where) const;
+  void snapshot();
+  void restore();
+
+  Network<T> net_;
+  std::optional<Compiled<T>> compiled_;
+  std::unique_ptr<Workspace<T>> workspace_;
+  std::vector<std::unique_ptr<Plan>> plans_;
+  LanePool<T> lanes_;
+  Tuner tuner_;
+  Gate gate_;
+  std::int64_t step_ = 0, batches_ = 0;
+  int threads_used_ = 1;
+  bool force_materialised_ = false;
+  bool gradients_ready_ = false;
+  struct {  // the forward pass that a backward may follow
+    Index rows = 0;
+    bool training = false;
+  } pending_;
+  struct {  // values, optimizer state and counters at the end of the last good epoch
+    Buffer<T> values;
+    std::vector<Buffer<T>> states;
+    std::int64_t step = 0, batches = 0;
+  } saved_;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trainer/workspace.h"
+
+#include "layers/batch_norm.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+template <class T>
+Matrix<T> Workspace<T>::take(Index cols) {
+  owned_.emplace_back(capacity_, cols);
+  return owned_.back().view();
+}
+
+template <class T>
+Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
+  const int depth = network.depth();
+  slots_.resize(static_cast<std::size_t>(depth));
+
+  // Activations: a layer works in place where neither it nor the producer of its input looks at that again.
+  Matrix<T> x = take(network.n_features());
+  bool producer_looks = false;
+  for (int k = 0; k < depth; ++k) {
+    const auto& layer = network.layer(k);
+    const auto& traits = layer.traits();
+    auto& slot = slots_[static_cast<std::size_t>(k)];
+    slot.x = x;
+    const bool in_place = traits.elementwise && !traits.needs_input && !producer_looks;
+    slot.y = in_place ? x : take(layer.out());
+    if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
+    if (!traits.row_local) {
+      sums_.emplace_back(max_chunks(rows) * layer.partial_size());
+      slot.partials = sums_.back().data();
+      sums_.emplace_back(layers::BatchNorm1d<T>::kMerged * layer.out());
+      slot.merged = sums_.back().data();
+    }
+    producer_looks = traits.needs_output;
+    x = slot.y;
+  }
+
+  // Gradients: one buffer behind every Linear, shared in place by the layers that follow it.
+  Matrix<T> dy = take(network.n_outputs());
+  for (int k = depth - 1; k >= 0; --k) {
+    const auto& layer = network.layer(k);
+    auto& slot = slots_[static_cast<std::size_t>(k)];
+    slot.dy = dy;
+    if (layer.traits().wide_capable) {
+      if (k == 0 && !need_dx) continue;
+      owned_.emplace_back(layer.out(), layer.in());
+      slot.wt = owned_.back().view();
+      dy = take(layer.in());
+    }
+    slot.dx = dy;
+  }
+
+  targets = take(network.n_outputs());
+  labels = Buffer<std::int32_t>(rows);
+  weights = Buffer<T>(rows);
+  loss = Buffer<double>(max_chunks(rows));
+  right = Buffer<double>(max_chunks(rows));
+}
+
+template <class T>
+void Workspace<T>::set_rows(Index rows) {
+  for (auto& slot : slots_)
+    for (Matrix<T>* view : {&slot.x, &slot.y, &slot.dy, &slot.dx, &slot.scratch}) view->rows = rows;
+  targets.rows = rows;
+}
+
+template class Workspace<float>;
+template class Workspace<double>;
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

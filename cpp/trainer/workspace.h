@@ -1,0 +1,59 @@
+// Workspace: the memory of a step, sized once when a model meets its batch size: activations, gradients, scratch.
+// It holds no parameters and no optimizer state.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <vector>
+
+#include "trainer/plan.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+template <class T>
+class Workspace {
+ public:
+  // For batches of at most `rows` rows; need_dx: the gradient of the input as well.
+  Workspace(const Network<T>& network, Index rows, bool need_dx);
+
+  Index capacity() const { return capacity_; }
+  bool has_dx() const { return has_dx_; }
+  // Views of the first `rows` rows.
+  void set_rows(Index rows);
+  layers::Slot<T>& slot(int layer) { return slots_[static_cast<std::size_t>(layer)]; }
+  Matrix<T> input() { return slots_.front().x; }
+  Matrix<T> output() { return slots_.back().y; }
+  Matrix<T> dout() { return slots_.back().dy; }
+  Matrix<T> dinput() { return slots_.front().dx; }
+
+  Matrix<T> targets;            // dense targets, rows x outputs
+  Buffer<std::int32_t> labels;  // class targets
+  Buffer<T> weights;
+  Buffer<double> loss, right;   // a number per chunk
+  Buffer<double> norms;         // a number per tile
+  Buffer<T> gradients;          // the materialised form's; empty until asked for
+  void need_gradients(Index size) {
+    if (gradients.size() != size) gradients = Buffer<T>(size);
+  }
+  void need_norms(Index tiles) {
+    if (norms.size() < tiles) norms = Buffer<double>(tiles);
+  }
+  void need_threads(int n_threads) {
+    const Index size = n_threads * kTileRows * kTileCols<T>;
+    if (tile_scratch_.size() < size) tile_scratch_ = Buffer<T>(size);
+  }
+  Matrix<T> tile_scratch(int thread, Index rows, Index cols) {
+    return {tile_scratch_.data() + thread * kTileRows * kTileCols<T>, rows, cols, kTileCols<T>};
+  }
+
+ private:
+  Matrix<T> take(Index cols);
+
+  Index capacity_;
+  bool has_dx_;
+  std::vector<layers::Slot<T>> slots_;
+  std::vector<MatrixBuffer<T>> owned_;
+  std::vector<Buffer<double>> sums_;
+  Buffer<T> tile_scratch_;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

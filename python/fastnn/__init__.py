@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dense neural networks on CPUs: NumPy in, an Eigen and OpenMP core behind it.
+
+Modules and names are loaded when first used, so that ``import fastnn`` costs next to nothing:
+``_HOME`` says where each public name lives.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .errors import FastnnError, ModelBusyError, ModelFileError, TrainingDivergedError
+
+if TYPE_CHECKING:
+    from . import callbacks, data, datasets, functional, info, nn, optim, reference
+    from .info import build_info
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FastnnError",
+    "ModelBusyError",
+    "ModelFileError",
+    "TrainingDivergedError",
+    "__version__",
+    "build_info",
+    "callbacks",
+    "data",
+    "datasets",
+    "functional",
+    "info",
+    "nn",
+    "optim",
+    "reference",
+]
+
+# Public name -> module that defines it; a module is its own home.
+_HOME = {
+    "callbacks": "callbacks",
+    "data": "data",
+    "datasets": "datasets",
+    "functional": "functional",
+    "info": "info",
+    "nn": "nn",
+    "optim": "optim",
+    "reference": "reference",
+    "build_info": "info",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f".{home}", __name__)
+    value: object = module if home == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of the compiled core; tests/test_registry.py compares them with the module."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Names with an underscore exist for the type checker alone.
+_Array: TypeAlias = NDArray[Any]
+_Hyper: TypeAlias = Mapping[str, float | bool | str]
+_Split: TypeAlias = tuple[_Array, _Array, _Array | None]
+
+class _Entry(TypedDict):
+    layer: int
+    name: str
+    array: _Array
+    trainable: bool
+
+class _OptimizerState(TypedDict):
+    step: int
+    state: list[list[_Entry]]
+
+class Network:
+    def __init__(
+        self,
+        layers: Sequence[tuple[str, Mapping[str, Any]]],
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def n_outputs(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def flops_per_row(self) -> float: ...
+    @property
+    def threads_used(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def busy(self) -> bool: ...
+    @property
+    def num_batches(self) -> int: ...
+    def parameters(self) -> list[_Entry]: ...
+    def gradients(self) -> list[_Entry]: ...
+    def optimizer_state(self) -> _OptimizerState: ...
+    def set_progress(self, step: int, num_batches: int) -> None: ...
+    def set_frozen(self, layer: int, frozen: bool) -> None: ...
+    def frozen(self, layer: int) -> bool: ...
+    def compile(
+        self,
+        loss: str,
+        loss_hyper: _Hyper,
+        optimizer: str,
+        optimizer_hyper: _Hyper,
+        per_layer: Mapping[int, Mapping[str, float]] = ...,
+        max_grad_norm: float = 0.0,
+    ) -> None: ...
+    def fit(
+        self,
+        x: _Array,
+        y: _Array,
+        sample_weight: _Array | None = None,
+        *,
+        batch_size: int,
+        epochs: int,
+        first_epoch: int = 0,
+        shuffle: bool = True,
+        seed: int = 0,
+        orders: Callable[[int], NDArray[np.int64]] | None = None,
+        validation: _Split | None = None,
+        metrics: bool = False,
+        n_threads: int = 0,
+        on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
+    ) -> dict[str, Any]: ...
+    def train_step(
+        self, x: _Array, y: _Array, sample_weight: _Array | None = None, n_threads: int = 0
+    ) -> float: ...
+    def train_step_grad(self, x: _Array, grad: _Array, n_threads: int = 0) -> float: ...
+    def loss_and_grad(
+        self,
+        x: _Array,
+        y: _Array,
+        sample_weight: _Array | None = None,
+        n_threads: int = 0,
+        training: bool = True,
+    ) -> float: ...
+    def forward(self, x: _Array, training: bool, n_threads: int = 0) -> _Array: ...
+    def backward(
+        self, grad: _Array, need_dx: bool = False, n_threads: int = 0
+    ) -> _Array | None: ...
+    def clip_grad_norm(self, max_norm: float) -> float: ...
+    def apply_gradients(self, n_threads: int = 0) -> None: ...
+    def evaluate(
+        self,
+        x: _Array,
+        y: _Array,
+        sample_weight: _Array | None = None,
+        metrics: bool = False,
+        n_threads: int = 0,
+    ) -> dict[str, float]: ...
+    def predict(
+        self, x: _Array, link: bool = True, out: _Array | None = None, n_threads: int = 0
+    ) -> _Array: ...
+
+isa: str
+built: tuple[str, ...]
+runnable: tuple[str, ...]
+testing: ModuleType
+
+def registries() -> dict[str, list[dict[str, Any]]]: ...
+def threads_available() -> int: ...
+def thread_limits() -> dict[str, int | None]: ...
+def build_info() -> dict[str, str]: ...
+def linear(
+    x: _Array, w: _Array, b: _Array | None = None, out: _Array | None = None, n_threads: int = 0
+) -> _Array: ...
+def linear_backward(
+    dy: _Array, x: _Array, w: _Array, need_dx: bool = True, n_threads: int = 0
+) -> tuple[_Array | None, _Array, _Array]: ...
+def activation(name: str, hyper: _Hyper, z: _Array, out: _Array | None = None) -> _Array: ...
+def activation_backward(
+    name: str, hyper: _Hyper, dy: _Array, saved: _Array, out: _Array | None = None
+) -> _Array: ...
+def softmax(x: _Array, out: _Array | None = None) -> _Array: ...
+def log_softmax(x: _Array, out: _Array | None = None) -> _Array: ...
+def loss(
+    name: str, hyper: _Hyper, out: _Array, target: _Array, sample_weight: _Array | None = None
+) -> tuple[float, _Array]: ...
+def optimizer_step(
+    name: str,
+    hyper: _Hyper,
+    t: int,
+    params: Sequence[_Array],
+    grads: Sequence[_Array],
+    states: Sequence[Sequence[_Array]],
+) -> None: ...
+def dropout_mask(
+    shape: tuple[int, int],
+    p: float,
+    seed: int,
+    layer: int = 0,
+    step: int = 0,
+    dtype: str = "float32",
+) -> _Array: ...
+def uniform(n: int, seed: int, stream: int = 0) -> NDArray[np.float64]: ...
+def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]: ...

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What activations, losses and optimizers have in common: frozen descriptions of a registry row.
+
+A description holds values and checks them; it computes nothing and owns no arrays.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import _registry
+
+__all__ = ["PAIRS", "Description", "HyperValue", "Optimizer", "checked", "described"]
+
+HyperValue = float | bool | str
+
+# The one place where Python's spelling differs from the registry's: torch has one pair where the
+# core has two numbers. The generator makes one field of them, `spread` takes it apart again.
+PAIRS: dict[str, tuple[str, ...]] = {"betas": ("beta1", "beta2")}
+
+
+def spread(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with every pair taken apart into the registry's names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        parts = PAIRS.get(name)
+        if parts is None:
+            flat[name] = value
+            continue
+        given = value if isinstance(value, (tuple, list)) else (value,)
+        if len(given) != len(parts):
+            raise ValueError(f"[{where}] {name} is {value!r}; expected {len(parts)} numbers")
+        flat.update(zip(parts, given, strict=True))
+    return flat
+
+
+def _spelled(name: str) -> str:
+    """The name under which a user knows the registry's `name`: betas[0] for beta1."""
+    for pair, parts in PAIRS.items():
+        if name in parts:
+            return f"{pair}[{parts.index(name)}]"
+    return name
+
+
+def _checked_value(where: str, hyper: Mapping[str, Any], value: Any) -> HyperValue:
+    name = _spelled(hyper["name"])
+    if hyper["kind"] == "choice":
+        if isinstance(value, str) and value in hyper["choices"]:
+            return value
+        raise _registry.unknown(where, name, value, hyper["choices"])
+    if hyper["kind"] == "flag":
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        raise TypeError(f"[{where}] {name} is {value!r}; expected True or False")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"[{where}] {name} is {value!r}; expected a number")
+    number = float(value)
+    low, high = float(hyper["lowest"]), float(hyper["highest"])
+    if math.isfinite(number) and low <= number <= high:
+        return number
+    expected = "a finite number" if math.isinf(low) and math.isinf(high) else ""
+    expected = expected or (f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}")
+    raise ValueError(f"[{where}] {name} = {value!r}; expected {expected}")
+
+
+def checked(
+    where: str, table: list[dict[str, Any]], values: Mapping[str, Any]
+) -> dict[str, HyperValue]:
+    """`values` in the registry's names and types; wrong ones raise and say what was expected."""
+    hypers = {hyper["name"]: hyper for hyper in table}
+    flat = spread(where, values)
+    for name in flat:
+        if name not in hypers:
+            raise _registry.unknown(where, "parameter", name, hypers)
+    return {name: _checked_value(where, hypers[name], value) for name, value in flat.items()}
+
+
+@dataclass(frozen=True)
+class Description:
+    """Base of the generated classes: a room's row with values for its hyperparameters."""
+
+    room: ClassVar[str] = ""
+    registry_name: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        # A wrong value is refused where it is written, not at the first step.
+        self.hyper()
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The registry's row that this object describes."""
+        return _registry.row(type(self).__name__, self.room, self.registry_name)
+
+    def hyper(self) -> dict[str, HyperValue]:
+        """The hyperparameters under the registry's names, checked."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "per_layer"}
+        return checked(type(self).__name__, self.row["hypers"], values)
+
+
+@dataclass(frozen=True)
+class Optimizer(Description):
+    """Base of the optimizers: plain frozen descriptions, never bound to arrays.
+
+    `per_layer` overrides hyperparameters for single layers, keyed by the layer's number in
+    ``state_dict``: ``{0: {"lr": 1e-4, "weight_decay": 0.0}}``.
+    """
+
+    room: ClassVar[str] = "optimizers"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # A private copy: a dictionary changed later by its owner must not change the description.
+        object.__setattr__(self, "per_layer", copy.deepcopy(dict(getattr(self, "per_layer", {}))))
+        self.layer_hyper()
+
+    def layer_hyper(self) -> dict[int, dict[str, float]]:
+        """The overrides under the registry's names, checked."""
+        where, overrides = type(self).__name__, {}
+        for layer, values in getattr(self, "per_layer", {}).items():
+            if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)):
+                raise TypeError(
+                    f"[{where}] per_layer has the key {layer!r}; expected a layer's number"
+                )
+            if not isinstance(values, Mapping):
+                raise TypeError(
+                    f"[{where}] per_layer[{layer}] is {values!r}; expected a dictionary"
+                )
+            given = checked(f"{where}.per_layer[{layer}]", self.row["hypers"], values)
+            overrides[int(layer)] = {name: float(value) for name, value in given.items()}
+        return overrides
+
+
+def described(
+    where: str, what: str, value: Any, known: Mapping[str, type[Any]], base: type[Any]
+) -> Any:
+    """`value` if it is a description, or the one with default values that a string names."""
+    if isinstance(value, base):
+        return value
+    if isinstance(value, str):
+        if value not in known:
+            raise _registry.unknown(where, what, value, known)
+        return known[value]()
+    if isinstance(value, type) and issubclass(value, base):
+        raise TypeError(f"[{where}] {what} is the class {value.__name__}; write {value.__name__}()")
+    raise TypeError(
+        f"[{where}] {what} is {type(value).__name__}; expected an object or a name: "
+        f"{', '.join(known)}"
+    )

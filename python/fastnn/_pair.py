@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One network twice, the engine's and the NumPy twin's, with equal weights: for demo and bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core, reference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Pair", "Run", "curve_difference"]
+
+OnEpoch = Callable[[int, dict[str, float]], bool]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one of the two did: losses of the epochs, seconds on the clock, steps, threads."""
+
+    losses: list[float]
+    seconds: float
+    steps: int
+    threads: int
+
+
+class Pair:
+    """A relu network of `widths` for classes, made twice; both can do the same steps.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        (64, 32, 10) is 64 inputs, 32 hidden units, 10 classes.
+    optimizer : str
+        "sgd", "adam" or "adamw".
+    hyper : mapping
+        The optimizer's numbers, such as {"lr": 0.01}.
+    dtype : "float32" or "float64"
+    scale : float
+        The inputs are multiplied by it when they are read.
+    seed : int
+        Of the weights and of the shuffling.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        optimizer: str,
+        hyper: Mapping[str, float],
+        *,
+        dtype: str = "float32",
+        scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        layers: list[tuple[str, dict[str, Any]]] = []
+        if scale != 1.0:
+            layers.append(("rescale", {"scale": scale, "shift": 0.0}))
+        for i, (n_in, n_out) in enumerate(pairwise(widths)):
+            if i:
+                layers.append(("relu", {}))
+            size = {"in_features": n_in, "out_features": n_out, "bias": True}
+            layers.append(("linear", size))
+        self.seed = seed
+        self.engine = _core.Network(layers, dtype, seed)
+        self.twin = reference.Network(layers, dtype, seed)
+        for ours, theirs in zip(self.engine.parameters(), self.twin.parameters(), strict=True):
+            if not np.array_equal(ours["array"], theirs["array"]):
+                raise AssertionError("engine and twin do not start from the same weights")
+        for network in (self.engine, self.twin):
+            network.compile("cross_entropy", {}, optimizer, dict(hyper), {}, 0.0)
+
+    def fit_engine(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        *,
+        batch_size: int,
+        epochs: int,
+        n_threads: int = 0,
+        on_epoch: OnEpoch | None = None,
+    ) -> Run:
+        """Train the engine's network."""
+        start = perf_counter()
+        history = self.engine.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=self.seed,
+            n_threads=n_threads,
+            on_epoch=on_epoch,
+        )
+        seconds = perf_counter() - start
+        return Run(history["loss"], seconds, history["steps"], history["threads_used"])
+
+    def fit_twin(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        *,
+        batch_size: int,
+        epochs: int,
+        on_epoch: OnEpoch | None = None,
+    ) -> Run:
+        """Train the twin, in plain NumPy."""
+        before, start = self.twin.step, perf_counter()
+        history = self.twin.fit(
+            x, y, batch_size=batch_size, epochs=epochs, seed=self.seed, on_epoch=on_epoch
+        )
+        seconds = perf_counter() - start
+        return Run(history["loss"], seconds, self.twin.step - before, 0)
+
+
+def curve_difference(a: Sequence[float], b: Sequence[float]) -> float:
+    """Largest difference of two loss curves; infinite if one is longer or not finite."""
+    if len(a) != len(b):
+        return float("inf")
+    difference = float(np.max(np.abs(np.subtract(a, b))))
+    return difference if np.isfinite(difference) else float("inf")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Words, shapes and dtypes of what users hand in, and the texts of refusals.
+
+Every message says where, what came, what was expected. No ndarray is ever copied here, and no row
+is computed on; values (class indices, non-finite numbers) are checked in C++ while they are read.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _registry
+
+__all__ = [
+    "Array",
+    "as_array",
+    "dtype_name",
+    "features",
+    "integer",
+    "metrics",
+    "positive",
+    "same_rows",
+    "targets",
+    "thread_count",
+    "weights",
+]
+
+Array = NDArray[Any]
+
+_READABLE = "bool, integers, float16, float32 or float64"
+
+
+def as_array(where: str, what: str, value: Any) -> Array:
+    """`value` as an array of numbers that the core can read; an ndarray comes back as it is."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"[{where}] {what} has masked cells; expected an array without them: "
+                f"fill them first, for example {what}.filled(0)"
+            )
+        value = value.data
+    if not isinstance(value, np.ndarray):
+        try:
+            value = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise type(error)(
+                f"[{where}] {what} is no rectangular array of numbers ({error})"
+            ) from None
+    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+        raise TypeError(f"[{where}] {what} has dtype {value.dtype}; expected {_READABLE}")
+    array: Array = value
+    return array
+
+
+def features(where: str, x: Any, n_features: int, flatten: bool = False, what: str = "X") -> Array:
+    """X as (n, n_features); with `flatten` also (n, ...) with n_features numbers a row."""
+    array = as_array(where, what, x)
+    if flatten and array.ndim > 2:
+        columns = math.prod(array.shape[1:])
+        if columns != n_features:
+            raise ValueError(
+                f"[{where}] {what} of shape {array.shape} has {columns} numbers a row, "
+                f"the model expects {n_features}"
+            )
+        return array
+    if array.ndim != 2:
+        hint = ""
+        if array.ndim == 1 and array.size == n_features:
+            hint = f"; one row is {what}.reshape(1, -1)"
+        elif array.ndim == 1 and n_features == 1:
+            hint = f"; one column is {what}.reshape(-1, 1)"
+        elif array.ndim > 2:
+            hint = "; put nn.Flatten() first in the model"
+        raise ValueError(
+            f"[{where}] {what} has shape {array.shape}; expected (n, {n_features}){hint}"
+        )
+    if array.shape[1] != n_features:
+        raise ValueError(
+            f"[{where}] {what} has {array.shape[1]} columns, the model expects {n_features}"
+        )
+    return array
+
+
+def targets(where: str, y: Any, n: int, loss: Any, k: int, *, what: str = "y") -> Array:
+    """Targets of n rows as the loss wants them: class indices (n,), or numbers (n, k)."""
+    name = type(loss).__name__
+    array = as_array(where, what, y)
+    if loss.row["target"] == "class":
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            hint = f"; from one-hot rows take {what}.argmax(axis=1)" if array.ndim == 2 else ""
+            raise ValueError(
+                f"[{where}] {what} has shape {array.shape}; {name} expects class indices of shape "
+                f"({n},){hint}"
+            )
+    elif not ((array.ndim == 1 and k == 1) or (array.ndim == 2 and array.shape[1] == k)):
+        expected = f"({n},) or ({n}, 1)" if k == 1 else f"({n}, {k})"
+        raise ValueError(
+            f"[{where}] {what} has shape {array.shape}; {name} on {k} output{'s' * (k > 1)} "
+            f"expects {expected}"
+        )
+    same_rows(where, n, what, array)
+    return array
+
+
+def same_rows(where: str, n: int, what: str, array: Array) -> None:
+    """Refuses an array that has not one entry for each of the n rows of X."""
+    if len(array) != n:
+        raise ValueError(f"[{where}] {what} has {len(array)} rows, X has {n}")
+
+
+def weights(where: str, w: Any, n: int, what: str = "sample_weight") -> Array:
+    """Row weights (n,): finite, not negative, not all zero."""
+    array = as_array(where, what, w)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"[{where}] {what} has shape {array.shape}; expected ({n},)")
+    same_rows(where, n, what, array)
+    wrong = ~np.isfinite(array) | (array < 0)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(
+            f"[{where}] {what}[{at}] is {array[at]}; expected a finite number of at least 0"
+        )
+    if n and not array.any():
+        raise ValueError(f"[{where}] {what} is zero for all rows; expected a positive one")
+    return array
+
+
+def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = 2**63 - 1) -> int:
+    """`value` as an int of at least `lowest`; no bool, no float, no string."""
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = None
+        if number is not None and lowest <= number <= highest:
+            return number
+        if number is not None:
+            bound = f"at most {highest}" if number > highest else f"at least {lowest}"
+            raise ValueError(f"[{where}] {what} is {number}; expected an integer of {bound}")
+    raise TypeError(f"[{where}] {what} is {value!r}; expected an integer of at least {lowest}")
+
+
+def positive(where: str, what: str, value: Any) -> float:
+    """`value` as a finite float above zero."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"[{where}] {what} is {value!r}; expected a number above 0")
+    number = float(value)
+    if not (np.isfinite(number) and number > 0):
+        raise ValueError(f"[{where}] {what} is {value!r}; expected a finite number above 0")
+    return number
+
+
+def thread_count(where: str, n_threads: Any) -> int:
+    """n_threads as the core takes it: 0 stands for None, the automatic choice."""
+    return 0 if n_threads is None else integer(where, "n_threads", n_threads)
+
+
+def dtype_name(where: str, dtype: Any) -> str:
+    """The dtype of a model: "float32" or "float64"."""
+    try:
+        name = str(np.dtype(dtype).name)
+    except TypeError:
+        name = str(dtype)
+    if dtype is None or name not in ("float32", "float64"):
+        raise ValueError(f"[{where}] dtype is {dtype!r}; expected float32 or float64")
+    return name
+
+
+def metrics(where: str, names: Any, loss: Any) -> tuple[str, ...]:
+    """Names of the metrics that evaluate and fit report beside the loss."""
+    if names is None:
+        return ()
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"[{where}] metrics is {names!r}; expected a list of names: ['accuracy']")
+    given = tuple(names)
+    for name in given:
+        if name != "accuracy":
+            raise _registry.unknown(where, "metric", name, ["accuracy"])
+        if loss.row["task"] == "regression":
+            raise ValueError(
+                f"[{where}] accuracy needs a loss of classes; {type(loss).__name__} is for "
+                "regression"
+            )
+    return given

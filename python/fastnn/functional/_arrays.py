@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the functions of this package accept, beyond what all of fastnn does (`fastnn._validate`).
+
+The arithmetic is done in float32 if every floating argument is float16 or float32, in float64
+otherwise. Arrays in the other byte order are converted; strides, order and alignment do not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastnn import _validate
+
+Array = NDArray[Any]
+
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def numbers(where: str, what: str, value: ArrayLike) -> Array:
+    """`value` as a plain array of real numbers in this machine's byte order."""
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    return np.asarray(_validate.as_array(where, what, value))
+
+
+def with_rank(where: str, what: str, value: ArrayLike, *ranks: int) -> Array:
+    """`numbers` of one of the numbers of dimensions in `ranks`."""
+    array = numbers(where, what, value)
+    if array.ndim not in ranks:
+        expected = " or ".join(f"{rank}-d" for rank in ranks)
+        raise ValueError(
+            f"[{where}] {what} is {array.ndim}-d with shape {array.shape}; expected {expected}"
+        )
+    return array
+
+
+def common_dtype(*arrays: Array) -> np.dtype[Any]:
+    """float32 if there are floating `arrays` and all are at most that wide, else float64."""
+    sizes = [array.dtype.itemsize for array in arrays if array.dtype.kind == "f"]
+    return _F32 if sizes and max(sizes) <= 4 else _F64
+
+
+def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """`array` itself if it is of `dtype` already, else a copy that is."""
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def float_dtype(where: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """`dtype` as np.dtype; float32 and float64 only."""
+    return np.dtype(_validate.dtype_name(where, dtype))
+
+
+def writable(where: str, what: str, array: object) -> Array:
+    """An ndarray of float32 or float64 that may be changed in place."""
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"[{where}] {what} is {type(array).__name__}; expected a NumPy array to change in place"
+        )
+    if array.dtype not in (_F32, _F64):
+        raise TypeError(f"[{where}] {what} has dtype {array.dtype}; expected float32 or float64")
+    if not array.flags.writeable:
+        raise ValueError(f"[{where}] {what} is read-only; expected a writable array")
+    return array
+
+
+def checked_out(
+    where: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array
+) -> Array | None:
+    """`out` if it can take a result of `shape` and `dtype` and shares no memory with `inputs`."""
+    if out is None:
+        return None
+    array = writable(where, "out", out)
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(
+            f"[{where}] out is {array.dtype} with shape {array.shape}; "
+            f"expected {dtype} with shape {shape}"
+        )
+    if any(np.shares_memory(array, other) for other in inputs):
+        raise ValueError(f"[{where}] out shares memory with an input; expected memory of its own")
+    return array

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks for NumPy code of your own: gradients against differences, arrays against each other.
+
+An error counts relative to the larger of the two values, but not to less than the root mean square
+of the whole: entries near zero would otherwise show nothing but rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._arrays import Array, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two arrays are apart; true in an `if` when they agree.
+
+    Attributes
+    ----------
+    ok : bool
+        max_rel_error <= rtol.
+    max_abs_error, max_rel_error : float
+    index : tuple of int
+        Where the relative error is largest.
+    values : (float, float)
+        The two values there.
+    """
+
+    ok: bool
+    max_abs_error: float
+    max_rel_error: float
+    index: tuple[int, ...]
+    values: tuple[float, float]
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        return (
+            f"{'equal' if self.ok else 'DIFFERENT'}: max abs error {self.max_abs_error:.3g}, "
+            f"max rel error {self.max_rel_error:.3g} at {self.index}: "
+            f"{self.values[0]:.9g} and {self.values[1]:.9g}"
+        )
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What `check_gradient` found.
+
+    Attributes
+    ----------
+    max_abs_error, max_rel_error : float
+    index : tuple of int
+        The entry of `x` where the relative error is largest.
+    given, numeric : float
+        The gradient there: as the function says, and by differences.
+    n_checked : int
+        Entries looked at.
+    """
+
+    max_abs_error: float
+    max_rel_error: float
+    index: tuple[int, ...]
+    given: float
+    numeric: float
+    n_checked: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_checked} entries: max rel error {self.max_rel_error:.3g} at {self.index}: "
+            f"given {self.given:.9g}, by differences {self.numeric:.9g}"
+        )
+
+
+def compare(a: ArrayLike, b: ArrayLike, *, rtol: float = 1e-5) -> Comparison:
+    """Largest absolute and relative difference of two arrays, and where it is.
+
+    Parameters
+    ----------
+    a, b : array_like
+        The same shape. Equal infinities agree, and so do two NaN.
+    rtol : float
+        Relative difference up to which they count as equal.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError, TypeError
+        Different shapes, nothing to compare, dtypes that are not real numbers.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> result = F.compare([1.0, 2.0], [1.0, 2.5])
+    >>> bool(result), result.index, result.max_abs_error, result.max_rel_error
+    (False, (1,), 0.5, 0.2)
+    """
+    x, y = numbers("compare", "a", a), numbers("compare", "b", b)
+    if x.shape != y.shape or x.size == 0:
+        raise ValueError(
+            f"[compare] a has shape {x.shape} and b {y.shape}; expected the same, not empty"
+        )
+    absolute, relative = _errors(x.astype(np.float64), y.astype(np.float64))
+    worst = int(relative.argmax())
+    return Comparison(
+        bool(relative.flat[worst] <= rtol),
+        float(absolute.max()),
+        float(relative.flat[worst]),
+        _position(worst, x.shape),
+        (float(x.flat[worst]), float(y.flat[worst])),
+    )
+
+
+def check_gradient(
+    f: Callable[[Array], tuple[float, ArrayLike]],
+    x: ArrayLike,
+    *,
+    eps: float = 1e-6,
+    n_samples: int | None = 50,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare a gradient with central differences: (f(x + eps e_i) - f(x - eps e_i)) / (2 eps).
+
+    Parameters
+    ----------
+    f : callable
+        f(x) -> (loss, gradient of x's shape). It is given float64 copies of `x`.
+    x : array_like
+        Where to look; any shape.
+    eps : float
+        Half the distance of the differences.
+    n_samples : int, optional
+        At most that many entries, drawn without repetition; None looks at all of them.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    ValueError, TypeError
+        `f` returns something else, a gradient of another shape, or values that are not finite.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> report = F.check_gradient(lambda x: ((x**2).sum(), 2 * x), [1.0, -3.0])
+    >>> report.n_checked, report.max_rel_error < 1e-8
+    (2, True)
+    """
+    where = "check_gradient"
+    if not eps > 0:
+        raise ValueError(f"[{where}] eps is {eps}; expected a positive number")
+    point = numbers(where, "x", x).astype(np.float64)
+    if point.size == 0:
+        raise ValueError(f"[{where}] x is empty")
+    gradient = numbers(where, "the gradient of f", _pair(where, f(point.copy()))[1])
+    if gradient.shape != point.shape:
+        raise ValueError(
+            f"[{where}] f gives a gradient of shape {gradient.shape}, x has {point.shape}"
+        )
+    count = point.size if n_samples is None else min(int(n_samples), point.size)
+    if count < 1:
+        raise ValueError(
+            f"[{where}] n_samples is {n_samples}; expected at least 1, or None for all"
+        )
+    chosen = np.sort(np.random.default_rng(seed).choice(point.size, count, replace=False))
+    numeric = np.empty(count)
+    for i, entry in enumerate(chosen):
+        ends = []
+        for side in (eps, -eps):
+            moved = point.copy()
+            moved.flat[entry] += side
+            ends.append((moved.flat[entry], float(_pair(where, f(moved))[0])))
+        numeric[i] = (ends[0][1] - ends[1][1]) / float(ends[0][0] - ends[1][0])
+    given = gradient.astype(np.float64).ravel()[chosen]
+    if not (np.isfinite(numeric).all() and np.isfinite(given).all()):
+        raise ValueError(f"[{where}] the loss or the gradient is not finite near x")
+    absolute, relative = _errors(given, numeric)
+    worst = int(relative.argmax())
+    return GradientReport(
+        float(absolute.max()),
+        float(relative[worst]),
+        _position(int(chosen[worst]), point.shape),
+        float(given[worst]),
+        float(numeric[worst]),
+        count,
+    )
+
+
+def _errors(a: Array, b: Array) -> tuple[Array, Array]:
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        absolute = np.where(same, 0.0, np.abs(a - b))
+        finite = b[np.isfinite(b)]
+        typical = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
+        larger = np.maximum(np.maximum(np.abs(a), np.abs(b)), typical)
+        relative = np.where(same, 0.0, absolute / larger)
+    return np.nan_to_num(absolute, nan=np.inf, posinf=np.inf), np.nan_to_num(
+        relative, nan=np.inf, posinf=np.inf
+    )
+
+
+def _pair(where: str, result: object) -> tuple[float, ArrayLike]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"[{where}] f returned {type(result).__name__}; expected (loss, gradient)")
+    return result
+
+
+def _position(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, shape))

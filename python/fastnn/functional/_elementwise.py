@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all activation functions share; they themselves are generated in _activations.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _core, _registry
+from fastnn._describe import checked
+
+from ._arrays import Array, checked_out, common_dtype, converted, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+__all__ = ["backward", "forward"]
+
+
+def forward(name: str, hyper: Mapping[str, Any], z: ArrayLike, out: Array | None) -> Array:
+    """f(z) of the activation `name`, element by element."""
+    array = numbers(name, "z", z)
+    values = _hypers(name, hyper)
+    dtype = common_dtype(array)
+    target = checked_out(name, out, array.shape, dtype, *(() if out is z else (array,)))
+    result = _core.activation(name, values, _rows(converted(array, dtype)))
+    return _returned(result, array.shape, target)
+
+
+def backward(
+    name: str, hyper: Mapping[str, Any], dy: ArrayLike, saved: ArrayLike, out: Array | None
+) -> Array:
+    """Gradient dy f'(z) of the activation `name`, from what its forward call left."""
+    where = f"{name}_backward"
+    grad, kept = numbers(where, "dy", dy), numbers(where, "saved", saved)
+    if grad.shape != kept.shape:
+        raise ValueError(
+            f"[{where}] dy has shape {grad.shape}, saved {kept.shape}; expected one shape"
+        )
+    values = _hypers(name, hyper)
+    dtype = common_dtype(grad, kept)
+    inputs = [array for array, given in ((grad, dy), (kept, saved)) if given is not out]
+    target = checked_out(where, out, grad.shape, dtype, *inputs)
+    result = _core.activation_backward(
+        name, values, _rows(converted(grad, dtype)), _rows(converted(kept, dtype))
+    )
+    return _returned(result, grad.shape, target)
+
+
+def _hypers(name: str, hyper: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(name, _registry.row(name, "activations", name)["hypers"], hyper) if hyper else {}
+
+
+def _rows(array: Array) -> Array:
+    # The kernels take (rows, columns); the last axis is the one that is contiguous most often.
+    return array.reshape(-1, array.shape[-1]) if array.ndim and array.size else array.reshape(1, -1)
+
+
+def _returned(result: Array, shape: tuple[int, ...], target: Array | None) -> Array:
+    if target is None:
+        return result.reshape(shape)
+    np.copyto(target, result.reshape(shape))
+    return target

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The products of a linear layer. Weights are (in_features, out_features), as in y = x @ w + b."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn import _core
+from fastnn._validate import thread_count
+
+from ._arrays import Array, checked_out, common_dtype, converted, numbers, with_rank
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    out: Array | None = None,
+    n_threads: int | None = None,
+) -> Array:
+    """The linear layer y = x @ w + b.
+
+    Parameters
+    ----------
+    x : (batch, in) or (in,) array_like
+        Any real dtype, strides and byte order.
+    w : (in, out) or (in,) array_like
+        One column of weights may be given as a vector; the result then has no axis of outputs.
+    b : (out,) array_like, optional
+        A number where `w` is a vector.
+    out : (batch, out) ndarray, optional
+        Takes the result and is returned: its dtype and shape, writable, apart from the inputs.
+    n_threads : int, optional
+        Obeyed if given; the bits of the result do not depend on it.
+
+    Returns
+    -------
+    (batch, out) ndarray
+        float32 if every floating argument is at most that wide, else float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, dtypes that are not real numbers, an unusable `out`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> F.linear([[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [1.0, 2.0]], [0.5, -0.5])
+    array([[3.5, 3.5],
+           [7.5, 7.5]])
+    """
+    return _product("linear", x, w, b, out=out, n_threads=n_threads)
+
+
+def matmul(
+    x: ArrayLike, w: ArrayLike, *, out: Array | None = None, n_threads: int | None = None
+) -> Array:
+    """The product y = x @ w: `linear` without a bias.
+
+    Parameters
+    ----------
+    x : (batch, in) or (in,) array_like
+    w : (in, out) or (in,) array_like
+    out : ndarray, optional
+        As in `linear`.
+    n_threads : int, optional
+        As in `linear`.
+
+    Returns
+    -------
+    ndarray
+        (batch, out), without the axes that `x` or `w` do not have.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `linear`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> print(F.matmul([1, 2], [3, 4]))
+    11.0
+    """
+    return _product("matmul", x, w, None, out=out, n_threads=n_threads)
+
+
+def linear_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
+    need_dx: bool = True,
+    *,
+    n_threads: int | None = None,
+) -> tuple[Array | None, Array, Array]:
+    """Gradients of y = x @ w + b: dx = dy @ w.T, dw = x.T @ dy, db = sum of dy over the rows.
+
+    Parameters
+    ----------
+    dy : (batch, out) array_like
+        Gradient with respect to y, of y's shape.
+    x : (batch, in) or (in,) array_like
+    w : (in, out) or (in,) array_like
+    need_dx : bool
+        False saves a product where x is the data.
+    n_threads : int, optional
+        As in `linear`.
+
+    Returns
+    -------
+    dx : ndarray or None
+        Shape of `x`.
+    dw : ndarray
+        Shape of `w`.
+    db : ndarray
+        (out,); 0-d where `w` is a vector.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `linear`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> dx, dw, db = F.linear_backward([[1.0]], [[2.0, 3.0]], [[4.0], [5.0]])
+    >>> dx, dw.ravel(), db
+    (array([[4., 5.]]), array([2., 3.]), array([1.]))
+    """
+    where = "linear_backward"
+    x_, w_ = with_rank(where, "x", x, 1, 2), with_rank(where, "w", w, 1, 2)
+    _check_inner(where, x_, w_)
+    dy_ = numbers(where, "dy", dy)
+    expected = x_.shape[:-1] + w_.shape[1:]
+    if dy_.shape != expected:
+        raise ValueError(f"[{where}] dy has shape {dy_.shape}; x and w make it {expected}")
+    dtype = common_dtype(dy_, x_, w_)
+    rows = converted(_as_rows(x_), dtype)
+    columns = converted(_as_columns(w_), dtype)
+    dy2 = converted(dy_.reshape(rows.shape[0], columns.shape[1]), dtype)
+    dx, dw, db = _core.linear_backward(dy2, rows, columns, need_dx, thread_count(where, n_threads))
+    return (
+        None if dx is None else dx.reshape(x_.shape),
+        dw.reshape(w_.shape),
+        db.reshape(w_.shape[1:]),
+    )
+
+
+def _product(
+    where: str,
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None,
+    *,
+    out: Array | None,
+    n_threads: int | None,
+) -> Array:
+    x_, w_ = with_rank(where, "x", x, 1, 2), with_rank(where, "w", w, 1, 2)
+    _check_inner(where, x_, w_)
+    arrays = [x_, w_]
+    if b is not None:
+        b_ = numbers(where, "b", b)
+        if b_.shape != w_.shape[1:] and b_.shape != (w_.size // max(1, w_.shape[0]),):
+            raise ValueError(f"[{where}] b has shape {b_.shape}; w makes it {w_.shape[1:]}")
+        arrays.append(b_.reshape(-1))
+    dtype = common_dtype(*arrays)
+    shape = x_.shape[:-1] + w_.shape[1:]
+    target = checked_out(where, out, shape, dtype, *arrays)
+    rows, columns = converted(_as_rows(x_), dtype), converted(_as_columns(w_), dtype)
+    bias = converted(arrays[2], dtype) if b is not None else None
+    n = thread_count(where, n_threads)
+    if target is not None and target.ndim == 2 and target.flags.c_contiguous:
+        _core.linear(rows, columns, bias, target, n)  # straight into the caller's memory
+        return target
+    y = _core.linear(rows, columns, bias, None, n).reshape(shape)
+    if target is None:
+        return y
+    target[...] = y
+    return target
+
+
+def _check_inner(where: str, x: Array, w: Array) -> None:
+    if x.shape[-1] != w.shape[0]:
+        raise ValueError(
+            f"[{where}] x has {x.shape[-1]} columns (shape {x.shape}), "
+            f"but w has {w.shape[0]} rows (shape {w.shape})"
+        )
+    if w.size == 0:
+        raise ValueError(f"[{where}] w has shape {w.shape}; every size must be positive")
+
+
+def _as_rows(x: Array) -> Array:
+    return x if x.ndim == 2 else x[None, :]
+
+
+def _as_columns(w: Array) -> Array:
+    return w if w.ndim == 2 else w[:, None]

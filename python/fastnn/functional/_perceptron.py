@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The perceptron algorithm of the courses: a step unit, moved by each row it gets wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn._validate import integer
+
+from ._arrays import Array, numbers, with_rank
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def perceptron_step(
+    X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float = 0.0, lr: float = 0.01
+) -> tuple[Array, float, int]:
+    """One pass over the rows: a 1 called 0 adds lr x to w and lr to b, a 0 called 1 subtracts them.
+
+    Parameters
+    ----------
+    X : (n, d) array_like
+    y : (n,) array_like of 0 and 1
+    w : (d,) or (d, 1) array_like
+        Not changed.
+    b : float
+    lr : float
+        Learning rate.
+
+    Returns
+    -------
+    w : ndarray
+        New weights, of w's shape.
+    b : float
+    n_err : int
+        Rows that were wrong when their turn came.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, labels other than 0 and 1.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> F.perceptron_step([[1.0, 2.0]], [0], [0.0, 0.0], lr=0.5)
+    (array([-0.5, -1. ]), -0.5, 1)
+    """
+    rows, labels = _checked("perceptron_step", X, y)
+    given = numbers("perceptron_step", "w", w)
+    if given.size != rows.shape[1]:
+        raise ValueError(
+            f"[perceptron_step] w has shape {given.shape}, but X has {rows.shape[1]} columns"
+        )
+    weights, bias, n_err = given.astype(np.float64).ravel(), float(b), 0
+    for row, label in zip(rows, labels, strict=True):
+        error = label - (1.0 if row @ weights + bias >= 0 else 0.0)
+        if error:
+            weights = weights + error * lr * row
+            bias += float(error) * lr
+            n_err += 1
+    return weights.reshape(given.shape), bias, n_err
+
+
+def perceptron(
+    X: ArrayLike, y: ArrayLike, lr: float = 0.01, epochs: int = 25
+) -> tuple[Array, float, int]:
+    """The perceptron algorithm from zero weights; the prediction is step(X @ w + b).
+
+    Parameters
+    ----------
+    X : (n, d) array_like
+    y : (n,) array_like of 0 and 1
+    lr : float
+        Learning rate.
+    epochs : int
+        Passes over the rows; they end early when one finds no error.
+
+    Returns
+    -------
+    w : (d,) ndarray
+    b : float
+    n_err : int
+        Rows that the result still gets wrong; never 0 where no line separates the labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, labels other than 0 and 1, epochs below 1.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> gate = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> w, b, n_err = F.perceptron(gate, [0, 1, 1, 1], lr=0.5)
+    >>> print(F.step(F.linear(gate, w, b)), n_err)
+    [0. 1. 1. 1.] 0
+    """
+    where = "perceptron"
+    rows, labels = _checked(where, X, y)
+    w, b = np.zeros(rows.shape[1]), 0.0
+    for _ in range(integer(where, "epochs", epochs)):
+        w, b, errors = perceptron_step(rows, labels, w, b, lr)
+        if errors == 0:
+            break
+    return w, b, int(np.sum((rows @ w + b >= 0) != labels))
+
+
+def _checked(where: str, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    rows = with_rank(where, "X", X, 2).astype(np.float64)
+    labels = numbers(where, "y", y).astype(np.float64)
+    if labels.shape not in ((rows.shape[0],), (rows.shape[0], 1)):
+        raise ValueError(f"[{where}] y has shape {labels.shape}; X makes it ({rows.shape[0]},)")
+    labels = labels.ravel()
+    wrong = np.flatnonzero((labels != 0) & (labels != 1))
+    if wrong.size:
+        raise ValueError(f"[{where}] y[{wrong[0]}] is {labels[wrong[0]]}; expected 0 or 1")
+    return rows, labels

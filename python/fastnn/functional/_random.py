@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Counter-based masks: the same for any thread count, and the same a model draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import _core
+from fastnn._validate import integer
+
+from ._arrays import Array, float_dtype
+from .init import _sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+def dropout_mask(
+    shape: int | tuple[int, ...],
+    p: float,
+    seed: int,
+    step: int = 0,
+    *,
+    layer: int = 0,
+    dtype: DTypeLike = np.float32,
+) -> Array:
+    """A mask to multiply with: 0 with probability `p`, else 1 / (1 - p).
+
+    Parameters
+    ----------
+    shape : (batch, features) or (features,)
+    p : float
+        0 <= p < 1.
+    seed : int
+        From 0.
+    step : int
+        Number of the training step, from 0: every step has its own mask.
+    layer : int
+        Position of the Dropout layer whose mask is wanted.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        `p` out of range, sizes below 1, a negative seed or step, another dtype.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> mask = F.dropout_mask((128, 64), p=0.2, seed=3)
+    >>> sorted(set(mask.ravel().tolist()))
+    [0.0, 1.25]
+    """
+    where = "dropout_mask"
+    if not 0 <= p < 1:
+        raise ValueError(f"[{where}] p is {p}; expected 0 <= p < 1")
+    sizes = _sizes(where, shape)
+    if len(sizes) not in (1, 2):
+        raise ValueError(f"[{where}] shape is {shape}; expected (batch, features) or (features,)")
+    rows = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])
+    seed, layer, step = (
+        integer(where, what, value, 0)
+        for what, value in (("seed", seed), ("layer", layer), ("step", step))
+    )
+    name = float_dtype(where, dtype).name
+    return _core.dropout_mask(rows, float(p), seed, layer, step, name).reshape(sizes)

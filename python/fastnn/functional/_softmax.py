@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Softmax and its logarithm over the last axis, the step function, and one-hot rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import _core
+
+from ._arrays import Array, checked_out, common_dtype, converted, float_dtype, numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+
+def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
+    """exp(x_j) / sum_k exp(x_k) over the last axis, stable for any finite x.
+
+    Parameters
+    ----------
+    x : (..., k) array_like
+        Scores; a plain list is one row.
+    out : ndarray, optional
+        Takes the result, which is also returned.
+
+    Returns
+    -------
+    ndarray
+        Shape of `x`; the values along the last axis sum to 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A number without an axis, no scores at all, dtypes that are not real, an unusable `out`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> print(F.softmax([0, 1, 2]))
+    [0.09003057 0.24472847 0.66524096]
+    """
+    return _over_last_axis("softmax", x, out)
+
+
+def log_softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
+    """x_j - log(sum_k exp(x_k)) over the last axis, stable for any finite x.
+
+    Parameters
+    ----------
+    x : (..., k) array_like
+    out : ndarray, optional
+        Takes the result, which is also returned.
+
+    Returns
+    -------
+    ndarray
+        Shape of `x`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `softmax`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> print(F.log_softmax([0.0, 0.0]))
+    [-0.69314718 -0.69314718]
+    """
+    return _over_last_axis("log_softmax", x, out)
+
+
+def step(x: ArrayLike) -> Array:
+    """1 where x >= 0, else 0: the unit of the perceptron. It has no useful gradient.
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape.
+
+    Returns
+    -------
+    ndarray
+        Shape of `x`, float32 or float64; NaN stays NaN.
+
+    Raises
+    ------
+    TypeError
+        A dtype that is not real numbers.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> print(F.step([-1.5, 0.0, 0.5]))
+    [0. 1. 1.]
+    """
+    array = numbers("step", "x", x)
+    values = converted(array, common_dtype(array))
+    return np.asarray(np.heaviside(values, values.dtype.type(1)))
+
+
+def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np.float32) -> Array:
+    """Rows of zeros with a one at the row's class.
+
+    Parameters
+    ----------
+    y : (n,) array_like of integers
+        Classes from 0.
+    n_classes : int, optional
+        Number of columns; the largest class + 1 by default.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    (n, n_classes) ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        Classes that are not integers in [0, n_classes); no rows and no `n_classes`.
+
+    Examples
+    --------
+    >>> import fastnn.functional as F
+    >>> print(F.one_hot([2, 0]))
+    [[0. 0. 1.]
+     [1. 0. 0.]]
+    """
+    where = "one_hot"
+    classes = numbers(where, "y", y)
+    if classes.dtype.kind not in "iub":
+        raise TypeError(f"[{where}] y has dtype {classes.dtype}; expected integers")
+    if classes.ndim == 2 and classes.shape[1] == 1:
+        classes = classes[:, 0]
+    if classes.ndim != 1:
+        raise ValueError(f"[{where}] y has shape {classes.shape}; expected (n,)")
+    if n_classes is None:
+        if classes.size == 0:
+            raise ValueError(f"[{where}] y is empty; n_classes is needed then")
+        n_classes = int(classes.max()) + 1
+    bad = np.flatnonzero((classes < 0) | (classes >= n_classes))
+    if bad.size:
+        first = int(bad[0])
+        raise ValueError(
+            f"[{where}] y[{first}] is {classes[first]}; expected classes from 0 to {n_classes - 1}"
+        )
+    rows = np.zeros((classes.size, n_classes), float_dtype(where, dtype))
+    rows[np.arange(classes.size), classes.astype(np.intp)] = 1
+    return rows
+
+
+def _over_last_axis(name: str, x: ArrayLike, out: Array | None) -> Array:
+    where = name
+    array = numbers(where, "x", x)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(
+            f"[{where}] x has shape {array.shape}; expected (..., k) with k of at least 1"
+        )
+    dtype = common_dtype(array)
+    target = checked_out(where, out, array.shape, dtype)
+    rows = converted(array, dtype).reshape(-1, array.shape[-1])
+    kernel = _core.softmax if name == "softmax" else _core.log_softmax
+    result = kernel(rows).reshape(array.shape)
+    if target is None:
+        return result
+    target[...] = result
+    return target

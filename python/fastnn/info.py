@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What this installation is and why it runs as it does: the first thing to paste into a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, _core
+
+__all__ = ["build_info", "describe"]
+
+
+def build_info() -> dict[str, Any]:
+    """Version, instruction set, compiler, libraries, and the threads a call takes by itself.
+
+    Returns
+    -------
+    dict
+        version, isa (the level that was loaded), isa_built, isa_runnable, compiler, eigen, openmp,
+        cxx_flags, pybind11, threads (`n_threads=None` takes at most so many), thread_limits
+        (openmp, affinity, cgroup; None where there is no quota), threads_why, cpu, python, numpy.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> info = fastnn.build_info()
+    >>> info["isa"] in info["isa_runnable"], info["threads"] >= 1
+    (True, True)
+    """
+    limits = dict(_core.thread_limits())
+    return {
+        "version": __version__,
+        **_core.build_info(),
+        "isa": _core.isa,
+        "isa_built": list(_core.built),
+        "isa_runnable": list(_core.runnable),
+        "threads": int(_core.threads_available()),
+        "thread_limits": limits,
+        "threads_why": _why(limits),
+        "cpu": _cpu_name(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def describe(info: dict[str, Any] | None = None) -> str:
+    """`build_info()` as lines of text.
+
+    Parameters
+    ----------
+    info : dict, optional
+        What `build_info` returned.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from fastnn.info import describe
+    >>> describe().splitlines()[0].startswith("fastnn")
+    True
+    """
+    info = build_info() if info is None else info
+    forced = os.environ.get("FASTNN_ISA")
+    level = f"{info['isa']} ({'forced by FASTNN_ISA; ' * bool(forced)}"
+    level += f"built: {', '.join(info['isa_built'])}; "
+    level += f"this processor runs: {', '.join(info['isa_runnable'])})"
+    rows = {
+        "fastnn": info["version"],
+        "instruction set": level,
+        "processor": info["cpu"],
+        "threads": f"{info['threads']} ({info['threads_why']})",
+        "compiler": info["compiler"],
+        "flags": info["cxx_flags"],
+        "Eigen": info["eigen"],
+        "OpenMP": info["openmp"],
+        "pybind11": info["pybind11"],
+        "NumPy": info["numpy"],
+        "Python": info["python"],
+    }
+    return "\n".join(f"{name:<17}{value}" for name, value in rows.items())
+
+
+def _why(limits: dict[str, int | None]) -> str:
+    """The three limits of which the smallest holds, in words."""
+    given = os.environ.get("OMP_NUM_THREADS")
+    source = f"OMP_NUM_THREADS={given}" if given else "OMP_NUM_THREADS is not set"
+    quota = "none" if limits["cgroup"] is None else str(limits["cgroup"])
+    return (
+        f"the smallest of: OpenMP's limit {limits['openmp']} ({source}), "
+        f"processors this process may use {limits['affinity']}, cgroup quota {quota}"
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

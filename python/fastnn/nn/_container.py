@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The model as a list of layers with values: building, indexing, state, summary, copies.
+
+Nothing here trains; see _own_loop.py and _sequential.py.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+
+from fastnn import _core, _validate
+
+from . import _state
+from ._layer import Layer, ParameterLayer
+from ._summary import Summary, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fastnn._validate import Array
+
+    from ._compiled import Compiled
+    from ._history import History
+
+__all__ = ["Container"]
+
+
+class Container:
+    """Layers, their values, and everything that needs no training."""
+
+    def __init__(
+        self, *layers: Layer, dtype: Any = np.float32, seed: int = 0, n_threads: int | None = None
+    ) -> None:
+        self._dtype = _validate.dtype_name("Sequential", dtype)
+        self._seed = _validate.integer("Sequential", "seed", seed, 0, 2**64 - 1)
+        self._threads = _validate.thread_count("Sequential", n_threads)
+        self._layers: tuple[Layer, ...] = ()
+        self._network: _core.Network | None = None
+        self._compiled: Compiled | None = None
+        self._epochs_seen = 0
+        self.history: History | None = None
+        self._install("Sequential", layers)
+
+    def _install(self, where: str, layers: tuple[Layer, ...]) -> None:
+        """Make `layers` this model's own in a new network; nothing changes if they do not fit."""
+        for position, layer in enumerate(layers):
+            _check_layer(where, position, layer, layers)
+        own = self._network
+        # Models never share memory: a layer of another model is copied with values and freeze flag.
+        adopted = tuple(
+            layer._copy()
+            if isinstance(layer, ParameterLayer) and layer._network not in (None, own)
+            else layer
+            for layer in layers
+        )
+        columns: int | None = None
+        for position, layer in enumerate(adopted):
+            columns = layer.width(f"{where}: layer {position}", columns)
+        network = None
+        numbers = dict(zip((id(a) for a in adopted), _numbers(adopted), strict=True))
+        if any(isinstance(layer, ParameterLayer) for layer in adopted):
+            network = _core.Network([layer.spec() for layer in adopted], self._dtype, self._seed)
+            values = {
+                f"{numbers[id(layer)]}.{name}": value
+                for layer in adopted
+                if isinstance(layer, ParameterLayer)
+                for name, value in layer.values().items()
+            }
+            _state.write(network, values)
+            for layer in adopted:
+                if isinstance(layer, ParameterLayer):
+                    layer._bind(network, numbers[id(layer)] or 0)
+        self._layers, self._network, self._compiled = adopted, network, None
+
+    def _net(self, where: str) -> _core.Network:
+        if self._network is None:
+            raise ValueError(
+                f"[Sequential.{where}] no layer of the model has parameters; expected an nn.Linear"
+            )
+        return self._network
+
+    def _trainable_numbers(self) -> set[int]:
+        numbers = zip(self._layers, _numbers(self._layers), strict=True)
+        return {n for layer, n in numbers if n is not None and isinstance(layer, ParameterLayer)}
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+        return self._net("n_features").n_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the output."""
+        return self._net("n_outputs").n_outputs
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: of the values and of the arithmetic."""
+        return np.dtype(self._dtype)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the initial values, of dropout and of shuffling."""
+        return self._seed
+
+    @property
+    def threads_used(self) -> int:
+        """Threads of the last call that computed; 0 before the first."""
+        return 0 if self._network is None else int(self._network.threads_used)
+
+    def append(self, layer: Layer) -> Self:
+        """Add a layer at the end; returns the model.
+
+        Earlier views of values no longer belong to the model, and it has to be compiled again.
+        """
+        self._install("Sequential.append", (*self._layers, layer))
+        return self
+
+    def freeze(self) -> Self:
+        """Freeze all layers; returns the model."""
+        for layer in self._layers:
+            layer.freeze()
+        return self
+
+    def unfreeze(self) -> Self:
+        """Unfreeze all layers; returns the model."""
+        for layer in self._layers:
+            layer.unfreeze()
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """Values by torch's keys in torch's layout.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"0.weight"`` is (out, in). The arrays are views of the model, read-only while fit
+            runs; only ``num_batches_tracked`` is a copy. Rescale is not numbered and has no entry.
+        """
+        return {} if self._network is None else _state.torch_keys(self._network)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> _state.IncompatibleKeys:
+        """Copy values in; torch's own dictionaries fit.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array
+            Anything that NumPy can read; values are converted to the model's dtype.
+        strict : bool, default True
+            Refuse missing and unexpected keys. The model changes as a whole or not at all.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``, as in torch.
+        """
+        where = "Sequential.load_state_dict"
+        return _state.load(where, self._net("load_state_dict"), state_dict, strict)
+
+    def summary(self, print_fn: Callable[[str], Any] | None = print) -> Summary:
+        """Print the table of layers with parameters, bytes and flops a row, as Keras does.
+
+        Parameters
+        ----------
+        print_fn : callable, optional
+            What shows the text; None only returns it.
+
+        Returns
+        -------
+        Summary
+            ``str(...)`` is the table; its attributes are the figures. Its repr is one short line,
+            so that a notebook does not show the table twice.
+        """
+        table = summarize(self._layers, self._net("summary").n_features, self._dtype)
+        if print_fn is not None:
+            print_fn(str(table))
+        return table
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Layer | Self:
+        if isinstance(index, slice):
+            threads = self._threads or None
+            return type(self)(
+                *self._layers[index], dtype=self._dtype, seed=self._seed, n_threads=threads
+            )
+        try:
+            return self._layers[operator.index(index)]
+        except IndexError:
+            raise IndexError(
+                f"[Sequential] no layer {index}; the model has {len(self._layers)}"
+            ) from None
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  ({'-' if number is None else number}): {layer!r}"
+            for number, layer in zip(_numbers(self._layers), self._layers, strict=True)
+        ]
+        return "\n".join(["Sequential(", *lines, ")"]) if lines else "Sequential()"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Configuration and arrays only: a pickle must not name an instruction set.
+        state = {k: v for k, v in self.__dict__.items() if k != "_network"}
+        if self._network is not None and self._compiled is not None:
+            state["optimizer"] = _state.optimizer_state(self._network)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        optimizer, layers, compiled = (
+            state.pop(name, None) for name in ("optimizer", "_layers", "_compiled")
+        )
+        self.__dict__.update(state, _network=None, _layers=(), _compiled=None)
+        self._install("Sequential", layers or ())
+        if compiled is not None and self._network is not None:
+            compiled.apply("Sequential", self._network, self._trainable_numbers())
+            self._compiled = compiled
+            _state.restore_optimizer(self._network, optimizer)
+
+
+def _numbers(layers: tuple[Layer, ...]) -> list[int | None]:
+    """Number of each layer as torch counts; None for input preparation."""
+    numbers: list[int | None] = []
+    count = 0
+    for layer in layers:
+        numbers.append(count if layer.numbered else None)
+        count += layer.numbered
+    return numbers
+
+
+def _check_layer(where: str, position: int, layer: Any, layers: tuple[Layer, ...]) -> None:
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        name = layer.__name__
+        raise TypeError(f"[{where}] layer {position} is the class {name}; write nn.{name}()")
+    if isinstance(layer, (list, tuple)):
+        raise TypeError(
+            f"[{where}] layer {position} is a {type(layer).__name__}; write Sequential(*layers)"
+        )
+    if not isinstance(layer, Layer):
+        raise TypeError(
+            f"[{where}] layer {position} is {type(layer).__name__}; expected a layer such as "
+            "nn.Linear(4, 8)"
+        )
+    first = next(k for k, other in enumerate(layers) if other is layer)
+    if isinstance(layer, ParameterLayer) and first != position:
+        raise ValueError(
+            f"[{where}] layer {position} is the same object as layer {first}; expected one "
+            f"{type(layer).__name__} each, since tied weights do not exist here"
+        )
+    preparation = ("rescale", "flatten")
+    if layer.registry_name in preparation and any(
+        other.registry_name not in preparation for other in layers[:position]
+    ):
+        raise ValueError(
+            f"[{where}] layer {position} ({layer!r}) prepares the input; expected before all "
+            "other layers"
+        )

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What fit does around the core: data in order, class weights, callbacks, epoch numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _validate
+from fastnn._validate import Array
+from fastnn.callbacks import Callback, ProgressBar
+
+from ._history import History
+
+if TYPE_CHECKING:
+    from ._sequential import Sequential
+
+__all__ = [
+    "Data",
+    "Settings",
+    "checked_validation",
+    "chosen_callbacks",
+    "run",
+    "split_rows",
+    "weighted",
+]
+
+WHERE = "Sequential.fit"
+Split = tuple[Array, Array, Array | None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training rows and, if there are any, validation rows: (X, y, weights) each."""
+
+    train: Split
+    validation: Split | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of one call of fit."""
+
+    batch_size: int
+    epochs: int
+    initial_epoch: int
+    verbose: int
+    shuffle: bool
+    n_threads: int
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        batch_size: Any,
+        epochs: Any,
+        initial_epoch: Any,
+        verbose: Any,
+        shuffle: Any,
+        n_threads: int,
+    ) -> Settings:
+        """Refuses what is no number, or not positive."""
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise TypeError(f"[{WHERE}] shuffle is {shuffle!r}; expected True or False")
+        return cls(
+            batch_size=_validate.integer(WHERE, "batch_size", batch_size),
+            epochs=_validate.integer(WHERE, "epochs", epochs),
+            initial_epoch=_validate.integer(WHERE, "initial_epoch", initial_epoch, 0),
+            verbose=verbose,
+            shuffle=bool(shuffle),
+            n_threads=n_threads,
+        )
+
+    def params(self, n: int) -> dict[str, Any]:
+        """What History and the callbacks are told; n is the number of training rows."""
+        return {
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "initial_epoch": self.initial_epoch,
+            "steps": -(-n // self.batch_size),
+            "verbose": self.verbose,
+        }
+
+
+def split_rows(x: Array, y: Array, w: Array | None, share: Any) -> tuple[Split, Split | None]:
+    """Views of training and validation rows: the last `share` validates, as in Keras."""
+    if isinstance(share, (bool, np.bool_)) or not isinstance(share, (int, float, np.number)):
+        raise TypeError(f"[{WHERE}] validation_split is {share!r}; expected a number from 0 to 1")
+    if not 0 <= share < 1:
+        raise ValueError(
+            f"[{WHERE}] validation_split is {share!r}; expected at least 0 and below 1"
+        )
+    if share == 0:
+        return (x, y, w), None
+    n = math.floor(len(x) * (1 - float(share)))
+    if n in (0, len(x)):
+        raise ValueError(
+            f"[{WHERE}] validation_split = {share} of {len(x)} rows leaves one part empty; "
+            "expected rows on both sides"
+        )
+    if w is None:
+        return (x[:n], y[:n], None), (x[n:], y[n:], None)
+    return (x[:n], y[:n], w[:n]), (x[n:], y[n:], w[n:])
+
+
+def weighted(rows: Split, class_weight: Any, model: Sequential) -> Split:
+    """`rows` with their weights multiplied by that of the row's class; 1 for classes not named."""
+    if class_weight is None:
+        return rows
+    x, y, w = rows
+    loss, k = model._ready("fit")[1].loss, model.n_outputs
+    if loss.row["task"] == "regression" or y[:1].size != 1:
+        raise ValueError(
+            f"[{WHERE}] class_weight needs one class a row; {type(loss).__name__} on {k} outputs "
+            "has none"
+        )
+    table = _class_table(class_weight, k if loss.row["task"] == "multiclass" else 2)
+    labels = y.reshape(-1)
+    wrong = ~np.isin(labels, np.arange(len(table)))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(
+            f"[{WHERE}] y[{at}] is {labels[at]}; class_weight expects classes from 0 to "
+            f"{len(table) - 1}"
+        )
+    weights: Array = table[labels.astype(np.intp)]
+    if w is not None:
+        weights *= w
+    if not weights.any():
+        raise ValueError(f"[{WHERE}] all rows have weight zero; expected a positive one")
+    return x, y, weights
+
+
+def _class_table(class_weight: Any, classes: int) -> Array:
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            f"[{WHERE}] class_weight is {class_weight!r}; expected a dictionary {{0: 2.0}}"
+        )
+    table = np.ones(classes)
+    for label, value in class_weight.items():
+        index = _validate.integer(WHERE, "a class in class_weight", label, 0)
+        if index >= classes:
+            raise ValueError(f"[{WHERE}] class_weight names class {index}; the model has {classes}")
+        number = value if isinstance(value, (int, float, np.number)) else math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise ValueError(
+                f"[{WHERE}] class_weight[{index}] is {value!r}; expected a finite number of at "
+                "least 0"
+            )
+        table[index] = number
+    return table
+
+
+def chosen_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
+    """The user's callbacks, with the progress display that `verbose` asks for."""
+    if callbacks is None:
+        chosen: list[Any] = []
+    elif isinstance(callbacks, Callback):
+        chosen = [callbacks]
+    elif isinstance(callbacks, Iterable):
+        chosen = list(callbacks)
+    else:
+        raise TypeError(f"[{WHERE}] callbacks is {callbacks!r}; expected a list of callbacks")
+    for callback in chosen:
+        if not isinstance(callback, Callback):
+            hint = "; write it with ()" if isinstance(callback, type) else ""
+            raise TypeError(
+                f"[{WHERE}] callbacks has {callback!r}; expected objects of "
+                f"fastnn.callbacks.Callback{hint}"
+            )
+    if verbose not in (0, 1, 2):
+        raise ValueError(
+            f"[{WHERE}] verbose is {verbose!r}; expected 0 (quiet), 1 (bar) or 2 (lines)"
+        )
+    if verbose and not any(isinstance(callback, ProgressBar) for callback in chosen):
+        chosen.append(ProgressBar(bar=None if verbose == 1 else False))
+    return chosen
+
+
+@dataclass
+class EpochEnd:
+    """Called by the core after each epoch, with the GIL, on the thread that called fit.
+
+    `shift` turns the core's epoch numbers, which count on from one fit to the next so that each
+    epoch shuffles anew, into those that the user asked for.
+    """
+
+    model: Sequential
+    history: History
+    callbacks: list[Callback]
+    shift: int
+    last: int
+
+    def __call__(self, epoch: int, logs: dict[str, float]) -> bool:
+        number = epoch + self.shift
+        self.history.add(number, logs)
+        for callback in self.callbacks:
+            callback.on_epoch_end(number, logs)
+        if self.model.stop_training:
+            return False
+        if number < self.last:
+            self.begin(number + 1)
+        return not self.model.stop_training
+
+    def begin(self, number: int) -> None:
+        """Tell the callbacks that an epoch begins."""
+        for callback in self.callbacks:
+            callback.on_epoch_begin(number)
+
+
+def checked_validation(data: Any, model: Sequential) -> Split | None:
+    """validation_data as arrays that belong together."""
+    if data is None:
+        return None
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(
+            f"[{WHERE}] validation_data is no pair; expected (X, y) or (X, y, sample_weight)"
+        )
+    loss = model._ready("fit")[1].loss
+    x = model._features("fit", data[0], "validation X")
+    if len(x) == 0:
+        raise ValueError(f"[{WHERE}] validation X has no rows; expected at least one")
+    y = _validate.targets(WHERE, data[1], len(x), loss, model.n_outputs, what="validation y")
+    if len(data) == 2 or data[2] is None:
+        return x, y, None
+    return x, y, _validate.weights(WHERE, data[2], len(x), "validation sample_weight")
+
+
+def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callback]) -> History:
+    """All epochs in one call of the core, with the callbacks around it."""
+    network, compiled = model._ready("fit")
+    history = History(settings.params(len(data.train[0])))
+    names = ["loss", *compiled.metrics]
+    if data.validation is not None:
+        names += [f"val_{name}" for name in names]
+    # Epochs of the random streams count on from one fit to the next: each shuffles anew.
+    first = settings.initial_epoch
+    stream = max(first, model._epochs_seen)
+    end = EpochEnd(model, history, callbacks, first - stream, settings.epochs - 1)
+    model.history, model.stop_training = history, False
+    try:
+        for callback in callbacks:
+            callback.model, callback.params = model, {**history.params, "metrics": names}
+            callback.on_train_begin()
+        if first < settings.epochs and not model.stop_training:
+            end.begin(first)
+            result = network.fit(
+                *data.train,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs - first,
+                first_epoch=stream,
+                shuffle=settings.shuffle,
+                seed=model.seed,
+                validation=data.validation,
+                metrics=bool(compiled.metrics),
+                n_threads=settings.n_threads,
+                on_epoch=end if callbacks else None,
+            )
+            history.finish(result)
+        for callback in callbacks:
+            callback.on_train_end()
+    finally:
+        model._epochs_seen = stream + len(history.epoch)
+        for callback in callbacks:
+            callback.close()
+    return history

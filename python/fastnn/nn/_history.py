@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a call of fit leaves behind: losses and metrics epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """The record of one call of ``Sequential.fit``.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        ``"loss"`` is the row-weighted mean of the batch losses, each taken before its update,
+        without decay terms; metrics likewise. ``"val_..."`` is measured after the epoch.
+    epoch : list of int
+        Numbers of the epochs that ended, from ``initial_epoch``.
+    params : dict
+        What fit was asked for: batch_size, epochs, initial_epoch, steps (an epoch), verbose.
+    steps : int
+        Optimizer steps done.
+    seconds : float
+        Time in the core.
+    threads_used : int
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    threads_used: int = 0
+
+    def add(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Append one epoch's figures."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Take over what the core returned at the end of fit."""
+        self.steps = int(result["steps"])
+        self.seconds = float(result["seconds"])
+        self.threads_used = int(result["threads_used"])
+        if not self.epoch:
+            curves = {
+                name: list(curve) for name, curve in result.items() if isinstance(curve, list)
+            }
+            first = int(self.params.get("initial_epoch", 0))
+            self.epoch = list(range(first, first + max(map(len, curves.values()), default=0)))
+            self.history = curves
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={curve[-1]:.4g}" for name, curve in self.history.items() if curve)
+        return f"History({len(self.epoch)} epochs{': ' if last else ''}{last})"

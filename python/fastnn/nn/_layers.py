@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The layers that are not activations, under torch's names and with torch's settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fastnn import _registry, _validate
+from fastnn._describe import checked
+
+from ._layer import Layer, ParameterLayer
+
+if TYPE_CHECKING:
+    from fastnn._validate import Array
+
+__all__ = ["BatchNorm1d", "Dropout", "Flatten", "Linear", "Rescale"]
+
+
+def _real(layer: str, registry_name: str, **values: Any) -> list[float]:
+    """Hyperparameters checked against the registry's ranges."""
+    given = checked(layer, _registry.row(layer, "layers", registry_name)["hypers"], values)
+    return [float(given[name]) for name in values]
+
+
+class Rescale(Layer):
+    """x * scale + shift, column by column, done while the rows are read: X itself stays as it is.
+
+    Only before the first numbered layer. It has no number of its own in ``state_dict``, and it is
+    not trained.
+
+    Parameters
+    ----------
+    scale : float or array_like of shape (columns,)
+    shift : float or array_like of shape (columns,), default 0
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Rescale(0.5)
+    Rescale(scale=0.5, shift=0.0)
+    """
+
+    registry_name: ClassVar[str] = "rescale"
+    numbered: ClassVar[bool] = False
+
+    def __init__(self, scale: Any, shift: Any = 0) -> None:
+        self.scale = self._factor("scale", scale)
+        self.shift = self._factor("shift", shift)
+        self.width("Rescale", None)
+
+    @staticmethod
+    def _factor(what: str, value: Any) -> float | Array:
+        array = _validate.as_array("Rescale", what, value)
+        if array.ndim > 1 or array.size == 0:
+            raise ValueError(
+                f"[Rescale] {what} has shape {array.shape}; expected a number or (columns,)"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"[Rescale] {what} has a value that is not finite")
+        return float(array) if array.ndim == 0 else array.astype(np.float64)
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        given = {"scale": self.scale, "shift": self.shift}
+        return self.registry_name, {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in given.items()
+        }
+
+    def width(self, where: str, n_in: int | None) -> int | None:
+        """Columns are kept; arrays fix their number."""
+        for what, value in (("scale", self.scale), ("shift", self.shift)):
+            if isinstance(value, np.ndarray):
+                if n_in not in (None, value.size):
+                    raise ValueError(f"[{where}] {what} has {value.size} columns; expected {n_in}")
+                n_in = value.size
+        return n_in
+
+    def __repr__(self) -> str:
+        shown = [
+            v if isinstance(v, float) else f"({v.size} values)" for v in (self.scale, self.shift)
+        ]
+        return f"Rescale(scale={shown[0]}, shift={shown[1]})"
+
+
+class Flatten(Layer):
+    """Reads (n, ...) as (n, columns), in place. Only before the first layer that computes.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Flatten()
+    Flatten()
+    """
+
+    registry_name: ClassVar[str] = "flatten"
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        return self.registry_name, {}
+
+    def __repr__(self) -> str:
+        return "Flatten()"
+
+
+class Dropout(Layer):
+    """In training sets each value to 0 with probability p and multiplies the others by 1 / (1 - p).
+
+    Which values go depends on the model's seed, the layer, the step, the row and the column alone.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Dropout(0.2)
+    Dropout(p=0.2)
+    """
+
+    registry_name: ClassVar[str] = "dropout"
+
+    def __init__(self, p: float = 0.5) -> None:
+        (self.p,) = _real("Dropout", self.registry_name, p=p)
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        return self.registry_name, {"p": self.p}
+
+    def __repr__(self) -> str:
+        return f"Dropout(p={self.p})"
+
+
+class Linear(ParameterLayer):
+    """y = x W^T + b with W of shape (out_features, in_features), as in torch.
+
+    Values are drawn from U(-1/sqrt(in), 1/sqrt(in)) when a Sequential takes the layer.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool, default True
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(4, 3))
+    >>> model[0].weight.shape
+    (3, 4)
+    """
+
+    registry_name: ClassVar[str] = "linear"
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = _validate.integer("Linear", "in_features", in_features)
+        self.out_features = _validate.integer("Linear", "out_features", out_features)
+        if not isinstance(bias, (bool, np.bool_)):
+            raise TypeError(f"[Linear] bias is {bias!r}; expected True or False")
+        self.has_bias = bool(bias)
+
+    @property
+    def weight(self) -> Array:
+        """(out_features, in_features) view of the model's values; read-only while fit runs."""
+        return self._value("weight")
+
+    @property
+    def bias(self) -> Array | None:
+        """(out_features,) view of the model's values; None without bias."""
+        return self._value("bias") if self.has_bias else None
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        sizes = {"in_features": self.in_features, "out_features": self.out_features}
+        return self.registry_name, {**sizes, "bias": self.has_bias}
+
+    def width(self, where: str, n_in: int | None) -> int | None:
+        """out_features."""
+        if n_in not in (None, self.in_features):
+            raise ValueError(
+                f"[{where}] {self!r} comes after {n_in} columns; expected {self.in_features}"
+            )
+        return self.out_features
+
+    def counts(self) -> tuple[int, int]:
+        """Weights and biases; no running statistics."""
+        return (self.in_features + self.has_bias) * self.out_features, 0
+
+    def flops(self, n_in: int) -> int:
+        """A multiplication and an addition for each weight."""
+        return 2 * self.in_features * self.out_features
+
+    def __repr__(self) -> str:
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"Linear({sizes}, bias={self.has_bias})"
+
+
+class BatchNorm1d(ParameterLayer):
+    """(x - mean) / sqrt(var + eps) * weight + bias, column by column, as in torch.
+
+    Training takes mean and (biased) variance of the batch and moves the running ones by
+    ``momentum``; prediction takes the running ones. Keras calls 1 - momentum momentum, with other
+    defaults (momentum 0.99, eps 1e-3).
+
+    Parameters
+    ----------
+    num_features : int
+    eps : float, default 1e-5
+    momentum : float, default 0.1
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.BatchNorm1d(8)
+    BatchNorm1d(8, eps=1e-05, momentum=0.1)
+    """
+
+    registry_name: ClassVar[str] = "batch_norm1d"
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features = _validate.integer("BatchNorm1d", "num_features", num_features)
+        self.eps, self.momentum = _real(
+            "BatchNorm1d", self.registry_name, eps=eps, momentum=momentum
+        )
+
+    @property
+    def weight(self) -> Array:
+        """(num_features,) view of the factors."""
+        return self._value("weight")
+
+    @property
+    def bias(self) -> Array:
+        """(num_features,) view of the shifts."""
+        return self._value("bias")
+
+    @property
+    def running_mean(self) -> Array:
+        """(num_features,) view of the mean that prediction takes."""
+        return self._value("running_mean")
+
+    @property
+    def running_var(self) -> Array:
+        """(num_features,) view of the variance that prediction takes."""
+        return self._value("running_var")
+
+    def values(self) -> dict[str, Array]:
+        """Parameters and buffers by torch's names; ``num_batches_tracked`` is a copy."""
+        found = super().values()
+        if self._network is not None:
+            found["num_batches_tracked"] = np.array(self._network.num_batches, np.int64)
+        return found
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        settings = {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}
+        return self.registry_name, settings
+
+    def width(self, where: str, n_in: int | None) -> int | None:
+        """num_features."""
+        if n_in not in (None, self.num_features):
+            raise ValueError(
+                f"[{where}] {self!r} comes after {n_in} columns; expected {self.num_features}"
+            )
+        return self.num_features
+
+    def counts(self) -> tuple[int, int]:
+        """Factors and shifts; running means and variances."""
+        return 2 * self.num_features, 2 * self.num_features
+
+    def flops(self, n_in: int) -> int:
+        """Four a column."""
+        return 4 * self.num_features
+
+    def __repr__(self) -> str:
+        return f"BatchNorm1d({self.num_features}, eps={self.eps}, momentum={self.momentum})"

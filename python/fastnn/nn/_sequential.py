@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sequential: Keras' loop over torch's layers, each call one call of the core.
+
+Words and shapes are settled here; the binding checks memory; C++ runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _fit
+from ._compiled import Compiled
+from ._own_loop import OwnLoop
+
+if TYPE_CHECKING:
+    from fastnn._describe import Optimizer
+
+    from ._history import History
+    from ._loss import Loss
+
+__all__ = ["Sequential"]
+
+
+class Sequential(OwnLoop):
+    """Layers one after the other.
+
+    There is no train() or eval(): fit and train_step train, predict and evaluate do not, and
+    forward takes ``training=``. No result depends on the number of threads.
+
+    Parameters
+    ----------
+    *layers : Layer
+        A layer that already belongs to a model is copied, with its values and its freeze flag.
+    dtype : float32 or float64, default float32
+    seed : int, default 0
+        Of the initial values, dropout and shuffling.
+    n_threads : int, optional
+        Obeyed if given; otherwise each call takes what is fastest.
+
+    Attributes
+    ----------
+    history : History or None
+        Of the last fit.
+    stop_training : bool
+        Set by callbacks to end fit after the present epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn, optim
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    >>> model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+    >>> model.compile(optim.Adam(lr=0.05), nn.BCEWithLogitsLoss())
+    >>> history = model.fit(x, np.array([0, 1, 1, 0]), epochs=200)
+    >>> model.predict(x).round().ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    stop_training: bool = False
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The compiled optimizer."""
+        return None if self._compiled is None else self._compiled.optimizer
+
+    @property
+    def loss(self) -> Loss | None:
+        """The compiled loss."""
+        return None if self._compiled is None else self._compiled.loss
+
+    def compile(
+        self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None
+    ) -> None:
+        """Choose how to train; compiling again resets the optimizer's state.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+            ``"adam"`` for the defaults, or ``optim.Adam(lr=...)``.
+        loss : str or Loss
+            ``"cross_entropy"``, or ``nn.CrossEntropyLoss()``.
+        metrics : list of str, optional
+            ``["accuracy"]`` for losses of classes.
+        max_grad_norm : float, optional
+            Clip the gradients of each step to this common norm.
+        """
+        where = "Sequential.compile"
+        network = self._net("compile")
+        compiled = Compiled.of(where, optimizer, loss, metrics, max_grad_norm)
+        compiled.check_outputs(where, network.n_outputs)
+        compiled.apply(where, network, self._trainable_numbers())
+        self._compiled = compiled
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        *,
+        verbose: int = 0,
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        n_threads: int | None = None,
+    ) -> History:
+        """Train for whole epochs.
+
+        X is read in place, row by row, whatever its dtype and strides: it is never copied whole.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+            With Flatten also (n, ...).
+        y : array_like
+            Class indices (n,), or numbers (n, n_outputs); (n,) and (n, 1) are the same one output.
+        batch_size : int, default 32
+        epochs : int, default 1
+            Number of the last epoch, as in Keras: ``epochs - initial_epoch`` are run.
+        verbose : {0, 1, 2}, default 0
+            Quiet, a progress bar, or a line an epoch.
+        callbacks : list of Callback, optional
+        validation_split : float, default 0
+            Share of the rows, from the end, that validate instead of training.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+            Takes precedence over validation_split.
+        shuffle : bool, default True
+            A new order each epoch, from the seed; False: a loop of train_step, to the bit.
+        class_weight : dict of int to float, optional
+            Factors of the rows of a class; 1 for those not named. Not applied to validation rows.
+        sample_weight : array_like of shape (n,), optional
+        initial_epoch : int, default 0
+        n_threads : int, optional
+
+        Returns
+        -------
+        History
+            Also kept as ``model.history``.
+
+        Raises
+        ------
+        TrainingDivergedError
+            A parameter became infinite or NaN; the model is as after the last finite epoch.
+        ModelBusyError
+            Another thread is training this model.
+        """
+        self._ready("fit")
+        settings = _fit.Settings.of(
+            batch_size=batch_size,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            verbose=verbose,
+            shuffle=shuffle,
+            n_threads=self._n_threads("fit", n_threads),
+        )
+        xs, ys, w = self._batch("fit", x, y, sample_weight)
+        validation = _fit.checked_validation(validation_data, self)
+        train, held_out = _fit.split_rows(xs, ys, w, 0 if validation else validation_split)
+        data = _fit.Data(_fit.weighted(train, class_weight, self), validation or held_out)
+        return _fit.run(self, settings, data, _fit.chosen_callbacks(callbacks, verbose))

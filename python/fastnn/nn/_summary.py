@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The table of a model: what each layer gives and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._layer import Layer, ParameterLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Summary", "SummaryRow", "summarize"]
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One layer of the table; `number` is its number in ``state_dict`` or None."""
+
+    number: int | None
+    layer: str
+    output: int | None
+    parameters: int
+    bytes: int
+    flops: int
+    frozen: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """The table as an object: ``str(summary)`` is the text, the attributes are the figures.
+
+    Attributes
+    ----------
+    rows : tuple of SummaryRow
+    parameters : int
+        Values that training may change; running statistics are counted in `bytes` alone.
+    trainable : int
+        `parameters` without those of frozen layers.
+    bytes : int
+        Parameters and running statistics; the optimizer's state comes on top.
+    flops : int
+        Floating-point operations of one row forward; a training step takes about three times
+        as many.
+    """
+
+    rows: tuple[SummaryRow, ...]
+    dtype: str
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        """Number of parameters outside frozen layers."""
+        return sum(row.parameters for row in self.rows if not row.frozen)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of parameters and running statistics."""
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one row forward."""
+        return sum(row.flops for row in self.rows)
+
+    def __str__(self) -> str:
+        cells = [("", "layer", "output", "parameters", "bytes", "flops a row")]
+        for row in self.rows:
+            number = "-" if row.number is None else str(row.number)
+            shape = "?" if row.output is None else f"(n, {row.output})"
+            note = row.layer + (" (frozen)" if row.frozen else "")
+            cells.append(
+                (number, note, shape, f"{row.parameters:,}", f"{row.bytes:,}", f"{row.flops:,}")
+            )
+        total = (f"{self.parameters:,}", f"{self.bytes:,}", f"{self.flops:,}")
+        cells.append(("", "total", self.dtype, *total))
+        sizes = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
+        lines = [
+            "  ".join(
+                cell.ljust(size) if k in (1, 2) else cell.rjust(size)
+                for k, (cell, size) in enumerate(zip(line, sizes, strict=True))
+            ).rstrip()
+            for line in cells
+        ]
+        rule = "-" * max(map(len, lines))
+        if self.trainable != self.parameters:
+            lines.append(f"trainable: {self.trainable:,} of {self.parameters:,} parameters")
+        return "\n".join(
+            [lines[0], rule, *lines[1 : len(self.rows) + 1], rule, *lines[len(self.rows) + 1 :]]
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Summary: {len(self.rows)} layers, {self.parameters:,} parameters, "
+            f"{self.bytes:,} bytes, {self.flops:,} flops a row>"
+        )
+
+
+def summarize(layers: Sequence[Layer], n_features: int, dtype: str) -> Summary:
+    """The summary of `layers` on `n_features` columns."""
+    rows = []
+    columns: int | None = n_features
+    number = 0
+    size = np.dtype(dtype).itemsize
+    for layer in layers:
+        n_in = columns or 0
+        columns = layer.width("Sequential.summary", columns)
+        counts = layer.counts() if isinstance(layer, ParameterLayer) else (0, 0)
+        rows.append(
+            SummaryRow(
+                number=number if layer.numbered else None,
+                layer=repr(layer).split("(")[0],
+                output=columns,
+                parameters=counts[0],
+                bytes=size * sum(counts),
+                flops=layer.flops(n_in),
+                frozen=isinstance(layer, ParameterLayer) and layer.frozen,
+            )
+        )
+        number += layer.numbered
+    return Summary(tuple(rows), dtype)

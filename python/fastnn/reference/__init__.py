@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The twin: fastnn once more in plain NumPy, to read and to test the engine against.
+
+Forward, backward, losses, optimizers and the training loop, each in a few lines under the names of
+the engine. One table per room lists its members: ACTIVATIONS, LOSSES, OPTIMIZERS, LAYERS. Start
+reading at `network.py`. `import fastnn` does not import this package.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastnn.reference import Network
+>>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+>>> y = np.array([0, 1, 1, 0])  # XOR
+>>> hidden = ("linear", {"in_features": 2, "out_features": 8})
+>>> output = ("linear", {"in_features": 8, "out_features": 1})
+>>> network = Network([hidden, ("tanh", {}), output], dtype="float64", seed=0)
+>>> network.compile("bce_with_logits", {}, "adam", {"lr": 0.05})
+>>> history = network.fit(x, y, batch_size=4, epochs=200)
+>>> network.predict(x).round().ravel().tolist()
+[0.0, 1.0, 1.0, 0.0]
+"""
+
+from __future__ import annotations
+
+from fastnn.reference.activations import ACTIVATIONS, Activation, activation, activation_backward
+from fastnn.reference.functional import (
+    linear,
+    linear_backward,
+    log_softmax,
+    logistic,
+    one_hot,
+    perceptron,
+    softmax,
+    step,
+)
+from fastnn.reference.layers import (
+    LAYERS,
+    ActivationLayer,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    Rescale,
+)
+from fastnn.reference.losses import LOSSES, Loss, loss
+from fastnn.reference.network import Network
+from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, clip_factor, optimizer_step
+from fastnn.reference.random import dropout_mask, init_linear, permutation, uniform, words
+
+__all__ = [
+    "ACTIVATIONS",
+    "LAYERS",
+    "LOSSES",
+    "OPTIMIZERS",
+    "Activation",
+    "ActivationLayer",
+    "BatchNorm1d",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "Loss",
+    "Network",
+    "Optimizer",
+    "Rescale",
+    "activation",
+    "activation_backward",
+    "clip_factor",
+    "dropout_mask",
+    "init_linear",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "logistic",
+    "loss",
+    "one_hot",
+    "optimizer_step",
+    "perceptron",
+    "permutation",
+    "softmax",
+    "step",
+    "uniform",
+    "words",
+]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Activations: f, its derivative, and what backward must remember, z ("input") or f(z) ("output").
+
+A new activation is two functions and one row of ACTIVATIONS; the keyword arguments of f are its
+hyperparameters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.reference._describe import Array, hypers_of
+from fastnn.reference.functional import logistic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ACTIVATIONS", "Activation", "activation", "activation_backward"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One row: a = f(z) and da/dz = df(saved), where saved is z or a, by `needs`."""
+
+    class_name: str
+    f: Callable[..., Array]
+    df: Callable[..., Array]
+    needs: str
+
+    @property
+    def hypers(self) -> dict[str, Any]:
+        """Names and defaults of the hyperparameters."""
+        return hypers_of(self.f)
+
+
+def identity(z: Array) -> Array:
+    """Return z."""
+    return z
+
+
+def identity_df(a: Array) -> Array:
+    """Return 1."""
+    return np.ones_like(a)
+
+
+def relu(z: Array) -> Array:
+    """Return max(z, 0)."""
+    return np.maximum(z, 0)
+
+
+def relu_df(a: Array) -> Array:
+    """Return 1 where z, and so a, is positive, else 0; torch too takes 0 at the kink."""
+    df: Array = (a > 0).astype(a.dtype)
+    return df
+
+
+def leaky_relu(z: Array, *, negative_slope: float = 0.01) -> Array:
+    """Return z where it is positive, else negative_slope z."""
+    return np.where(z > 0, z, negative_slope * z)
+
+
+def leaky_relu_df(z: Array, *, negative_slope: float = 0.01) -> Array:
+    """Return 1 where z is positive, else negative_slope."""
+    return np.where(z > 0, 1, negative_slope).astype(z.dtype)
+
+
+def tanh(z: Array) -> Array:
+    """Return (e^z - e^-z) / (e^z + e^-z)."""
+    result: Array = np.tanh(z)
+    return result
+
+
+def tanh_df(a: Array) -> Array:
+    """Return 1 - tanh(z)^2."""
+    df: Array = 1 - a * a
+    return df
+
+
+def sigmoid_df(a: Array) -> Array:
+    """Return p (1 - p) for p = logistic(z)."""
+    df: Array = a * (1 - a)
+    return df
+
+
+# erfc is accurate in both tails, where 1 + erf would cancel; it is computed in double.
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+_CUBIC = 0.044715
+
+
+def _normal_cdf(z: Array) -> Array:
+    cdf: Array = (0.5 * _erfc(-z.astype(np.float64) / math.sqrt(2.0))).astype(z.dtype)
+    return cdf
+
+
+def _gelu_tanh(z: Array) -> Array:
+    result: Array = np.tanh(math.sqrt(2.0 / math.pi) * (z + _CUBIC * z * z * z))
+    return result
+
+
+def gelu(z: Array, *, approximate: str = "none") -> Array:
+    """Return z Phi(z), with the normal distribution's Phi; or its older approximation by tanh."""
+    if approximate == "tanh":
+        a: Array = 0.5 * z * (1 + _gelu_tanh(z))
+    else:
+        a = z * _normal_cdf(z)
+    return a
+
+
+def gelu_df(z: Array, *, approximate: str = "none") -> Array:
+    """Return Phi(z) + z phi(z), with phi = Phi'; or the derivative of the approximation."""
+    if approximate == "tanh":
+        t = _gelu_tanh(z)
+        inner = math.sqrt(2.0 / math.pi) * (1 + 3 * _CUBIC * z * z)
+        df: Array = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * inner
+    else:
+        density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        df = _normal_cdf(z) + z * density
+    return df
+
+
+ACTIVATIONS = {
+    "identity": Activation("Identity", f=identity, df=identity_df, needs="output"),
+    "relu": Activation("ReLU", f=relu, df=relu_df, needs="output"),
+    "leaky_relu": Activation("LeakyReLU", f=leaky_relu, df=leaky_relu_df, needs="input"),
+    "tanh": Activation("Tanh", f=tanh, df=tanh_df, needs="output"),
+    "sigmoid": Activation("Sigmoid", f=logistic, df=sigmoid_df, needs="output"),
+    "gelu": Activation("GELU", f=gelu, df=gelu_df, needs="input"),
+}
+
+
+def activation(name: str, hyper: dict[str, Any], z: Array) -> Array:
+    """Return f(z) of the activation called `name`."""
+    return ACTIVATIONS[name].f(z, **hyper)
+
+
+def activation_backward(name: str, hyper: dict[str, Any], dy: Array, saved: Array) -> Array:
+    """Return dloss/dz from dy = dloss/df(z); `saved` is z or f(z), by the row's `needs`."""
+    return dy * ACTIVATIONS[name].df(saved, **hyper)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers: forward, and backward right below it.
+
+backward(dy) turns dloss/dy into dloss/dx and leaves the gradients of the layer's own parameters in
+`grads`; forward keeps whatever that needs. Shapes: B batch rows, I inputs, O outputs of a layer.
+A new layer is one class and one row of LAYERS; the arguments of __init__ are its hyperparameters.
+"""
+# Methods are described once, in Layer, and all layers take the same arguments.
+# ruff: noqa: ARG002, D102
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.reference.activations import ACTIVATIONS
+from fastnn.reference.functional import linear, linear_backward
+from fastnn.reference.random import dropout_mask, init_linear
+
+if TYPE_CHECKING:
+    from fastnn.reference._describe import Array
+
+__all__ = [
+    "LAYERS",
+    "ActivationLayer",
+    "BatchNorm1d",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "Rescale",
+    "make_layer",
+]
+
+
+class Layer:
+    """What all layers have: parameters that train, statistics that do not, gradients."""
+
+    numbered = True  # whether it counts in the numbering of layers ("0.weight")
+
+    def __init__(self) -> None:
+        self.params: dict[str, Array] = {}
+        self.statistics: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self.frozen = False
+
+    def build(self, dtype: Any, seed: int, position: int) -> None:
+        """Make the parameters; `position` keys the layer's random streams."""
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        """Return y; `step` counts the optimizer's steps so far."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        """Return dx, or None where it is not needed and costs something."""
+        raise NotImplementedError
+
+
+class Rescale(Layer):
+    """y = x scale + shift, each a number or one number per column: preparation of the input."""
+
+    numbered = False
+
+    def __init__(self, scale: Any = 1.0, shift: Any = 0.0) -> None:
+        super().__init__()
+        self.scale, self.shift = scale, shift
+
+    def build(self, dtype: Any, seed: int, position: int) -> None:
+        self.scale = np.asarray(self.scale, dtype=dtype)
+        self.shift = np.asarray(self.shift, dtype=dtype)
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        columns = x.reshape(len(x), -1)  # an image counts as one row of columns
+        y: Array = columns * self.scale + self.shift
+        return y.reshape(x.shape)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        dx: Array = dy.reshape(len(dy), -1) * self.scale
+        return dx.reshape(dy.shape)
+
+
+class Flatten(Layer):
+    """(B, ...) becomes (B, I)."""
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        self.shape = x.shape
+        return x.reshape(len(x), -1)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        return dy.reshape(self.shape)
+
+
+class Linear(Layer):
+    """y = x w + b with x (B, I), w (I, O), b (O,)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.bias = in_features, out_features, bias
+
+    def build(self, dtype: Any, seed: int, position: int) -> None:
+        shape = (self.in_features, self.out_features)
+        weight, bias = init_linear(shape, self.bias, seed, position, dtype)
+        self.params = {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        self.x = x
+        return linear(x, self.params["weight"], self.params.get("bias"))
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        dx, dw, db = linear_backward(dy, self.x, self.params["weight"], need_dx)
+        self.grads = {"weight": dw, "bias": db} if self.bias else {"weight": dw}
+        return dx
+
+
+class ActivationLayer(Layer):
+    """y = f(x) element by element, with a row of ACTIVATIONS."""
+
+    def __init__(self, name: str, **hyper: Any) -> None:
+        super().__init__()
+        self.activation, self.hyper = ACTIVATIONS[name], hyper
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        y = self.activation.f(x, **self.hyper)
+        self.saved = x if self.activation.needs == "input" else y
+        return y
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        return dy * self.activation.df(self.saved, **self.hyper)
+
+
+class Dropout(Layer):
+    """In training each value is dropped with probability p, and the others grow by 1 / (1 - p)."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def build(self, dtype: Any, seed: int, position: int) -> None:
+        self.seed, self.position = seed, position
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        self.mask: Array | None = None
+        if not training or self.p == 0:
+            return x
+        n_rows, n_columns = x.shape
+        self.mask = dropout_mask(
+            (n_rows, n_columns), self.p, self.seed, self.position, step, x.dtype
+        )
+        return x * self.mask
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        return dy if self.mask is None else dy * self.mask
+
+
+class BatchNorm1d(Layer):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, column by column.
+
+    Training takes mean and variance from the batch, and moves the running ones towards them by
+    `momentum`; otherwise the running ones are used. As in torch the batch is normalised by the
+    biased variance (1/B), while the running variance collects the unbiased one (1/(B - 1)).
+    All this is computed in double: float32 sums down a long column would lose digits.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+
+    def build(self, dtype: Any, seed: int, position: int) -> None:
+        n = self.num_features
+        self.params = {"weight": np.ones(n, dtype), "bias": np.zeros(n, dtype)}
+        self.statistics = {"running_mean": np.zeros(n, dtype), "running_var": np.ones(n, dtype)}
+
+    def forward(self, x: Array, training: bool, step: int) -> Array:
+        self.training = training
+        wide = x.astype(np.float64)
+        if training:
+            mean, var = wide.mean(axis=0), wide.var(axis=0)
+            if not self.frozen:
+                self._update_statistics(mean, var, len(x))
+        else:
+            mean, var = self.statistics["running_mean"], self.statistics["running_var"]
+        self.inverse_std = 1 / np.sqrt(var.astype(np.float64) + self.eps)
+        self.normalised = (wide - mean) * self.inverse_std
+        y: Array = self.normalised * self.params["weight"] + self.params["bias"]
+        return y.astype(x.dtype)
+
+    def _update_statistics(self, mean: Array, var: Array, n_rows: int) -> None:
+        unbiased = var * n_rows / max(n_rows - 1, 1)  # one row has no variance: 0, as its own
+        for name, new in (("running_mean", mean), ("running_var", unbiased)):
+            running = self.statistics[name]
+            running[:] = (1 - self.momentum) * running.astype(np.float64) + self.momentum * new
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        dtype, dy = dy.dtype, dy.astype(np.float64)
+        dweight, dbias = (dy * self.normalised).sum(axis=0), dy.sum(axis=0)
+        self.grads = {"weight": dweight.astype(dtype), "bias": dbias.astype(dtype)}
+        dx = dy
+        if self.training:  # mean and variance depend on x too: take out their parts of dy
+            dx = dy - dy.mean(axis=0) - self.normalised * (dy * self.normalised).mean(axis=0)
+        result: Array = dx * self.inverse_std * self.params["weight"]
+        return result.astype(dtype)
+
+
+LAYERS: dict[str, type[Layer]] = {
+    "rescale": Rescale,
+    "flatten": Flatten,
+    "linear": Linear,
+    "dropout": Dropout,
+    "batch_norm1d": BatchNorm1d,
+}
+
+
+def make_layer(name: str, hyper: dict[str, Any]) -> Layer:
+    """Return the layer or activation called `name`."""
+    if name in ACTIVATIONS:
+        return ActivationLayer(name, **hyper)
+    if name not in LAYERS:
+        known = ", ".join([*LAYERS, *ACTIVATIONS])
+        raise ValueError(f"unknown layer '{name}'; known: {known}")
+    return LAYERS[name](**hyper)

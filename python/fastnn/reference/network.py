@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A network: layers one after another, a loss, an optimizer, and the loop that trains them.
+
+One training step is: forward through the layers, gradient of the loss, backward through the layers
+in reverse, update of every parameter. Method by method it does what `fastnn._core.Network` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.reference.layers import Layer, make_layer
+from fastnn.reference.losses import LOSSES
+from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
+from fastnn.reference.random import permutation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastnn.reference._describe import Array
+
+__all__ = ["Network"]
+
+
+class Network:
+    """Layers given as [("linear", {"in_features": 4, "out_features": 3}), ("relu", {}), ...]."""
+
+    def __init__(
+        self, layers: Sequence[tuple[str, dict[str, Any]]], dtype: str = "float32", seed: int = 0
+    ) -> None:
+        self.dtype = np.dtype(dtype)
+        self.layers: list[Layer] = [make_layer(name, hyper) for name, hyper in layers]
+        self.numbered = [layer for layer in self.layers if layer.numbered]
+        position = 0
+        for layer in self.layers:
+            layer.build(self.dtype, seed, position)
+            position += layer.numbered
+        self.step = 0  # updates done so far
+        self.num_batches = 0  # training batches that BatchNorm has seen
+        self.max_grad_norm = 0.0
+        self.states: dict[tuple[int, str], list[Array]] = {}
+
+    # -- parameters ---------------------------------------------------------------------------
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """Return {layer, name, array, trainable} of every parameter and running statistic."""
+        return [
+            {"layer": number, "name": name, "array": array, "trainable": name in layer.params}
+            for number, layer in enumerate(self.numbered)
+            for name, array in (layer.params | layer.statistics).items()
+        ]
+
+    def gradients(self) -> list[dict[str, Any]]:
+        """Return the same list for the gradients of the last backward, trainable ones only."""
+        return [
+            {"layer": number, "name": name, "array": layer.grads[name], "trainable": True}
+            for number, layer in enumerate(self.numbered)
+            for name in layer.params
+        ]
+
+    def set_frozen(self, layer: int, frozen: bool) -> None:
+        """Freeze a layer: its parameters and running statistics no longer move."""
+        self.numbered[layer].frozen = frozen
+
+    def frozen(self, layer: int) -> bool:
+        """Whether a layer is frozen."""
+        return self.numbered[layer].frozen
+
+    def compile(  # noqa: PLR0917 - the arguments of _core.Network.compile
+        self,
+        loss: str,
+        loss_hyper: dict[str, Any],
+        optimizer: str,
+        optimizer_hyper: dict[str, Any],
+        per_layer: dict[int, dict[str, float]] | None = None,
+        max_grad_norm: float = 0.0,
+    ) -> None:
+        """Choose loss and optimizer, and start the optimizer's state anew.
+
+        `per_layer` overrides hyperparameters of the optimizer for single layers; `max_grad_norm`
+        clips the global norm of the gradients (0: no clipping).
+        """
+        self.loss, self.loss_hyper = LOSSES[loss], loss_hyper
+        self.optimizer = OPTIMIZERS[optimizer]
+        self.max_grad_norm = max_grad_norm
+        self.step = 0
+        overrides = per_layer or {}
+        self.hyper = [optimizer_hyper | overrides.get(n, {}) for n in range(len(self.numbered))]
+        self.states = {
+            (number, name): [
+                np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[number]))
+            ]
+            for number, layer in enumerate(self.numbered)
+            for name, w in layer.params.items()
+        }
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """Return the step and, for each state array, a list like that of parameters()."""
+        n_states = max((len(arrays) for arrays in self.states.values()), default=0)
+        return {
+            "step": self.step,
+            "state": [
+                [
+                    {"layer": number, "name": name, "array": arrays[k], "trainable": True}
+                    for (number, name), arrays in self.states.items()
+                    if k < len(arrays)
+                ]
+                for k in range(n_states)
+            ],
+        }
+
+    def set_step(self, step: int) -> None:
+        """Go on counting the optimizer's steps from `step`."""
+        self.step = step
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def forward(self, x: Any, training: bool = False) -> Array:
+        """Return the raw outputs (B, k), kept for backward."""
+        y = np.asarray(x, dtype=self.dtype)
+        for layer in self.layers:
+            y = layer.forward(y, training, self.step)
+        self.num_batches += training
+        return y
+
+    def backward(self, grad: Any, need_dx: bool = False) -> Array | None:
+        """Leave the gradients of all parameters in the layers, given dloss/doutputs.
+
+        Below the first layer with parameters only the gradient of the input itself is left to find,
+        which is returned if asked for.
+        """
+        dy: Array | None = np.asarray(grad, dtype=self.dtype)
+        with_parameters = [i for i, layer in enumerate(self.layers) if layer.params]
+        first = 0 if need_dx else min(with_parameters, default=len(self.layers))
+        for i in range(len(self.layers) - 1, first - 1, -1):
+            if dy is not None:
+                dy = self.layers[i].backward(dy, need_dx=need_dx or i > first)
+        return dy if need_dx else None
+
+    def loss_and_grad(
+        self, x: Any, y: Any, sample_weight: Any = None, training: bool = True
+    ) -> float:
+        """Return the loss of a batch and leave its gradients in gradients()."""
+        self.outputs = self.forward(x, training)
+        self.backward(self.loss.gradient(self.outputs, y, sample_weight, **self.loss_hyper))
+        return self.loss.value(self.outputs, y, sample_weight, **self.loss_hyper)
+
+    def clip_grad_norm(self, max_norm: float) -> float:
+        """Shrink the gradients to a global norm of at most `max_norm`; return the norm before."""
+        grads = [g for layer in self.numbered if not layer.frozen for g in layer.grads.values()]
+        factor, norm = clip_factor(grads, max_norm)
+        for g in grads:
+            np.multiply(g, factor, out=g)
+        return norm
+
+    def apply_gradients(self) -> None:
+        """Let the optimizer move every parameter that is not frozen."""
+        self.step += 1
+        for number, layer in enumerate(self.numbered):
+            if layer.frozen:
+                continue
+            for name, w in layer.params.items():
+                state = self.states[number, name]
+                self.optimizer.update(w, layer.grads[name], state, self.step, **self.hyper[number])
+
+    def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
+        """Train on one batch; return its loss before the update."""
+        loss = self.loss_and_grad(x, y, sample_weight)
+        self._update()
+        return loss
+
+    def train_step_grad(self, x: Any, grad: Any) -> None:
+        """Train on one batch with a gradient dloss/doutputs made elsewhere."""
+        self.forward(x, training=True)
+        self.backward(grad)
+        self._update()
+
+    def _update(self) -> None:
+        if self.max_grad_norm > 0:
+            self.clip_grad_norm(self.max_grad_norm)
+        self.apply_gradients()
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        batch_size: int,
+        epochs: int,
+        first_epoch: int = 0,
+        shuffle: bool = True,
+        seed: int = 0,
+        orders: Callable[[int], Array] | None = None,
+        validation: tuple[Any, Any, Any] | None = None,
+        metrics: bool = False,
+        on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
+    ) -> dict[str, list[float]]:
+        """Run `epochs` epochs of training steps, numbered from `first_epoch`.
+
+        Returns
+        -------
+        history : lists over epochs. "loss" is the mean over the rows of what their batches lost
+            before their updates, "accuracy" the weighted share of outputs that were right;
+            "val_loss" and "val_accuracy" are those of the validation data after the epoch.
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        w = None if sample_weight is None else np.asarray(sample_weight)
+        history: dict[str, list[float]] = {}
+        for epoch in range(first_epoch, first_epoch + epochs):
+            order = np.arange(len(x))
+            if orders is not None:
+                order = orders(epoch)
+            elif shuffle:
+                order = permutation(len(x), seed, epoch)
+            logs = self._epoch((x, y, w), order, batch_size, metrics)
+            if validation is not None:
+                results = self.evaluate(*validation, metrics=metrics)
+                logs |= {f"val_{name}": value for name, value in results.items()}
+            for name, value in logs.items():
+                history.setdefault(name, []).append(value)
+            if on_epoch is not None and not on_epoch(epoch, logs):
+                break
+        return history
+
+    def _epoch(
+        self,
+        data: tuple[Array, Array, Array | None],
+        order: Array,
+        batch_size: int,
+        metrics: bool,
+    ) -> dict[str, float]:
+        x, y, w = data
+        loss_sum, right_sum, weight_sum = 0.0, 0.0, 0.0
+        with_accuracy = metrics and self.loss.task != "regression"
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            w_rows = None if w is None else w[rows]
+            loss_sum += len(rows) * self.train_step(x[rows], y[rows], w_rows)
+            if with_accuracy:
+                accuracy, weight = self.loss.accuracy(self.outputs, y[rows], w_rows)
+                right_sum += weight * accuracy
+                weight_sum += weight
+        logs = {"loss": loss_sum / len(order)}
+        if with_accuracy:
+            logs["accuracy"] = right_sum / weight_sum if weight_sum else 0.0
+        return logs
+
+    def evaluate(
+        self, x: Any, y: Any, sample_weight: Any = None, metrics: bool = True
+    ) -> dict[str, float]:
+        """Return the loss, and the accuracy where the loss has one, over all rows."""
+        outputs = self.forward(x, training=False)
+        logs = {"loss": self.loss.value(outputs, y, sample_weight, **self.loss_hyper)}
+        if metrics and self.loss.task != "regression":
+            logs["accuracy"], _ = self.loss.accuracy(outputs, y, sample_weight)
+        return logs
+
+    def predict(self, x: Any, link: bool = True) -> Array:
+        """Return the outputs, through the loss's link (softmax, logistic or nothing) if `link`."""
+        outputs = self.forward(x, training=False)
+        return self.loss.link(outputs) if link else outputs

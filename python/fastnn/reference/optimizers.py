@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Optimizers: torch's rules, each a function that moves one parameter `w` in place.
+
+A new optimizer is one function and one row of OPTIMIZERS; the function's keyword arguments are its
+hyperparameters. `g` is the gradient, which is never written; `state` is a list of arrays like `w`
+that start as zeros; `t` counts steps from 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.reference._describe import Array, hypers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["OPTIMIZERS", "Optimizer", "clip_factor", "optimizer_step"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One row: the update rule, and how many state arrays a parameter needs under given values."""
+
+    class_name: str
+    update: Callable[..., None]
+    states: Callable[[dict[str, Any]], int]
+
+    @property
+    def hypers(self) -> dict[str, Any]:
+        """Names and defaults of the hyperparameters."""
+        return hypers_of(self.update)
+
+
+def sgd(
+    w: Array,
+    g: Array,
+    state: Sequence[Array],
+    t: int,
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """Gradient descent along a velocity v, an average of gradients that momentum keeps alive.
+
+    Nesterov's form looks one step of the velocity ahead.
+    """
+    g = _with_penalties(g, w, weight_decay, l1)
+    if momentum:
+        v = state[0]
+        v *= momentum
+        v += g if t == 1 else (1 - dampening) * g
+        g = g + momentum * v if nesterov else v
+    w -= lr * g
+
+
+def adam(
+    w: Array,
+    g: Array,
+    state: Sequence[Array],
+    t: int,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Each entry's mean gradient, divided by the root of its mean square."""
+    g = _with_penalties(g, w, weight_decay, l1)
+    w -= lr * _adam_direction(g, state, t, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def adamw(
+    w: Array,
+    g: Array,
+    state: Sequence[Array],
+    t: int,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    l1: float = 0.0,
+) -> None:
+    """Adam with the decay beside the gradient instead of inside it."""
+    g = _with_penalties(g, w, 0.0, l1)
+    w *= 1 - lr * weight_decay
+    w -= lr * _adam_direction(g, state, t, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def _with_penalties(g: Array, w: Array, weight_decay: float, l1: float) -> Array:
+    """Add the derivatives of l1 sum |w| and of weight_decay / 2 sum w^2 to the gradient."""
+    if l1:
+        g = g + l1 * np.sign(w)
+    if weight_decay:
+        g = g + weight_decay * w
+    return g
+
+
+def _adam_direction(
+    g: Array, state: Sequence[Array], t: int, *, beta1: float, beta2: float, eps: float
+) -> Array:
+    m, v = state  # running means of g and of g^2
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * g * g
+    m_hat = m / (1 - beta1**t)  # both means started at 0: undo that bias
+    v_hat = v / (1 - beta2**t)
+    # Even eps = 0 leaves a parameter alone whose gradient has always been 0.
+    direction: Array = m_hat / (np.sqrt(v_hat) + max(eps, float(np.finfo(g.dtype).tiny)))
+    return direction
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer("SGD", sgd, states=lambda hyper: 1 if hyper.get("momentum", 0) else 0),
+    "adam": Optimizer("Adam", adam, states=lambda _: 2),
+    "adamw": Optimizer("AdamW", adamw, states=lambda _: 2),
+}
+
+
+def optimizer_step(  # noqa: PLR0917 - the arguments of _core.optimizer_step
+    name: str,
+    hyper: dict[str, Any],
+    t: int,
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    states: Sequence[Sequence[Array]],
+) -> None:
+    """Move every parameter in place; states[i] holds the state arrays of params[i]."""
+    for w, g, state in zip(params, grads, states, strict=True):
+        OPTIMIZERS[name].update(w, g, state, t, **hyper)
+
+
+def clip_factor(grads: Sequence[Array], max_norm: float) -> tuple[float, float]:
+    """Return (factor, norm): gradients times `factor` have a global norm of at most `max_norm`."""
+    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads))
+    return min(1.0, max_norm / (norm + 1e-6)), norm

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all tests share: random numbers, where data lies, tolerances, awkward sizes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Largest error allowed between engine and twin, relative to the largest value compared. float64:
+# rounding of sums in another order. float32: a few ulp (6e-8) times the length of the chain of
+# operations.
+TOLERANCE = {
+    ("float64", "activation"): 1e-12,
+    ("float64", "linear"): 1e-12,
+    ("float64", "layer"): 1e-12,
+    ("float64", "loss"): 1e-12,
+    ("float64", "optimizer"): 1e-12,
+    ("float64", "training"): 1e-12,
+    ("float64", "differences"): 1e-6,  # central differences: their own error, not ours
+    ("float32", "activation"): 5e-7,
+    ("float32", "linear"): 2e-6,
+    ("float32", "layer"): 2e-6,
+    ("float32", "loss"): 1e-6,
+    ("float32", "optimizer"): 1e-6,
+    ("float32", "training"): 2e-5,
+}
+
+# 1, primes, and the neighbours of powers of two: sizes that no vector width and no tile divides.
+AWKWARD_SIZES = [1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 127]
+# (rows, inputs, outputs) of a product or a layer
+AWKWARD_SHAPES = [
+    (1, 1, 1),
+    (1, 17, 3),
+    (2, 1, 16),
+    (3, 5, 7),
+    (8, 16, 1),
+    (15, 31, 17),
+    (16, 64, 33),
+    (31, 3, 65),
+    (64, 127, 10),
+    (65, 33, 64),
+    (127, 7, 129),
+]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture(params=AWKWARD_SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+def awkward_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data that FASTNN_DATA names; in CI it must be there."""
+    given = os.environ.get("FASTNN_DATA")
+    if given and Path(given).is_dir():
+        return Path(given)
+    reason = f"FASTNN_DATA={given} is no folder" if given else "FASTNN_DATA is not set"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}; in CI the data must be there", pytrace=False)
+    pytest.skip(reason)

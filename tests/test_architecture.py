@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The house rules that a machine can keep: arrows, one place per concern, lengths, one version."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+ROOT = Path(__file__).resolve().parents[1]
+CPP = ROOT / "cpp"
+PACKAGE = ROOT / "python" / "fastnn"
+
+BOTTOM = {"core"}
+MIDDLE = BOTTOM | {"kernels"}
+ROOMS = {
+    "core": set(),
+    "kernels": BOTTOM,
+    "activations": MIDDLE,
+    "losses": MIDDLE,
+    "optimizers": MIDDLE,
+    "layers": MIDDLE | {"activations"},
+    "trainer": MIDDLE | {"activations", "layers", "losses", "optimizers"},
+}
+ROOMS["bindings"] = set(ROOMS)
+REGISTRY_ROOMS = ("activations", "layers", "losses", "optimizers")
+
+# A module may import what stands on a line above its own, and its own package.
+PYTHON_ORDER = (
+    {"errors", "reference", "datasets"},
+    {"_core"},
+    {"_registry"},
+    {"_validate", "_describe"},
+    {"_optimizers"},
+    {"functional", "optim", "callbacks", "info", "data"},
+    {"nn"},
+    {"_pair"},
+    {"_demo", "_bench"},
+    {"__main__"},
+)
+TWIN_READERS = {"_pair", "_demo", "_bench"}
+RANK = {name: rank for rank, names in enumerate(PYTHON_ORDER) for name in names}
+
+SOURCES = sorted(p for p in CPP.rglob("*") if p.suffix in {".h", ".cpp", ".c"})
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
+MAX_LINES = 300
+MAX_FUNCTION = 60
+
+
+def _id(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _code(path: Path) -> str:
+    """Return C++ text without comments, so that words in them prove nothing."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(CPP).parts[0]
+
+
+def _includes(path: Path) -> list[str]:
+    return INCLUDE.findall(_code(path))
+
+
+def test_there_is_something_to_check():
+    assert {_room(p) for p in SOURCES} == set(ROOMS)
+    assert len(MODULES) > 5
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_rooms_include_downwards_only(path):
+    allowed = ROOMS[_room(path)] | {_room(path)}
+    for name in _includes(path):
+        room = name.split("/")[0]
+        assert room not in ROOMS or room in allowed, f"{_id(path)} must not include {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_one_place_per_concern(path):
+    code, includes, room = _code(path), _includes(path), _room(path)
+    is_parallel = room == "core" and path.stem == "parallel"
+    if room != "bindings":
+        assert not re.search(r"pybind11|Python\.h|PyErr_|py::", code), "Python belongs to bindings/"
+    if not is_parallel:
+        assert "omp.h" not in includes, "omp.h belongs to core/parallel"
+        assert not re.search(r"#\s*pragma\s+omp|std::(j?thread|async)\b", code), (
+            "threads belong to core/parallel"
+        )
+    if room != "kernels":
+        assert not re.search(r"Eigen::(Map|Matrix|Array|Ref)\b", code), (
+            "Eigen products belong to kernels/"
+        )
+    assert "pybind11/eigen.h" not in includes, "its casters copy"
+    assert not re.search(r"\b_mm(256|512)?_\w+|immintrin|__AVX|__SSE|__FMA__", code), (
+        "no intrinsics by name"
+    )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_threads_are_asked_for_by_number(path):
+    code = _code(path)
+    assert "omp_set_num_threads" not in code, "it changes the caller's process"
+    for pragma in re.findall(r"#\s*pragma\s+omp\s+parallel[^\n]*(?:\\\n[^\n]*)*", code):
+        assert "num_threads(" in pragma, pragma
+
+
+def test_flags_stand_in_one_file():
+    # The words themselves may stand here and in comments that forbid them.
+    files = [ROOT / "CMakeLists.txt", *sorted((CPP / "cmake").glob("*.cmake"))]
+    code = {path.name: re.sub(r"#[^\n]*", "", path.read_text(encoding="utf-8")) for path in files}
+    assert not [name for name, text in code.items() if "fast-math" in text or "Ofast" in text]
+    assert [name for name, text in code.items() if "-march" in text] == ["FastnnIsa.cmake"]
+
+
+@pytest.mark.parametrize("room", REGISTRY_ROOMS)
+def test_no_header_is_in_no_registry(room):
+    reached, todo = set(), [CPP / room / "registry.cpp"]
+    while todo:
+        for name in _includes(todo.pop()):
+            path = CPP / name
+            if name.startswith(f"{room}/") and path not in reached:
+                reached.add(path)
+                todo.append(path)
+    orphans = set((CPP / room).glob("*.h")) - reached
+    assert not orphans, f"{room}/registry.cpp does not reach {sorted(p.name for p in orphans)}"
+
+
+TEXTS = (
+    SOURCES
+    + MODULES
+    + sorted((ROOT / "tests").glob("*.py"))
+    + sorted((ROOT / "bench").rglob("*.py"))
+)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_id)
+def test_files_are_short_or_say_why(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = "\n".join(lines[:12])
+    assert "SPDX-License-Identifier: BSD-3-Clause" in head
+    assert len(lines) <= MAX_LINES or re.search(r"over 300 lines", head, re.IGNORECASE), (
+        f"{len(lines)} lines: split the file, or say in its first comment why it is over 300 lines"
+    )
+
+
+def _cpp_functions(path: Path) -> list[tuple[int, int]]:
+    """Return (first line, length) of the functions that open and close in column 0."""
+    found, start = [], None
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        opens = line.rstrip().endswith("{") and re.match(r"[A-Za-z]", line)
+        if opens and not re.match(
+            r"(namespace|struct|class|enum|union|extern|template <.*> (struct|class))\b", line
+        ):
+            start = number
+        elif line.startswith("}") and start is not None:
+            found.append((start, number - start + 1))
+            start = None
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_functions_are_short(path):
+    long = [f"line {at}: {length}" for at, length in _cpp_functions(path) if length > MAX_FUNCTION]
+    assert not long or "over 60 lines" in path.read_text(encoding="utf-8"), long
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_python_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            is_doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            doc = (first.end_lineno or 0) - first.lineno + 1 if is_doc else 0
+            length = (node.end_lineno or 0) - node.lineno + 1 - doc
+            assert length <= MAX_FUNCTION or "over 60 lines" in text, f"{node.name}: {length} lines"
+
+
+def _imports(path: Path) -> set[str]:
+    """Return the dotted names that a module imports at run time, relative ones made absolute."""
+    parts = ["fastnn", *path.relative_to(PACKAGE).with_suffix("").parts]
+    package = parts[:-1]
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            # `from fastnn import optim` and `from . import _core` name modules, not values.
+            found |= (
+                {f"{stem}.{alias.name}" for alias in node.names} if stem == "fastnn" else {stem}
+            )
+    return found
+
+
+def _unit(path: Path) -> str:
+    """Return the module or package directly below fastnn that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_every_python_module_has_its_place():
+    assert {_unit(path) for path in MODULES} - {"__init__"} == set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_python_imports_downwards_only(path):
+    unit = _unit(path)
+    if unit == "__init__":
+        return  # The face: it names everything, lazily.
+    for name in sorted(_imports(path)):
+        top, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if top == "fastnn" and other in RANK and other != unit:
+            assert RANK[other] < RANK[unit], f"{unit} must not import {name}"
+            assert other != "reference" or unit in TWIN_READERS, f"{unit} must not import the twin"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "reference").glob("*.py")), ids=_id)
+def test_the_twin_is_numpy_only(path):
+    own = {name for name in _imports(path) if name.startswith("fastnn.reference")}
+    tops = {name.partition(".")[0] for name in _imports(path) - own}
+    assert tops <= sys.stdlib_module_names | {"numpy"}
+
+
+def test_one_version():
+    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE) == [fastnn.__version__]
+    for name in ("pyproject.toml", "CMakeLists.txt"):
+        assert fastnn.__version__ not in (ROOT / name).read_text(encoding="utf-8"), (
+            f"{name} repeats the version"
+        )
+    assert f"## {fastnn.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Callbacks: when they are called, what they may do, and the ones that come with the package."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from fastnn import callbacks as cb
+from fastnn import nn, optim
+
+
+@pytest.fixture
+def data(rng):
+    x = rng.standard_normal((40, 3))
+    return x, x @ np.array([1.0, -2.0, 0.5]) + 0.1 * rng.standard_normal(40)
+
+
+@pytest.fixture
+def model():
+    model = nn.Sequential(nn.Linear(3, 1), dtype=np.float64)
+    model.compile(optim.SGD(lr=0.05), "mse")
+    return model
+
+
+class Recorder(cb.Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train_begin")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(("begin", epoch))
+
+    def on_epoch_end(self, epoch, logs):
+        assert self.model.history.epoch[-1] == epoch
+        self.calls.append(("end", epoch, sorted(logs)))
+
+    def on_train_end(self):
+        self.calls.append("train_end")
+
+
+def test_order_of_the_hooks(model, data):
+    recorder = Recorder()
+    model.fit(*data, epochs=4, initial_epoch=2, validation_split=0.5, callbacks=[recorder])
+    assert recorder.calls == [
+        "train_begin",
+        ("begin", 2),
+        ("end", 2, ["loss", "val_loss"]),
+        ("begin", 3),
+        ("end", 3, ["loss", "val_loss"]),
+        "train_end",
+    ]
+    assert recorder.params["metrics"] == ["loss", "val_loss"]
+    assert recorder.params["epochs"] == 4
+
+
+def test_callbacks_change_no_result(model, data):
+    twin = nn.Sequential(nn.Linear(3, 1), dtype=np.float64)
+    twin.compile(optim.SGD(lr=0.05), "mse")
+    a = model.fit(*data, epochs=5)
+    b = twin.fit(*data, epochs=5, callbacks=[Recorder()])
+    assert a.history == b.history
+    assert a.epoch == b.epoch
+    np.testing.assert_array_equal(model[0].weight, twin[0].weight)
+
+
+def test_stop_training(model, data):
+    recorder = Recorder()
+    stop = cb.LambdaCallback(
+        on_epoch_end=lambda epoch, _: setattr(model, "stop_training", epoch == 1)
+    )
+    history = model.fit(*data, epochs=10, callbacks=[stop, recorder])
+    assert history.epoch == [0, 1]
+    assert recorder.calls[-2:] == [("end", 1, ["loss"]), "train_end"]
+    assert model.fit(*data, epochs=2).epoch == [0, 1]  # the wish is forgotten
+
+
+def test_an_exception_ends_fit_and_leaves_the_model_usable(model, data):
+    def fail(epoch, logs):
+        if epoch == 2:
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        model.fit(*data, epochs=5, callbacks=[cb.LambdaCallback(on_epoch_end=fail)])
+    assert model.history.epoch == [0, 1, 2]
+    assert model.fit(*data, epochs=1).epoch == [0]
+
+
+def test_fit_inside_fit_is_refused(model, data):
+    again = cb.LambdaCallback(on_epoch_end=lambda epoch, logs: model.fit(*data))
+    with pytest.raises(RuntimeError):
+        model.fit(*data, callbacks=[again])
+    model.fit(*data)
+
+
+def test_early_stopping_restores_the_best_epoch(model, data):
+    x, y = data
+    kept = []
+    keep = cb.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: kept.append(
+            (logs["val_loss"], {k: v.copy() for k, v in model.state_dict().items()})
+        )
+    )
+    model.compile(optim.SGD(lr=0.4), "mse")  # too large: the loss goes down, then up and down
+    stop = cb.EarlyStopping(patience=2)
+    rng = np.random.default_rng(3)
+    noise = rng.standard_normal(len(y))
+    history = model.fit(
+        x, y + noise, epochs=200, validation_data=(x, y - noise), callbacks=[keep, stop]
+    )
+    assert len(history.epoch) < 200
+    assert stop.stopped_epoch == history.epoch[-1] == stop.best_epoch + 2
+    losses = history.history["val_loss"]
+    assert stop.best == min(losses) == losses[stop.best_epoch]
+    np.testing.assert_array_equal(model[0].weight, kept[stop.best_epoch][1]["0.weight"])
+    assert model.evaluate(x, y - noise)["loss"] == stop.best
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "curve", "stopped", "best"),
+    [
+        ({"patience": 2}, [3, 2, 2, 2, 1], 3, 1),
+        ({"patience": 0}, [3, 2, 2.5, 1], 2, 1),
+        ({"patience": 1, "min_delta": 0.5}, [3, 2.9, 1], 1, 0),
+        ({"patience": 1, "mode": "max"}, [1, 2, 3, 2.5, 9], 3, 2),
+        ({"patience": 1, "start_from_epoch": 2}, [1, 2, 3, 2, 4], 4, 3),
+        ({"patience": 2}, [float("nan"), 2, float("nan"), 1, 0.5], None, 4),
+    ],
+)
+def test_early_stopping_rules(kwargs, curve, stopped, best):
+    class Model:
+        stop_training = False
+
+    stop = cb.EarlyStopping("figure", restore_best_weights=False, **kwargs)
+    stop.model, stop.params = Model(), {"metrics": ["figure"]}
+    stop.on_train_begin()
+    for epoch, value in enumerate(curve):
+        stop.on_epoch_end(epoch, {"figure": value})
+        if stop.model.stop_training:
+            break
+    assert stop.stopped_epoch == stopped
+    assert stop.best_epoch == best
+
+
+def test_early_stopping_wants_what_is_measured(model, data):
+    with pytest.raises(ValueError, match="the logs have loss; give fit validation_data"):
+        model.fit(*data, callbacks=[cb.EarlyStopping()])
+    with pytest.raises(ValueError, match="expected 'auto', 'min' or 'max'"):
+        cb.EarlyStopping(mode="least")
+    auto = cb.EarlyStopping("val_accuracy")
+    assert auto.best == -np.inf
+
+
+def test_progress_lines(model, data, capsys):
+    model.fit(*data, epochs=2, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  loss ")
+    model.fit(*data, epochs=2)
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_without_tqdm(model, data, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    model.fit(*data, epochs=3, verbose=1)
+    assert capsys.readouterr().out.count("\n") == 3
+
+
+def test_progress_bar(model, data, capsys):
+    pytest.importorskip("tqdm")
+    model.fit(*data, epochs=3, verbose=1)
+    assert "3/3" in capsys.readouterr().out
+    model.fit(*data, epochs=3, verbose=1, callbacks=[cb.ProgressBar(bar=False)])
+    assert capsys.readouterr().out.count("epoch") == 3  # one display, the user's

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""fastnn.functional: losses and optimizer steps against the twin."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import fastnn.functional as F
+from fastnn import _core, reference
+from fastnn._describe import PAIRS, spread
+from guises import DTYPES, GUISES, close, draws, read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOSSES = {
+    "mse": F.mse_loss,
+    "half_mse": F.half_mse_loss,
+    "l1": F.l1_loss,
+    "cross_entropy": F.cross_entropy,
+    "bce_with_logits": F.bce_with_logits,
+    "bce": F.bce_loss,
+}
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def outputs_and_targets(
+    rng: np.random.Generator, name: str, shape: tuple[int, int], dtype: str
+) -> tuple[Any, Any]:
+    out = draws(rng, shape, dtype)
+    if name == "cross_entropy":
+        return out, rng.integers(0, shape[1], shape[0])
+    if name == "bce":
+        out = rng.uniform(0.01, 0.99, shape).astype(dtype)
+    dense = rng.random(shape) if name.startswith("bce") else rng.standard_normal(shape)
+    return out, dense.astype(dtype)
+
+
+def test_every_loss_has_a_function() -> None:
+    assert set(LOSSES) == {row["name"] for row in _core.registries()["losses"]}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (65, 10), (17, 33)], ids=str)
+def test_losses(rng: np.random.Generator, name: str, shape: tuple[int, int], dtype: str) -> None:
+    out, target = outputs_and_targets(rng, name, shape, dtype)
+    weights = rng.uniform(0.1, 2, shape[0])
+    for reduction in ("mean", "sum"):
+        for w in (None, weights.astype(dtype)):
+            loss, grad = LOSSES[name](out, target, w, reduction=reduction)
+            expected = reference.loss(name, {"reduction": reduction}, out, target, w)
+            assert isinstance(loss, float)
+            assert grad.dtype == dtype
+            close(loss, expected[0], dtype, "loss")
+            close(grad, expected[1], dtype, "loss")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("guise", GUISES)
+def test_losses_take_any_guise(rng: np.random.Generator, name: str, guise: str) -> None:
+    out, target = outputs_and_targets(rng, name, (9, 5), "float32")
+    loss, grad = LOSSES[name](out, target)
+    changed = GUISES[guise](target) if target.ndim == 2 else target.astype(np.uint8)[:, None]
+    again, same = LOSSES[name](GUISES[guise](out), changed)
+    assert again == loss
+    assert np.array_equal(same, grad)
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n != "cross_entropy"])
+def test_one_output_with_or_without_its_axis(rng: np.random.Generator, name: str) -> None:
+    out, target = outputs_and_targets(rng, name, (6, 1), "float64")
+    loss, grad = LOSSES[name](out, target)
+    flat, flat_grad = LOSSES[name](out[:, 0], target[:, 0])
+    assert loss == flat == LOSSES[name](out, target[:, 0])[0]
+    assert flat_grad.shape == (6,)
+    assert np.array_equal(grad[:, 0], flat_grad)
+
+
+def test_losses_of_huge_logits() -> None:
+    loss, grad = F.cross_entropy([[1e4, -1e4], [1e4, -1e4]], [0, 1])
+    assert loss == 1e4
+    assert grad.tolist() == [[0, 0], [0.5, -0.5]]
+    loss, grad = F.bce_with_logits([1e4, -1e4, 1e4], [1.0, 0.0, 0.0])
+    assert loss == pytest.approx(1e4 / 3, rel=1e-15)
+    assert grad.tolist() == [0, 0, pytest.approx(1 / 3)]
+
+
+def test_losses_refuse() -> None:
+    scores = np.zeros((3, 4))
+    with pytest.raises(
+        ValueError, match=r"\[cross_entropy\] y\[1\] is 4; expected classes from 0 to 3"
+    ):
+        F.cross_entropy(scores, [0, 4, 1])
+    with pytest.raises(ValueError, match=r"y\[0\] is -1"):
+        F.cross_entropy(scores, [-1, 0, 1])
+    with pytest.raises(TypeError, match="expected integer classes"):
+        F.cross_entropy(scores, [0.0, 1.0, 2.0])
+    with pytest.raises(ValueError, match=r"y has shape \(2,\); logits make it \(3,\)"):
+        F.cross_entropy(scores, [0, 1])
+    with pytest.raises(ValueError, match=r"\[mse_loss\] target has shape \(3,\)"):
+        F.mse_loss(scores, [0, 1, 2])
+    with pytest.raises(ValueError, match="sample_weight"):
+        F.mse_loss(scores, scores, [1, 2])
+    with pytest.raises(ValueError, match="mean"):
+        F.mse_loss(scores, scores, reduction="median")
+
+
+# -- optimizers ------------------------------------------------------------------------------------
+
+RULES: list[tuple[str, dict[str, Any]]] = [
+    ("sgd", {"lr": 0.1}),
+    ("sgd", {"lr": 0.1, "momentum": 0.9, "dampening": 0.1, "weight_decay": 0.01}),
+    ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "l1": 0.01}),
+    ("adam", {"lr": 0.01}),
+    ("adam", {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1}),
+    ("adamw", {"lr": 0.01}),
+    ("adamw", {"lr": 0.01, "weight_decay": 0.2, "l1": 0.01}),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "hyper"), RULES, ids=str)
+@pytest.mark.parametrize("strided", [False, True])
+def test_optimizers(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str, strided: bool
+) -> None:
+    shapes = [(7, 5), (5,), (17, 33)]
+    mine = [draws(rng, shape, dtype) for shape in shapes]
+    if strided:  # of memory whose other half must stay as it is
+        mine = [np.repeat(p, 2, axis=-1)[..., ::2] for p in mine]
+    twin = [p.copy() for p in mine]
+    before = [p.base[..., 1::2].copy() for p in mine] if strided else []
+    row, twins = reference.OPTIMIZERS[name], spread(name, hyper)
+    states = [[np.zeros_like(p) for _ in range(row.states(twins))] for p in twin]
+    state = F.sgd_state(mine) if name == "sgd" else F.adam_state(mine)
+    function = getattr(F, f"{name}_step_")
+    for t in range(1, 6):
+        grads = [draws(rng, shape, dtype) for shape in shapes]
+        function(mine, grads, state, **hyper)
+        for p, g, s in zip(twin, grads, states, strict=True):
+            row.update(p, g, s, t, **twins)
+    assert state.step == 5
+    for got, expected in zip(mine, twin, strict=True):
+        close(got, expected, dtype, "optimizer")
+    for p, other in zip(mine, before, strict=False):
+        assert np.array_equal(p.base[..., 1::2], other)
+
+
+def test_optimizer_defaults_are_the_registrys() -> None:
+    for row in _core.registries()["optimizers"]:
+        given = inspect.signature(getattr(F, f"{row['name']}_step_")).parameters
+        for hyper in row["hypers"]:
+            if row["name"] == "sgd" and hyper["name"] == "lr":
+                continue  # written out, as in lessons
+            if hyper["name"] in PAIRS["betas"]:
+                default = given["betas"].default[PAIRS["betas"].index(hyper["name"])]
+            else:
+                default = given[hyper["name"]].default
+            assert default == hyper["value"], hyper["name"]
+
+
+def test_optimizers_refuse_before_they_change_anything() -> None:
+    w, v = np.ones(3), np.ones(2)
+    state = F.adam_state([w, v])
+    cases: list[tuple[type[Exception], str, Callable[[], None]]] = [
+        (ValueError, r"grads\[1\] has shape \(3,\)", lambda: F.adam_step_([w, v], [w, w], state)),
+        (ValueError, "grads has 1 arrays", lambda: F.adam_step_([w, v], [w], state)),
+        (ValueError, "made for other parameters", lambda: F.adam_step_([v, w], [v, w], state)),
+        (ValueError, "read-only", lambda: F.sgd_step_([v, read_only(w.copy())], [v, w], lr=1)),
+        (
+            TypeError,
+            r"params\[1\] has dtype int64",
+            lambda: F.sgd_step_([v, np.arange(3)], [v, w], lr=1),
+        ),
+        (TypeError, "expected a NumPy array", lambda: F.sgd_step_([[1.0]], [[1.0]], lr=1)),
+        (ValueError, "momentum needs a memory", lambda: F.sgd_step_(w, w, lr=1, momentum=0.9)),
+        (ValueError, "lr", lambda: F.sgd_step_(w, w, lr=-1)),
+        (TypeError, "state is dict", lambda: F.adam_step_(w, w, {})),  # type: ignore[arg-type]
+    ]
+    for kind, text, call in cases:
+        with pytest.raises(kind, match=text):
+            call()
+    assert (w.tolist(), v.tolist(), state.step) == ([1, 1, 1], [1, 1], 0)
+
+
+def test_clip_grad_norm(rng: np.random.Generator) -> None:
+    grads = [draws(rng, (4, 3), "float64"), draws(rng, 5, "float64")]
+    twin = [g.copy() for g in grads]
+    factor, norm = reference.clip_factor(twin, 0.5)
+    assert F.clip_grad_norm_(grads, 0.5) == pytest.approx(norm, rel=1e-14)
+    for g, t in zip(grads, twin, strict=True):
+        np.testing.assert_allclose(g, t * factor, rtol=1e-14)
+    assert F.clip_grad_norm_(grads, 0.5) == pytest.approx(0.5, rel=1e-5)
+    with pytest.raises(ValueError, match=r"grads\[0\] has a value that is not finite"):
+        F.clip_grad_norm_([np.array([np.inf])], 1.0)
+    with pytest.raises(ValueError, match="max_norm"):
+        F.clip_grad_norm_(grads, 0)

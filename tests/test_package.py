@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What fastnn promises before its first call: cheap import, light requirements, full metadata."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from importlib import metadata, resources
+
+import pytest
+
+import fastnn
+from fastnn import errors
+
+IMPORT_BUDGET = 0.060  # seconds on top of NumPy's import
+HEAVY = (
+    "sklearn",
+    "torch",
+    "matplotlib",
+    "scipy",
+    "pandas",
+    "tqdm",
+    "onnx",
+    "safetensors",
+    "fastnn.reference",
+)
+
+MEASURE = """
+import json, sys
+from time import perf_counter
+import numpy
+start = perf_counter()
+{statement}
+print(json.dumps([perf_counter() - start, sorted(sys.modules)]))
+"""
+
+
+def _import_cost(statement: str) -> tuple[float, list[str]]:
+    """Return the least time of five fresh interpreters, and what was loaded."""
+    best, modules = float("inf"), []
+    for _ in range(5):
+        script = MEASURE.format(statement=statement)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        seconds, modules = json.loads(done.stdout)
+        best = min(best, seconds)
+    return best, modules
+
+
+@pytest.mark.parametrize("statement", ["import fastnn", "import fastnn; from fastnn import _core"])
+def test_import_is_cheap(statement):
+    seconds, modules = _import_cost(statement)
+    assert seconds < IMPORT_BUDGET, f"{statement}: {1000 * seconds:.1f} ms on top of NumPy"
+    loaded = {name for name in modules if any(name == h or name.startswith(h + ".") for h in HEAVY)}
+    assert not loaded, f"{statement} loads {sorted(loaded)}"
+
+
+def test_every_public_name_resolves():
+    for name in fastnn.__all__:
+        assert getattr(fastnn, name) is not None
+    assert set(fastnn._HOME) <= set(fastnn.__all__)
+    assert set(fastnn.__all__) <= set(dir(fastnn))
+    with pytest.raises(AttributeError, match="no attribute 'sequential'"):
+        _ = fastnn.sequential
+
+
+def test_metadata():
+    package = metadata.metadata("fastnn-cpu")
+    assert package["Version"] == fastnn.__version__
+    assert package["License-Expression"] == "BSD-3-Clause"
+    assert set(package.get_all("License-File")) >= {"LICENSE", "NOTICE"}
+    hard = [row for row in metadata.requires("fastnn-cpu") or [] if "extra ==" not in row]
+    assert [row.split(">")[0].strip() for row in hard] == ["numpy"]
+    assert set(package.get_all("Provides-Extra")) >= {
+        "test",
+        "progress",
+        "sklearn",
+        "io",
+        "onnx",
+        "plot",
+    }
+
+
+def test_typed_and_compiled_half_is_of_this_version():
+    from fastnn._core import _cpuid
+
+    assert resources.files("fastnn").joinpath("py.typed").is_file()
+    assert _cpuid.version == fastnn.__version__, (
+        "the compiled modules are of another version: install again"
+    )
+
+
+def test_errors_are_also_builtin_kinds():
+    kinds = {
+        errors.ModelBusyError: RuntimeError,
+        errors.TrainingDivergedError: ArithmeticError,
+        errors.ModelFileError: ValueError,
+    }
+    for error, kind in kinds.items():
+        assert issubclass(error, errors.FastnnError)
+        assert issubclass(error, kind)
+        assert getattr(fastnn, error.__name__) is error
+        assert isinstance(pickle.loads(pickle.dumps(error("text"))), kind)
