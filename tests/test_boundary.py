@@ -49,7 +49,7 @@ MASKED = np.ma.masked_array(np.ones((N, COLUMNS)), mask=np.eye(N, COLUMNS, dtype
 BAD_X = [
     (np.ones((N, 3)), ValueError, "X has 3 columns, the model expects 4"),
     (np.ones(COLUMNS), ValueError, r"X has shape \(4,\); expected \(n, 4\); one row is X.reshape"),
-    (np.ones((2, 2, 4)), ValueError, r"shape \(2, 2, 4\); expected \(n, 4\); put nn.Flatten"),
+    (np.ones((2, 2, 4)), ValueError, r"X has shape \(2, 2, 4\); expected \(n, 4\); put nn.Flatten"),
     (np.float64(3), ValueError, r"X has shape \(\); expected \(n, 4\)"),
     (np.ones((N, COLUMNS), object), TypeError, "X has dtype object; expected bool, integers"),
     (np.ones((N, COLUMNS), complex), TypeError, "X has dtype complex128; expected"),

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 import pytest
 
+from fastnn import ModelBusyError, nn, optim
 from fastnn import callbacks as cb
-from fastnn import nn, optim
 
 
 @pytest.fixture
@@ -91,17 +92,47 @@ def test_an_exception_ends_fit_and_leaves_the_model_usable(model, data):
 
 
 def test_fit_inside_fit_is_refused(model, data):
-    again = cb.LambdaCallback(on_epoch_end=lambda epoch, logs: model.fit(*data))
+    again = cb.LambdaCallback(on_epoch_end=lambda *_: model.fit(*data))
     with pytest.raises(RuntimeError):
         model.fit(*data, callbacks=[again])
     model.fit(*data)
+
+
+def test_other_threads_cannot_change_a_model_in_training(model, data):
+    refused = []
+
+    def from_another_thread():
+        for change in (
+            lambda: model.fit(*data),
+            lambda: model.train_step(*data),
+            lambda: model.compile("sgd", "mse"),
+            lambda: model.load_state_dict(model.state_dict()),
+            lambda: model.append(nn.ReLU()),
+            model.freeze,
+        ):
+            try:
+                change()
+            except ModelBusyError as error:
+                refused.append(str(error))
+
+    def at_epoch_end(*_):
+        thread = threading.Thread(target=from_another_thread)
+        thread.start()
+        thread.join()
+
+    history = model.fit(*data, epochs=2, callbacks=[cb.LambdaCallback(on_epoch_end=at_epoch_end)])
+    assert len(refused) == 12, refused
+    assert model.history is history
+    assert history.epoch == [0, 1]
+    assert len(model) == 1
+    assert not model[0].frozen
 
 
 def test_early_stopping_restores_the_best_epoch(model, data):
     x, y = data
     kept = []
     keep = cb.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: kept.append(
+        on_epoch_end=lambda _, logs: kept.append(
             (logs["val_loss"], {k: v.copy() for k, v in model.state_dict().items()})
         )
     )

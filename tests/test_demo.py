@@ -50,7 +50,7 @@ def test_demo() -> None:
     difference = re.search(r"difference of the two loss curves: (\S+)", done.stdout)
     assert difference
     assert float(difference[1]) <= _demo.AGREEMENT
-    assert len(re.findall(r"epoch 30/30", done.stdout)) == 2
+    assert len(re.findall(r"epoch 20/20", done.stdout)) == 2
 
 
 def test_demo_fails_where_the_accuracy_is_not_reached() -> None:

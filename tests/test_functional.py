@@ -215,3 +215,25 @@ def test_wrong_shapes_are_refused() -> None:
     assert F.linear(np.ones((0, 2)), np.ones((2, 3))).shape == (0, 3)
     unmasked = np.ma.array([[1.0, 2.0]], mask=False)
     assert F.softmax(unmasked).shape == (1, 2)
+
+
+def test_a_training_step_by_hand(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((128, 784), dtype=np.float32), rng.integers(0, 10, 128)
+    W1, b1 = F.init.xavier_uniform((784, 64), seed=1), np.zeros(64, np.float32)
+    W2, b2 = F.init.kaiming_uniform((64, 10), seed=2), np.zeros(10, np.float32)
+    params = [W1, b1, W2, b2]
+    state = F.adam_state(params)
+    losses = []
+    for _ in range(30):
+        a1 = F.relu(F.linear(x, W1, b1))
+        z2 = F.linear(a1, W2, b2)
+        loss, dz2 = F.cross_entropy(z2, y)
+        losses.append(loss)
+        da1, dW2, db2 = F.linear_backward(dz2, a1, W2)
+        assert da1 is not None
+        _, dW1, db1 = F.linear_backward(F.relu_backward(da1, a1), x, W1, need_dx=False)
+        F.clip_grad_norm_([dW1, db1, dW2, db2], max_norm=1.0)
+        F.adam_step_(params, [dW1, db1, dW2, db2], state, lr=1e-2)
+    assert losses[-1] < 0.1 * losses[0]
+    assert F.mse_loss(F.softmax(z2), F.one_hot(y, 10))[0] < 0.05
+    assert F.compare(F.linear(x, W1, b1), x @ W1 + b1, rtol=1e-5)

@@ -122,13 +122,6 @@ def test_every_activation_is_a_pair_of_functions(row):
     assert f"{row['name']}(z) = {row['formula']}" in getattr(fastnn.functional, row["name"]).__doc__
 
 
-def test_every_header_of_a_room_is_registered():
-    for room in ROOMS:
-        registry = (ROOT / "cpp" / room / "registry.cpp").read_text(encoding="utf-8")
-        for header in (ROOT / "cpp" / room).glob("*.h"):
-            assert f'#include "{room}/{header.name}"' in registry, f"{header} is in no registry"
-
-
 def test_unknown_names_list_the_candidates():
     model = nn.Sequential(nn.Linear(2, 1))
     for room, argument in (("optimizers", 0), ("losses", 1)):

@@ -104,7 +104,6 @@ def test_own_loop_equals_train_step(rng):
     assert value == pytest.approx(loss, rel=1e-14)
     dx = models[2].backward(dout, need_dx=True)
     assert dx.shape == x.shape
-    assert models[2].backward(dout) is None
     models[2].apply_gradients()
     assert models[3].train_step(x, grad=dout) is None
     for model in models[1:]:
@@ -127,6 +126,10 @@ def test_gradients_are_named_and_laid_out_as_torch_does(rng):
     after = np.sqrt(sum(np.sum(g**2) for g in model.gradients().values()))
     assert after == pytest.approx(norm / 2, rel=1e-4)
     assert loss > 0
+    out = model.forward(x)
+    assert model.backward(nn.CrossEntropyLoss()(out, y)[1]) is None
+    with pytest.raises(ValueError, match="call forward first"):
+        model.backward(np.zeros((120, 3)))
 
 
 def test_the_twin_trains_the_same(rng):
@@ -140,7 +143,7 @@ def test_the_twin_trains_the_same(rng):
 
 
 def test_modes(rng):
-    x, y = make_data(rng)
+    x, _ = make_data(rng)
     model = make_model()
     raw = model.predict(x)
     np.testing.assert_array_equal(raw, model.predict(x))  # predict drops nothing

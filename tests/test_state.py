@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a Sequential owns: layers and their values, state_dict, slices, copies, pickles, the summary."""
+"""What a Sequential owns: layers, values, state_dict, slices, copies, pickles, the summary."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_load_state_dict_is_all_or_nothing():
     with pytest.raises(ValueError, match=r"'4.bias' has shape \(3,\); the model expects \(2,\)"):
         model.load_state_dict(wrong)
     wrong["4.bias"] = np.array([0, np.nan])
-    with pytest.raises(ValueError, match="'4.bias' has values that are not finite"):
+    with pytest.raises(ValueError, match=r"'4.bias' has values that are not finite"):
         model.load_state_dict(wrong)
     with pytest.raises(ValueError, match=r"missing: 0.weight; unexpected: 9.weight"):
         model.load_state_dict({k: v for k, v in state.items() if k != "0.weight"} | {"9.weight": 1})

@@ -43,8 +43,10 @@ struct Row {
 
   template <class T>
   const Loops<T>& loops() const {
-    if constexpr (sizeof(T) == sizeof(float)) return f32;
-    else return f64;
+    if constexpr (sizeof(T) == sizeof(float))
+      return f32;
+    else
+      return f64;
   }
 };
 
@@ -53,8 +55,7 @@ void forward_loop(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept {
   const F<T> function(hyper);
   const Index width = padded<T>(z.cols);
   for (Index r = 0; r < z.rows; ++r)
-    for (Index c = 0; c < width; c += Vec<T>::kLanes)
-      function.f(Vec<T>::load(z.row(r) + c)).store(a.row(r) + c);
+    for (Index c = 0; c < width; c += Vec<T>::kLanes) function.f(Vec<T>::load(z.row(r) + c)).store(a.row(r) + c);
 }
 
 template <class T, template <class> class F>

@@ -13,6 +13,7 @@ namespace py = pybind11;
 void register_registries(py::module_& m);
 void register_network(py::module_& m);
 void register_functional(py::module_& m);
+void register_functional_training(py::module_& m);
 void register_info(py::module_& m);
 void register_testing(py::module_& m);
 

@@ -23,8 +23,8 @@ std::string shape_of(const py::array& array) {
 void refuse_masked(const char* where, const char* name, const py::array& array) {
   if (PyObject_TypeCheck(array.ptr(), &PyBaseObject_Type) && py::type::of(array).is(py::type::of(py::array()))) return;
   const py::object ma = py::module_::import("numpy").attr("ma");
-  require(!(py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>()), "[", where, "] ",
-          name, " is a masked array with masked cells; fill or drop them first");
+  require(!(py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>()), "[", where,
+          "] ", name, " is a masked array with masked cells; fill or drop them first");
 }
 
 }  // namespace
@@ -36,13 +36,14 @@ kernels::DType numeric_dtype(const char* where, const char* name, const py::dtyp
     py::ssize_t size;
     DType dtype;
   };
-  static constexpr Known kKnown[] = {
-      {'b', 1, DType::kBool},    {'i', 1, DType::kInt8},    {'i', 2, DType::kInt16},   {'i', 4, DType::kInt32},
-      {'i', 8, DType::kInt64},   {'u', 1, DType::kUint8},   {'u', 2, DType::kUint16},  {'u', 4, DType::kUint32},
-      {'u', 8, DType::kUint64},  {'f', 2, DType::kFloat16}, {'f', 4, DType::kFloat32}, {'f', 8, DType::kFloat64}};
+  static constexpr Known kKnown[] = {{'b', 1, DType::kBool},    {'i', 1, DType::kInt8},    {'i', 2, DType::kInt16},
+                                     {'i', 4, DType::kInt32},   {'i', 8, DType::kInt64},   {'u', 1, DType::kUint8},
+                                     {'u', 2, DType::kUint16},  {'u', 4, DType::kUint32},  {'u', 8, DType::kUint64},
+                                     {'f', 2, DType::kFloat16}, {'f', 4, DType::kFloat32}, {'f', 8, DType::kFloat64}};
   for (const Known& known : kKnown)
     if (known.kind == dtype.kind() && known.size == dtype.itemsize()) return known.dtype;
-  throw py::type_error("[" + std::string(where) + "] " + name + " has dtype " + std::string(py::str(py::object(dtype))) +
+  throw py::type_error("[" + std::string(where) + "] " + name + " has dtype " +
+                       std::string(py::str(py::object(dtype))) +
                        "; expected bool, float16, float32, float64 or an integer of 8 to 64 bits");
 }
 
@@ -59,8 +60,8 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, Index 
   const py::ssize_t ndim = array_.ndim();
   const bool shaped = ndim == 2 || (ndim == 1 && vector) || (ndim > 2 && flatten);
   require(shaped, "[", where, "] ", name, " has shape ", shape_of(array_), "; expected ",
-          cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")",
-          vector ? " or (n,)" : "", flatten ? " or (n, d1, d2, ...)" : "");
+          cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")", vector ? " or (n,)" : "",
+          flatten ? " or (n, d1, d2, ...)" : "");
   source_.rows = array_.shape(0);
   source_.cols = 1;
   for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array_.shape(d);
@@ -92,11 +93,12 @@ py::array output(const char* where, const py::object& out, Index rows, Index col
   if (out.is_none()) return py::array_t<T>({rows, cols});
   const char* wanted = sizeof(T) == 4 ? "float32" : "float64";
   if (!py::isinstance<py::array>(out))
-    throw py::type_error("[" + std::string(where) + "] out is a " + type_name(out) + "; expected a NumPy array of " + wanted);
+    throw py::type_error("[" + std::string(where) + "] out is a " + type_name(out) + "; expected a NumPy array of " +
+                         wanted);
   auto array = py::reinterpret_borrow<py::array>(out);
   if (!array.dtype().is(py::dtype::of<T>()) && !array.dtype().equal(py::dtype::of<T>()))
-    throw py::type_error("[" + std::string(where) + "] out has dtype " + std::string(py::str(py::object(array.dtype()))) +
-                         "; expected " + wanted);
+    throw py::type_error("[" + std::string(where) + "] out has dtype " +
+                         std::string(py::str(py::object(array.dtype()))) + "; expected " + wanted);
   require(array.writeable(), "[", where, "] out is read-only");
   require(array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == cols, "[", where, "] out has shape ",
           shape_of(array), "; expected (", rows, ", ", cols, ")");
@@ -105,7 +107,8 @@ py::array output(const char* where, const py::object& out, Index rows, Index col
   require(rows == 0 || cols == 0 ||
               ((cols == 1 || array.strides(1) == static_cast<py::ssize_t>(sizeof(T))) && (rows == 1 || rows_ok)),
           "[", where, "] out must have its rows contiguous and in order");
-  require(reinterpret_cast<std::uintptr_t>(array.data()) % sizeof(T) == 0, "[", where, "] out is not aligned to its dtype");
+  require(reinterpret_cast<std::uintptr_t>(array.data()) % sizeof(T) == 0, "[", where,
+          "] out is not aligned to its dtype");
   return array;
 }
 

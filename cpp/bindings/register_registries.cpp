@@ -33,15 +33,18 @@ py::list hypers(std::span<const Hyper> table) {
 
 template <class Row>
 py::dict common(const Row& row) {
-  return py::dict(py::arg("name") = row.name, py::arg("class_name") = row.class_name,
-                  py::arg("formula") = row.formula, py::arg("hypers") = hypers(row.hypers));
+  return py::dict(py::arg("name") = row.name, py::arg("class_name") = row.class_name, py::arg("formula") = row.formula,
+                  py::arg("hypers") = hypers(row.hypers));
 }
 
 const char* task_name(losses::Task task) {
   switch (task) {
-    case losses::Task::kRegression: return "regression";
-    case losses::Task::kBinary: return "binary";
-    case losses::Task::kMulticlass: break;
+    case losses::Task::kRegression:
+      return "regression";
+    case losses::Task::kBinary:
+      return "binary";
+    case losses::Task::kMulticlass:
+      break;
   }
   return "multiclass";
 }

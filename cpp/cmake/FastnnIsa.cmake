@@ -27,20 +27,28 @@ function(fastnn_isa_options isa result)
   set(${result} ${options} PARENT_SCOPE)
 endfunction()
 
-# The module fastnn._core._<isa>: all of FASTNN_SOURCES, in the inline namespace <isa> (cpp/core/isa.h).
+# The module fastnn._core._<isa>: the engine and its bindings, in the inline namespace <isa> (cpp/core/isa.h).
+# Each half is compiled as one file where CMAKE_UNITY_BUILD says so.
 function(fastnn_add_core isa)
   if(NOT isa IN_LIST FASTNN_KNOWN_ISAS)
     message(FATAL_ERROR "FASTNN_ISAS: unknown level '${isa}'; known: ${FASTNN_KNOWN_ISAS}")
   endif()
   fastnn_isa_options(${isa} isa_options)
-  # NO_EXTRAS: strip, LTO and visibility are decided in FastnnFlags.cmake, once.
-  pybind11_add_module(_${isa} MODULE NO_EXTRAS ${FASTNN_SOURCES})
-  target_include_directories(_${isa} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
-  target_compile_options(_${isa} PRIVATE ${isa_options})
-  target_compile_definitions(_${isa} PRIVATE FASTNN_ISA=${isa} FASTNN_MODULE=_${isa})
-  target_link_libraries(_${isa} PRIVATE fastnn_flags fastnn_eigen OpenMP::OpenMP_CXX)
   string(JOIN " " flags_text ${FASTNN_FLAGS_TEXT} ${isa_options})
-  target_compile_definitions(_${isa} PRIVATE "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+
+  add_library(engine_${isa} OBJECT ${FASTNN_ENGINE})
+  # NO_EXTRAS: strip, LTO and visibility are decided in FastnnFlags.cmake, once.
+  pybind11_add_module(_${isa} MODULE NO_EXTRAS ${FASTNN_BINDINGS})
+  target_compile_definitions(_${isa} PRIVATE FASTNN_MODULE=_${isa} "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+
+  foreach(half engine_${isa} _${isa})
+    target_include_directories(${half} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+    target_compile_options(${half} PRIVATE ${isa_options})
+    target_compile_definitions(${half} PRIVATE FASTNN_ISA=${isa})
+    target_link_libraries(${half} PRIVATE fastnn_flags fastnn_eigen OpenMP::OpenMP_CXX)
+    set_target_properties(${half} PROPERTIES POSITION_INDEPENDENT_CODE ON UNITY_BUILD_BATCH_SIZE 0)
+  endforeach()
+  target_link_libraries(_${isa} PRIVATE engine_${isa})
   install(TARGETS _${isa} DESTINATION fastnn/_core)
 endfunction()
 

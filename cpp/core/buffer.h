@@ -20,8 +20,7 @@ class Buffer {
     if (size < 0 || static_cast<std::size_t>(size) > std::numeric_limits<Index>::max() / sizeof(T) - kAlign)
       throw std::bad_alloc();
     if (size == 0) return;
-    data_.reset(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size),
-                                               std::align_val_t{kAlign})));
+    data_.reset(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size), std::align_val_t{kAlign})));
     std::memset(static_cast<void*>(data_.get()), 0, sizeof(T) * static_cast<std::size_t>(size));
   }
   T* data() { return data_.get(); }

@@ -26,8 +26,8 @@ HyperValues resolve(const std::string& where, std::span<const Hyper> table, cons
     }
     if (!(value >= table[k].lowest && value <= table[k].highest) || std::isinf(value)) {
       std::ostringstream text;
-      text << where << " " << name << " = " << value << " is outside [" << table[k].lowest << ", "
-           << table[k].highest << "]";
+      text << where << " " << name << " = " << value << " is outside [" << table[k].lowest << ", " << table[k].highest
+           << "]";
       throw std::invalid_argument(text.str());
     }
     values[k] = value;

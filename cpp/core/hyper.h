@@ -25,8 +25,8 @@ struct Hyper {
   const char* choices = "";  // "mean|sum": a kChoice arrives as its index
 };
 
-using HyperValues = std::vector<double>;               // in the order of the row's table
-using HyperGiven = std::map<std::string, double>;      // as the border hands them in
+using HyperValues = std::vector<double>;           // in the order of the row's table
+using HyperGiven = std::map<std::string, double>;  // as the border hands them in
 
 // Defaults overridden by `given`. Throws std::invalid_argument that names `where` ("[adam]"), the value and the
 // allowed range, or lists the known names.

@@ -23,9 +23,9 @@ using Clock = std::chrono::steady_clock;
 // than a time slice, so that a process that wants the core gets it.
 constexpr int kSpins = 1500;
 constexpr double kFlopsBetweenClockReads = 4e6;
+constexpr double kItemFlops = 1000;  // what handing out an item costs, in flops it could have done
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
-std::atomic<int> g_planted_split{0};
 std::atomic<bool> g_use_driver{true};
 std::atomic<int> g_forks{0};  // how many forks lie between this process and the one that imported us
 
@@ -40,6 +40,25 @@ struct alignas(kAlign) Share {
   std::atomic<Index> next;
   Index end;
 };
+
+// When the calling thread asked for signals last. It outlives regions: a fit may consist of very short ones.
+class Pulse {
+ public:
+  // True if `poll` was asked now and wants a stop.
+  bool beat(const Poll& poll, double flops) noexcept {
+    if (!poll.ask || (spent_ += flops) < kFlopsBetweenClockReads) return false;
+    spent_ = 0;
+    const auto now = Clock::now();
+    if (now < next_) return false;
+    next_ = now + kPollEvery;
+    return poll.ask(poll.context);
+  }
+
+ private:
+  double spent_ = 0;
+  Clock::time_point next_{};
+};
+thread_local Pulse t_pulse;
 
 class Region {
  public:
@@ -86,12 +105,7 @@ class Region {
   }
 
   void look(double flops) noexcept {
-    if (!poll_.ask || (spent_ += flops) < kFlopsBetweenClockReads) return;
-    spent_ = 0;
-    const auto now = Clock::now();
-    if (now < next_poll_) return;
-    next_poll_ = now + kPollEvery;
-    if (poll_.ask(poll_.context)) stop();
+    if (t_pulse.beat(poll_, flops + kItemFlops)) stop();
   }
 
   // The last to arrive finishes the phase; the others spin briefly, then sleep.
@@ -116,8 +130,6 @@ class Region {
   Poll poll_;
   int shares_;
   int phase_;  // written by the last to arrive, read by all after the barrier
-  double spent_ = 0;
-  Clock::time_point next_poll_ = Clock::now() + kPollEvery;
   alignas(kAlign) std::atomic<int> arrived_{0};
   alignas(kAlign) std::atomic<unsigned> generation_{0};
   alignas(kAlign) std::atomic<bool> stop_{false};
@@ -164,6 +176,8 @@ class Driver {
       if (poll.ask(poll.context)) region.stop();
       lock.lock();
     }
+    lock.unlock();
+    if (t_pulse.beat(poll, kFlopsBetweenClockReads)) region.stop();
     return used_;
   }
 
@@ -273,8 +287,6 @@ Limits limits() noexcept {
 
 std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
 
-int planted_split() noexcept { return g_planted_split.load(); }
-void plant_split(int on) noexcept { g_planted_split.store(on); }
 void use_driver_after_fork(bool on) noexcept { g_use_driver.store(on); }
 
 }  // namespace fastnn::inline FASTNN_ISA::parallel

@@ -54,9 +54,6 @@ Limits limits() noexcept;
 
 std::string runtime_name();  // "OpenMP 4.5 (201511)"
 
-// Test hook: hand items out by thread count (a planted fault that the tests of equal bits must catch).
-int planted_split() noexcept;
-void plant_split(int on) noexcept;
 // Test hook: run regions on the forking thread in a forked child, as other libraries do (it hangs).
 void use_driver_after_fork(bool on) noexcept;
 

@@ -22,10 +22,8 @@ inline Block philox(Block counter, std::uint64_t key0, std::uint64_t key1) {
     }
     const auto product0 = static_cast<unsigned __int128>(0xD2E7470EE14C6C93ULL) * counter[0];
     const auto product1 = static_cast<unsigned __int128>(0xCA5A826395121157ULL) * counter[2];
-    counter = {static_cast<std::uint64_t>(product1 >> 64) ^ counter[1] ^ key0,
-               static_cast<std::uint64_t>(product1),
-               static_cast<std::uint64_t>(product0 >> 64) ^ counter[3] ^ key1,
-               static_cast<std::uint64_t>(product0)};
+    counter = {static_cast<std::uint64_t>(product1 >> 64) ^ counter[1] ^ key0, static_cast<std::uint64_t>(product1),
+               static_cast<std::uint64_t>(product0 >> 64) ^ counter[3] ^ key1, static_cast<std::uint64_t>(product0)};
   }
   return counter;
 }
@@ -67,9 +65,8 @@ inline void permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint6
   for (Index i = 0; i < n; ++i) order[i] = i;
   Words words(seed, stream(Stream::kShuffle), 0, epoch);
   for (Index i = n - 1; i > 0; --i) {
-    const auto j = static_cast<Index>(
-        static_cast<std::uint64_t>(static_cast<unsigned __int128>(words.next()) *
-                                       static_cast<std::uint64_t>(i + 1) >> 64));
+    const auto j = static_cast<Index>(static_cast<std::uint64_t>(
+        static_cast<unsigned __int128>(words.next()) * static_cast<std::uint64_t>(i + 1) >> 64));
     const std::int64_t kept = order[i];
     order[i] = order[j];
     order[j] = kept;

@@ -36,24 +36,42 @@ struct Vec {
 
 // a * b + c, rounded once where the level has FMA (v3, v4), twice on v2.
 template <class T>
-Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) { return {ei::pmadd(a.p, b.p, c.p)}; }
+Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return {ei::pmadd(a.p, b.p, c.p)};
+}
 template <class T>
-Vec<T> max(Vec<T> a, Vec<T> b) { return {ei::pmax(a.p, b.p)}; }
+Vec<T> max(Vec<T> a, Vec<T> b) {
+  return {ei::pmax(a.p, b.p)};
+}
 template <class T>
-Vec<T> min(Vec<T> a, Vec<T> b) { return {ei::pmin(a.p, b.p)}; }
+Vec<T> min(Vec<T> a, Vec<T> b) {
+  return {ei::pmin(a.p, b.p)};
+}
 template <class T>
-Vec<T> abs(Vec<T> a) { return {ei::pabs(a.p)}; }
+Vec<T> abs(Vec<T> a) {
+  return {ei::pabs(a.p)};
+}
 template <class T>
-Vec<T> sqrt(Vec<T> a) { return {ei::psqrt(a.p)}; }
+Vec<T> sqrt(Vec<T> a) {
+  return {ei::psqrt(a.p)};
+}
 template <class T>
-Vec<T> exp(Vec<T> a) { return {ei::pexp(a.p)}; }
+Vec<T> exp(Vec<T> a) {
+  return {ei::pexp(a.p)};
+}
 template <class T>
-Vec<T> log(Vec<T> a) { return {ei::plog(a.p)}; }
+Vec<T> log(Vec<T> a) {
+  return {ei::plog(a.p)};
+}
 template <class T>
-Vec<T> tanh(Vec<T> a) { return {ei::ptanh(a.p)}; }
+Vec<T> tanh(Vec<T> a) {
+  return {ei::ptanh(a.p)};
+}
 // Masks are vectors of all-ones or all-zero lanes, as Eigen's comparisons give them.
 template <class T>
-Vec<T> less(Vec<T> a, Vec<T> b) { return {ei::pcmp_lt(a.p, b.p)}; }
+Vec<T> less(Vec<T> a, Vec<T> b) {
+  return {ei::pcmp_lt(a.p, b.p)};
+}
 template <class T>
 Vec<T> select(Vec<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return {ei::pselect(mask.p, if_true.p, if_false.p)};

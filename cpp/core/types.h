@@ -38,9 +38,7 @@ struct Matrix {
 
   T* row(Index r) const { return data + r * stride; }
   Matrix middle_rows(Index first, Index count) const { return {row(first), count, cols, stride}; }
-  Matrix block(Index r, Index c, Index n_rows, Index n_cols) const {
-    return {row(r) + c, n_rows, n_cols, stride};
-  }
+  Matrix block(Index r, Index c, Index n_rows, Index n_cols) const { return {row(r) + c, n_rows, n_cols, stride}; }
   explicit operator bool() const { return data != nullptr; }
   operator Matrix<const T>() const { return {data, rows, cols, stride}; }
 };

@@ -81,18 +81,30 @@ bool gather_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T>
 template <class F>
 auto with_type(DType dtype, F f) noexcept {
   switch (dtype) {
-    case DType::kBool: return f(Bool{});
-    case DType::kInt8: return f(std::int8_t{});
-    case DType::kInt16: return f(std::int16_t{});
-    case DType::kInt32: return f(std::int32_t{});
-    case DType::kInt64: return f(std::int64_t{});
-    case DType::kUint8: return f(std::uint8_t{});
-    case DType::kUint16: return f(std::uint16_t{});
-    case DType::kUint32: return f(std::uint32_t{});
-    case DType::kUint64: return f(std::uint64_t{});
-    case DType::kFloat16: return f(Eigen::half{});
-    case DType::kFloat32: return f(float{});
-    case DType::kFloat64: break;
+    case DType::kBool:
+      return f(Bool{});
+    case DType::kInt8:
+      return f(std::int8_t{});
+    case DType::kInt16:
+      return f(std::int16_t{});
+    case DType::kInt32:
+      return f(std::int32_t{});
+    case DType::kInt64:
+      return f(std::int64_t{});
+    case DType::kUint8:
+      return f(std::uint8_t{});
+    case DType::kUint16:
+      return f(std::uint16_t{});
+    case DType::kUint32:
+      return f(std::uint32_t{});
+    case DType::kUint64:
+      return f(std::uint64_t{});
+    case DType::kFloat16:
+      return f(Eigen::half{});
+    case DType::kFloat32:
+      return f(float{});
+    case DType::kFloat64:
+      break;
   }
   return f(double{});
 }

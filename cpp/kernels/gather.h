@@ -7,7 +7,20 @@
 
 namespace fastnn::inline FASTNN_ISA::kernels {
 
-enum class DType { kBool, kInt8, kInt16, kInt32, kInt64, kUint8, kUint16, kUint32, kUint64, kFloat16, kFloat32, kFloat64 };
+enum class DType {
+  kBool,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kFloat16,
+  kFloat32,
+  kFloat64
+};
 
 // The caller's memory, read only. Element (r, c) lies at data + r * row_stride + columns[c] bytes;
 // columns == nullptr: elements of a row are contiguous. A row of weights or labels has cols == 1.

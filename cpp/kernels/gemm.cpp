@@ -74,8 +74,10 @@ void panels(Block<T> block, Index rows, Index cols) noexcept {
     if (block.start) block.start += kWidth;
   }
   if (cols <= 0) return;
-  if constexpr (kLines > 1) panels<T, kLines / 2, kTransposed>(block, rows, cols);
-  else narrow_panel<T, kTransposed>(block, rows);
+  if constexpr (kLines > 1)
+    panels<T, kLines / 2, kTransposed>(block, rows, cols);
+  else
+    narrow_panel<T, kTransposed>(block, rows);
 }
 
 // Few rows need wide panels to have enough chains under way; many rows take the width that fills the registers.
@@ -97,8 +99,8 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c) no
     const Index k = std::min(kBlock<T>, b.rows - p);
     for (Index r = 0; r < c.rows; r += kRowGroup) {
       const Index rows = std::min(kRowGroup, c.rows - r);
-      Block<T> block{kTransposed ? a.row(p) + r : a.row(r) + p, a.stride, b.row(p), b.stride, k, bias, 0, c.row(r),
-                     c.stride};
+      Block<T> block{
+          kTransposed ? a.row(p) + r : a.row(r) + p, a.stride, b.row(p), b.stride, k, bias, 0, c.row(r), c.stride};
       if (p > 0) {
         block.start = block.c;
         block.start_stride = c.stride;
@@ -131,7 +133,8 @@ void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept {
       for (Index r = r0; r < r0 + kPad<T>; r += kLanes) {
         Vec<T> square[kLanes];
 #pragma GCC unroll 16
-        for (Index i = 0; i < kLanes; ++i) square[i] = r + i < w.rows ? Vec<T>::load(w.row(r + i) + c0) : Vec<T>::zero();
+        for (Index i = 0; i < kLanes; ++i)
+          square[i] = r + i < w.rows ? Vec<T>::load(w.row(r + i) + c0) : Vec<T>::zero();
         transpose_square(square);
         if (c0 + kLanes <= w.cols) {
 #pragma GCC unroll 16
@@ -154,10 +157,10 @@ void column_sums(ConstMatrix<T> y, T* sums) noexcept {
   }
 }
 
-#define FASTNN_INSTANTIATE(T)                                                                        \
-  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;            \
-  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;           \
-  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                                    \
+#define FASTNN_INSTANTIATE(T)                                                              \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
+  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept; \
+  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                          \
   template void column_sums<T>(ConstMatrix<T>, T*) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

@@ -87,7 +87,7 @@ constexpr std::array<Kernel<T>, sizeof...(kIndex)> kernels_by_rows(std::integer_
 
 // kKernels<T, vectors, transposed>[rows - 1]
 template <class T, int kVectors, bool kTransposed>
-inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed>(
-    std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
+inline constexpr auto kKernels =
+    detail::kernels_by_rows<T, kVectors, kTransposed>(std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
 
 }  // namespace fastnn::inline FASTNN_ISA::kernels

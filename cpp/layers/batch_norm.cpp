@@ -45,7 +45,8 @@ void BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_r
   std::fill_n(mean, 2 * n, 0.0);
   double seen = chunks == 0 ? 1 : 0;
   if (chunks == 0)  // not training: the running statistics, for a backward of forward(training=False)
-    for (Index c = 0; c < n; ++c) mean[c] = static_cast<double>(running_mean_[c]), var[c] = static_cast<double>(running_var_[c]);
+    for (Index c = 0; c < n; ++c)
+      mean[c] = static_cast<double>(running_mean_[c]), var[c] = static_cast<double>(running_var_[c]);
   for (Index k = 0; k < chunks; ++k) {
     const double rows = static_cast<double>(std::min(chunk_rows, batch_rows - k * chunk_rows));
     const double* partial = s.partials + k * this->partial_size();
@@ -113,7 +114,8 @@ void BatchNorm1d<T>::backward_merge(const Slot<T>& s, Index chunks, Index) const
 template <class T>
 void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Pass& pass) const noexcept {
   const Index n = this->out();
-  const double *mean = part(s, kMean), *inv_std = part(s, kInvStd), *sum = part(s, kSumDy), *cross = part(s, kSumDyXhat);
+  const double *mean = part(s, kMean), *inv_std = part(s, kInvStd), *sum = part(s, kSumDy),
+               *cross = part(s, kSumDyXhat);
   const double share = pass.training ? 1 / static_cast<double>(pass.batch_rows) : 0;
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
@@ -140,7 +142,8 @@ void BatchNorm1d<T>::commit(const Slot<T>& s, Index batch_rows) noexcept {
   const double unbiased = batch_rows > 1 ? rows / (rows - 1) : 1;
   for (Index c = 0; c < this->out(); ++c) {
     running_mean_[c] = static_cast<T>((1 - momentum_) * static_cast<double>(running_mean_[c]) + momentum_ * mean[c]);
-    running_var_[c] = static_cast<T>((1 - momentum_) * static_cast<double>(running_var_[c]) + momentum_ * var[c] * unbiased);
+    running_var_[c] =
+        static_cast<T>((1 - momentum_) * static_cast<double>(running_var_[c]) + momentum_ * var[c] * unbiased);
   }
 }
 

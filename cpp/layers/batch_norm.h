@@ -16,7 +16,11 @@ class BatchNorm1d final : public Layer<T> {
   static constexpr std::array<Hyper, 3> kHypers{{
       {.name = "num_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of x"},
       {.name = "eps", .value = 1e-5, .lowest = 0, .doc = "added to the variance"},
-      {.name = "momentum", .value = 0.1, .lowest = 0, .highest = 1, .doc = "share of the new batch in the running statistics"},
+      {.name = "momentum",
+       .value = 0.1,
+       .lowest = 0,
+       .highest = 1,
+       .doc = "share of the new batch in the running statistics"},
   }};
   BatchNorm1d(Index width, const HyperValues& h)
       : Layer<T>(width, width, {.row_local = false, .needs_input = true}), eps_(h[1]), momentum_(h[2]) {}

@@ -20,8 +20,8 @@ void dropout_mask_row(double p, std::uint64_t seed, std::uint64_t layer, std::ui
   const auto threshold = static_cast<std::uint64_t>(std::llround(p * 4294967296.0));
   const T kept = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
   for (Index first = cols.first / 8 * 8; first < cols.first + cols.count; first += 8) {
-    const Block words = philox({static_cast<std::uint64_t>(first / 8 + 1), static_cast<std::uint64_t>(row), step, 0},
-                               seed, layer);
+    const Block words =
+        philox({static_cast<std::uint64_t>(first / 8 + 1), static_cast<std::uint64_t>(row), step, 0}, seed, layer);
     for (Index j = 0; j < 8; ++j) {
       const Index c = first + j;
       if (c < cols.first || c >= cols.first + cols.count) continue;

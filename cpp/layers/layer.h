@@ -32,9 +32,9 @@ struct ParamShape {
 template <class T>
 struct Slot {
   Matrix<T> x, y;
-  Matrix<T> dy, dx;        // dx empty: nobody needs it
-  Matrix<T> scratch;       // batch rows x scratch_cols()
-  Matrix<T> wt;            // Linear: W^T, kept up to date by the plan
+  Matrix<T> dy, dx;            // dx empty: nobody needs it
+  Matrix<T> scratch;           // batch rows x scratch_cols()
+  Matrix<T> wt;                // Linear: W^T, kept up to date by the plan
   double* partials = nullptr;  // whole-batch layers: chunks x partial_size()
   double* merged = nullptr;    // and their sum over chunks, in chunk order
 };
@@ -48,11 +48,11 @@ struct Pass {
 };
 
 struct Traits {
-  bool row_local = true;     // false: forward_partial / merge, backward_partial / merge split the phase
-  bool elementwise = false;  // any block of columns can be computed alone, in place
-  bool needs_input = false;  // backward reads x
-  bool needs_output = false; // backward reads y
-  bool wide_capable = false; // can compute blocks of columns: may get a phase of its own
+  bool row_local = true;      // false: forward_partial / merge, backward_partial / merge split the phase
+  bool elementwise = false;   // any block of columns can be computed alone, in place
+  bool needs_input = false;   // backward reads x
+  bool needs_output = false;  // backward reads y
+  bool wide_capable = false;  // can compute blocks of columns: may get a phase of its own
 };
 
 template <class T>
@@ -108,7 +108,7 @@ class Layer {
 };
 
 struct Config {
-  std::string kind;           // registry name of a layer or an activation
+  std::string kind;  // registry name of a layer or an activation
   HyperGiven hyper;
   std::vector<double> scale;  // Rescale only: one number or one per column
   std::vector<double> shift;
@@ -127,8 +127,10 @@ struct Row {
 
   template <class T>
   Make<T> make() const {
-    if constexpr (sizeof(T) == sizeof(float)) return make_f32;
-    else return make_f64;
+    if constexpr (sizeof(T) == sizeof(float))
+      return make_f32;
+    else
+      return make_f64;
   }
 };
 

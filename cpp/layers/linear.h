@@ -43,9 +43,9 @@ class Linear final : public Layer<T> {
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
-    kernels::product<T>(s.x.middle_rows(rows.first, rows.count),
-                        weight_.block(0, cols.first, weight_.rows, cols.count),
-                        has_bias_ ? bias_ + cols.first : nullptr, s.y.block(rows.first, cols.first, rows.count, cols.count));
+    kernels::product<T>(s.x.middle_rows(rows.first, rows.count), weight_.block(0, cols.first, weight_.rows, cols.count),
+                        has_bias_ ? bias_ + cols.first : nullptr,
+                        s.y.block(rows.first, cols.first, rows.count, cols.count));
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.block(0, cols.first, s.wt.rows, cols.count),
@@ -53,8 +53,10 @@ class Linear final : public Layer<T> {
   }
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Matrix<T> grad) const noexcept override {
     const auto dy = s.dy.block(0, cols.first, s.dy.rows, cols.count);
-    if (param == 0) kernels::product_transposed<T>(s.x.block(0, rows.first, s.x.rows, rows.count), dy, grad);
-    else kernels::column_sums<T>(dy, grad.data);
+    if (param == 0)
+      kernels::product_transposed<T>(s.x.block(0, rows.first, s.x.rows, rows.count), dy, grad);
+    else
+      kernels::column_sums<T>(dy, grad.data);
   }
 
  private:

@@ -23,7 +23,12 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
 
 // Input preparation is folded into gather: these two have no layer of their own in the engine.
 constexpr Row kRows[] = {
-    {"rescale", "Rescale", "x * scale + shift, a number or one per column, while rows are gathered", {}, nullptr, nullptr},
+    {"rescale",
+     "Rescale",
+     "x * scale + shift, a number or one per column, while rows are gathered",
+     {},
+     nullptr,
+     nullptr},
     {"flatten", "Flatten", "(n, d1, d2, ...) to (n, d1 d2 ...), while rows are gathered", {}, nullptr, nullptr},
     entry<Linear>("linear", "Linear", "x W + b"),
     entry<Dropout>("dropout", "Dropout", "x * mask / (1 - p) in training, x otherwise"),

@@ -20,9 +20,7 @@ struct BceWithLogits : Elementwise<T, BceWithLogits<T>> {
     for (Index c = 0; c < k; c += Vec<T>::kLanes) sigmoid(Vec<T>::load(out + c)).store(out + c);
     std::fill(out + k, out + padded<T>(k), T(0));
   }
-  double right(const T* out, const T* target, std::int32_t, Index k) const {
-    return right_side(out, target, k, T(0));
-  }
+  double right(const T* out, const T* target, std::int32_t, Index k) const { return right_side(out, target, k, T(0)); }
 };
 
 }  // namespace fastnn::inline FASTNN_ISA::losses

@@ -64,8 +64,10 @@ struct Row {
 
   template <class T>
   const Loops<T>& loops() const {
-    if constexpr (sizeof(T) == sizeof(float)) return f32;
-    else return f64;
+    if constexpr (sizeof(T) == sizeof(float))
+      return f32;
+    else
+      return f64;
   }
 };
 
@@ -94,8 +96,8 @@ double right_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T
   const L<T> loss(hyper);
   double sum = 0;
   for (Index r = 0; r < out.rows; ++r) {
-    const double right = loss.right(out.row(r), t.dense ? t.dense.row(r) : nullptr,
-                                    t.classes ? t.classes[r] : 0, out.cols);
+    const double right =
+        loss.right(out.row(r), t.dense ? t.dense.row(r) : nullptr, t.classes ? t.classes[r] : 0, out.cols);
     sum += (weights ? static_cast<double>(weights[r]) : 1.0) * right;
   }
   return sum;

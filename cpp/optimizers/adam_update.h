@@ -19,7 +19,11 @@ constexpr std::array<Hyper, 6> adam_hypers(double weight_decay, const char* deca
   return {{
       kLr,
       {.name = "beta1", .value = 0.9, .lowest = 0, .highest = kHighestBeta, .doc = "share of the last mean kept"},
-      {.name = "beta2", .value = 0.999, .lowest = 0, .highest = kHighestBeta, .doc = "share of the last mean square kept"},
+      {.name = "beta2",
+       .value = 0.999,
+       .lowest = 0,
+       .highest = kHighestBeta,
+       .doc = "share of the last mean square kept"},
       {.name = "eps", .value = 1e-8, .lowest = 0, .doc = "added to the root of the mean square"},
       {.name = "weight_decay", .value = weight_decay, .lowest = 0, .doc = decay_doc},
       kL1,

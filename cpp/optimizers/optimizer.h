@@ -27,7 +27,7 @@ struct Tile {
   Index rows = 0, cols = 0;
   T* param = nullptr;
   T* state[kMaxStates] = {};  // nullptr where the values of the hyperparameters need none
-  Index stride = 0;  // of param and states
+  Index stride = 0;           // of param and states
   const T* grad = nullptr;
   Index grad_stride = 0;
   T grad_factor = 1;  // clipping by global norm
@@ -66,8 +66,10 @@ struct Row {
 
   template <class T>
   const Loops<T>& loops() const {
-    if constexpr (sizeof(T) == sizeof(float)) return f32;
-    else return f64;
+    if constexpr (sizeof(T) == sizeof(float))
+      return f32;
+    else
+      return f64;
   }
 };
 

@@ -16,9 +16,18 @@ struct Sgd {
   static constexpr std::array<Hyper, 6> kHypers{{
       kLr,
       {.name = "momentum", .value = 0, .lowest = 0, .highest = 1, .doc = "share of the last velocity kept"},
-      {.name = "dampening", .value = 0, .lowest = 0, .highest = 1, .doc = "share of the gradient left out of the velocity"},
+      {.name = "dampening",
+       .value = 0,
+       .lowest = 0,
+       .highest = 1,
+       .doc = "share of the gradient left out of the velocity"},
       {.name = "weight_decay", .value = 0, .lowest = 0, .doc = "adds weight_decay * w to the gradient"},
-      {.name = "nesterov", .value = 0, .lowest = 0, .highest = 1, .doc = "look-ahead momentum", .kind = HyperKind::kFlag},
+      {.name = "nesterov",
+       .value = 0,
+       .lowest = 0,
+       .highest = 1,
+       .doc = "look-ahead momentum",
+       .kind = HyperKind::kFlag},
       kL1,
   }};
   static int states(const double* hyper) { return hyper[1] == 0 ? 0 : 1; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/faults.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
 
@@ -32,6 +33,7 @@ Verdict Engine<T>::run(Index max_steps, int n_threads, parallel::Poll poll) {
 // Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
 template <class T>
 void Engine<T>::begin_batch() noexcept {
+  if (faults::allocation.load(std::memory_order_relaxed)) ::operator delete(::operator new(64));
   batch_first_ = cursor_;
   batch_rows_ = std::min(batch_size_, rows_ - cursor_);
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
@@ -49,7 +51,7 @@ void Engine<T>::begin_batch() noexcept {
       weight_sum_ += static_cast<double>(static_cast<T>(kernels::element(data_.weights, ids[r], 0)));
   }
   scale_ = static_cast<T>(1 / compiled_->divisor(weight_sum_, net_.n_outputs()));
-  if (plan_->goal.update) compiled_->set_step(step + 1);
+  if (plan_->goal.update) compiled_->set_step(progress.step + 1);
 }
 
 template <class T>
@@ -69,9 +71,12 @@ void Engine<T>::run(int phase, Index item, int thread) noexcept {
       for (const Op& op : p.ops) apply(op, rows, item);
       return;
     }
-    case Phase::kBlocks: return blocks(p, item);
-    case Phase::kTranspose: return transpose(plan_->transposes[static_cast<std::size_t>(item)]);
-    case Phase::kTiles: return tile_gradient(item, thread);
+    case Phase::kBlocks:
+      return blocks(p, item);
+    case Phase::kTranspose:
+      return transpose(plan_->transposes[static_cast<std::size_t>(item)]);
+    case Phase::kTiles:
+      return tile_gradient(item, thread);
     case Phase::kUpdate: {
       const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
       return update(tile, gradient_view(tile));
@@ -84,17 +89,24 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
   const auto& layer = net_.layer(op.layer);
   const auto& slot = ws_.slot(op.layer);
   switch (op.kind) {
-    case Op::kGather: return gather(rows);
-    case Op::kForward: return layer.forward(slot, rows, {0, layer.out()}, pass());
-    case Op::kForwardPartial: return layer.forward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
-    case Op::kLoss: return loss(rows, chunk);
+    case Op::kGather:
+      return gather(rows);
+    case Op::kForward:
+      return layer.forward(slot, rows, {0, layer.out()}, pass());
+    case Op::kForwardPartial:
+      return layer.forward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
+    case Op::kLoss:
+      return loss(rows, chunk);
     case Op::kGiven: {
       const kernels::RowIds ids{order_, batch_first_ + rows.first};
-      if (!kernels::gather<T>(data_.grad, ids, {}, ws_.dout().middle_rows(rows.first, rows.count))) flag(Verdict::kBadGrad);
+      if (!kernels::gather<T>(data_.grad, ids, {}, ws_.dout().middle_rows(rows.first, rows.count)))
+        flag(Verdict::kBadGrad);
       return;
     }
-    case Op::kBackward: return layer.backward(slot, rows, {0, layer.in()}, pass());
-    case Op::kBackwardPartial: return layer.backward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
+    case Op::kBackward:
+      return layer.backward(slot, rows, {0, layer.in()}, pass());
+    case Op::kBackwardPartial:
+      return layer.backward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
   }
 }
 
@@ -123,8 +135,10 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
   const double* hyper = compiled_->loss_hyper.data();
   const ConstMatrix<T> out = ws_.output().middle_rows(rows.first, rows.count);
   losses::Targets<T> targets;
-  if (compiled_->loss->target == losses::TargetKind::kDense) targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
-  else targets.classes = ws_.labels.data() + rows.first;
+  if (compiled_->loss->target == losses::TargetKind::kDense)
+    targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
+  else
+    targets.classes = ws_.labels.data() + rows.first;
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;
   ws_.loss[chunk] = loops.value(hyper, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
   if (wants_accuracy) ws_.right[chunk] = loops.right(hyper, out, targets, weights);
@@ -137,8 +151,10 @@ void Engine<T>::blocks(const Phase& phase, Index item) noexcept {
   const Range rows{row_block * phase.row_step, std::min(phase.row_step, batch_rows_ - row_block * phase.row_step)};
   const Range cols{col_block * phase.col_step, std::min(phase.col_step, phase.cols - col_block * phase.col_step)};
   for (const Op& op : phase.ops) {
-    if (op.kind == Op::kForward) net_.layer(op.layer).forward(ws_.slot(op.layer), rows, cols, pass());
-    else net_.layer(op.layer).backward(ws_.slot(op.layer), rows, cols, pass());
+    if (op.kind == Op::kForward)
+      net_.layer(op.layer).forward(ws_.slot(op.layer), rows, cols, pass());
+    else
+      net_.layer(op.layer).backward(ws_.slot(op.layer), rows, cols, pass());
   }
 }
 
@@ -254,7 +270,7 @@ int Engine<T>::end_batch() noexcept {
   if (goal.forward && goal.training) {
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local && !net_.frozen(k)) net_.layer(k).commit(ws_.slot(k), batch_rows_);
-    ++batches;
+    ++progress.batches;
   }
   if (goal.gradient == Gradient::kLoss) {
     totals_.rows += static_cast<double>(batch_rows_);
@@ -264,7 +280,7 @@ int Engine<T>::end_batch() noexcept {
       for (Index k = 0; k < plan_->chunks; ++k) totals_.right += ws_.right[k];
     }
   }
-  if (goal.update) ++step;
+  if (goal.update) ++progress.step;
   ++totals_.steps;
   cursor_ += batch_rows_;
   if (--steps_left_ <= 0 || exhausted()) return parallel::kEnd;

@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "trainer/compiled.h"
+#include "trainer/snapshot.h"
 #include "trainer/workspace.h"
 
 namespace fastnn::inline FASTNN_ISA::trainer {
@@ -20,17 +21,16 @@ enum class Verdict { kGood, kBadX, kBadTarget, kBadWeight, kBadGrad, kLossNotFin
 
 // Sums over the batches of an epoch, rows counted once each.
 struct Totals {
-  double rows = 0, loss = 0;           // loss: batch means times batch rows
-  double weights = 0, right = 0;       // accuracy = right / weights
+  double rows = 0, loss = 0;      // loss: batch means times batch rows
+  double weights = 0, right = 0;  // accuracy = right / weights
   Index steps = 0;
 };
 
 template <class T>
 class Engine final : public parallel::Program {
  public:
-  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, std::int64_t steps_done,
-         std::int64_t batches_done)
-      : step(steps_done), batches(batches_done), net_(network), compiled_(compiled), ws_(workspace) {}
+  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, Progress so_far)
+      : progress(so_far), net_(network), compiled_(compiled), ws_(workspace) {}
   Engine(const Engine&) = delete;
 
   // What the following runs work on: `rows` rows of `data` in `order` (nullptr: as they lie), cut into batches.
@@ -38,8 +38,7 @@ class Engine final : public parallel::Program {
   // Plans for full and for ragged batches (the same one where there is none).
   void use(const Plan* full, const Plan* ragged) { full_ = full, ragged_ = ragged; }
   bool wants_accuracy = false;
-  std::int64_t step;     // optimizer steps done; dropout draws from it
-  std::int64_t batches;  // BatchNorm's num_batches_tracked
+  Progress progress;
 
   // Runs up to `max_steps` batches on n_threads threads. Totals grow by every finished step.
   Verdict run(Index max_steps, int n_threads, parallel::Poll poll);
@@ -62,7 +61,7 @@ class Engine final : public parallel::Program {
  private:
   const Phase& at(int phase) const { return plan_->phases[static_cast<std::size_t>(phase)]; }
   layers::Pass pass() const {
-    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(step)};
+    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(progress.step)};
   }
   void begin_batch() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;

@@ -18,7 +18,12 @@ namespace fastnn::inline FASTNN_ISA::trainer {
 template <class T>
 struct Lane {
   Lane(Index rows, Index features, Index width, Index outputs)
-      : capacity(rows), input(rows, features), a(rows, width), b(rows, width), targets(rows, outputs), labels(rows),
+      : capacity(rows),
+        input(rows, features),
+        a(rows, width),
+        b(rows, width),
+        targets(rows, outputs),
+        labels(rows),
         weights(rows) {}
   Index capacity;
   MatrixBuffer<T> input, a, b, targets;

@@ -37,8 +37,8 @@ class Hooks {
  public:
   virtual ~Hooks() = default;
   virtual parallel::Poll poll() = 0;
-  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;             // false: enough
-  virtual const std::int64_t* order(Index epoch, Index rows) = 0;           // nullptr: shuffle says
+  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;    // false: enough
+  virtual const std::int64_t* order(Index epoch, Index rows) = 0;  // nullptr: shuffle says
 };
 
 struct FitSpec {

@@ -3,20 +3,23 @@
 
 #include <algorithm>
 
+#include "core/faults.h"
+
 namespace fastnn::inline FASTNN_ISA::trainer {
 
 namespace {
 
 // Constants, not the machine's caches: the cut of a batch enters the order of sums, and so the bits.
-constexpr Index kChunkBytes = 128 * 1024;     // activations and gradients of a chunk stay in a core's L2
-constexpr Index kWideBytes = 512 * 1024;      // weights beyond this are not streamed again for every chunk
-constexpr Index kMinItems = 8;                // a phase of a batch of 128 rows or more has work for eight cores
+constexpr Index kChunkBytes = 128 * 1024;  // activations and gradients of a chunk stay in a core's L2
+constexpr Index kWideBytes = 512 * 1024;   // weights beyond this are not streamed again for every chunk
+constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or more has work for eight cores
 constexpr Index kBlockRows = 96;
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: how long a stop may wait
 
 template <class T>
 bool wide(const Layer<T>& layer) {
-  return layer.traits().wide_capable && layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
+  return layer.traits().wide_capable &&
+         layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
 }
 
 template <class T>
@@ -146,8 +149,8 @@ class Builder {
         if (!net_.trains(p)) continue;
         for (Index r = 0; r < p.rows; r += height)
           for (Index c = 0; c < p.cols; c += kTileCols<T>)
-            plan_.tiles.push_back({static_cast<int>(i), {r, std::min(height, p.rows - r)},
-                                   {c, std::min(kTileCols<T>, p.cols - c)}});
+            plan_.tiles.push_back(
+                {static_cast<int>(i), {r, std::min(height, p.rows - r)}, {c, std::min(kTileCols<T>, p.cols - c)}});
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems) break;
     }
@@ -178,6 +181,7 @@ class Builder {
 
 template <class T>
 Index chunk_rows(const Network<T>& network, Index rows) {
+  if (const int parts = faults::split.load(std::memory_order_relaxed)) return ceil_div(rows, parts);
   Index row_bytes = static_cast<Index>(sizeof(T)) * padded<T>(network.n_features());
   for (int k = 0; k < network.depth(); ++k)
     row_bytes += 2 * static_cast<Index>(sizeof(T)) * padded<T>(network.layer(k).out());

@@ -10,8 +10,8 @@
 
 namespace fastnn::inline FASTNN_ISA::trainer {
 
-enum class Form { kFused, kMaterialised };              // tiles update at once | tiles write gradients, then a phase updates
-enum class Gradient { kNone, kLoss, kGiven };           // where dl/dout comes from
+enum class Form { kFused, kMaterialised };     // tiles update at once | tiles write gradients, then a phase updates
+enum class Gradient { kNone, kLoss, kGiven };  // where dl/dout comes from
 
 // What a step is asked for. fit and train_step: everything; forward, backward and apply_gradients: a part.
 struct Goal {
@@ -52,14 +52,14 @@ struct Tile {
 
 struct Plan {
   Goal goal;
-  Index rows = 0;       // of the batch
-  Index chunk = 0;      // rows of a chunk
+  Index rows = 0;   // of the batch
+  Index chunk = 0;  // rows of a chunk
   Index chunks = 0;
   std::vector<Phase> phases;
-  int loop_start = 0;   // the first phase of the second and later steps: tiles keep W^T up to date
+  int loop_start = 0;  // the first phase of the second and later steps: tiles keep W^T up to date
   std::vector<Tile> tiles;
   std::vector<Tile> transposes;
-  double flops = 0;     // of a step
+  double flops = 0;  // of a step
 };
 
 // Rows of a chunk and height of a tile for these shapes; tests rely on their lower bounds of items.

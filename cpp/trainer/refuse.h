@@ -20,8 +20,8 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
     for (Index r = 0; r < count; ++r)
       for (Index c = 0; c < source.cols; ++c) {
         const double value = kernels::element(source, ids[r], c);
-        require(!bad(value, c), "[", where, "] ", name, " has ", value, " at row ", ids[r], ", column ", c, "; expected ",
-                expected);
+        require(!bad(value, c), "[", where, "] ", name, " has ", value, " at row ", ids[r], ", column ", c,
+                "; expected ", expected);
       }
     require(false, "[", where, "] ", name, " has a value that is not allowed; expected ", expected);
   };
@@ -38,18 +38,22 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
   const std::string finite = std::string("finite numbers (as ") + (sizeof(T) == 4 ? "float32)" : "float64)");
   const std::string classes = "class numbers 0 to " + std::to_string(n_outputs - 1);
   switch (verdict) {
-    case Verdict::kBadX: return find(data.x, "X", finite.c_str(), overflows);
-    case Verdict::kBadGrad: return find(data.grad, "grad", finite.c_str(), not_finite);
+    case Verdict::kBadX:
+      return find(data.x, "X", finite.c_str(), overflows);
+    case Verdict::kBadGrad:
+      return find(data.grad, "grad", finite.c_str(), not_finite);
     case Verdict::kBadWeight:
       return find(data.weights, "sample_weight", "finite numbers >= 0",
                   [&](double v, Index c) { return not_finite(v, c) || v < 0; });
     case Verdict::kBadTarget:
       if (data.y.cols == 1 && n_outputs > 1) return find(data.y, "y", classes.c_str(), not_class);
       return find(data.y, "y", finite.c_str(), not_finite);
-    case Verdict::kStopped: throw Interrupted(std::string("[") + where + "] interrupted");
+    case Verdict::kStopped:
+      throw Interrupted(std::string("[") + where + "] interrupted");
     case Verdict::kGood:
     case Verdict::kLossNotFinite:
-    case Verdict::kWeightsNotFinite: return;
+    case Verdict::kWeightsNotFinite:
+      return;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/check.h"
 #include "kernels/reduce.h"
@@ -47,7 +48,7 @@ void Trainer<T>::set_frozen(int position, bool frozen) {
 template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
   compiled_.emplace(net_, spec);
-  step_ = 0;
+  progress_.step = 0;
   plans_.clear();
 }
 
@@ -90,13 +91,12 @@ Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx, bool gradients) {
 
 template <class T>
 Engine<T> Trainer<T>::engine(Workspace<T>& workspace) {
-  return Engine<T>(net_, compiled_ ? &*compiled_ : nullptr, workspace, step_, batches_);
+  return Engine<T>(net_, compiled_ ? &*compiled_ : nullptr, workspace, progress_);
 }
 
 template <class T>
 void Trainer<T>::keep(const Engine<T>& engine) {
-  step_ = engine.step;
-  batches_ = engine.batches;
+  progress_ = engine.progress;
   threads_used_ = engine.threads_used();
 }
 
@@ -161,8 +161,12 @@ void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads,
   require(pending_.rows > 0, "[backward] no forward pass to go back through: call forward first");
   require(pending_.rows == rows, "[backward] dlogits has ", rows, " rows, the forward pass had ", pending_.rows);
   one_batch("backward", data, rows,
-            {.training = pending_.training, .forward = false, .gradient = Gradient::kGiven, .need_dx = dx != nullptr,
-             .update = false, .form = Form::kMaterialised},
+            {.training = pending_.training,
+             .forward = false,
+             .gradient = Gradient::kGiven,
+             .need_dx = dx != nullptr,
+             .update = false,
+             .form = Form::kMaterialised},
             n_threads, poll);
   pending_ = {};
   gradients_ready_ = true;
@@ -194,8 +198,8 @@ void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
   need_compiled("apply_gradients");
   require(gradients_ready_, "[apply_gradients] there are no gradients: call backward or loss_and_grad first");
   pending_ = {};
-  one_batch("apply_gradients", {}, 1,
-            {.forward = false, .gradient = Gradient::kNone, .form = Form::kMaterialised}, n_threads, poll);
+  one_batch("apply_gradients", {}, 1, {.forward = false, .gradient = Gradient::kNone, .form = Form::kMaterialised},
+            n_threads, poll);
   gradients_ready_ = false;
 }
 
@@ -246,8 +250,8 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     }
     snapshot();
     run.feed(spec.data, order, spec.rows, batch);
-    const int used = run_epoch(run, "fit", spec.data, epoch, batch, full.flops,
-                               {limit, spec.n_threads > 0}, hooks.poll());
+    const int used =
+        run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
     report.threads_used = std::max(used, epoch == spec.first_epoch ? 1 : report.threads_used);
     report.steps += run.totals().steps;
     EpochLog log;
@@ -295,26 +299,12 @@ void Trainer<T>::raise(const char* where, Verdict verdict, const Engine<T>& run,
 
 template <class T>
 void Trainer<T>::snapshot() {
-  const auto copy = [](Buffer<T>& to, const Buffer<T>& from) {
-    if (to.size() != from.size()) to = Buffer<T>(from.size());
-    if (from.size() > 0) std::memcpy(to.data(), from.data(), sizeof(T) * static_cast<std::size_t>(from.size()));
-  };
-  copy(saved_.values, net_.value_buffer());
-  saved_.states.resize(compiled_->states.size());
-  for (std::size_t s = 0; s < compiled_->states.size(); ++s) copy(saved_.states[s], *compiled_->states[s]);
-  saved_.step = step_;
-  saved_.batches = batches_;
+  saved_.take(net_.value_buffer(), compiled_->states, progress_);
 }
 
 template <class T>
 void Trainer<T>::restore() {
-  const auto copy = [](T* to, const Buffer<T>& from) {
-    if (from.size() > 0) std::memcpy(to, from.data(), sizeof(T) * static_cast<std::size_t>(from.size()));
-  };
-  copy(net_.values(), saved_.values);
-  for (std::size_t s = 0; s < saved_.states.size(); ++s) copy(compiled_->states[s]->data(), saved_.states[s]);
-  step_ = saved_.step;
-  batches_ = saved_.batches;
+  progress_ = saved_.put_back(net_.values(), compiled_->states);
 }
 
 template class Trainer<float>;

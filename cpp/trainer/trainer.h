@@ -7,6 +7,7 @@
 
 #include "trainer/inference.h"
 #include "trainer/model.h"
+#include "trainer/snapshot.h"
 #include "trainer/tuner.h"
 
 namespace fastnn::inline FASTNN_ISA::trainer {
@@ -40,9 +41,9 @@ class Trainer final : public Model {
                parallel::Poll poll) override;
 
   int threads_used() const override { return threads_used_; }
-  std::int64_t step() const override { return step_; }
-  std::int64_t batches() const override { return batches_; }
-  void set_progress(std::int64_t step, std::int64_t batches) override { step_ = step, batches_ = batches; }
+  std::int64_t step() const override { return progress_.step; }
+  std::int64_t batches() const override { return progress_.batches; }
+  void set_progress(std::int64_t step, std::int64_t batches) override { progress_ = {step, batches}; }
   Gate& gate() override { return gate_; }
   Plan plan_of(Index rows, const Goal& goal) override { return make_plan(net_, rows, goal); }
   void force_materialised(bool on) override { force_materialised_ = on, plans_.clear(); }
@@ -57,10 +58,11 @@ class Trainer final : public Model {
   Workspace<T>& workspace(Index rows, bool need_dx, bool gradients);
   Engine<T> engine(Workspace<T>& workspace);
   // One batch of `goal`; raises what the verdict asks for, the model as before.
-  double one_batch(const char* where, const Data& data, Index rows, const Goal& goal, int n_threads, parallel::Poll poll);
+  double one_batch(const char* where, const Data& data, Index rows, const Goal& goal, int n_threads,
+                   parallel::Poll poll);
   void keep(const Engine<T>& engine);
-  int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size, double step_flops,
-                Threads threads, parallel::Poll poll);
+  int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
+                double step_flops, Threads threads, parallel::Poll poll);
   void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
              const std::string& when);
   void need_compiled(const char* where) const;
@@ -74,7 +76,7 @@ class Trainer final : public Model {
   LanePool<T> lanes_;
   Tuner tuner_;
   Gate gate_;
-  std::int64_t step_ = 0, batches_ = 0;
+  Progress progress_;
   int threads_used_ = 1;
   bool force_materialised_ = false;
   bool gradients_ready_ = false;
@@ -82,11 +84,7 @@ class Trainer final : public Model {
     Index rows = 0;
     bool training = false;
   } pending_;
-  struct {  // values, optimizer state and counters at the end of the last good epoch
-    Buffer<T> values;
-    std::vector<Buffer<T>> states;
-    std::int64_t step = 0, batches = 0;
-  } saved_;
+  Snapshot<T> saved_;  // the end of the last good epoch
 };
 
 }  // namespace fastnn::inline FASTNN_ISA::trainer

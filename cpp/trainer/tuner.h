@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "core/types.h"
 
@@ -15,63 +14,78 @@ class Tuner {
  public:
   // Threads for the next steps, at most `limit`.
   int pick(int limit, double step_flops) {
-    if (limit <= 1 || step_flops < kAlwaysOne) return chosen_ = 1;
-    if (step_flops > kAlwaysAll) return chosen_ = limit;
-    if (limit != limit_) restart(limit);
-    return chosen_ = rounds_ < kRounds ? candidate_[at_] : best();
+    settled_ = limit <= 1 || step_flops < kAlwaysOne || step_flops > kAlwaysAll;
+    if (settled_) return step_flops < kAlwaysOne ? 1 : std::max(limit, 1);
+    if (limit != limit_ || step_flops != flops_) {
+      limit_ = limit;
+      flops_ = step_flops;
+      list_candidates();
+      start_trial();
+    }
+    return candidate_[trying_ ? at_ : best_].threads;
   }
   // How many steps to run before asking again.
   Index steps() const {
-    if (limit_ == 0 || rounds_ < kRounds) return kTrialSteps;
-    const double seconds = seconds_[best_at()];
-    return std::clamp<Index>(static_cast<Index>(0.05 / std::max(seconds, 1e-7)), 1, 1 << 20);
+    if (settled_) return 1 << 30;
+    return trying_ ? trial_steps() : std::max<Index>(1, static_cast<Index>(kStretch / std::max(candidate_[best_].mean(), 1e-7)));
   }
   void record(Index steps, double seconds) {
-    if (limit_ == 0 || steps == 0) return;
-    if (rounds_ < kRounds) {
-      double& kept = seconds_[at_];
-      if (trial_steps_ == 0) trial_seconds_ = 0;
-      trial_steps_ += steps;
-      trial_seconds_ += seconds;
-      if (trial_steps_ < kTrialSteps) return;
-      kept = std::min(kept, trial_seconds_ / static_cast<double>(trial_steps_));
-      trial_steps_ = 0;
-      at_ = (at_ + 1) % count_;
-      if (at_ == 0) ++rounds_;
-      since_ = 0;
-    } else if ((since_ += seconds) > kTryAgain) {
-      rounds_ = kRounds - 1;
-      seconds_.fill(std::numeric_limits<double>::infinity());
+    if (settled_ || steps == 0) return;
+    if (!trying_) {
+      // Much slower than when it was chosen: something else wants the cores now.
+      const bool slower = seconds > 2 * candidate_[best_].mean() * static_cast<double>(steps);
+      if (slower || (since_ += seconds) > kTryAgain) start_trial();
+      return;
     }
+    candidate_[at_].add(steps, seconds);
+    if ((run_ += steps) < trial_steps()) return;
+    run_ = 0;
+    at_ = (at_ + 1) % count_;
+    if (at_ == 0 && ++rounds_ == kRounds) choose();
   }
 
  private:
-  static constexpr double kAlwaysOne = 3e4;   // flops: less than a barrier costs
-  static constexpr double kAlwaysAll = 1e9;   // a trial on one thread would cost more than it can tell
-  static constexpr double kTryAgain = 1.0;    // seconds
-  static constexpr Index kTrialSteps = 4;
+  static constexpr double kAlwaysOne = 3e4;  // flops: less than a barrier costs
+  static constexpr double kAlwaysAll = 2e9;  // a trial on one thread would cost more than it can tell
+  static constexpr double kTryAgain = 0.5;   // seconds
+  static constexpr double kStretch = 0.02;   // seconds between two looks at the clock
+  static constexpr double kGain = 0.97;      // more threads have to be this much faster
   static constexpr int kRounds = 3;
 
-  void restart(int limit) {
-    limit_ = limit;
-    count_ = 0;
-    for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = n;
-    candidate_[count_++] = limit;
-    seconds_.fill(std::numeric_limits<double>::infinity());
-    at_ = 0, rounds_ = 0, trial_steps_ = 0;
-  }
-  std::size_t best_at() const {
-    return static_cast<std::size_t>(std::min_element(seconds_.begin(), seconds_.begin() + static_cast<Index>(count_)) -
-                                    seconds_.begin());
-  }
-  int best() const { return candidate_[best_at()]; }
+  struct Candidate {
+    int threads = 1;
+    double steps = 0, seconds = 0;
+    void add(Index n, double s) { steps += static_cast<double>(n), seconds += s; }
+    double mean() const { return steps > 0 ? seconds / steps : 0; }
+  };
 
-  int limit_ = 0, chosen_ = 1, rounds_ = 0;
-  std::size_t count_ = 0, at_ = 0;
-  std::array<int, 12> candidate_{};
-  std::array<double, 12> seconds_{};
-  Index trial_steps_ = 0;
-  double trial_seconds_ = 0, since_ = 0;
+  // About half a millisecond, so that starting the team does not count: the stretches between trials are long.
+  Index trial_steps() const { return std::clamp<Index>(static_cast<Index>(1e7 / flops_), 2, 400); }
+
+  void list_candidates() {
+    count_ = 0;
+    for (int n = 1; n < limit_ && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++].threads = n;
+    candidate_[count_++].threads = limit_;
+  }
+  void start_trial() {
+    for (auto& c : candidate_) c.steps = c.seconds = 0;
+    trying_ = true;
+    at_ = 0, rounds_ = 0, run_ = 0, since_ = 0;
+  }
+  // Means, not minima: what a busy machine takes away counts.
+  void choose() {
+    trying_ = false;
+    best_ = 0;
+    for (std::size_t k = 1; k < count_; ++k)
+      if (candidate_[k].mean() < kGain * candidate_[best_].mean()) best_ = k;
+  }
+
+  int limit_ = 0, rounds_ = 0;
+  bool settled_ = true, trying_ = false;
+  double flops_ = 0, since_ = 0;
+  Index run_ = 0;
+  std::size_t count_ = 0, at_ = 0, best_ = 0;
+  std::array<Candidate, 12> candidate_{};
 };
 
 }  // namespace fastnn::inline FASTNN_ISA::trainer

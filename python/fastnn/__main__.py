@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="train on handwritten digits, beside plain NumPy")
-    demo.add_argument("--epochs", type=_positive, default=30, help="30 by default")
+    demo.add_argument("--epochs", type=_positive, default=20, help="20 by default")
     bench = commands.add_parser("bench", help="time training steps against plain NumPy")
     bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     size = bench.add_mutually_exclusive_group()
@@ -66,4 +67,9 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    except BrokenPipeError:  # `... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

@@ -26,9 +26,11 @@ class SGD(Optimizer):
     momentum : float, default 0.0
         Share of the last velocity kept.
     dampening : float, default 0.0
+        Share of the gradient left out of the velocity.
     weight_decay : float, default 0.0
+        Adds weight_decay * w to the gradient.
     nesterov : bool, default False
-        look-ahead.
+        Look-ahead momentum.
     l1 : float, default 0.0
         Adds l1 * sign(w) to the gradient.
     per_layer : dict of int to dict, optional
@@ -49,18 +51,18 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """w -= lr m / (sqrt(v) + eps).
+    """w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2.
 
     Parameters
     ----------
     lr : float, default 0.001
         Learning rate.
     betas : (float, float), default (0.9, 0.999)
-        Decay of the mean; decay of the square.
+        Share of the last mean kept; share of the last mean square kept.
     eps : float, default 1e-08
-        Added.
+        Added to the root of the mean square.
     weight_decay : float, default 0.0
-        Decay.
+        Adds weight_decay * w to the gradient.
     l1 : float, default 0.0
         Adds l1 * sign(w) to the gradient.
     per_layer : dict of int to dict, optional
@@ -80,18 +82,18 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Optimizer):
-    """Same.
+    """w *= 1 - lr weight_decay, then as adam.
 
     Parameters
     ----------
     lr : float, default 0.001
         Learning rate.
     betas : (float, float), default (0.9, 0.999)
-        Decay of the mean; decay of the square.
+        Share of the last mean kept; share of the last mean square kept.
     eps : float, default 1e-08
-        Added.
+        Added to the root of the mean square.
     weight_decay : float, default 0.01
-        Decay.
+        Multiplies w by 1 - lr * weight_decay.
     l1 : float, default 0.0
         Adds l1 * sign(w) to the gradient.
     per_layer : dict of int to dict, optional

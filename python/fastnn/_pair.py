@@ -45,6 +45,8 @@ class Pair:
     dtype : "float32" or "float64"
     scale : float
         The inputs are multiplied by it when they are read.
+    batch_norm : bool
+        Puts a BatchNorm1d before each relu.
     seed : int
         Of the weights and of the shuffling.
     """
@@ -57,16 +59,10 @@ class Pair:
         *,
         dtype: str = "float32",
         scale: float = 1.0,
+        batch_norm: bool = False,
         seed: int = 0,
     ) -> None:
-        layers: list[tuple[str, dict[str, Any]]] = []
-        if scale != 1.0:
-            layers.append(("rescale", {"scale": scale, "shift": 0.0}))
-        for i, (n_in, n_out) in enumerate(pairwise(widths)):
-            if i:
-                layers.append(("relu", {}))
-            size = {"in_features": n_in, "out_features": n_out, "bias": True}
-            layers.append(("linear", size))
+        layers = _layers(widths, scale, batch_norm)
         self.seed = seed
         self.engine = _core.Network(layers, dtype, seed)
         self.twin = reference.Network(layers, dtype, seed)
@@ -116,6 +112,22 @@ class Pair:
         )
         seconds = perf_counter() - start
         return Run(history["loss"], seconds, self.twin.step - before, 0)
+
+
+def _layers(
+    widths: Sequence[int], scale: float, batch_norm: bool
+) -> list[tuple[str, dict[str, Any]]]:
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if scale != 1.0:
+        layers.append(("rescale", {"scale": scale, "shift": 0.0}))
+    for n_in, n_out in pairwise(widths[:-1]):
+        layers.append(("linear", {"in_features": n_in, "out_features": n_out, "bias": True}))
+        if batch_norm:
+            layers.append(("batch_norm1d", {"num_features": n_out}))
+        layers.append(("relu", {}))
+    n_in, n_out = widths[-2:]
+    layers.append(("linear", {"in_features": n_in, "out_features": n_out, "bias": True}))
+    return layers
 
 
 def curve_difference(a: Sequence[float], b: Sequence[float]) -> float:

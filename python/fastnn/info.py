@@ -70,7 +70,10 @@ def describe(info: dict[str, Any] | None = None) -> str:
     forced = os.environ.get("FASTNN_ISA")
     level = f"{info['isa']} ({'forced by FASTNN_ISA; ' * bool(forced)}"
     level += f"built: {', '.join(info['isa_built'])}; "
-    level += f"this processor runs: {', '.join(info['isa_runnable'])})"
+    runs = [
+        name for name in info["isa_runnable"] if name != "native"
+    ]  # native runs where it was built
+    level += f"this processor runs: {', '.join(runs)})"
     rows = {
         "fastnn": info["version"],
         "instruction set": level,

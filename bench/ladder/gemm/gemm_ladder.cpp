@@ -54,7 +54,8 @@ void three_loops(Problem<T>& p, Product product, Matrix<T> c) {
 template <class T>
 auto eigen(Matrix<T> m) {
   using Dense = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  return Eigen::Map<Dense, Eigen::Aligned64, Eigen::OuterStride<>>(m.data, m.rows, m.cols, Eigen::OuterStride<>(m.stride));
+  return Eigen::Map<Dense, Eigen::Aligned64, Eigen::OuterStride<>>(m.data, m.rows, m.cols,
+                                                                   Eigen::OuterStride<>(m.stride));
 }
 
 template <class T>
@@ -78,9 +79,7 @@ void ours(Problem<T>& p, Product product, Matrix<T> c) {
   fastnn::kernels::product<T>(p.dy.view(), p.wt.view(), nullptr, c);  // the transpose is made once a step, see measure
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Best of many runs, in GFLOP/s.
 template <class F>
@@ -132,12 +131,13 @@ void measure(Index batch, Index in, Index out, bool with_loops) {
 
 template <class T>
 void table(bool with_loops) {
-  std::printf("\n%s, GFLOP/s, one thread: for each of x W + b, x^T dy, dy W^T:%s Eigen, kernels/gemm; "
-              "then the transpose of W, elements a nanosecond\n",
-              sizeof(T) == 4 ? "float32" : "float64", with_loops ? " loops," : "");
-  const Index shapes[][3] = {{32, 64, 32},    {32, 32, 16},    {64, 17, 64},    {64, 64, 64},    {64, 784, 128},
-                             {128, 784, 512}, {64, 512, 512},  {128, 512, 512}, {64, 128, 10},   {64, 64, 6},
-                             {1, 64, 64},     {1, 784, 128},   {16, 64, 64},    {128, 1024, 1024}};
+  std::printf(
+      "\n%s, GFLOP/s, one thread: for each of x W + b, x^T dy, dy W^T:%s Eigen, kernels/gemm; "
+      "then the transpose of W, elements a nanosecond\n",
+      sizeof(T) == 4 ? "float32" : "float64", with_loops ? " loops," : "");
+  const Index shapes[][3] = {{32, 64, 32},    {32, 32, 16},   {64, 17, 64},    {64, 64, 64},     {64, 784, 128},
+                             {128, 784, 512}, {64, 512, 512}, {128, 512, 512}, {64, 128, 10},    {64, 64, 6},
+                             {1, 64, 64},     {1, 784, 128},  {16, 64, 64},    {128, 1024, 1024}};
   for (const auto& s : shapes) measure<T>(s[0], s[1], s[2], with_loops);
 }
 

@@ -62,6 +62,7 @@ class GELU(Activation):
     Parameters
     ----------
     approximate : {"none", "tanh"}, default "none"
+        The exact form, or the approximation with tanh.
     """
 
     registry_name: ClassVar[str] = "gelu"

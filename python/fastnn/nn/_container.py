@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from fastnn import _core, _validate
+from fastnn.errors import ModelBusyError
 
 from . import _state
 from ._layer import Layer, ParameterLayer
@@ -82,6 +83,10 @@ class Container:
             )
         return self._network
 
+    def _idle(self, where: str) -> None:
+        if self._network is not None and self._network.busy:
+            raise ModelBusyError(f"[Sequential.{where}] the model is being trained by another call")
+
     def _trainable_numbers(self) -> set[int]:
         numbers = zip(self._layers, _numbers(self._layers), strict=True)
         return {n for layer, n in numbers if n is not None and isinstance(layer, ParameterLayer)}
@@ -116,6 +121,7 @@ class Container:
 
         Earlier views of values no longer belong to the model, and it has to be compiled again.
         """
+        self._idle("append")
         self._install("Sequential.append", (*self._layers, layer))
         return self
 

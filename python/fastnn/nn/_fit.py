@@ -233,6 +233,8 @@ def checked_validation(data: Any, model: Sequential) -> Split | None:
 def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callback]) -> History:
     """All epochs in one call of the core, with the callbacks around it."""
     network, compiled = model._ready("fit")
+    # Before anything of the running fit is overwritten: its history, its wish to stop.
+    model._idle("fit")
     history = History(settings.params(len(data.train[0])))
     names = ["loss", *compiled.metrics]
     if data.validation is not None:

@@ -22,7 +22,7 @@ class MSELoss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "mse"
@@ -40,7 +40,7 @@ class HalfMSELoss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "half_mse"
@@ -58,7 +58,7 @@ class L1Loss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "l1"
@@ -68,7 +68,7 @@ class L1Loss(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropyLoss(Loss):
-    """-log softmax(out)[target].
+    """log(sum_j exp(out_j)) - out_label.
 
     Targets are class indices (n,); predict gives the probabilities of the classes.
     The mean is over rows.
@@ -76,7 +76,7 @@ class CrossEntropyLoss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "cross_entropy"
@@ -86,7 +86,7 @@ class CrossEntropyLoss(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class BCEWithLogitsLoss(Loss):
-    """...
+    """log(1 + exp(out)) - target out.
 
     Targets are numbers (n, k); predict gives the probability of yes for each output.
     The mean is over all elements, rows and outputs.
@@ -94,7 +94,7 @@ class BCEWithLogitsLoss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "bce_with_logits"
@@ -104,7 +104,7 @@ class BCEWithLogitsLoss(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class BCELoss(Loss):
-    """...
+    """-target log(out) - (1 - target) log(1 - out).
 
     Targets are numbers (n, k); predict gives the probability of yes for each output.
     The mean is over all elements, rows and outputs.
@@ -112,7 +112,7 @@ class BCELoss(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        mean: sum(w l) / sum(w) with the weights w of the rows; sum: sum(w l).
+        Mean over the batch, or sum.
     """
 
     registry_name: ClassVar[str] = "bce"

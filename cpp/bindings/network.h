@@ -1,0 +1,113 @@
+// _core.Network: one model of either dtype as Python sees it. Checks memory, releases the GIL, calls the trainer.
+// The calls that train are in network_training.cpp, the rest in register_network.cpp; no arithmetic in either.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/border.h"
+#include "bindings/numpy_view.h"
+#include "core/check.h"
+#include "trainer/model.h"
+
+namespace fastnn::inline FASTNN_ISA::bindings {
+
+using trainer::Model;
+
+inline int checked_threads(const char* where, int n_threads) {
+  require(n_threads >= 0 && n_threads <= parallel::kMaxThreads, "[", where, "] n_threads = ", n_threads,
+          "; expected 1 to ", parallel::kMaxThreads, ", or 0 for automatic");
+  return n_threads;
+}
+
+class Network {
+ public:
+  Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
+          std::uint64_t seed);
+
+  Model& model() { return *model_; }
+  std::string dtype() const { return model_->is_double() ? "float64" : "float32"; }
+
+  py::list parameters(const py::object& self, int array);
+  void compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
+               const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm);
+  py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
+               Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
+               const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch);
+  double train_step(const py::object& x, const py::object& y, const py::object& w, int n_threads);
+  double train_step_grad(const py::object& x, const py::object& grad, int n_threads);
+  double loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads, bool training);
+  py::array forward(const py::object& x, bool training, int n_threads);
+  py::object backward(const py::object& grad, bool need_dx, int n_threads);
+  double clip_grad_norm(double max_norm);
+  void apply_gradients(int n_threads);
+  py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
+  py::array predict(const py::object& x, bool link, const py::object& out, int n_threads);
+  py::dict optimizer_state(const py::object& self);
+  void set_frozen(int layer, bool frozen) {
+    const trainer::Gate::Writer writer(model_->gate(), "freeze");
+    model_->set_frozen(layer, frozen);
+  }
+  void set_progress(std::int64_t step, std::int64_t batches) {
+    const trainer::Gate::Writer writer(model_->gate(), "load");
+    require(step >= 0 && batches >= 0, "[set_progress] step = ", step, ", batches = ", batches,
+            "; expected numbers >= 0");
+    model_->set_progress(step, batches);
+  }
+
+ private:
+  friend class BatchArgs;
+  py::array new_output(Index rows, Index cols) const {
+    return model_->is_double() ? output<double>("out", py::none(), rows, cols)
+                               : output<float>("out", py::none(), rows, cols);
+  }
+  std::unique_ptr<Model> model_;
+  bool flatten_ = false;
+};
+
+// The arrays of one call, checked against the model and against each other.
+class BatchArgs {
+ public:
+  BatchArgs(const char* where, Network& net, const py::object& x, const py::object& y, const py::object& w,
+            const py::object& grad = py::none())
+      : x_(where, "X", x, net.model().n_features(), net.flatten_, false) {
+    data.x = x_.source();
+    rows = x_.rows();
+    if (!y.is_none()) {
+      const auto* loss = net.model().loss();
+      require(loss != nullptr, "[", where, "] the model has no loss and optimizer yet: call compile first");
+      const bool dense = loss->target == losses::TargetKind::kDense;
+      y_.emplace(where, "y", y, dense ? net.model().n_outputs() : 1, false, !dense || net.model().n_outputs() == 1);
+      same(where, "y", *y_);
+      data.y = y_->source();
+    }
+    if (!w.is_none()) {
+      w_.emplace(where, "sample_weight", w, 1, false, true);
+      same(where, "sample_weight", *w_);
+      data.weights = w_->source();
+    }
+    if (!grad.is_none()) {
+      grad_.emplace(where, "grad", grad, net.model().n_outputs(), false, net.model().n_outputs() == 1);
+      same(where, "grad", *grad_);
+      data.grad = grad_->source();
+    }
+  }
+  void need_rows(const char* where) const { require(rows > 0, "[", where, "] X has 0 rows; expected at least one"); }
+
+  trainer::Data data;
+  Index rows = 0;
+
+ private:
+  void same(const char* where, const char* name, const Rows& other) const {
+    require(other.rows() == rows, "[", where, "] ", name, " has ", other.rows(), " rows, X has ", rows);
+  }
+  Rows x_;
+  std::optional<Rows> y_, w_, grad_;
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::bindings

@@ -1,0 +1,228 @@
+// The calls of _core.Network that run the engine: fit, steps, forward and backward, evaluate, predict.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <chrono>
+
+#include "bindings/network.h"
+
+namespace fastnn::inline FASTNN_ISA::bindings {
+
+namespace {
+
+// What a running fit asks of Python, with the GIL taken for that alone.
+class FitHooks final : public trainer::Hooks {
+ public:
+  FitHooks(Model& model, const py::object& orders, const py::object& on_epoch, bool metrics, bool validates)
+      : model_(model), orders_(orders), on_epoch_(on_epoch), metrics_(metrics), validates_(validates) {}
+  parallel::Poll poll() override { return signal_poll(); }
+
+  const std::int64_t* order(Index epoch, Index rows) override {
+    if (orders_.is_none()) return nullptr;
+    const py::gil_scoped_acquire gil;
+    order_ = py::array_t<std::int64_t, py::array::c_style>::ensure(orders_(epoch));
+    if (!order_) throw py::error_already_set();
+    require(order_.ndim() == 1 && order_.shape(0) == rows, "[fit] the order of epoch ", epoch, " has ", order_.size(),
+            " entries, expected a permutation of ", rows);
+    for (Index r = 0; r < rows; ++r)
+      require(order_.data()[r] >= 0 && order_.data()[r] < rows, "[fit] the order of epoch ", epoch, " has ",
+              order_.data()[r], " at ", r, ", expected 0 to ", rows - 1);
+    return order_.data();
+  }
+
+  bool epoch_end(Index epoch, const trainer::EpochLog& log) override {
+    logs_.push_back(log);
+    if (on_epoch_.is_none()) return true;
+    model_.gate().open_window();
+    bool go_on = true;
+    try {
+      const py::gil_scoped_acquire gil;
+      go_on = on_epoch_(epoch, words(log)).cast<bool>();
+    } catch (...) {
+      model_.gate().close_window();
+      throw;
+    }
+    model_.gate().close_window();
+    return go_on;
+  }
+
+  py::dict words(const trainer::EpochLog& log) const {
+    py::dict d;
+    d["loss"] = log.train.loss;
+    if (metrics_) d["accuracy"] = log.train.accuracy;
+    if (validates_) d["val_loss"] = log.validation.loss;
+    if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
+    return d;
+  }
+  py::dict history() const {
+    py::dict lists;
+    for (const auto& log : logs_)
+      for (const auto& [key, value] : words(log)) {
+        if (!lists.contains(key)) lists[key] = py::list();
+        lists[key].cast<py::list>().append(value);
+      }
+    return lists;
+  }
+
+ private:
+  Model& model_;
+  py::object orders_, on_epoch_;
+  py::array_t<std::int64_t, py::array::c_style> order_;
+  bool metrics_, validates_;
+  std::vector<trainer::EpochLog> logs_;
+};
+
+}  // namespace
+
+py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
+                      Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
+                      const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch) {
+  BatchArgs args("fit", *this, x, y, w);
+  args.need_rows("fit");
+  require(!y.is_none(), "[fit] y is None; expected targets");
+  require(batch_size > 0 && epochs >= 0 && first_epoch >= 0, "[fit] batch_size = ", batch_size, ", epochs = ", epochs,
+          ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
+  trainer::FitSpec spec{args.data,
+                        args.rows,
+                        batch_size,
+                        epochs,
+                        first_epoch,
+                        shuffle,
+                        seed,
+                        {},
+                        0,
+                        metrics,
+                        checked_threads("fit", n_threads)};
+  std::unique_ptr<BatchArgs> held_out;
+  if (!validation.is_none()) {
+    const auto parts = validation.cast<py::tuple>();
+    require(parts.size() == 3, "[fit] validation has ", parts.size(), " parts, expected (X, y, sample_weight or None)");
+    held_out = std::make_unique<BatchArgs>("fit, validation", *this, parts[0], parts[1], parts[2]);
+    held_out->need_rows("fit, validation");
+    require(!parts[1].is_none(), "[fit, validation] y is None; expected targets");
+    spec.validation = held_out->data;
+    spec.validation_rows = held_out->rows;
+  }
+  FitHooks hooks(*model_, orders, on_epoch, metrics, held_out != nullptr);
+  const auto start = std::chrono::steady_clock::now();
+  trainer::FitReport report;
+  {
+    const trainer::Gate::Writer writer(model_->gate(), "fit");
+    const py::gil_scoped_release release;
+    report = model_->fit(spec, hooks);
+  }
+  py::dict result = hooks.history();
+  result["threads_used"] = report.threads_used;
+  result["steps"] = report.steps;
+  result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+double Network::train_step(const py::object& x, const py::object& y, const py::object& w, int n_threads) {
+  BatchArgs args("train_step", *this, x, y, w);
+  args.need_rows("train_step");
+  require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
+  checked_threads("train_step", n_threads);
+  const trainer::Gate::Writer writer(model_->gate(), "train_step");
+  const py::gil_scoped_release release;
+  return model_->train_step(args.data, args.rows, n_threads, signal_poll());
+}
+
+double Network::train_step_grad(const py::object& x, const py::object& grad, int n_threads) {
+  BatchArgs args("train_step", *this, x, py::none(), py::none(), grad);
+  args.need_rows("train_step");
+  require(!grad.is_none(), "[train_step] grad is None; expected dl/dlogits");
+  checked_threads("train_step", n_threads);
+  const trainer::Gate::Writer writer(model_->gate(), "train_step");
+  const py::gil_scoped_release release;
+  return model_->train_step(args.data, args.rows, n_threads, signal_poll());
+}
+
+double Network::loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads,
+                              bool training) {
+  BatchArgs args("loss_and_grad", *this, x, y, w);
+  args.need_rows("loss_and_grad");
+  require(!y.is_none(), "[loss_and_grad] y is None; expected targets");
+  checked_threads("loss_and_grad", n_threads);
+  const trainer::Gate::Writer writer(model_->gate(), "loss_and_grad");
+  const py::gil_scoped_release release;
+  return model_->loss_and_grad(args.data, args.rows, training, n_threads, signal_poll());
+}
+
+py::array Network::forward(const py::object& x, bool training, int n_threads) {
+  BatchArgs args("forward", *this, x, py::none(), py::none());
+  args.need_rows("forward");
+  checked_threads("forward", n_threads);
+  py::array out = new_output(args.rows, model_->n_outputs());
+  void* memory = out.mutable_data();
+  const trainer::Gate::Writer writer(model_->gate(), "forward");
+  const py::gil_scoped_release release;
+  model_->forward(args.data, args.rows, training, memory, n_threads, signal_poll());
+  return out;
+}
+
+py::object Network::backward(const py::object& grad, bool need_dx, int n_threads) {
+  const Index k = model_->n_outputs();
+  Rows rows("backward", "dlogits", grad, k, false, k == 1);
+  checked_threads("backward", n_threads);
+  trainer::Data data;
+  data.grad = rows.source();
+  py::object dx = py::none();
+  void* memory = nullptr;
+  if (need_dx) {
+    py::array array = new_output(rows.rows(), model_->n_features());
+    memory = array.mutable_data();
+    dx = array;
+  }
+  const trainer::Gate::Writer writer(model_->gate(), "backward");
+  const py::gil_scoped_release release;
+  model_->backward(data, rows.rows(), memory, n_threads, signal_poll());
+  return dx;
+}
+
+double Network::clip_grad_norm(double max_norm) {
+  require(max_norm > 0, "[clip_grad_norm] max_norm = ", max_norm, "; expected a number > 0");
+  const trainer::Gate::Writer writer(model_->gate(), "clip_grad_norm");
+  return model_->clip_grad_norm(max_norm);
+}
+
+void Network::apply_gradients(int n_threads) {
+  checked_threads("apply_gradients", n_threads);
+  const trainer::Gate::Writer writer(model_->gate(), "apply_gradients");
+  const py::gil_scoped_release release;
+  model_->apply_gradients(n_threads, signal_poll());
+}
+
+py::dict Network::evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads) {
+  BatchArgs args("evaluate", *this, x, y, w);
+  args.need_rows("evaluate");
+  require(!y.is_none(), "[evaluate] y is None; expected targets");
+  checked_threads("evaluate", n_threads);
+  trainer::Scores scores;
+  {
+    const trainer::Gate::Reader reader(model_->gate(), "evaluate");
+    const py::gil_scoped_release release;
+    scores = model_->evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
+  }
+  py::dict d;
+  d["loss"] = scores.loss;
+  if (metrics) d["accuracy"] = scores.accuracy;
+  return d;
+}
+
+py::array Network::predict(const py::object& x, bool link, const py::object& out, int n_threads) {
+  BatchArgs args("predict", *this, x, py::none(), py::none());
+  checked_threads("predict", n_threads);
+  const Index k = model_->n_outputs();
+  py::array result =
+      model_->is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
+  if (args.rows == 0) return result;
+  void* memory = result.mutable_data();
+  const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
+  const trainer::Gate::Reader reader(model_->gate(), "predict");
+  const py::gil_scoped_release release;
+  model_->predict(args.data, args.rows, link, memory, stride, n_threads, signal_poll());
+  return result;
+}
+
+}  // namespace fastnn::inline FASTNN_ISA::bindings

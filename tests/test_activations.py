@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Activations of the engine against the twin: values, gradients, tails and extremes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import AWKWARD_SIZES, TOLERANCE
+from fastnn import _core, reference
+from guises import DTYPES, close, draws
+from pairs import REGISTRIES, Pair, cases, network_with
+
+NEEDS = {row["name"]: row["needs"] for row in REGISTRIES["activations"]}
+every_case = pytest.mark.parametrize(("name", "hyper"), cases("activations"))
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def value_and_gradient(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tuple[Any, Any]:
+    a = _core.activation(name, hyper, z)
+    saved = z if NEEDS[name] == "input" else a
+    return a, _core.activation_backward(name, hyper, dy, saved)
+
+
+def expected_of(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tuple[Any, Any]:
+    """From the twin in float64, at the very same points."""
+    z, dy = z.astype(np.float64), dy.astype(np.float64)
+    a = reference.activation(name, hyper, z)
+    saved = z if NEEDS[name] == "input" else a
+    return a, reference.activation_backward(name, hyper, dy, saved)
+
+
+@both_dtypes
+@every_case
+def test_kernels(rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str) -> None:
+    for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
+        z, dy = 3 * draws(rng, (n, k), dtype), draws(rng, (n, k), dtype)
+        for mine, other in zip(
+            value_and_gradient(name, hyper, z, dy), expected_of(name, hyper, z, dy), strict=True
+        ):
+            assert mine.dtype == dtype
+            close(mine, other, dtype, "activation")
+
+
+@both_dtypes
+@every_case
+def test_every_value_keeps_its_digits(name: str, hyper: dict[str, Any], dtype: str) -> None:
+    """Relative to each value by itself, in the tails too, not to the largest of all."""
+    z = np.concatenate([np.linspace(-12, 12, 1201), 10.0 ** np.arange(-30, 2)])
+    z = np.concatenate([z, -(10.0 ** np.arange(-30, 1))])[:, None].astype(dtype)
+    a = _core.activation(name, hyper, z)
+    truth = reference.activation(name, hyper, z.astype(np.float64))
+    if hyper.get("approximate") == "tanh":  # 1 + tanh cancels there, in the formula itself
+        a, truth = a[z > -2], truth[z > -2]
+    rtol = 4 * TOLERANCE[dtype, "activation"]
+    np.testing.assert_allclose(a, truth, rtol=rtol, atol=np.finfo(dtype).tiny)
+
+
+@both_dtypes
+@every_case
+def test_inside_a_network(
+    rng: np.random.Generator,
+    awkward_shape: tuple[int, int, int],
+    name: str,
+    hyper: dict[str, Any],
+    dtype: str,
+) -> None:
+    n, n_in, width = awkward_shape
+    pair = Pair(network_with(name, hyper, n_in, width, 3), dtype)
+    x, dy = draws(rng, (n, n_in), dtype), draws(rng, (n, 3), dtype)
+    ours, theirs = (net.forward(x, training=True) for net in (pair.engine, pair.twin))
+    close(ours, theirs, dtype, "linear")
+    close(pair.engine.backward(dy, need_dx=True), pair.twin.backward(dy, True), dtype, "linear")
+    pair.same_gradients("linear")
+
+
+@both_dtypes
+@every_case
+def test_at_ten_thousand(name: str, hyper: dict[str, Any], dtype: str) -> None:
+    z = np.array([[1e4, -1e4, 0.0, 1e3, -1e3, 89.0, -89.0, 710.0, -710.0]], dtype)
+    a, dz = value_and_gradient(name, hyper, z, np.ones_like(z))
+    for mine, other in zip((a, dz), expected_of(name, hyper, z, np.ones_like(z)), strict=True):
+        assert np.isfinite(mine).all()
+        np.testing.assert_allclose(mine, other, rtol=TOLERANCE[dtype, "activation"], atol=1e-30)
+
+
+@both_dtypes
+def test_sigmoid_and_tanh_saturate(dtype: str) -> None:
+    z = np.array([[1e4, -1e4, 0.0]], dtype)
+    a, dz = value_and_gradient("sigmoid", {}, z, np.ones_like(z))
+    assert (a.tolist(), dz.tolist()) == ([[1, 0, 0.5]], [[0, 0, 0.25]])
+    a, dz = value_and_gradient("tanh", {}, z, np.ones_like(z))
+    assert (a.tolist(), dz.tolist()) == ([[1, -1, 0]], [[0, 0, 1]])
+
+
+@every_case
+def test_not_a_number_stays_one(name: str, hyper: dict[str, Any]) -> None:
+    for dtype in DTYPES:
+        z = np.array([[1.0, np.nan, -1.0]], dtype)
+        a, dz = value_and_gradient(name, hyper, z, z)
+        assert np.isnan(a).tolist() == np.isnan(dz).tolist() == [[False, True, False]]
+
+
+@both_dtypes
+def test_softmax(rng: np.random.Generator, dtype: str) -> None:
+    for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
+        z = 5 * draws(rng, (n, k), dtype)
+        for name in ("softmax", "log_softmax"):
+            close(getattr(_core, name)(z), getattr(reference, name)(z), dtype, "activation")
+        close(_core.softmax(z).sum(axis=1), np.ones(n), dtype, "activation")
+
+
+@both_dtypes
+def test_softmax_at_ten_thousand(dtype: str) -> None:
+    z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [1e4, 1e4, -1e4]], dtype)
+    p = _core.softmax(z)
+    close(p, [[1, 0, 0], [1 / 3] * 3, [0.5, 0.5, 0]], dtype, "activation")
+    log_p = _core.log_softmax(z)
+    expected = [[0, -2e4, -1e4], [-np.log(3)] * 3, [-np.log(2), -np.log(2), -2e4 - np.log(2)]]
+    rtol = TOLERANCE[dtype, "activation"]
+    np.testing.assert_allclose(log_p, np.array(expected).astype(dtype), rtol=rtol)

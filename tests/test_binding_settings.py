@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Direct calls of the binding: where results may go, settings, callables; and nothing crashes."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from border import assert_worded, lay_out
+from fastnn import _core
+from guises import misaligned, read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+N, F, K = 7, 3, 2
+REFUSALS = (TypeError, ValueError)
+
+
+def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
+    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
+
+
+def network(loss: str = "cross_entropy") -> Any:
+    net = _core.Network([linear(F, 5), ("tanh", {}), linear(5, K)], "float32", 3)
+    net.compile(loss, {}, "adam", {"lr": 0.01}, {}, 0.0)
+    return net
+
+
+def state(net: Any) -> list[Any]:
+    arrays = [row["array"] for row in net.parameters()]
+    arrays += [row["array"] for rows in net.optimizer_state()["state"] for row in rows]
+    return [*(a.tobytes() for a in arrays), net.step, net.num_batches]
+
+
+X = np.random.default_rng(5).standard_normal((N, F)).astype(np.float32)
+Y = np.arange(N) % K
+
+
+def fit(net: Any, **kwargs: Any) -> Any:
+    return net.fit(X, Y, **{"batch_size": 3, "epochs": 2, "n_threads": 1, **kwargs})
+
+
+BAD_OUT: dict[str, Callable[[], Any]] = {
+    "read-only": lambda: read_only(np.zeros((N, K), np.float32)),
+    "rows": lambda: np.zeros((N - 1, K), np.float32),
+    "columns": lambda: np.zeros((N, K + 1), np.float32),
+    "1-d": lambda: np.zeros(N * K, np.float32),
+    "3-d": lambda: np.zeros((N, K, 1), np.float32),
+    "float64": lambda: np.zeros((N, K)),
+    "int32": lambda: np.zeros((N, K), np.int32),
+    "object": lambda: np.zeros((N, K), object),
+    "other byte order": lambda: np.zeros((N, K), np.dtype("f4").newbyteorder()),
+    "misaligned": lambda: misaligned(np.zeros((N, K), np.float32)),
+    "F order": lambda: np.zeros((N, K), np.float32, order="F"),
+    "backwards": lambda: np.zeros((N, K), np.float32)[::-1],
+    "rows on each other": lambda: np.lib.stride_tricks.as_strided(
+        np.zeros((N, K), np.float32), (N, K), (0, 4)
+    ),
+    "rows that overlap": lambda: np.lib.stride_tricks.as_strided(
+        np.zeros((N, K), np.float32), (N, K), (4, 4)
+    ),
+    "list": lambda: [[0.0] * K] * N,
+    "string": lambda: "out",
+}
+WRITERS: dict[str, Callable[[Any], Any]] = {
+    "predict": lambda out: network().predict(X, True, out),
+    "linear": lambda out: _core.linear(X, np.ones((F, K), np.float32), None, out),
+    "relu": lambda out: _core.activation("relu", {}, X[:, :K], out),
+    "softmax": lambda out: _core.softmax(X[:, :K], out),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("kind", BAD_OUT)
+def test_out_that_cannot_be_written(writer, kind):
+    out = BAD_OUT[kind]()
+    before = pickle.dumps(out)
+    with pytest.raises(REFUSALS, match=r"^\[[a-z]+\] out ") as caught:
+        WRITERS[writer](out)
+    assert_worded(caught.value)
+    assert pickle.dumps(out) == before
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_out_in_a_larger_array(writer):
+    expected = WRITERS[writer](None)
+    for steps in ((1, 1), (2, 1), (3, 1)):
+        out = lay_out(np.dtype("f4"), np.zeros((N, K)), "C", steps, 0).array
+        assert WRITERS[writer](out) is out
+        np.testing.assert_array_equal(out, expected)
+    wide = np.zeros((N, K + 3), np.float32)
+    WRITERS[writer](wide[:, 1 : K + 1])
+    np.testing.assert_array_equal(wide[:, 1 : K + 1], expected)
+    assert not wide[:, 0].any()
+    assert not wide[:, K + 1 :].any()
+
+
+def test_out_must_not_share_memory_with_x():
+    net = _core.Network([linear(K, K)])
+    memory = np.zeros((1001, K), np.float32)
+    x, out = memory[:-1], memory[1:]
+    with pytest.raises(ValueError, match=r"\[predict\] out .*expected"):
+        net.predict(x, False, out)
+    assert not x.any()
+
+
+def test_functions_may_write_in_place(rng):
+    z = rng.standard_normal((N, K))
+    for name in ("softmax", "log_softmax"):
+        copy = z.copy()
+        np.testing.assert_array_equal(getattr(_core, name)(copy, copy), getattr(_core, name)(z))
+    copy = z.copy()
+    np.testing.assert_array_equal(
+        _core.activation("tanh", {}, copy, copy), _core.activation("tanh", {}, z)
+    )
+
+
+def test_an_order_of_rows():
+    order = np.array([3, 1, 0, 6, 5, 2, 4])
+    expected = network()
+    expected.fit(X[order], Y[order], batch_size=3, epochs=2, shuffle=False, n_threads=1)
+    memory = np.zeros(8 * N + 1, np.uint8)[1:].view(np.int64)
+    memory[:] = order
+    for given in (
+        order,
+        order.tolist(),
+        order.astype(np.int32),
+        order.astype(np.dtype("i8").newbyteorder()),
+        np.repeat(order, 2)[::2],
+        read_only(order.copy()),
+        memory,
+    ):
+        net = network()
+        fit(net, orders=lambda _, given=given: given)
+        assert state(net) == state(expected)
+
+
+BAD_ORDERS: dict[str, Any] = {
+    "too short": np.arange(N - 1),
+    "too long": np.arange(N + 1),
+    "2-d": np.arange(N)[:, None],
+    "0-d": np.int64(3),
+    "beyond": np.arange(N) + 1,
+    "negative": np.arange(N) - 1,
+    "far beyond": np.full(N, 2**62),
+    "floats": np.arange(float(N)),
+    "unsigned": np.arange(N, dtype=np.uint64) + np.uint64(2**63),
+    "strings": np.full(N, "a"),
+    "objects": np.full(N, None),
+    "complex": np.ones(N, complex),
+    "a string": "abcdefg",
+    "nothing": None,
+    "ragged": [[1], [2, 3]],
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ORDERS)
+def test_a_wrong_order_of_rows(kind):
+    net = network()
+    before = state(net)
+    with pytest.raises(REFUSALS, match=r"^\[fit\] the order of epoch 0 .*expected") as caught:
+        fit(net, orders=lambda _: BAD_ORDERS[kind])
+    assert_worded(caught.value)
+    assert state(net) == before
+    assert not net.busy
+    fit(net)
+
+
+def test_callables_that_raise():
+    net = network()
+    before = state(net)
+
+    def fails(*_: Any) -> Any:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        fit(net, orders=fails)
+    assert state(net) == before
+    with pytest.raises(LookupError, match="mine"):
+        fit(net, on_epoch=fails)
+    assert not net.busy
+    fit(net)
+
+
+@pytest.mark.parametrize("answer", ["go", object(), [1], 2.5], ids=repr)
+def test_a_wrong_answer_of_on_epoch(answer):
+    net = network()
+    try:
+        fit(net, on_epoch=lambda *_: answer)
+    except REFUSALS as error:
+        assert_worded(error)
+    assert not net.busy
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"batch_size": -(2**63)},
+        {"batch_size": 2**63},
+        {"batch_size": 2.0},
+        {"batch_size": None},
+        {"batch_size": "3"},
+        {"epochs": -1},
+        {"epochs": 1.5},
+        {"epochs": 2**64},
+        {"first_epoch": -1},
+        {"first_epoch": 2**63},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"seed": 0.5},
+        {"seed": None},
+        {"n_threads": -1},
+        {"n_threads": 257},
+        {"n_threads": 2**31 - 1},
+        {"n_threads": 2**31},
+        {"n_threads": -(2**31)},
+        {"n_threads": 1.0},
+        {"orders": 3},
+        {"on_epoch": "f"},
+        {"validation": 3},
+        {"validation": ()},
+        {"validation": (X, Y)},
+        {"validation": (X, Y, None, None)},
+        {"validation": (X[:0], Y[:0], None)},
+        {"validation": (X, None, None)},
+        {"validation": (X, Y[:-1], None)},
+        {"validation": (X[:, :2], Y, None)},
+        {"validation": (X, Y, np.ones((N, 2)))},
+    ],
+    ids=lambda settings: "-".join(f"{k}={str(v)[:12]}" for k, v in settings.items()),
+)
+def test_wrong_settings_of_fit(settings):
+    net = network()
+    before = state(net)
+    with pytest.raises(REFUSALS) as caught:
+        fit(net, **settings)
+    if not {"orders", "on_epoch"} & set(settings) and settings.get("validation") != 3:
+        assert_worded(caught.value)
+    if "on_epoch" not in settings:
+        assert state(net) == before
+    assert not net.busy
+
+
+def test_large_settings_that_are_right():
+    assert fit(network(), batch_size=2**62)["steps"] == 2
+    assert fit(network(), seed=2**64 - 1)["steps"] == 6
+    assert fit(network(), epochs=2**62, on_epoch=lambda *_: False)["steps"] == 3
+    assert len(fit(network(), first_epoch=2**63 - 3, epochs=2)["loss"]) == 2
+    assert fit(network(), n_threads=256)["loss"] == fit(network())["loss"]
+
+
+BAD_NETWORKS: dict[str, Any] = {
+    "nothing": [],
+    "unknown layer": [linear(F, K), ("foo", {})],
+    "no width": [("relu", {})],
+    "half a column": [("linear", {"in_features": 2.5, "out_features": 2})],
+    "no columns": [linear(0, 2)],
+    "negative": [linear(3, -2)],
+    "beyond": [linear(2**31, 2**31)],
+    "far beyond": [linear(2**62, 2**62)],
+    "not a number": [linear(3, float("nan"))],
+    "a string": [("linear", {"in_features": "a", "out_features": 2})],
+    "None": [("linear", {"in_features": None, "out_features": 2})],
+    "unknown word": [("linear", {"in_features": 1, "out_features": 2, "units": 1})],
+    "does not fit": [linear(3, 2), linear(3, 2)],
+    "late rescale": [linear(3, 2), ("rescale", {"scale": 1.0})],
+    "dropout": [linear(3, 2), ("dropout", {"p": 1.5})],
+    **{
+        f"scale {scale!r}"[:24]: [("rescale", {"scale": scale}), linear(F, K)]
+        for scale in (
+            "abc",
+            1j,
+            {},
+            [None] * F,
+            [1.0, 2.0],
+            10**400,
+            np.array(["a"] * F),
+            np.ones((F, F)),
+            float("nan"),
+            [1.0, float("inf"), 1.0],
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("kind", BAD_NETWORKS)
+def test_wrong_layers(kind):
+    with pytest.raises(REFUSALS) as caught:
+        _core.Network(BAD_NETWORKS[kind], "float32", 0)
+    assert_worded(caught.value)
+
+
+@pytest.mark.parametrize("scale", [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), [2.0] * F])
+def test_numbers_of_a_rescale(scale):
+    net = _core.Network([("rescale", {"scale": scale}), linear(F, K)], "float32", 0)
+    plain = _core.Network([linear(F, K)], "float32", 0)
+    np.testing.assert_array_equal(net.predict(X), plain.predict(2 * X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": "huber"},
+        {"optimizer": "lion"},
+        {"loss_hyper": {"reduction": "none"}},
+        {"loss_hyper": {"delta": 1.0}},
+        {"optimizer_hyper": {"lr": -1.0}},
+        {"optimizer_hyper": {"lr": float("nan")}},
+        {"optimizer_hyper": {"lr": float("inf")}},
+        {"optimizer_hyper": {"lr": "fast"}},
+        {"optimizer_hyper": {"lr": None}},
+        {"optimizer_hyper": {"beta1": 1.0}},
+        {"per_layer": {7: {"lr": 0.1}}},
+        {"per_layer": {0: {"lr": -0.1}}},
+        {"max_grad_norm": -1.0},
+        {"max_grad_norm": float("nan")},
+    ],
+    ids=str,
+)
+def test_wrong_settings_of_compile(change):
+    net = network()
+    before = state(net)
+    settings: dict[str, Any] = {
+        "loss": "mse",
+        "loss_hyper": {},
+        "optimizer": "adam",
+        "optimizer_hyper": {},
+        "per_layer": {},
+        "max_grad_norm": 0.0,
+    }
+    with pytest.raises(REFUSALS) as caught:
+        net.compile(**{**settings, **change})
+    assert_worded(caught.value)
+    assert state(net) == before
+    fit(net)

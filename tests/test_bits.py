@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same bits on any number of threads, wherever the inputs lie and whatever the caches are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import _core
+
+THREADS = (1, 2, 3, 5, 8)
+
+PLAIN = [
+    ("linear", {"in_features": 37, "out_features": 70}),
+    ("relu", {}),
+    ("linear", {"in_features": 70, "out_features": 33}),
+    ("tanh", {}),
+    ("linear", {"in_features": 33, "out_features": 5}),
+]
+NORMED = [
+    ("rescale", {"scale": 0.5, "shift": 0.1}),
+    ("linear", {"in_features": 37, "out_features": 70}),
+    ("batch_norm1d", {"num_features": 70}),
+    ("gelu", {}),
+    ("dropout", {"p": 0.3}),
+    ("linear", {"in_features": 70, "out_features": 48}),
+    ("batch_norm1d", {"num_features": 48}),
+    ("sigmoid", {}),
+    ("dropout", {"p": 0.1}),
+    ("linear", {"in_features": 48, "out_features": 5}),
+]
+# 37 x 4096 and 4096 x 96 are beyond a core's L2: phases of their own, in rows and columns.
+WIDE = [
+    ("linear", {"in_features": 37, "out_features": 4096}),
+    ("relu", {}),
+    ("dropout", {"p": 0.2}),
+    ("linear", {"in_features": 4096, "out_features": 96}),
+    ("leaky_relu", {}),
+    ("linear", {"in_features": 96, "out_features": 5}),
+]
+NETS = {"plain": PLAIN, "normed": NORMED, "wide": WIDE}
+OPTIMIZERS = {
+    "sgd": ("sgd", {"lr": 0.05, "momentum": 0.9}, 0.0),
+    "adamw": ("adamw", {"lr": 1e-3}, 0.0),
+    "clipped": ("sgd", {"lr": 0.05}, 0.3),
+}
+
+
+def problem(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rows, 37)).astype(np.float32), rng.integers(0, 5, rows)
+
+
+def trained(
+    net: str,
+    optimizer: str,
+    dtype: str,
+    n_threads: int,
+    *,
+    rows: int = 300,
+    batch_size: int = 140,
+    epochs: int = 2,
+    x: np.ndarray | None = None,
+) -> tuple[list[bytes], int]:
+    """Every number a training leaves behind, and the threads it used."""
+    data, labels = problem(rows)
+    model = _core.Network(NETS[net], dtype, 7)
+    name, hyper, clip = OPTIMIZERS[optimizer]
+    model.compile("cross_entropy", {}, name, hyper, {}, clip)
+    used = data if x is None else x
+    report = model.fit(
+        used, labels, batch_size=batch_size, epochs=epochs, seed=3, n_threads=n_threads,
+        validation=(used[:200], labels[:200], None), metrics=True,
+    )  # fmt: skip
+    numbers = [row["array"].tobytes() for row in model.parameters()]
+    numbers += [row["array"].tobytes() for s in model.optimizer_state()["state"] for row in s]
+    numbers += [repr(report[key]).encode() for key in ("loss", "accuracy", "val_loss")]
+    numbers.append(model.predict(used, n_threads=n_threads).tobytes())
+    return numbers, report["threads_used"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("net", NETS)
+def test_any_number_of_threads_gives_one_set_of_bits(net: str, optimizer: str, dtype: str) -> None:
+    first, _ = trained(net, optimizer, dtype, 1)
+    for n in THREADS:
+        again, used = trained(net, optimizer, dtype, n)
+        assert used == n
+        assert again == first, f"{n} threads"
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(9, 1), (20, 64), (131, 130), (1, 1)])
+@pytest.mark.parametrize("net", NETS)
+def test_small_and_ragged_batches(net: str, rows: int, batch_size: int) -> None:
+    first, _ = trained(net, "adamw", "float32", 1, rows=rows, batch_size=batch_size)
+    for n in THREADS[1:]:
+        again, used = trained(net, "adamw", "float32", n, rows=rows, batch_size=batch_size)
+        assert used == n
+        assert again == first, f"{n} threads"
+
+
+def test_automatic_choice_of_threads_gives_the_same_bits() -> None:
+    first, _ = trained("normed", "adamw", "float32", 1, epochs=20)
+    again, _ = trained("normed", "adamw", "float32", 0, epochs=20)
+    assert again == first
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_where_the_input_lies_does_not_matter(net: str) -> None:
+    data, _ = problem(300)
+    first, _ = trained(net, "sgd", "float32", 2)
+    memory = np.zeros(data.size + 1, np.float32)
+    shifted = memory[1:].reshape(data.shape)  # four bytes further on
+    shifted[:] = data
+    layouts = {
+        "shifted": shifted,
+        "fortran": np.asfortranarray(data),
+        "float64": data.astype(np.float64),
+        "reversed": data[::-1].copy()[::-1],
+        "other byte order": data.astype(data.dtype.newbyteorder()),
+    }
+    for name, x in layouts.items():
+        assert trained(net, "sgd", "float32", 2, x=x)[0] == first, name
+
+
+def test_other_cache_sizes_do_not_matter() -> None:
+    first, _ = trained("wide", "sgd", "float32", 2)
+    try:
+        _core.testing.set_cache_sizes(8 * 1024, 64 * 1024, 512 * 1024)
+        assert trained("wide", "sgd", "float32", 2)[0] == first
+    finally:
+        _core.testing.set_cache_sizes(32 * 1024, 512 * 1024, 32 * 1024 * 1024)
+
+
+def test_a_split_by_threads_would_be_seen() -> None:
+    """The planted fault: chunks cut by the thread count change the order of sums."""
+    results = []
+    try:
+        for n in (1, 3):
+            _core.testing.plant_split(n)
+            results.append(trained("normed", "sgd", "float32", n)[0])
+    finally:
+        _core.testing.plant_split(0)
+    assert results[0] != results[1]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [[(37, 70), (70, 33), (33, 5)], [(4, 3)], [(784, 128), (128, 10)], [(100, 4096), (4096, 10)],
+     [(784, 512), (512, 512), (512, 10)]],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
+def test_every_rows_phase_has_work_for_eight_cores(
+    shape: list[tuple[int, int]], rows: int
+) -> None:
+    phases = _core.testing.phase_items(shape, rows)
+    assert {kind for kind, _ in phases} <= {"rows", "blocks", "transpose", "tiles"}
+    for kind, items in phases:
+        if kind in ("rows", "blocks"):
+            assert items >= 8, phases
+        if kind == "tiles" and sum(i * o for i, o in shape) > 4096:
+            assert items >= 8, phases
+
+
+def test_fit_without_shuffling_is_a_loop_of_train_step() -> None:
+    data, labels = problem(300)
+    fitted = _core.Network(NORMED, "float32", 7)
+    stepped = _core.Network(NORMED, "float32", 7)
+    for model in (fitted, stepped):
+        model.compile("cross_entropy", {}, "adamw", {"lr": 1e-3}, {}, 0.0)
+    fitted.fit(data, labels, batch_size=64, epochs=2, shuffle=False)
+    for _ in range(2):
+        for at in range(0, 300, 64):
+            stepped.train_step(data[at : at + 64], labels[at : at + 64])
+    for a, b in zip(fitted.parameters(), stepped.parameters(), strict=True):
+        assert a["array"].tobytes() == b["array"].tobytes()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_fused_and_materialised_forms_agree(net: str) -> None:
+    """A clip that never bites takes the materialised form."""
+    data, labels = problem(300)
+    results = []
+    for clip in (0.0, 1e30):
+        model = _core.Network(NETS[net], "float32", 7)
+        model.compile("cross_entropy", {}, "adam", {"lr": 1e-3}, {}, clip)
+        model.fit(data, labels, batch_size=140, epochs=2, n_threads=2)
+        results.append([row["array"].tobytes() for row in model.parameters()])
+    assert results[0] == results[1]

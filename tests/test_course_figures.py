@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Figures printed in courses, reproduced by training nn.Sequential, to the last printed digit."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import nn, optim
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
+# Udacity, "Gradient descent" notebook: train loss and accuracy after epochs 0, 10, ..., 90.
+GRADIENT_DESCENT = [
+    (0.7135845195381634, 0.40),
+    (0.6225835210454962, 0.59),
+    (0.5548744083669508, 0.74),
+    (0.501606141872473, 0.84),
+    (0.4593334641861401, 0.86),
+    (0.42525543433469976, 0.93),
+    (0.3973461571671399, 0.93),
+    (0.3741469765239074, 0.93),
+    (0.35459973368161973, 0.94),
+    (0.3379273658879921, 0.94),
+]
+# The same course, "Implementing gradient descent": loss every hundredth epoch.
+ADMISSIONS = [
+    0.26276093849966364,
+    0.20928619409324895,
+    0.20084292908073417,
+    0.19862156475527884,
+    0.19779851396686018,
+    0.19742577912189863,
+    0.19723507746241065,
+    0.19712945625092465,
+    0.19706766341315074,
+    0.19703005801777368,
+]
+# "Implementing backpropagation": every ninetieth epoch. The lesson compares the output for the
+# last training row alone with all targets.
+ADMISSIONS_HIDDEN = [
+    0.251357252426,
+    0.249965407188,
+    0.248620052189,
+    0.247319932172,
+    0.246063804656,
+    0.244850441793,
+    0.243678632019,
+    0.242547181518,
+    0.241454915502,
+    0.240400679325,
+]
+
+
+def with_weights(model: nn.Sequential, *weights: Any) -> nn.Sequential:
+    """Set all parameters, weights as (in, out), in the order of the layers."""
+    keys = model.state_dict().keys()
+    arrays = (np.asarray(w, dtype=np.float64).T for w in weights)
+    model.load_state_dict(dict(zip(keys, arrays, strict=True)))
+    return model
+
+
+@pytest.mark.parametrize("link", ["in the loss", "as a layer"])
+def test_gradient_descent_notebook(link: str) -> None:
+    data = np.loadtxt(EXAMPLES / "gradient-descent-data.csv", delimiter=",")
+    x, y = data[:, :2], data[:, 2]
+    unit = [nn.Linear(2, 1)] + ([nn.Sigmoid()] if link == "as a layer" else [])
+    start = np.random.RandomState(44).normal(scale=1 / np.sqrt(2), size=2)
+    model = with_weights(nn.Sequential(*unit, dtype=np.float64), start[:, None], [0])
+    loss = nn.BCELoss() if link == "as a layer" else nn.BCEWithLogitsLoss()
+    model.compile(optim.SGD(lr=0.01), loss, metrics=["accuracy"])
+    history = model.fit(x, y, batch_size=1, epochs=100, shuffle=False, validation_data=(x, y))
+    losses, accuracies = np.transpose(GRADIENT_DESCENT)
+    np.testing.assert_allclose(history.history["val_loss"][::10], losses, rtol=1e-12)
+    np.testing.assert_allclose(history.history["val_accuracy"][::10], accuracies, rtol=1e-12)
+
+
+def test_one_step_of_backpropagation() -> None:
+    w1 = np.array([[0.5, -0.6], [0.1, -0.2], [0.1, 0.7]])
+    w2 = np.array([[0.1], [-0.3]])
+    first, second = nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False)
+    model = nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid(), dtype=np.float64)
+    with_weights(model, w1, w2).compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
+    model.train_step(np.array([[0.5, 0.1, -0.2]]), np.array([0.6]))
+    printed = [
+        [1.77005547e-04, -5.11178506e-04],
+        [3.54011093e-05, -1.02235701e-04],
+        [-7.08022187e-05, 2.04471402e-04],
+    ]
+    moved1, moved2 = (layer.weight.T - w for layer, w in ((first, w1), (second, w2)))
+    np.testing.assert_allclose(moved2.ravel(), [0.00804047, 0.00555918], rtol=0, atol=5e-9)
+    np.testing.assert_allclose(moved1, printed, rtol=0, atol=5e-13)
+
+
+def test_bike_sharing_unit_test() -> None:
+    first, second = nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False)
+    model = nn.Sequential(first, nn.Sigmoid(), second, dtype=np.float64)
+    with_weights(model, [[0.1, -0.2], [0.4, 0.5], [-0.3, 0.2]], [[0.3], [-0.1]])
+    model.compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
+    x = np.array([[0.5, -0.2, 0.1]])
+    assert model.predict(x)[0, 0] == pytest.approx(0.09998924, abs=5e-9)
+    model.train_step(x, np.array([0.4]))
+    printed = [[0.10562014, -0.20185996], [0.39775194, 0.50074398], [-0.29887597, 0.19962801]]
+    moved = second.weight.ravel()
+    np.testing.assert_allclose(moved, [0.37275328, -0.03172939], rtol=0, atol=5e-9)
+    np.testing.assert_allclose(first.weight.T, printed, rtol=0, atol=5e-9)
+
+
+# -- admissions ------------------------------------------------------------------------------------
+
+
+def admissions(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Any]:
+    """(x, y, x_test, y_test) as the lessons split them, and their generator, seeded again."""
+    table = np.loadtxt(EXAMPLES / "student_data.csv", delimiter=",", skiprows=1)
+    grades, rank = table[:, 1:3], table[:, 3].astype(int)
+    grades = (grades - grades.mean(axis=0)) / grades.std(axis=0, ddof=1)
+    x, y = np.hstack([grades, np.eye(4)[rank - 1]]), table[:, 0]
+    train = np.random.RandomState(seed).choice(400, size=360, replace=False)
+    test = np.setdiff1d(np.arange(400), train)
+    return x[train], y[train], x[test], y[test], np.random.RandomState(seed)
+
+
+def right_share(model: nn.Sequential, x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.mean((model.predict(x)[:, 0] > 0.5) == (y > 0.5)))
+
+
+def test_admissions_by_gradient_descent() -> None:
+    x, y, x_test, y_test, drawn = admissions(42)
+    unit = nn.Sequential(nn.Linear(6, 1, bias=False), nn.Sigmoid(), dtype=np.float64)
+    with_weights(unit, drawn.normal(scale=1 / np.sqrt(6), size=(6, 1)))
+    unit.compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
+    history = unit.fit(x, y, batch_size=360, epochs=1000, shuffle=False, validation_data=(x, y))
+    losses = 2 * np.array(history.history["val_loss"][::100])  # of the whole squares
+    np.testing.assert_allclose(losses, ADMISSIONS, rtol=1e-12)
+    assert right_share(unit, x_test, y_test) == 0.725
+
+
+def test_admissions_by_backpropagation() -> None:
+    x, y, x_test, y_test, drawn = admissions(21)
+    first, second = (nn.Linear(*sizes, bias=False) for sizes in ((6, 2), (2, 1)))
+    model = nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid(), dtype=np.float64)
+    scale = 1 / np.sqrt(6)
+    with_weights(
+        model, drawn.normal(scale=scale, size=(6, 2)), drawn.normal(scale=scale, size=(2, 1))
+    )
+    model.compile(optim.SGD(lr=0.005), nn.HalfMSELoss())
+    losses, true_losses = [], []
+    for epoch in range(900):
+        model.train_step(x, y)
+        if epoch % 90 == 0:
+            out = model.predict(x)[:, 0]
+            losses.append(np.mean((out[-1] - y) ** 2))
+            true_losses.append(np.mean((out - y) ** 2))
+    np.testing.assert_allclose(losses, ADMISSIONS_HIDDEN, rtol=0, atol=5e-13)
+    true = [0.268560154404101, 0.25441361543077645]
+    np.testing.assert_allclose([true_losses[0], true_losses[-1]], true, rtol=1e-12)
+    assert right_share(model, x_test, y_test) == 0.725
+
+
+# -- MNIST -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mnist(data_dir: Path) -> tuple[np.ndarray, ...]:
+    """(x, y, x_test, y_test), images (n, 784) of uint8."""
+    arrays = []
+    for part in ("train", "t10k"):
+        for what, offset in (("images-idx3", 16), ("labels-idx1", 8)):
+            with gzip.open(data_dir / "mnist" / f"{part}-{what}-ubyte.gz") as file:
+                arrays.append(np.frombuffer(file.read(), np.uint8, offset=offset))
+    x, y, x_test, y_test = arrays
+    return x.reshape(-1, 784), y, x_test.reshape(-1, 784), y_test
+
+
+@pytest.mark.data
+def test_mnist(mnist: tuple[np.ndarray, ...]) -> None:
+    """784-128-10 from uint8, five epochs."""
+    x, y, x_test, y_test = mnist
+    model = nn.Sequential(nn.Rescale(1 / 255), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    model.compile(optim.Adam(lr=1e-3), nn.CrossEntropyLoss(), metrics=["accuracy"])
+    model.fit(x, y, batch_size=64, epochs=5)
+    assert model.evaluate(x_test, y_test)["accuracy"] >= 0.975
+
+
+@pytest.mark.data
+def test_threes_and_sevens(mnist: tuple[np.ndarray, ...]) -> None:
+    """fast.ai's simple_net, 784-30-1: the loss is the mean of 1 - p at the right class."""
+    x, y, x_test, y_test = mnist
+    chosen, chosen_test = (np.isin(labels, (3, 7)) for labels in (y, y_test))
+    model = nn.Sequential(
+        nn.Rescale(1 / 255), nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 1), nn.Sigmoid()
+    )
+    model.compile(optim.SGD(lr=0.1), nn.L1Loss())
+    model.fit(x[chosen], y[chosen] == 3, batch_size=256, epochs=40)
+    assert right_share(model, x_test[chosen_test], y_test[chosen_test] == 3) >= 0.975

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The documentation says what is there: links lead somewhere, code runs, the diff is the code."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for folder in (".", "cpp", "docs", "docs/api", "examples", "bench")
+    for path in (ROOT / folder).glob("*.md")
+)
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
+    if "._core._" not in module.name and not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)", text)
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert not missing
+
+
+def test_the_readmes_code_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["model"].evaluate(names["X_test"], names["y_test"])["accuracy"] > 0.9  # type: ignore[attr-defined]
+
+
+def test_the_diff_of_the_last_activation_is_the_code() -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    diffs = re.findall(r"```diff\n--- \S+\n\+\+\+ b/(\S+)\n(.*?)```", text, re.DOTALL)
+    assert len(diffs) == 3
+    for name, diff in diffs:
+        lines = {line.rstrip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()}
+        stale = [line for line in diff.splitlines() if line[1:].rstrip() not in lines]
+        assert not stale, f"docs/extending.md shows lines that are not in {name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.failed == 0
+
+
+def test_every_function_has_its_example() -> None:
+    from fastnn import functional
+
+    lacking = [
+        name
+        for name in functional.__all__
+        if callable(getattr(functional, name))
+        and not isinstance(getattr(functional, name), type)
+        and ">>>" not in (getattr(functional, name).__doc__ or "")
+    ]
+    assert not lacking

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Different ways to the same step give the same bits.
+
+The plan has two forms: tiles update at once (fused), or write gradients that a further phase
+applies (materialised). Clipping takes the second form, and a limit that no gradient reaches
+changes nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import _core
+from guises import DTYPES
+from pairs import REGISTRIES, Layers, hyper_cases, linear, same_bits, targets, wants_probabilities
+
+NETWORKS: dict[str, Layers] = {
+    "plain": [linear(7, 33), ("relu", {}), linear(33, 3)],
+    "one layer": [linear(7, 3)],
+    "dropout and gelu": [linear(7, 65), ("gelu", {}), ("dropout", {"p": 0.3}), linear(65, 3)],
+    "batch norm": [
+        ("rescale", {"scale": 0.5, "shift": 0.25}),
+        linear(7, 129, bias=False),
+        ("batch_norm1d", {"num_features": 129}),
+        ("tanh", {}),
+        linear(129, 31),
+        ("batch_norm1d", {"num_features": 31}),
+        ("sigmoid", {}),
+        linear(31, 3),
+    ],
+    "wide": [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), linear(517, 3)],
+}
+OPTIMIZERS = {row["name"]: hyper_cases(row)[-1] | {"lr": 0.01} for row in REGISTRIES["optimizers"]}
+N, BATCH = 150, 64  # two whole batches and a ragged one
+NO_LIMIT = 1e30
+every_network = pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
+every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture
+def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return rng.standard_normal((N, 7)), rng.integers(0, 3, N), rng.uniform(0, 2, N)
+
+
+def make(
+    layers: Layers, dtype: str, optimizer: str = "adamw", loss: str = "cross_entropy", **options: Any
+) -> Any:
+    network = _core.Network(layers, dtype, 5)
+    network.compile(loss, {}, optimizer, OPTIMIZERS[optimizer], **options)
+    return network
+
+
+def batches(*arrays: np.ndarray, epochs: int = 2) -> Any:
+    for _ in range(epochs):
+        for start in range(0, N, BATCH):
+            yield tuple(a[start : start + BATCH] for a in arrays)
+
+
+@both_dtypes
+@every_optimizer
+@every_network
+def test_two_forms(layers: Layers, optimizer: str, dtype: str, data: Any) -> None:
+    fused = make(layers, dtype, optimizer)
+    materialised = make(layers, dtype, optimizer, max_grad_norm=NO_LIMIT)
+    for batch in batches(*data):
+        assert fused.train_step(*batch) == materialised.train_step(*batch)
+        same_bits(fused, materialised)
+
+
+@both_dtypes
+@pytest.mark.parametrize("max_grad_norm", [0.0, 0.05, NO_LIMIT])
+@every_network
+def test_fit_is_a_loop_of_train_step(
+    layers: Layers, max_grad_norm: float, dtype: str, data: Any
+) -> None:
+    fitted, looped = (make(layers, dtype, max_grad_norm=max_grad_norm) for _ in range(2))
+    history = fitted.fit(*data, batch_size=BATCH, epochs=2, shuffle=False)
+    losses = np.reshape([looped.train_step(*batch) for batch in batches(*data)], (2, -1))
+    same_bits(fitted, looped)
+    np.testing.assert_allclose(
+        history["loss"], np.average(losses, axis=1, weights=[64, 64, 22]), rtol=1e-15
+    )
+
+
+@both_dtypes
+@every_network
+def test_orders(layers: Layers, dtype: str, data: Any) -> None:
+    """Rows gathered in an order, and the same rows lying in that order, are the same batches."""
+    shuffled, given, sorted_before, looped = (make(layers, dtype) for _ in range(4))
+    shuffled.fit(*data, batch_size=BATCH, epochs=2, seed=3)
+    given.fit(*data, batch_size=BATCH, epochs=2, orders=lambda e: _core.permutation(N, 3, e))
+    for epoch in range(2):
+        order = _core.permutation(N, 3, epoch)
+        moved = [a[order] for a in data]
+        sorted_before.fit(*moved, batch_size=BATCH, epochs=1, shuffle=False)
+        for batch in batches(*moved, epochs=1):
+            looped.train_step(*batch)
+    for other in (given, sorted_before, looped):
+        same_bits(shuffled, other)
+
+
+@both_dtypes
+@every_optimizer
+@every_network
+def test_own_loop(layers: Layers, optimizer: str, dtype: str, data: Any) -> None:
+    """forward, backward and apply_gradients are train_step; so is loss_and_grad with the last."""
+    whole, parts, halves = (make(layers, dtype, optimizer) for _ in range(3))
+    for x, y, w in batches(*data):
+        loss = whole.train_step(x, y, w)
+        out = parts.forward(x, training=True)
+        value, grad = _core.loss("cross_entropy", {}, out, y, w.astype(dtype))
+        assert value == pytest.approx(loss, rel=1e-14)
+        parts.backward(grad)
+        parts.apply_gradients()
+        assert halves.loss_and_grad(x, y, w) == loss
+        halves.apply_gradients()
+        same_bits(whole, parts)
+        same_bits(whole, halves)
+
+
+@both_dtypes
+@pytest.mark.parametrize("max_norm", [0.05, NO_LIMIT])
+@every_network
+def test_own_loop_with_clipping(
+    layers: Layers, max_norm: float, dtype: str, data: Any
+) -> None:
+    whole, parts = make(layers, dtype, max_grad_norm=max_norm), make(layers, dtype)
+    for batch in batches(*data):
+        assert whole.train_step(*batch) == parts.loss_and_grad(*batch)
+        parts.clip_grad_norm(max_norm)
+        parts.apply_gradients()
+        same_bits(whole, parts)
+
+
+@both_dtypes
+@every_optimizer
+@every_network
+def test_a_gradient_made_elsewhere(
+    layers: Layers, optimizer: str, dtype: str, data: Any
+) -> None:
+    own, given, outputs = (make(layers, dtype, optimizer) for _ in range(3))
+    for x, y, w in batches(*data):
+        for p, now in zip(outputs.parameters(), own.parameters(), strict=True):
+            p["array"][...] = now["array"]
+        outputs.set_progress(own.step, own.num_batches)  # dropout's masks too
+        _, grad = _core.loss(
+            "cross_entropy", {}, outputs.forward(x, training=True), y, w.astype(dtype)
+        )
+        own.train_step(x, y, w)
+        given.train_step_grad(x, grad)
+        same_bits(own, given)
+
+
+@both_dtypes
+@pytest.mark.parametrize("loss", [row["name"] for row in REGISTRIES["losses"]])
+def test_every_loss_makes_its_own_gradient(
+    rng: np.random.Generator, loss: str, dtype: str
+) -> None:
+    layers = NETWORKS["plain"] + ([("sigmoid", {})] if wants_probabilities(loss) else [])
+    own, given = (make(layers, dtype, loss=loss) for _ in range(2))
+    for _ in range(5):
+        x = rng.standard_normal((BATCH, 7))
+        y, w = targets(rng, loss, BATCH, 3), rng.uniform(0, 2, BATCH)
+        y = y.astype(dtype) if y.ndim == 2 else y
+        _, grad = _core.loss(loss, {}, given.forward(x, training=True), y, w.astype(dtype))
+        own.train_step(x, y, w)
+        given.train_step_grad(x, grad)
+        for a, b in zip(own.parameters(), given.parameters(), strict=True):
+            np.testing.assert_array_equal(a["array"], b["array"])
+
+
+@both_dtypes
+@every_network
+def test_looking_changes_nothing(layers: Layers, dtype: str, data: Any) -> None:
+    """predict and evaluate between steps, and batches of other sizes inside them."""
+    quiet, watched = make(layers, dtype), make(layers, dtype)
+    for batch in batches(*data):
+        quiet.train_step(*batch)
+        watched.predict(data[0][:3])
+        watched.evaluate(*data, metrics=True)
+        watched.train_step(*batch)
+        same_bits(quiet, watched)
+
+
+@both_dtypes
+@every_network
+def test_epochs_in_several_calls(layers: Layers, dtype: str, data: Any) -> None:
+    at_once, by_one = make(layers, dtype), make(layers, dtype)
+    at_once.fit(*data, batch_size=BATCH, epochs=3)
+    for epoch in range(3):
+        by_one.fit(*data, batch_size=BATCH, epochs=1, first_epoch=epoch)
+    same_bits(at_once, by_one)
+
+
+@both_dtypes
+def test_a_set_smaller_than_its_batch(dtype: str, data: Any) -> None:
+    x, y, w = (a[:5] for a in data)
+    small, exact, step = (make(NETWORKS["batch norm"], dtype) for _ in range(3))
+    small.fit(x, y, w, batch_size=1000, epochs=1, shuffle=False)
+    exact.fit(x, y, w, batch_size=5, epochs=1, shuffle=False)
+    step.train_step(x, y, w)
+    same_bits(small, exact)
+    same_bits(small, step)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Losses of the engine against the twin: values, gradients, links, accuracy, extremes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import AWKWARD_SIZES, TOLERANCE
+from fastnn import _core, reference
+from guises import DTYPES, close
+from pairs import Layers, Pair, cases, linear, names, outputs, targets, wants_probabilities
+
+every_case = pytest.mark.parametrize(("name", "hyper"), cases("losses"))
+every_loss = pytest.mark.parametrize("name", names("losses"))
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def network_of(name: str, n_in: int, k: int) -> Layers:
+    return [linear(n_in, k), *([("sigmoid", {})] if wants_probabilities(name) else [])]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@both_dtypes
+@every_case
+def test_kernels(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str, weighted: bool
+) -> None:
+    for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
+        out, y = outputs(rng, name, n, k, dtype), targets(rng, name, n, k, dtype)
+        w = rng.uniform(0, 2, n).astype(dtype) if weighted else None
+        value, dout = _core.loss(name, hyper, out, y, w)
+        # From the twin in float64, at the very same points.
+        expected, expected_dout = reference.loss(name, hyper, out.astype(np.float64), y, w)
+        assert isinstance(value, float)
+        assert dout.dtype == dtype
+        close(value, expected, dtype, "loss")
+        close(dout, expected_dout, dtype, "loss")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@both_dtypes
+@every_case
+def test_inside_a_network(
+    rng: np.random.Generator,
+    awkward_shape: tuple[int, int, int],
+    name: str,
+    hyper: dict[str, Any],
+    dtype: str,
+    weighted: bool,
+) -> None:
+    n, n_in, k = awkward_shape
+    pair = Pair(network_of(name, n_in, k), dtype).compile(name, loss_hyper=hyper)
+    x, y = rng.standard_normal((n, n_in)).astype(dtype), targets(rng, name, n, k, dtype)
+    w = rng.uniform(0.1, 2, n) if weighted else None
+    values = [net.loss_and_grad(x, y, w) for net in (pair.engine, pair.twin)]
+    close(*values, dtype, "linear")
+    pair.same_gradients("linear")
+    for metrics in (False, True):
+        ours, theirs = (
+            net.evaluate(x, y, w, metrics=metrics) for net in (pair.engine, pair.twin)
+        )
+        close(ours["loss"], theirs["loss"], dtype, "linear")
+        assert ("accuracy" in ours) == metrics
+        if "accuracy" in theirs:
+            close(ours["accuracy"], theirs["accuracy"], dtype, "linear")
+    for link in (False, True):
+        ours, theirs = (net.predict(x, link=link) for net in (pair.engine, pair.twin))
+        close(ours, theirs, dtype, "linear")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_logits_of_ten_thousand(dtype: str, reduction: str) -> None:
+    """Against numbers worked out by hand."""
+    hyper, share = {"reduction": reduction}, 0.25 if reduction == "mean" else 1.0
+    z = np.array([[1e4, -1e4], [1e4, -1e4], [-1e4, 1e4], [0, 1e4]], dtype)
+    value, dz = _core.loss("cross_entropy", hyper, z, np.array([0, 1, 0, 0]))
+    assert value == share * (0 + 2e4 + 2e4 + 1e4)
+    np.testing.assert_array_equal(dz, share * np.array([[0, 0], [1, -1], [-1, 1], [-1, 1]]))
+
+    z = np.array([[1e4], [-1e4], [1e4], [-1e4]], dtype)
+    y = np.array([[1], [0], [0], [1]], dtype)
+    value, dz = _core.loss("bce_with_logits", hyper, z, y)
+    assert value == share * 2e4
+    np.testing.assert_array_equal(dz, share * np.array([[0], [0], [1], [-1]]))
+
+    p = np.array([[1], [0], [0], [1]], dtype)
+    value, dp = _core.loss("bce", hyper, p, np.array([[1], [0], [1], [0]], dtype))
+    assert value == share * 200  # torch's limit of the logarithm, -100
+    np.testing.assert_allclose(dp, share * np.array([[0], [0], [-1e12], [1e12]]), rtol=1e-6)
+
+
+@both_dtypes
+@every_case
+def test_extremes(name: str, hyper: dict[str, Any], dtype: str) -> None:
+    """Against the twin, at outputs and targets that overflow a careless formula."""
+    far = np.array([-1e4, -1e3, -89, -1, 0, 1, 89, 1e3, 1e4])
+    out = np.stack(np.meshgrid(far, far), axis=-1).reshape(-1, 2).astype(dtype)
+    if wants_probabilities(name):
+        out = reference.logistic(out)
+    row = reference.LOSSES[name]
+    for side in (0, 1):
+        if row.target == "class":
+            y = np.full(len(out), side)
+        else:
+            y = np.full(out.shape, side, dtype)
+        value, dout = _core.loss(name, hyper, out, y)
+        expected, expected_dout = reference.loss(name, hyper, out, y)
+        assert np.isfinite(value)
+        assert np.isfinite(dout).all()
+        rtol = TOLERANCE[dtype, "loss"]
+        np.testing.assert_allclose(value, expected, rtol=rtol)
+        np.testing.assert_allclose(dout, expected_dout, rtol=rtol, atol=1e-30 + rtol / len(out))
+
+
+@both_dtypes
+def test_a_confident_row_keeps_its_small_loss(dtype: str) -> None:
+    z = np.array([[20.0], [30.0]])
+    small = np.log1p(np.exp(-z))  # 2e-9 and 9e-14: 1 + 2e-9 is 1 in float32
+    rtol = 4 * TOLERANCE[dtype, "loss"]
+    hyper = {"reduction": "sum"}
+    value, dz = _core.loss("bce_with_logits", hyper, -z.astype(dtype), np.zeros((2, 1), dtype))
+    assert value == pytest.approx(small.sum(), rel=rtol)
+    np.testing.assert_allclose(dz, reference.logistic(-z), rtol=rtol)
+
+
+@every_loss
+def test_weights_are_repetitions(rng: np.random.Generator, name: str) -> None:
+    out, y = outputs(rng, name, 5, 3), targets(rng, name, 5, 3)
+    times = np.array([1, 3, 0, 2, 1])
+    value, dout = _core.loss(name, {}, out, y, times.astype(float))
+    again, dagain = _core.loss(name, {}, out.repeat(times, axis=0), y.repeat(times, axis=0))
+    assert value == pytest.approx(again, rel=1e-14)
+    summed = np.zeros_like(dout)
+    np.add.at(summed, np.arange(5).repeat(times), dagain)
+    np.testing.assert_allclose(dout, summed, rtol=1e-12, atol=1e-15)
+
+
+@every_loss
+def test_rows_that_weigh_nothing(rng: np.random.Generator, name: str) -> None:
+    pair = Pair(network_of(name, 4, 3)).compile(name)
+    x, y, w = rng.standard_normal((6, 4)), targets(rng, name, 6, 3), np.zeros(6)
+    before = [p["array"].copy() for p in pair.engine.parameters()]
+    assert pair.engine.train_step(x, y, w) == 0
+    for p, was in zip(pair.engine.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p["array"], was)
+    assert pair.engine.evaluate(x, y, w, metrics=True)["loss"] == 0
+
+
+@every_loss
+def test_targets_of_any_dtype(rng: np.random.Generator, name: str) -> None:
+    """Rows are gathered from the caller's array, and a column may come without its axis."""
+    k = 3 if reference.LOSSES[name].target == "class" else 1
+    network = Pair(network_of(name, 4, k)).compile(name).engine
+    x, y = rng.standard_normal((9, 4)), rng.integers(0, 2, 9)
+    expected = network.loss_and_grad(x, y)
+    for dtype in ("bool", "uint8", "int16", "int32", "uint64"):
+        assert network.loss_and_grad(x, y.astype(dtype)) == expected
+        assert network.loss_and_grad(x, y.astype(dtype)[:, None]) == expected

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Twenty training steps of the engine, equal to the twin's step by step.
+
+After every step: the loss, all parameters and running statistics, the optimizer's state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import _core, reference
+from guises import DTYPES, close
+from pairs import (
+    Layers,
+    Pair,
+    cases,
+    hyper_cases,
+    linear,
+    names,
+    network_with,
+    targets,
+    wants_probabilities,
+)
+
+STEPS = 20
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+# Everything that splits phases or draws numbers, at once; no bias stands below BatchNorm, which
+# cancels it: its gradient is rounding noise, and Adam divides noise by the root of its mean square.
+EVERYTHING: Layers = [
+    ("rescale", {"scale": [0.5, 2.0, -1.0, 1.0, 0.25, 3.0, 1.5], "shift": 0.125}),
+    ("flatten", {}),
+    linear(7, 17, bias=False),
+    ("batch_norm1d", {"num_features": 17}),
+    ("tanh", {}),
+    ("dropout", {"p": 0.25}),
+    linear(17, 33),
+    ("gelu", {}),
+    linear(33, 3),
+]
+PLAIN: Layers = [linear(7, 17), ("tanh", {}), linear(17, 3)]
+
+
+def train(
+    pair: Pair,
+    rng: np.random.Generator,
+    loss: str = "mse",
+    sizes: tuple[int, ...] = (33,),
+    weighted: bool = False,
+) -> None:
+    """Take 20 steps, on batches of these sizes in turn, and compare after each."""
+    n_in, k = pair.engine.n_features, pair.engine.n_outputs
+    for step in range(STEPS):
+        n = sizes[step % len(sizes)]
+        x, y = rng.standard_normal((n, n_in)).astype(pair.dtype), targets(rng, loss, n, k)
+        y = y.astype(pair.dtype) if y.ndim == 2 else y
+        w = rng.uniform(0, 2, n).astype(pair.dtype) if weighted else None
+        ours, theirs = (net.train_step(x, y, w) for net in (pair.engine, pair.twin))
+        close(ours, theirs, pair.dtype, "training")
+        pair.same_values()
+
+
+@both_dtypes
+@pytest.mark.parametrize(("name", "hyper"), cases("optimizers"))
+def test_optimizers(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str
+) -> None:
+    gentle = {key: 0.01 if key in {"weight_decay", "l1"} else v for key, v in hyper.items()}
+    pair = Pair(PLAIN, dtype).compile("mse", name, {"lr": 0.02} | gentle)
+    train(pair, rng, sizes=(33, 20))
+
+
+@both_dtypes
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("name", "hyper"), cases("losses"))
+def test_losses(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool, dtype: str
+) -> None:
+    layers = PLAIN + ([("sigmoid", {})] if wants_probabilities(name) else [])
+    pair = Pair(layers, dtype).compile(name, "sgd", {"lr": 0.01}, loss_hyper=hyper)
+    train(pair, rng, name, weighted=weighted)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("name", "hyper"), cases("activations"))
+def test_activations(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str
+) -> None:
+    pair = Pair(network_with(name, hyper, 7, 17, 3), dtype)
+    train(pair.compile("mse", "sgd", {"lr": 0.05, "momentum": 0.9}), rng)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("name", "hyper"), cases("layers"))
+def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str) -> None:
+    pair = Pair(network_with(name, hyper, 7, 17, 3), dtype)
+    train(pair.compile("mse", "sgd", {"lr": 0.05, "momentum": 0.9}), rng)
+
+
+SIZES = {
+    "one batch": (64,),
+    "ragged": (31, 31, 31, 7),
+    "batch 1": (1,),
+    "around chunks": (127, 128, 129, 97, 12),
+    "one, then more": (1, 2, 300, 13),
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_batches_of_any_size(
+    rng: np.random.Generator, loss: str, sizes: tuple[int, ...], dtype: str
+) -> None:
+    # One row, or two, through BatchNorm are 0, or +1 and -1, whatever they were: leave it out.
+    tiny = min(sizes) < 3
+    layers = PLAIN if tiny else EVERYTHING
+    pair = Pair(layers, dtype).compile(loss, "sgd", {"lr": 0.02, "momentum": 0.5})
+    train(pair, rng, loss, sizes, weighted=not tiny)
+
+
+@both_dtypes
+@pytest.mark.parametrize("max_grad_norm", [0.0, 0.1, 1e9])
+@pytest.mark.parametrize("optimizer", names("optimizers"))
+def test_everything_at_once(
+    rng: np.random.Generator, optimizer: str, max_grad_norm: float, dtype: str
+) -> None:
+    pair = Pair(EVERYTHING, dtype).compile(
+        "cross_entropy", optimizer, {"lr": 0.005}, max_grad_norm=max_grad_norm
+    )
+    train(pair, rng, "cross_entropy", sizes=(50, 50, 23), weighted=True)
+
+
+@both_dtypes
+@pytest.mark.parametrize("optimizer", names("optimizers"))
+def test_layers_have_their_own_hyperparameters(
+    rng: np.random.Generator, optimizer: str, dtype: str
+) -> None:
+    row = next(r for r in _core.registries()["optimizers"] if r["name"] == optimizer)
+    # Layer numbers count flatten and activations, but not rescale.
+    last = {key: v for key, v in hyper_cases(row)[-1].items() if key != "lr"}
+    overrides = {1: {"lr": 0.0}, 2: {"lr": 0.02}, 5: {"weight_decay": 0.1}, 7: {**last, "l1": 0.01}}
+    pair = Pair(EVERYTHING, dtype).compile(
+        "mse", optimizer, {"lr": 0.005}, per_layer=overrides
+    )
+    before = pair.engine.parameters()[0]["array"].copy()
+    train(pair, rng)
+    assert pair.engine.parameters()[0]["layer"] == 1
+    np.testing.assert_array_equal(pair.engine.parameters()[0]["array"], before)
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.0, 0.1])
+@pytest.mark.parametrize("frozen", [(1,), (2,), (5,), (7,), (1, 2), (1, 2, 5), (1, 2, 5, 7)], ids=str)
+@both_dtypes
+def test_frozen_layers(
+    rng: np.random.Generator, frozen: tuple[int, ...], max_grad_norm: float, dtype: str
+) -> None:
+    pair = Pair(EVERYTHING, dtype)
+    pair.compile("mse", "adamw", {"lr": 0.01, "eps": 1e-4}, max_grad_norm=max_grad_norm)
+    for layer in frozen:
+        pair.freeze(layer)
+    before = {id(p["array"]): p["array"].copy() for p in pair.engine.parameters()}
+    kept = [(p, p["array"].copy()) for p in pair.engine.parameters()]
+    train(pair, rng)
+    assert before
+    for p, was in kept:
+        assert (p["array"] == was).all() == (p["layer"] in frozen)
+
+
+def test_freezing_and_thawing_on_the_way(rng: np.random.Generator) -> None:
+    pair = Pair(EVERYTHING).compile("mse", "adam", {"lr": 0.01})
+    for frozen in ((5, True), (2, True), (5, False), (2, False)):
+        for network in (pair.engine, pair.twin):
+            network.set_frozen(*frozen)
+        train(pair, rng)
+
+
+@both_dtypes
+def test_a_deep_narrow_network(rng: np.random.Generator, dtype: str) -> None:
+    layers: Layers = [linear(7, 5)]
+    for _ in range(12):
+        layers += [("tanh", {}), linear(5, 5)]
+    train(Pair(layers, dtype).compile("mse", "adam", {"lr": 0.003, "eps": 1e-3}), rng)
+
+
+@both_dtypes
+def test_wide_layers(rng: np.random.Generator, dtype: str) -> None:
+    """Weights beyond 512 kB: a phase of their own, in blocks of rows and columns."""
+    sizes = (7, 300, 517)
+    assert "blocks" in {kind for kind, _ in _core.testing.phase_items([(300, 517)], 33)}
+    layers = [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), ("dropout", {"p": 0.5})]
+    pair = Pair([*layers, linear(sizes[-1], 3)], dtype)
+    train(pair.compile("mse", "sgd", {"lr": 0.01, "momentum": 0.9}), rng)
+
+
+# -- whole epochs ----------------------------------------------------------------------------------
+
+
+@both_dtypes
+@pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
+def test_fit_is_the_twins(rng: np.random.Generator, batch_size: int, dtype: str) -> None:
+    """Shuffled by default, in the twin's order; with validation, weights and accuracy."""
+    pair = Pair(EVERYTHING if batch_size > 1 else PLAIN, dtype)
+    pair.compile("cross_entropy", "sgd", {"lr": 0.01})
+    x, y, w = rng.standard_normal((50, 7)), rng.integers(0, 3, 50), rng.uniform(0, 2, 50)
+    held_out = rng.standard_normal((19, 7)), rng.integers(0, 3, 19), rng.uniform(0, 2, 19)
+    options = {"batch_size": batch_size, "epochs": 3, "first_epoch": 2, "seed": 9}
+    ours, theirs = (
+        net.fit(x, y, w, validation=held_out, metrics=True, **options)
+        for net in (pair.engine, pair.twin)
+    )
+    assert ours["steps"] == 3 * -(-50 // batch_size)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert len(ours[name]) == 3
+        close(ours[name], theirs[name], dtype, "training")
+    pair.same_values()
+
+
+def test_orders_are_the_twins() -> None:
+    for n in (0, 1, 2, 3, 1000):
+        for seed, epoch in ((0, 0), (5, 6), (2**64 - 1, 2**31)):
+            np.testing.assert_array_equal(
+                _core.permutation(n, seed, epoch), reference.permutation(n, seed, epoch)
+            )
+
+
+@pytest.mark.parametrize("metrics", [False, True])
+@pytest.mark.parametrize("loss", names("losses"))
+def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: bool) -> None:
+    layers = PLAIN + ([("sigmoid", {})] if wants_probabilities(loss) else [])
+    pair = Pair(layers).compile(loss, "sgd", {"lr": 0.01})
+    x, y = rng.standard_normal((40, 7)), targets(rng, loss, 40, 3)
+    ours, theirs = (
+        net.fit(x, y, batch_size=16, epochs=2, validation=(x, y, None), metrics=metrics)
+        for net in (pair.engine, pair.twin)
+    )
+    for name, values in theirs.items():
+        close(ours[name], values, "float64", "training")
+    for name in ("accuracy", "val_accuracy"):
+        assert metrics or name not in ours
