@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ["plugin_torch_count"]
+
 # Largest error allowed between engine and twin, relative to the largest value compared. float64:
 # rounding of sums in another order. float32: a few ulp (6e-8) times the length of the chain of
 # operations.

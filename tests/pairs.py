@@ -160,8 +160,8 @@ def same_entries(ours: list[Any], theirs: list[Any], dtype: str, kind: str) -> N
 
 def snapshot(network: Any) -> list[np.ndarray]:
     """Copies of all that training moves."""
-    state = network.optimizer_state()["state"]
-    return [e["array"].copy() for e in [*network.parameters(), *sum(state, [])]]
+    lists = [network.parameters(), *network.optimizer_state()["state"]]
+    return [entry["array"].copy() for entries in lists for entry in entries]
 
 
 def same_bits(a: Any, b: Any) -> None:

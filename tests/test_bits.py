@@ -151,9 +151,7 @@ def test_a_split_by_threads_would_be_seen() -> None:
      [(784, 512), (512, 512), (512, 10)]],
 )  # fmt: skip
 @pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
-def test_every_rows_phase_has_work_for_eight_cores(
-    shape: list[tuple[int, int]], rows: int
-) -> None:
+def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]], rows: int) -> None:
     phases = _core.testing.phase_items(shape, rows)
     assert {kind for kind, _ in phases} <= {"rows", "blocks", "transpose", "tiles"}
     for kind, items in phases:

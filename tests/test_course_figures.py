@@ -177,11 +177,20 @@ def mnist(data_dir: Path) -> tuple[np.ndarray, ...]:
 
 @pytest.mark.data
 def test_mnist(mnist: tuple[np.ndarray, ...]) -> None:
-    """784-128-10 from uint8, five epochs."""
+    """784-128-10 from uint8, five epochs.
+
+    The recipe was chosen by the accuracy on the last 10,000 training rows (0.981, mean of three
+    seeds); with one batch size and inputs in 0..1 Adam and SGD stay around 0.975 there.
+    """
     x, y, x_test, y_test = mnist
-    model = nn.Sequential(nn.Rescale(1 / 255), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    model.compile(optim.Adam(lr=1e-3), nn.CrossEntropyLoss(), metrics=["accuracy"])
-    model.fit(x, y, batch_size=64, epochs=5)
+    mean, std = 0.1307, 0.3081  # of the training pixels, in 0..1
+    model = nn.Sequential(
+        nn.Rescale(1 / (255 * std), -mean / std), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
+    sgd = optim.SGD(lr=0.02, momentum=0.9, nesterov=True)
+    model.compile(sgd, nn.CrossEntropyLoss(), metrics=["accuracy"])
+    model.fit(x, y, batch_size=32, epochs=3)
+    model.fit(x, y, batch_size=256, epochs=5, initial_epoch=3)  # larger batches: less noise
     assert model.evaluate(x_test, y_test)["accuracy"] >= 0.975
 
 

@@ -47,7 +47,11 @@ def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def make(
-    layers: Layers, dtype: str, optimizer: str = "adamw", loss: str = "cross_entropy", **options: Any
+    layers: Layers,
+    dtype: str,
+    optimizer: str = "adamw",
+    loss: str = "cross_entropy",
+    **options: Any,
 ) -> Any:
     network = _core.Network(layers, dtype, 5)
     network.compile(loss, {}, optimizer, OPTIMIZERS[optimizer], **options)
@@ -125,9 +129,7 @@ def test_own_loop(layers: Layers, optimizer: str, dtype: str, data: Any) -> None
 @both_dtypes
 @pytest.mark.parametrize("max_norm", [0.05, NO_LIMIT])
 @every_network
-def test_own_loop_with_clipping(
-    layers: Layers, max_norm: float, dtype: str, data: Any
-) -> None:
+def test_own_loop_with_clipping(layers: Layers, max_norm: float, dtype: str, data: Any) -> None:
     whole, parts = make(layers, dtype, max_grad_norm=max_norm), make(layers, dtype)
     for batch in batches(*data):
         assert whole.train_step(*batch) == parts.loss_and_grad(*batch)
@@ -139,9 +141,7 @@ def test_own_loop_with_clipping(
 @both_dtypes
 @every_optimizer
 @every_network
-def test_a_gradient_made_elsewhere(
-    layers: Layers, optimizer: str, dtype: str, data: Any
-) -> None:
+def test_a_gradient_made_elsewhere(layers: Layers, optimizer: str, dtype: str, data: Any) -> None:
     own, given, outputs = (make(layers, dtype, optimizer) for _ in range(3))
     for x, y, w in batches(*data):
         for p, now in zip(outputs.parameters(), own.parameters(), strict=True):
@@ -157,9 +157,7 @@ def test_a_gradient_made_elsewhere(
 
 @both_dtypes
 @pytest.mark.parametrize("loss", [row["name"] for row in REGISTRIES["losses"]])
-def test_every_loss_makes_its_own_gradient(
-    rng: np.random.Generator, loss: str, dtype: str
-) -> None:
+def test_every_loss_makes_its_own_gradient(rng: np.random.Generator, loss: str, dtype: str) -> None:
     layers = NETWORKS["plain"] + ([("sigmoid", {})] if wants_probabilities(loss) else [])
     own, given = (make(layers, dtype, loss=loss) for _ in range(2))
     for _ in range(5):

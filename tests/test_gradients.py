@@ -88,9 +88,7 @@ def check_dx(made: Any, x: Any, training: bool = True) -> None:
 
 
 @pytest.mark.parametrize(("name", "hyper"), cases("activations"))
-def test_activation_kernels(
-    rng: np.random.Generator, name: str, hyper: dict[str, Any]
-) -> None:
+def test_activation_kernels(rng: np.random.Generator, name: str, hyper: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in _core.registries()["activations"]}
     z = 3 * rng.standard_normal((9, 7))
     z += 0.01 * np.sign(z)  # away from the kink at 0
@@ -136,9 +134,7 @@ def test_activations(rng: np.random.Generator, name: str, hyper: dict[str, Any])
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("name", "hyper"), cases("losses"))
-def test_losses(
-    rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool
-) -> None:
+def test_losses(rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool) -> None:
     layers = [linear(N_IN, WIDTH), ("tanh", {}), linear(WIDTH, N_OUT)]
     layers += [("sigmoid", {})] if wants_probabilities(name) else []
     made = network(layers, name, **hyper)
@@ -148,9 +144,7 @@ def test_losses(
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("name", "hyper"), cases("layers"))
-def test_layers(
-    rng: np.random.Generator, name: str, hyper: dict[str, Any], training: bool
-) -> None:
+def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], training: bool) -> None:
     made = network(network_with(name, hyper, N_IN, WIDTH, N_OUT))
     for p in made.parameters():
         if p["array"].ndim == 1:  # off the initial zeros and ones

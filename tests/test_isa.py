@@ -16,7 +16,7 @@ from fastnn import _core
 
 LEVELS = [level for level in _core.built if level in _core.runnable]
 # Thirty steps, a rounding apart in each: levels differ in fused multiply-adds, not in formulas.
-TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
+TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
 
 TRAIN = """
 import json, sys
@@ -26,7 +26,8 @@ dtype = sys.argv[1]
 rng = np.random.default_rng(7)
 x = rng.standard_normal((75, 13)).astype(dtype)
 y = rng.integers(0, 5, 75)
-layers = [("linear", {"in_features": 13, "out_features": 19, "bias": True}),
+# No bias before the normalisation: its gradient is rounding alone, which AdamW blows up to steps.
+layers = [("linear", {"in_features": 13, "out_features": 19, "bias": False}),
           ("batch_norm1d", {"num_features": 19}), ("gelu", {}), ("dropout", {"p": 0.25}),
           ("linear", {"in_features": 19, "out_features": 17, "bias": True}), ("tanh", {}),
           ("linear", {"in_features": 17, "out_features": 5, "bias": True})]
@@ -97,6 +98,8 @@ def test_import_of_the_package_alone_does_not_look_at_the_level():
 
 
 def test_classes_name_no_level():
-    names = [name for name, value in vars(_core).items() if isinstance(value, type)]
-    assert "Network" in names
-    assert {getattr(_core, name).__module__ for name in names} == {"fastnn._core"}
+    classes = {name: value for name, value in vars(_core).items() if isinstance(value, type)}
+    assert classes["Network"].__module__ == "fastnn._core"
+    assert not [
+        name for name, value in classes.items() if "._" in value.__module__[len("fastnn._core") :]
+    ]

@@ -63,9 +63,7 @@ def test_products(
 
 @both_dtypes
 @pytest.mark.parametrize("shape", [(5, 300, 517), (130, 1025, 9), (257, 64, 300), (1, 2049, 2)])
-def test_large_products(
-    rng: np.random.Generator, shape: tuple[int, int, int], dtype: str
-) -> None:
+def test_large_products(rng: np.random.Generator, shape: tuple[int, int, int], dtype: str) -> None:
     """Shapes at which the engine blocks for caches, or leaves its own kernel for Eigen's."""
     n, n_in, n_out = shape
     x, w, dy = (draws(rng, s, dtype) for s in ((n, n_in), (n_in, n_out), (n, n_out)))
@@ -95,9 +93,7 @@ def test_dropout_masks_are_the_twins(p: float, dtype: str) -> None:
     for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
         drawn = {"seed": 2**63 + 1, "layer": 4, "step": 2**31 + 7}
         mask = _core.dropout_mask((n, k), p, **drawn, dtype=dtype)
-        np.testing.assert_array_equal(
-            mask, reference.dropout_mask((n, k), p, **drawn, dtype=dtype)
-        )
+        np.testing.assert_array_equal(mask, reference.dropout_mask((n, k), p, **drawn, dtype=dtype))
 
 
 @both_dtypes

@@ -59,9 +59,7 @@ def test_inside_a_network(
     close(*values, dtype, "linear")
     pair.same_gradients("linear")
     for metrics in (False, True):
-        ours, theirs = (
-            net.evaluate(x, y, w, metrics=metrics) for net in (pair.engine, pair.twin)
-        )
+        ours, theirs = (net.evaluate(x, y, w, metrics=metrics) for net in (pair.engine, pair.twin))
         close(ours["loss"], theirs["loss"], dtype, "linear")
         assert ("accuracy" in ours) == metrics
         if "accuracy" in theirs:
@@ -103,10 +101,7 @@ def test_extremes(name: str, hyper: dict[str, Any], dtype: str) -> None:
         out = reference.logistic(out)
     row = reference.LOSSES[name]
     for side in (0, 1):
-        if row.target == "class":
-            y = np.full(len(out), side)
-        else:
-            y = np.full(out.shape, side, dtype)
+        y = np.full(len(out), side) if row.target == "class" else np.full(out.shape, side, dtype)
         value, dout = _core.loss(name, hyper, out, y)
         expected, expected_dout = reference.loss(name, hyper, out, y)
         assert np.isfinite(value)

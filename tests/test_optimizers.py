@@ -91,7 +91,7 @@ def test_no_gradient_no_step(name: str, dtype: str) -> None:
     _core.optimizer_step(name, hyper, 1, [w], [np.array([0, 1], dtype)], states)
     assert w[0] == 2
     assert -3.1 < w[1] < -3
-    assert all(np.isfinite(s).all() and s[0] == 0 for s, in states)
+    assert all(np.isfinite(s).all() and s[0] == 0 for (s,) in states)
 
 
 @every_optimizer
@@ -124,7 +124,7 @@ def test_by_hand() -> None:
     w, states = np.array([1.0]), [[np.array([0.0])], [np.array([0.0])]]
     _core.optimizer_step("adam", {"lr": 0.5, "eps": 0}, 1, [w], [np.array([-7.0])], states)
     assert w[0] == pytest.approx(1.5, rel=1e-15)  # the first step of Adam is lr, whatever g is
-    assert [s[0] for s, in states] == [pytest.approx(-0.7), pytest.approx(0.049)]
+    assert [s[0] for (s,) in states] == [pytest.approx(-0.7), pytest.approx(0.049)]
 
     w, states = np.array([1.0]), [[np.array([0.0])], [np.array([0.0])]]
     hyper = {"lr": 0.5, "eps": 0, "weight_decay": 0.5}

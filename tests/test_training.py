@@ -64,9 +64,7 @@ def train(
 
 @both_dtypes
 @pytest.mark.parametrize(("name", "hyper"), cases("optimizers"))
-def test_optimizers(
-    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str
-) -> None:
+def test_optimizers(rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str) -> None:
     gentle = {key: 0.01 if key in {"weight_decay", "l1"} else v for key, v in hyper.items()}
     pair = Pair(PLAIN, dtype).compile("mse", name, {"lr": 0.02} | gentle)
     train(pair, rng, sizes=(33, 20))
@@ -142,9 +140,7 @@ def test_layers_have_their_own_hyperparameters(
     # Layer numbers count flatten and activations, but not rescale.
     last = {key: v for key, v in hyper_cases(row)[-1].items() if key != "lr"}
     overrides = {1: {"lr": 0.0}, 2: {"lr": 0.02}, 5: {"weight_decay": 0.1}, 7: {**last, "l1": 0.01}}
-    pair = Pair(EVERYTHING, dtype).compile(
-        "mse", optimizer, {"lr": 0.005}, per_layer=overrides
-    )
+    pair = Pair(EVERYTHING, dtype).compile("mse", optimizer, {"lr": 0.005}, per_layer=overrides)
     before = pair.engine.parameters()[0]["array"].copy()
     train(pair, rng)
     assert pair.engine.parameters()[0]["layer"] == 1
@@ -152,7 +148,9 @@ def test_layers_have_their_own_hyperparameters(
 
 
 @pytest.mark.parametrize("max_grad_norm", [0.0, 0.1])
-@pytest.mark.parametrize("frozen", [(1,), (2,), (5,), (7,), (1, 2), (1, 2, 5), (1, 2, 5, 7)], ids=str)
+@pytest.mark.parametrize(
+    "frozen", [(1,), (2,), (5,), (7,), (1, 2), (1, 2, 5), (1, 2, 5, 7)], ids=str
+)
 @both_dtypes
 def test_frozen_layers(
     rng: np.random.Generator, frozen: tuple[int, ...], max_grad_norm: float, dtype: str
@@ -161,10 +159,8 @@ def test_frozen_layers(
     pair.compile("mse", "adamw", {"lr": 0.01, "eps": 1e-4}, max_grad_norm=max_grad_norm)
     for layer in frozen:
         pair.freeze(layer)
-    before = {id(p["array"]): p["array"].copy() for p in pair.engine.parameters()}
     kept = [(p, p["array"].copy()) for p in pair.engine.parameters()]
     train(pair, rng)
-    assert before
     for p, was in kept:
         assert (p["array"] == was).all() == (p["layer"] in frozen)
 
@@ -188,10 +184,9 @@ def test_a_deep_narrow_network(rng: np.random.Generator, dtype: str) -> None:
 @both_dtypes
 def test_wide_layers(rng: np.random.Generator, dtype: str) -> None:
     """Weights beyond 512 kB: a phase of their own, in blocks of rows and columns."""
-    sizes = (7, 300, 517)
     assert "blocks" in {kind for kind, _ in _core.testing.phase_items([(300, 517)], 33)}
     layers = [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), ("dropout", {"p": 0.5})]
-    pair = Pair([*layers, linear(sizes[-1], 3)], dtype)
+    pair = Pair([*layers, linear(517, 3)], dtype)
     train(pair.compile("mse", "sgd", {"lr": 0.01, "momentum": 0.9}), rng)
 
 

@@ -20,7 +20,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   const auto* row = losses::find(name);
   std::vector<std::string> names;
   for (const auto& each : losses::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "unknown loss '", name, "'; known: ", join(names));
+  require(row != nullptr, "[functional] unknown loss \'", name, "'; known: ", join(names));
   const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
   auto o = matrix<T>(row->name, "out", out);
   const Index n = o.view().rows, k = o.view().cols;
@@ -85,13 +85,38 @@ void step_one(const optimizers::Row& row, const optimizers::Coefficients& c, T l
   for (std::size_t s = 0; s < kept.size(); ++s) write(states[s], kept[s]);
 }
 
+// One parameter with its gradient and state: same shape, same float dtype, writeable where they are written.
+void check_one(const std::string& where, const py::array& param, const py::array& grad,
+               const std::vector<py::array>& states) {
+  const py::dtype dtype = param.dtype();
+  const bool native =
+      dtype.kind() == 'f' && (dtype.itemsize() == 4 || dtype.itemsize() == 8) && dtype.attr("isnative").cast<bool>();
+  if (!native)
+    throw py::type_error(where + " has dtype " + std::string(py::str(py::object(dtype))) +
+                         "; expected float32 or float64");
+  std::vector<py::array> others{grad};
+  others.insert(others.end(), states.begin(), states.end());
+  require(param.writeable(), where, " is read-only");
+  for (std::size_t a = 0; a < others.size(); ++a) {
+    const char* what = a == 0 ? "gradient" : "state";
+    const Rows checked(where.c_str(), what, others[a].attr("reshape")(-1), 1, false, true);  // dtype and masks
+    require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
+            shape_text(others[a]), "; expected ", shape_text(param));
+    if (!others[a].dtype().equal(dtype))
+      throw py::type_error(where + ": its " + what + " has dtype " +
+                           std::string(py::str(py::object(others[a].dtype()))) + "; expected " +
+                           std::string(py::str(py::object(dtype))));
+    require(a == 0 || others[a].writeable(), where, ": its state is read-only");
+  }
+}
+
 void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t t,
                     const std::vector<py::array>& params, const std::vector<py::array>& grads,
                     const std::vector<std::vector<py::array>>& states) {
   const auto* row = optimizers::find(name);
   std::vector<std::string> names;
   for (const auto& each : optimizers::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "unknown optimizer '", name, "'; known: ", join(names));
+  require(row != nullptr, "[functional] unknown optimizer \'", name, "'; known: ", join(names));
   const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
   require(t >= 1, "[", name, "] t = ", t, "; steps are counted from 1");
   const auto n_states = static_cast<std::size_t>(row->states(values.data()));
@@ -101,29 +126,22 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
   double l1 = 0;
   for (std::size_t h = 0; h < row->hypers.size(); ++h)
     if (std::string(row->hypers[h].name) == "l1") l1 = values[h];
-  const auto coefficients = row->coefficients(values.data(), t);
+  // All of them are checked before the first is written.
+  std::vector<std::vector<py::array>> own(params.size());
   for (std::size_t k = 0; k < params.size(); ++k) {
-    std::vector<py::array> own;
     for (std::size_t s = 0; s < n_states; ++s) {
       require(states[s].size() == params.size(), "[", name, "] state ", s, " has ", states[s].size(),
               " arrays, expected ", params.size());
-      own.push_back(states[s][k]);
+      own[k].push_back(states[s][k]);
     }
-    std::vector<py::array> all{params[k], grads[k]};
-    all.insert(all.end(), own.begin(), own.end());
-    for (std::size_t a = 0; a < all.size(); ++a) {
-      require(all[a].attr("shape").equal(params[k].attr("shape")), "[", name, "] arrays of parameter ", k,
-              " differ in shape");
-      require(a == 1 || all[a].writeable(), "[", name, "] parameter ", k, " or its state is read-only");
-    }
-    const py::dtype dtype = params[k].dtype();
-    if (dtype.kind() == 'f' && dtype.itemsize() == 4)
-      step_one<float>(*row, coefficients, static_cast<float>(l1), params[k], grads[k], own);
-    else if (dtype.kind() == 'f' && dtype.itemsize() == 8)
-      step_one<double>(*row, coefficients, l1, params[k], grads[k], own);
+    check_one("[" + name + "] parameter " + std::to_string(k), params[k], grads[k], own[k]);
+  }
+  const auto coefficients = row->coefficients(values.data(), t);
+  for (std::size_t k = 0; k < params.size(); ++k) {
+    if (params[k].dtype().itemsize() == 4)
+      step_one<float>(*row, coefficients, static_cast<float>(l1), params[k], grads[k], own[k]);
     else
-      throw py::type_error("[" + name + "] parameter " + std::to_string(k) + " has dtype " +
-                           std::string(py::str(py::object(dtype))) + "; expected float32 or float64");
+      step_one<double>(*row, coefficients, l1, params[k], grads[k], own[k]);
   }
 }
 

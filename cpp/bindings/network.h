@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,8 +31,24 @@ class Network {
   Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
           std::uint64_t seed);
 
-  Model& model() { return *model_; }
-  std::string dtype() const { return model_->is_double() ? "float64" : "float32"; }
+  // pybind11 makes room for an object before __init__ runs; zeros there let model() tell that it never did.
+  static void* operator new(std::size_t size) {
+    void* room = ::operator new(size);
+    std::memset(room, 0, size);
+    return room;
+  }
+  static void* operator new(std::size_t, void* room) { return room; }
+  static void operator delete(void* room) { ::operator delete(room); }
+
+  Model& model() const {
+    require(model_ != nullptr, "[Network] was never initialised: its __init__ did not run");
+    return *model_;
+  }
+  py::dict history() const {
+    model();
+    return history_;
+  }
+  std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
   py::list parameters(const py::object& self, int array);
   void compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
@@ -50,23 +67,24 @@ class Network {
   py::array predict(const py::object& x, bool link, const py::object& out, int n_threads);
   py::dict optimizer_state(const py::object& self);
   void set_frozen(int layer, bool frozen) {
-    const trainer::Gate::Writer writer(model_->gate(), "freeze");
-    model_->set_frozen(layer, frozen);
+    const trainer::Gate::Writer writer(model().gate(), "freeze");
+    model().set_frozen(layer, frozen);
   }
   void set_progress(std::int64_t step, std::int64_t batches) {
-    const trainer::Gate::Writer writer(model_->gate(), "load");
+    const trainer::Gate::Writer writer(model().gate(), "load");
     require(step >= 0 && batches >= 0, "[set_progress] step = ", step, ", batches = ", batches,
             "; expected numbers >= 0");
-    model_->set_progress(step, batches);
+    model().set_progress(step, batches);
   }
 
  private:
   friend class BatchArgs;
   py::array new_output(Index rows, Index cols) const {
-    return model_->is_double() ? output<double>("out", py::none(), rows, cols)
+    return model().is_double() ? output<double>("out", py::none(), rows, cols)
                                : output<float>("out", py::none(), rows, cols);
   }
   std::unique_ptr<Model> model_;
+  py::dict history_;  // of the last fit, also one that raised
   bool flatten_ = false;
 };
 

@@ -10,6 +10,8 @@ namespace fastnn::inline FASTNN_ISA::bindings {
 
 namespace {
 
+constexpr Index kMostEpochs = Index{1} << 52;
+
 // What a running fit asks of Python, with the GIL taken for that alone.
 class FitHooks final : public trainer::Hooks {
  public:
@@ -20,13 +22,19 @@ class FitHooks final : public trainer::Hooks {
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
     const py::gil_scoped_acquire gil;
-    order_ = py::array_t<std::int64_t, py::array::c_style>::ensure(orders_(epoch));
-    if (!order_) throw py::error_already_set();
-    require(order_.ndim() == 1 && order_.shape(0) == rows, "[fit] the order of epoch ", epoch, " has ", order_.size(),
-            " entries, expected a permutation of ", rows);
-    for (Index r = 0; r < rows; ++r)
-      require(order_.data()[r] >= 0 && order_.data()[r] < rows, "[fit] the order of epoch ", epoch, " has ",
-              order_.data()[r], " at ", r, ", expected 0 to ", rows - 1);
+    const std::string name = "the order of epoch " + std::to_string(epoch);
+    const py::object given = orders_(epoch);
+    const Rows checked("fit", name.c_str(), given, 1, false, true);
+    const char kind = py::reinterpret_borrow<py::array>(given).dtype().kind();
+    if (kind != 'i' && kind != 'u') throw py::type_error("[fit] " + name + " is not of integers; expected row numbers");
+    require(checked.rows() == rows, "[fit] ", name, " has ", checked.rows(), " entries; expected ", rows);
+    order_.resize(static_cast<std::size_t>(rows));  // a copy: the caller's array may change meanwhile
+    for (Index r = 0; r < rows; ++r) {
+      const double row = kernels::element(checked.source(), r, 0);
+      require(row >= 0 && row < static_cast<double>(rows), "[fit] ", name, " has ", row, " at ", r, "; expected 0 to ",
+              rows - 1);
+      order_[static_cast<std::size_t>(r)] = static_cast<std::int64_t>(row);
+    }
     return order_.data();
   }
 
@@ -37,7 +45,10 @@ class FitHooks final : public trainer::Hooks {
     bool go_on = true;
     try {
       const py::gil_scoped_acquire gil;
-      go_on = on_epoch_(epoch, words(log)).cast<bool>();
+      const py::object answer = on_epoch_(epoch, words(log));
+      if (!py::isinstance<py::bool_>(answer))
+        throw py::type_error("[fit] on_epoch returned " + std::string(py::repr(answer)) + "; expected True or False");
+      go_on = answer.cast<bool>();
     } catch (...) {
       model_.gate().close_window();
       throw;
@@ -67,7 +78,7 @@ class FitHooks final : public trainer::Hooks {
  private:
   Model& model_;
   py::object orders_, on_epoch_;
-  py::array_t<std::int64_t, py::array::c_style> order_;
+  std::vector<std::int64_t> order_;
   bool metrics_, validates_;
   std::vector<trainer::EpochLog> logs_;
 };
@@ -77,22 +88,25 @@ class FitHooks final : public trainer::Hooks {
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
                       Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
                       const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch) {
+  if (!model().gate().writing()) history_ = py::dict();
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
   require(!y.is_none(), "[fit] y is None; expected targets");
   require(batch_size > 0 && epochs >= 0 && first_epoch >= 0, "[fit] batch_size = ", batch_size, ", epochs = ", epochs,
           ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
-  trainer::FitSpec spec{args.data,
-                        args.rows,
-                        batch_size,
-                        epochs,
-                        first_epoch,
-                        shuffle,
-                        seed,
-                        {},
-                        0,
-                        metrics,
-                        checked_threads("fit", n_threads)};
+  require(first_epoch <= kMostEpochs && epochs <= kMostEpochs, "[fit] first_epoch = ", first_epoch,
+          ", epochs = ", epochs, "; expected at most ", kMostEpochs);
+  trainer::FitSpec spec;
+  spec.data = args.data;
+  spec.rows = args.rows;
+  spec.batch_size = batch_size;
+  spec.epochs = epochs;
+  spec.first_epoch = first_epoch;
+  spec.shuffle = shuffle;
+  spec.own_orders = !orders.is_none();
+  spec.seed = seed;
+  spec.metrics = metrics;
+  spec.n_threads = checked_threads("fit", n_threads);
   std::unique_ptr<BatchArgs> held_out;
   if (!validation.is_none()) {
     const auto parts = validation.cast<py::tuple>();
@@ -103,15 +117,19 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
-  FitHooks hooks(*model_, orders, on_epoch, metrics, held_out != nullptr);
+  FitHooks hooks(model(), orders, on_epoch, metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
   trainer::FitReport report;
-  {
-    const trainer::Gate::Writer writer(model_->gate(), "fit");
+  try {
+    const trainer::Gate::Writer writer(model().gate(), "fit");
     const py::gil_scoped_release release;
-    report = model_->fit(spec, hooks);
+    report = model().fit(spec, hooks);
+  } catch (...) {
+    history_ = hooks.history();  // the epochs that ended before
+    throw;
   }
-  py::dict result = hooks.history();
+  history_ = hooks.history();
+  py::dict result = history_.attr("copy")();
   result["threads_used"] = report.threads_used;
   result["steps"] = report.steps;
   result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -123,9 +141,9 @@ double Network::train_step(const py::object& x, const py::object& y, const py::o
   args.need_rows("train_step");
   require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
   checked_threads("train_step", n_threads);
-  const trainer::Gate::Writer writer(model_->gate(), "train_step");
+  const trainer::Gate::Writer writer(model().gate(), "train_step");
   const py::gil_scoped_release release;
-  return model_->train_step(args.data, args.rows, n_threads, signal_poll());
+  return model().train_step(args.data, args.rows, n_threads, signal_poll());
 }
 
 double Network::train_step_grad(const py::object& x, const py::object& grad, int n_threads) {
@@ -133,9 +151,9 @@ double Network::train_step_grad(const py::object& x, const py::object& grad, int
   args.need_rows("train_step");
   require(!grad.is_none(), "[train_step] grad is None; expected dl/dlogits");
   checked_threads("train_step", n_threads);
-  const trainer::Gate::Writer writer(model_->gate(), "train_step");
+  const trainer::Gate::Writer writer(model().gate(), "train_step");
   const py::gil_scoped_release release;
-  return model_->train_step(args.data, args.rows, n_threads, signal_poll());
+  return model().train_step(args.data, args.rows, n_threads, signal_poll());
 }
 
 double Network::loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads,
@@ -144,25 +162,25 @@ double Network::loss_and_grad(const py::object& x, const py::object& y, const py
   args.need_rows("loss_and_grad");
   require(!y.is_none(), "[loss_and_grad] y is None; expected targets");
   checked_threads("loss_and_grad", n_threads);
-  const trainer::Gate::Writer writer(model_->gate(), "loss_and_grad");
+  const trainer::Gate::Writer writer(model().gate(), "loss_and_grad");
   const py::gil_scoped_release release;
-  return model_->loss_and_grad(args.data, args.rows, training, n_threads, signal_poll());
+  return model().loss_and_grad(args.data, args.rows, training, n_threads, signal_poll());
 }
 
 py::array Network::forward(const py::object& x, bool training, int n_threads) {
   BatchArgs args("forward", *this, x, py::none(), py::none());
   args.need_rows("forward");
   checked_threads("forward", n_threads);
-  py::array out = new_output(args.rows, model_->n_outputs());
+  py::array out = new_output(args.rows, model().n_outputs());
   void* memory = out.mutable_data();
-  const trainer::Gate::Writer writer(model_->gate(), "forward");
+  const trainer::Gate::Writer writer(model().gate(), "forward");
   const py::gil_scoped_release release;
-  model_->forward(args.data, args.rows, training, memory, n_threads, signal_poll());
+  model().forward(args.data, args.rows, training, memory, n_threads, signal_poll());
   return out;
 }
 
 py::object Network::backward(const py::object& grad, bool need_dx, int n_threads) {
-  const Index k = model_->n_outputs();
+  const Index k = model().n_outputs();
   Rows rows("backward", "dlogits", grad, k, false, k == 1);
   checked_threads("backward", n_threads);
   trainer::Data data;
@@ -170,27 +188,27 @@ py::object Network::backward(const py::object& grad, bool need_dx, int n_threads
   py::object dx = py::none();
   void* memory = nullptr;
   if (need_dx) {
-    py::array array = new_output(rows.rows(), model_->n_features());
+    py::array array = new_output(rows.rows(), model().n_features());
     memory = array.mutable_data();
     dx = array;
   }
-  const trainer::Gate::Writer writer(model_->gate(), "backward");
+  const trainer::Gate::Writer writer(model().gate(), "backward");
   const py::gil_scoped_release release;
-  model_->backward(data, rows.rows(), memory, n_threads, signal_poll());
+  model().backward(data, rows.rows(), memory, n_threads, signal_poll());
   return dx;
 }
 
 double Network::clip_grad_norm(double max_norm) {
   require(max_norm > 0, "[clip_grad_norm] max_norm = ", max_norm, "; expected a number > 0");
-  const trainer::Gate::Writer writer(model_->gate(), "clip_grad_norm");
-  return model_->clip_grad_norm(max_norm);
+  const trainer::Gate::Writer writer(model().gate(), "clip_grad_norm");
+  return model().clip_grad_norm(max_norm);
 }
 
 void Network::apply_gradients(int n_threads) {
   checked_threads("apply_gradients", n_threads);
-  const trainer::Gate::Writer writer(model_->gate(), "apply_gradients");
+  const trainer::Gate::Writer writer(model().gate(), "apply_gradients");
   const py::gil_scoped_release release;
-  model_->apply_gradients(n_threads, signal_poll());
+  model().apply_gradients(n_threads, signal_poll());
 }
 
 py::dict Network::evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads) {
@@ -200,9 +218,9 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   checked_threads("evaluate", n_threads);
   trainer::Scores scores;
   {
-    const trainer::Gate::Reader reader(model_->gate(), "evaluate");
+    const trainer::Gate::Reader reader(model().gate(), "evaluate");
     const py::gil_scoped_release release;
-    scores = model_->evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
+    scores = model().evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
   }
   py::dict d;
   d["loss"] = scores.loss;
@@ -213,15 +231,18 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
 py::array Network::predict(const py::object& x, bool link, const py::object& out, int n_threads) {
   BatchArgs args("predict", *this, x, py::none(), py::none());
   checked_threads("predict", n_threads);
-  const Index k = model_->n_outputs();
+  const Index k = model().n_outputs();
   py::array result =
-      model_->is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
+      model().is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
   if (args.rows == 0) return result;
+  if (!out.is_none())
+    require(!py::module_::import("numpy").attr("may_share_memory")(out, x).cast<bool>(),
+            "[predict] out shares memory with X; expected an array of its own");
   void* memory = result.mutable_data();
   const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
-  const trainer::Gate::Reader reader(model_->gate(), "predict");
+  const trainer::Gate::Reader reader(model().gate(), "predict");
   const py::gil_scoped_release release;
-  model_->predict(args.data, args.rows, link, memory, stride, n_threads, signal_poll());
+  model().predict(args.data, args.rows, link, memory, stride, n_threads, signal_poll());
   return result;
 }
 

@@ -13,12 +13,6 @@ namespace {
 
 std::string type_name(const py::handle& object) { return py::str(py::type::of(object).attr("__name__")); }
 
-std::string shape_of(const py::array& array) {
-  std::string text = "(";
-  for (py::ssize_t d = 0; d < array.ndim(); ++d) text += (d ? ", " : "") + std::to_string(array.shape(d));
-  return text + (array.ndim() == 1 ? ",)" : ")");
-}
-
 // Subclasses are welcome but for masked arrays with masked cells, whose mask nobody would honour.
 void refuse_masked(const char* where, const char* name, const py::array& array) {
   if (PyObject_TypeCheck(array.ptr(), &PyBaseObject_Type) && py::type::of(array).is(py::type::of(py::array()))) return;
@@ -28,6 +22,12 @@ void refuse_masked(const char* where, const char* name, const py::array& array) 
 }
 
 }  // namespace
+
+std::string shape_text(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t d = 0; d < array.ndim(); ++d) text += (d ? ", " : "") + std::to_string(array.shape(d));
+  return text + (array.ndim() == 1 ? ",)" : ")");
+}
 
 kernels::DType numeric_dtype(const char* where, const char* name, const py::dtype& dtype) {
   using kernels::DType;
@@ -59,14 +59,14 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, Index 
   source_.swapped = dtype.itemsize() > 1 && dtype.byteorder() == (native_little ? '>' : '<');
   const py::ssize_t ndim = array_.ndim();
   const bool shaped = ndim == 2 || (ndim == 1 && vector) || (ndim > 2 && flatten);
-  require(shaped, "[", where, "] ", name, " has shape ", shape_of(array_), "; expected ",
+  require(shaped, "[", where, "] ", name, " has shape ", shape_text(array_), "; expected ",
           cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")", vector ? " or (n,)" : "",
           flatten ? " or (n, d1, d2, ...)" : "");
   source_.rows = array_.shape(0);
   source_.cols = 1;
   for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array_.shape(d);
   require(cols < 0 || source_.cols == cols, "[", where, "] ", name, " has ", source_.cols, " columns, shape ",
-          shape_of(array_), "; the model expects ", cols);
+          shape_text(array_), "; expected ", cols);
   source_.data = static_cast<const char*>(array_.data());
   source_.row_stride = array_.strides(0);
 
@@ -101,7 +101,7 @@ py::array output(const char* where, const py::object& out, Index rows, Index col
                          std::string(py::str(py::object(array.dtype()))) + "; expected " + wanted);
   require(array.writeable(), "[", where, "] out is read-only");
   require(array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == cols, "[", where, "] out has shape ",
-          shape_of(array), "; expected (", rows, ", ", cols, ")");
+          shape_text(array), "; expected (", rows, ", ", cols, ")");
   const bool rows_ok = array.strides(0) > 0 && array.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0 &&
                        array.strides(0) >= cols * static_cast<py::ssize_t>(sizeof(T));
   require(rows == 0 || cols == 0 ||

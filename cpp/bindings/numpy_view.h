@@ -35,6 +35,9 @@ class Rows {
 // The engine's dtype of a NumPy dtype. Throws TypeError for object, string, complex, datetime and the like.
 kernels::DType numeric_dtype(const char* where, const char* name, const py::dtype& dtype);
 
+// "(3, 4)" for messages.
+std::string shape_text(const py::array& array);
+
 // A fresh (rows, cols) array of T, or `out` after checks: dtype, shape, contiguous rows, aligned, writeable.
 template <class T>
 py::array output(const char* where, const py::object& out, Index rows, Index cols);

@@ -95,7 +95,7 @@ const activations::Row& activation_row(const std::string& name) {
   const auto* row = activations::find(name);
   std::vector<std::string> names;
   for (const auto& each : activations::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "unknown activation '", name, "'; known: ", join(names));
+  require(row != nullptr, "[functional] unknown activation \'", name, "'; known: ", join(names));
   return *row;
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "activations/activation.h"
 #include "bindings/network.h"
 
@@ -16,11 +18,23 @@ std::span<const Hyper> table_of(const std::string& kind) {
   return {};
 }
 
+// A number or a 1-d array of finite numbers.
 std::vector<double> numbers(const py::dict& given, const char* key) {
   if (!given.contains(key)) return {};
-  const py::object value = given[key];
-  if (py::isinstance<py::float_>(value) || py::isinstance<py::int_>(value)) return {value.cast<double>()};
-  return value.cast<std::vector<double>>();
+  py::array array = py::array::ensure(given[key]);
+  if (!array)
+    throw py::type_error(std::string("[rescale] ") + key + " is no array; expected a number or one per column");
+  if (array.ndim() == 0) array = array.attr("reshape")(1);
+  require(array.ndim() == 1, "[rescale] ", key, " has shape ", shape_text(array),
+          "; expected a number or one per column");
+  const Rows rows("rescale", key, array, 1, false, true);
+  std::vector<double> values;
+  for (Index r = 0; r < rows.rows(); ++r) {
+    values.push_back(kernels::element(rows.source(), r, 0));
+    require(std::isfinite(values.back()), "[rescale] ", key, " has ", values.back(), " at ", r,
+            "; expected finite numbers");
+  }
+  return values;
 }
 
 layers::Config layer_config(const std::string& kind, const py::dict& given) {
@@ -48,11 +62,13 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
 }
 
 py::list Network::parameters(const py::object& self, int array) {
-  const bool busy = model_->gate().writing();
-  const py::dtype dtype = model_->is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+  const bool busy = model().gate().writing();
+  std::optional<trainer::Gate::Writer> writer;
+  if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // may have to make room for them
+  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
   const auto item = dtype.itemsize();
   py::list rows;
-  for (const auto& view : model_->parameters(array)) {
+  for (const auto& view : model().parameters(array)) {
     const auto& p = view.parameter;
     py::object base = self;
     if (view.owner)
@@ -70,7 +86,7 @@ py::list Network::parameters(const py::object& self, int array) {
 
 void Network::compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
                       const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm) {
-  const trainer::Gate::Writer writer(model_->gate(), "compile");
+  const trainer::Gate::Writer writer(model().gate(), "compile");
   trainer::CompileSpec spec;
   const auto* loss_row = losses::find(loss);
   const auto* optimizer_row = optimizers::find(optimizer);
@@ -83,13 +99,13 @@ void Network::compile(const std::string& loss, const py::dict& loss_hyper, const
   for (const auto& [layer, hyper] : per_layer)
     spec.per_layer[layer] = hyper_given("[" + optimizer + "]", hyper, optimizer_table);
   spec.max_grad_norm = max_grad_norm;
-  model_->compile(spec);
+  model().compile(spec);
 }
 
 py::dict Network::optimizer_state(const py::object& self) {
   py::list states;
-  for (int s = 0; s < model_->n_states(); ++s) states.append(parameters(self, s));
-  return py::dict(py::arg("step") = model_->step(), py::arg("state") = states);
+  for (int s = 0; s < model().n_states(); ++s) states.append(parameters(self, s));
+  return py::dict(py::arg("step") = model().step(), py::arg("state") = states);
 }
 
 void register_network(py::module_& m) {
@@ -106,6 +122,7 @@ void register_network(py::module_& m) {
       .def_property_readonly("step", [](Network& n) { return n.model().step(); })
       .def_property_readonly("num_batches", [](Network& n) { return n.model().batches(); })
       .def_property_readonly("busy", [](Network& n) { return n.model().gate().writing(); })
+      .def_property_readonly("history", &Network::history)
       .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"))
       .def("parameters", [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kValues); })
       .def("gradients",

@@ -23,7 +23,8 @@ py::list hypers(std::span<const Hyper> table) {
       choices.append(py::str(rest.substr(0, bar).data(), rest.substr(0, bar).size()));
       rest = bar == std::string_view::npos ? std::string_view{} : rest.substr(bar + 1);
     }
-    const char* kind = hyper.kind == HyperKind::kReal ? "real" : hyper.kind == HyperKind::kFlag ? "flag" : "choice";
+    static constexpr const char* kKinds[] = {"real", "count", "flag", "choice"};
+    const char* kind = kKinds[static_cast<int>(hyper.kind)];
     rows.append(py::dict(py::arg("name") = hyper.name, py::arg("value") = hyper.value, py::arg("lowest") = hyper.lowest,
                          py::arg("highest") = hyper.highest, py::arg("doc") = hyper.doc, py::arg("kind") = kind,
                          py::arg("choices") = choices));

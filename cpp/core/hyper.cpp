@@ -30,6 +30,11 @@ HyperValues resolve(const std::string& where, std::span<const Hyper> table, cons
            << "]";
       throw std::invalid_argument(text.str());
     }
+    if (table[k].kind == HyperKind::kCount && value != std::floor(value)) {
+      std::ostringstream text;
+      text << where << " " << name << " = " << value << "; expected a whole number";
+      throw std::invalid_argument(text.str());
+    }
     values[k] = value;
   }
   return values;

@@ -13,7 +13,7 @@
 
 namespace fastnn::inline FASTNN_ISA {
 
-enum class HyperKind { kReal, kFlag, kChoice };
+enum class HyperKind { kReal, kCount, kFlag, kChoice };
 
 struct Hyper {
   const char* name;

@@ -4,6 +4,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <bit>
+#include <type_traits>
+
 #include "core/types.h"
 
 namespace fastnn::inline FASTNN_ISA::kernels {
@@ -53,6 +56,21 @@ double sum_of_squares(const T* x, Index n) noexcept {
   LaneSum lanes;
   lanes.add_squares(x, n);
   return lanes.total();
+}
+
+// Largest |x| of a matrix; Inf and NaN count as larger than every number. Bits of floats without their sign are in the
+// order of their values, and integer maxima vectorise whatever the values are.
+template <class T>
+double max_abs(ConstMatrix<T> x) noexcept {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits kUnsigned = static_cast<Bits>(~Bits{0}) >> 1;
+  Bits largest = 0;
+  for (Index r = 0; r < x.rows; ++r)
+    for (Index c = 0; c < x.cols; ++c) {
+      const Bits bits = std::bit_cast<Bits>(x.row(r)[c]) & kUnsigned;
+      largest = bits > largest ? bits : largest;
+    }
+  return static_cast<double>(std::bit_cast<T>(largest));
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::kernels

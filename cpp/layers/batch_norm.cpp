@@ -39,7 +39,7 @@ void BatchNorm1d<T>::forward_partial(const Slot<T>& s, Range rows, double* parti
 }
 
 template <class T>
-void BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
+bool BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
   const Index n = this->out();
   double *mean = part(s, kMean), *var = part(s, kVar), *inv_std = part(s, kInvStd);
   std::fill_n(mean, 2 * n, 0.0);
@@ -58,10 +58,14 @@ void BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_r
     }
     seen += rows;
   }
+  bool finite = true;
   for (Index c = 0; c < n; ++c) {
     var[c] /= seen;
     inv_std[c] = 1 / std::sqrt(var[c] + eps_);
+    // As T, and not so near its end that the unbiased variance passes it: the running statistics keep them so.
+    finite = finite && std::isfinite(static_cast<T>(mean[c])) && std::isfinite(static_cast<T>(2 * var[c]));
   }
+  return finite;
 }
 
 template <class T>

@@ -14,7 +14,12 @@ template <class T>
 class BatchNorm1d final : public Layer<T> {
  public:
   static constexpr std::array<Hyper, 3> kHypers{{
-      {.name = "num_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of x"},
+      {.name = "num_features",
+       .value = 1,
+       .lowest = 1,
+       .highest = 1e9,
+       .doc = "columns of x",
+       .kind = HyperKind::kCount},
       {.name = "eps", .value = 1e-5, .lowest = 0, .doc = "added to the variance"},
       {.name = "momentum",
        .value = 0.1,
@@ -38,7 +43,7 @@ class BatchNorm1d final : public Layer<T> {
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override;
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Matrix<T> grad) const noexcept override;
   void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
-  void forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
+  bool forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
   void commit(const Slot<T>& s, Index batch_rows) noexcept override;

@@ -87,11 +87,13 @@ class Layer {
 
   // Whole-batch layers: sums of one chunk, their merge in chunk order by one thread, and what the finished step
   // leaves behind (running statistics). forward_merge with chunks == 0: not training, take the running statistics.
+  // False: some are not finite.
   virtual void forward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;
   }
-  virtual void forward_merge(const Slot<T>& slot, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
+  virtual bool forward_merge(const Slot<T>& slot, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
     (void)slot, (void)chunks, (void)chunk_rows, (void)batch_rows;
+    return true;
   }
   virtual void backward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;

@@ -14,8 +14,18 @@ template <class T>
 class Linear final : public Layer<T> {
  public:
   static constexpr std::array<Hyper, 3> kHypers{{
-      {.name = "in_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of x"},
-      {.name = "out_features", .value = 1, .lowest = 1, .highest = 1e9, .doc = "columns of y"},
+      {.name = "in_features",
+       .value = 1,
+       .lowest = 1,
+       .highest = 1e9,
+       .doc = "columns of x",
+       .kind = HyperKind::kCount},
+      {.name = "out_features",
+       .value = 1,
+       .lowest = 1,
+       .highest = 1e9,
+       .doc = "columns of y",
+       .kind = HyperKind::kCount},
       {.name = "bias", .value = 1, .lowest = 0, .highest = 1, .doc = "add b", .kind = HyperKind::kFlag},
   }};
   Linear(Index in, const HyperValues& h)

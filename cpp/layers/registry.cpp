@@ -58,7 +58,7 @@ std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in) {
   if (const auto* row = activations::find(config.kind))
     return std::make_unique<ActivationLayer<T>>(in, *row, resolve(where, row->hypers, config.hyper));
   const Row* row = find(config.kind);
-  require(row != nullptr, "unknown layer '", config.kind, "'; known: ", known_kinds());
+  require(row != nullptr, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
   require(row->make<T>() != nullptr, where, " prepares the input: it must stand before all other layers");
   const HyperValues hyper = resolve(where, row->hypers, config.hyper);
   if (!row->hypers.empty() && (config.kind == "linear" || config.kind == "batch_norm1d")) {

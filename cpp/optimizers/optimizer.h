@@ -74,7 +74,7 @@ struct Row {
 };
 
 // kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
-// as every new parameter is finite: w * 0 is NaN for Inf and NaN.
+// as every new parameter and state is finite: w * 0 is NaN for Inf and NaN.
 template <class T, template <class> class O, bool kAdjusts>
 Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
   constexpr int kStates = O<T>::kStates;
@@ -84,14 +84,17 @@ Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
     for (Index c = 0; c < tile.cols; c += Vec<T>::kLanes) {
       auto w = Vec<T>::load(tile.param + c);
       auto g = Vec<T>::load(tile.grad + c);
-      if constexpr (kAdjusts) g = fma(g, factor, select(less(zero, w), l1, select(less(w, zero), -l1, zero)));
+      if constexpr (kAdjusts) g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
       Vec<T> state[kStates > 0 ? kStates : 1];
       for (int s = 0; s < kStates; ++s) state[s] = tile.state[s] ? Vec<T>::load(tile.state[s] + c) : zero;
       w = rule.update(w, g, state);
-      for (int s = 0; s < kStates; ++s)
-        if (tile.state[s]) state[s].store(tile.state[s] + c);
+      for (int s = 0; s < kStates; ++s) {
+        if (!tile.state[s]) continue;
+        state[s].store(tile.state[s] + c);
+        suspect = fma(state[s], zero, suspect);
+      }
       w.store(tile.param + c);
-      suspect += w * zero;
+      suspect = fma(w, zero, suspect);
     }
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;

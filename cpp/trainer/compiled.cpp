@@ -11,7 +11,7 @@ template <class Row>
 const Row* known(const char* what, const std::string& name, const Row* row, std::span<const Row> rows) {
   std::vector<std::string> names;
   for (const auto& each : rows) names.emplace_back(each.name);
-  require(row != nullptr, "unknown ", what, " '", name, "'; known: ", join(names));
+  require(row != nullptr, "[compile] unknown ", what, " '", name, "'; known: ", join(names));
   return row;
 }
 

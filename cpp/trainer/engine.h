@@ -3,21 +3,51 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/parallel.h"
+#include "kernels/reduce.h"
 #include "trainer/compiled.h"
 #include "trainer/snapshot.h"
 #include "trainer/workspace.h"
 
 namespace fastnn::inline FASTNN_ISA::trainer {
 
+// Gradients beyond this may overflow when an optimizer squares them.
+template <class T>
+inline constexpr double kSteepGradient = sizeof(T) == 4 ? 1e18 : 1e150;
+
 // The caller's arrays; an empty Source where there is none.
 struct Data {
   kernels::Source x, y, weights, grad;
 };
 
-enum class Verdict { kGood, kBadX, kBadTarget, kBadWeight, kBadGrad, kLossNotFinite, kWeightsNotFinite, kStopped };
+enum class Verdict {
+  kGood,
+  kBadX,
+  kBadTarget,
+  kBadWeight,
+  kBadGrad,
+  kStatisticsNotFinite,  // of BatchNorm
+  kLossNotFinite,
+  kSteep,  // nothing wrong yet, but this update may overflow: keep a copy of the model first
+  kWeightsNotFinite,
+  kStopped
+};
+
+// Clipping by global norm, as torch does it.
+inline double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+
+// Sum of squares of one tile of a gradient buffer: norms are sums of these, in the order of the plan's tiles.
+template <class T>
+double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
+  const Matrix<T> whole = network.parameters()[static_cast<std::size_t>(tile.param)].in(gradients);
+  double squares = 0;
+  for (Index r = 0; r < tile.rows.count; ++r)
+    squares += kernels::sum_of_squares<T>(whole.row(tile.rows.first + r) + tile.cols.first, tile.cols.count);
+  return squares;
+}
 
 // Sums over the batches of an epoch, rows counted once each.
 struct Totals {
@@ -74,6 +104,8 @@ class Engine final : public parallel::Program {
   void merge(const Phase& phase) noexcept;
   void merge_loss() noexcept;
   void merge_norm() noexcept;
+  void bound(int layer, Range rows, Index chunk) noexcept;
+  void merge_bounds() noexcept;
   int end_batch() noexcept;
   void flag(Verdict verdict) noexcept;
   Matrix<T> gradient_view(const Tile& tile);

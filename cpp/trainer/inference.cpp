@@ -123,6 +123,7 @@ void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowId
     for (Index r = 0; r < out.rows; ++r) {
       lane.weights[r] = static_cast<T>(kernels::element(data_.weights, ids[r], 0));
       weight += static_cast<double>(lane.weights[r]);
+      if (!(lane.weights[r] >= 0)) verdict_ = Verdict::kBadWeight;
     }
     if (!std::isfinite(weight)) verdict_ = Verdict::kBadWeight;
   }

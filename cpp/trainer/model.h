@@ -45,7 +45,7 @@ struct FitSpec {
   Data data;
   Index rows = 0;
   Index batch_size = 32, epochs = 1, first_epoch = 0;
-  bool shuffle = true;
+  bool shuffle = true, own_orders = false;
   std::uint64_t seed = 0;
   Data validation;
   Index validation_rows = 0;

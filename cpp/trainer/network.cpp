@@ -84,7 +84,9 @@ template <class T>
 int Network<T>::at(int position) const {
   for (int k = 0; k < depth(); ++k)
     if (layer(k).position() == position) return k;
-  require(false, "[Network] no layer has the number ", position);
+  std::vector<std::string> known;
+  for (const auto& l : layers_) known.push_back(std::to_string(l->position()));
+  require(false, "[Network] no layer has the number ", position, "; known: ", join(known));
   return 0;
 }
 

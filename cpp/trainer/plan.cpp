@@ -42,6 +42,9 @@ class Builder {
       add({plan_.goal.gradient == Gradient::kLoss ? Op::kLoss : Op::kGiven, net_.depth() - 1});
       this->backward();
     }
+    if (backward && plan_.goal.watch)
+      for (const auto& p : net_.parameters())
+        if (p.matrix && net_.trains(p)) add({Op::kBound, p.layer});
     close_rows();
     make_tiles();
     if (backward) add_items(Phase::kTiles, tile_flops());
@@ -61,7 +64,8 @@ class Builder {
     rows_.row_step = plan_.chunk;
     double flops = 0;
     for (const Op& op : rows_.ops)
-      flops += op.kind == Op::kGather ? static_cast<double>(net_.n_features()) : net_.layer(op.layer).flops_per_row();
+      flops += op.kind == Op::kGather || op.kind == Op::kBound ? static_cast<double>(net_.n_features())
+                                                               : net_.layer(op.layer).flops_per_row();
     rows_.item_flops = flops * static_cast<double>(plan_.chunk);
     plan_.phases.push_back(std::move(rows_));
     open_rows();

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "trainer/network.h"
@@ -21,12 +22,13 @@ struct Goal {
   bool need_dx = false;
   bool update = true;
   Form form = Form::kFused;
-  bool clip = false;  // needs kMaterialised
+  bool clip = false;   // needs kMaterialised
+  bool watch = false;  // bound the gradients before they are made: may this step overflow?
   bool operator==(const Goal&) const = default;
 };
 
 struct Op {
-  enum Kind { kGather, kForward, kForwardPartial, kLoss, kGiven, kBackward, kBackwardPartial } kind;
+  enum Kind { kGather, kForward, kForwardPartial, kLoss, kGiven, kBackward, kBackwardPartial, kBound } kind;
   int layer = 0;
 };
 
@@ -68,6 +70,24 @@ Index chunk_rows(const Network<T>& network, Index rows);
 
 template <class T>
 Plan make_plan(const Network<T>& network, Index rows, const Goal& goal);
+
+// The plans that a model met lately: train_step of the same shape plans once.
+template <class T>
+class PlanCache {
+ public:
+  const Plan& get(const Network<T>& network, Index rows, const Goal& goal) {
+    for (const auto& known : plans_)
+      if (known->rows == rows && known->goal == goal) return *known;
+    if (plans_.size() >= kMost) plans_.clear();
+    plans_.push_back(std::make_unique<Plan>(make_plan(network, rows, goal)));
+    return *plans_.back();
+  }
+  void clear() { plans_.clear(); }
+
+ private:
+  static constexpr std::size_t kMost = 16;
+  std::vector<std::unique_ptr<Plan>> plans_;
+};
 
 // Rows and columns of the largest tile: a thread's scratch.
 inline constexpr Index kTileRows = 96;

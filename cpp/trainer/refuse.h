@@ -51,10 +51,22 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
     case Verdict::kStopped:
       throw Interrupted(std::string("[") + where + "] interrupted");
     case Verdict::kGood:
+    case Verdict::kStatisticsNotFinite:
     case Verdict::kLossNotFinite:
+    case Verdict::kSteep:
     case Verdict::kWeightsNotFinite:
       return;
   }
+}
+
+// Throws Diverged; `when` is empty or " in epoch 3, batch 7".
+[[noreturn]] inline void diverged(const char* where, Verdict verdict, double loss, const std::string& when) {
+  std::string what = "an update gave weights that are not finite";
+  if (verdict == Verdict::kLossNotFinite) what = "the loss is " + std::to_string(loss);
+  if (verdict == Verdict::kStatisticsNotFinite) what = "the batch statistics are not finite";
+  throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + what +
+                 "; the model is as at the end of the last finite epoch (or before the call). "
+                 "Try a smaller learning rate, scaled inputs or max_grad_norm");
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::trainer

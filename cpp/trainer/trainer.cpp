@@ -15,11 +15,6 @@ namespace fastnn::inline FASTNN_ISA::trainer {
 namespace {
 constexpr double kLongTiles = 5e8;  // flops: beyond, a fused tiles phase may last longer than a stop may wait
 constexpr double kSteepLr = 1.0;    // beyond, one update may overflow: keep a copy of the model first
-constexpr std::size_t kMaxPlans = 16;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 }  // namespace
 
 template <class T>
@@ -47,7 +42,7 @@ void Trainer<T>::set_frozen(int position, bool frozen) {
 
 template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
-  compiled_.emplace(net_, spec);
+  compiled_ = Compiled<T>(net_, spec);  // made first: a refused spec leaves the old one
   progress_.step = 0;
   plans_.clear();
 }
@@ -65,15 +60,6 @@ Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
   const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
   if (goal.clip || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
   return goal;
-}
-
-template <class T>
-const Plan& Trainer<T>::plan(Index rows, const Goal& goal) {
-  for (const auto& known : plans_)
-    if (known->rows == rows && known->goal == goal) return *known;
-  if (plans_.size() >= kMaxPlans) plans_.clear();
-  plans_.push_back(std::make_unique<Plan>(make_plan(net_, rows, goal)));
-  return *plans_.back();
 }
 
 template <class T>
@@ -101,28 +87,49 @@ void Trainer<T>::keep(const Engine<T>& engine) {
 }
 
 template <class T>
-double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, const Goal& goal, int n_threads,
+double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads,
                              parallel::Poll poll) {
-  const Plan& todo = plan(rows, goal);
+  // A copy of the model before every update would cost too much; before one that may overflow it is taken.
+  bool guarded = goal.update && may_overflow(goal);
+  if (guarded) snapshot();
+  goal.watch = goal.update && !guarded && goal.gradient != Gradient::kNone;
+  const Plan& todo = plans_.get(net_, rows, goal);
   const bool gradients = goal.form == Form::kMaterialised || !goal.update;
   Workspace<T>& ws = workspace(rows, goal.need_dx, gradients && (goal.gradient != Gradient::kNone || goal.update));
   ws.need_norms(static_cast<Index>(todo.tiles.size()));
   Engine<T> run = engine(ws);
   run.feed(data, nullptr, rows, rows);
   run.use(&todo, &todo);
-  const int n = n_threads > 0 ? n_threads : tuner_.pick(parallel::limits().available(), todo.flops);
+  const bool tuned = n_threads <= 0 && !Tuner::too_small(todo.flops);
+  int n = n_threads;
+  if (n <= 0) n = tuned ? tuner_.pick(parallel::limits().available(), todo.flops) : 1;
   ws.need_threads(n);
-  const bool guarded = goal.update && compiled_ && compiled_->steepest() > kSteepLr;
-  if (guarded) snapshot();
   const auto start = std::chrono::steady_clock::now();
-  const Verdict verdict = run.run(1, n, poll);
-  if (n_threads <= 0) tuner_.record(1, seconds_since(start));
+  Verdict verdict = run.run(1, n, poll);
+  if (tuned) tuner_.record(1, seconds_since(start));
+  if (verdict == Verdict::kSteep) {  // once more, from the start and without the watch
+    guarded = true;
+    snapshot();
+    goal.watch = false;
+    const Plan& again = plans_.get(net_, rows, goal);
+    run.use(&again, &again);
+    run.rewind();
+    verdict = run.run(1, n, poll);
+  }
   keep(run);
   if (verdict != Verdict::kGood) {
     if (guarded) restore();
     raise(where, verdict, run, data, nullptr, "");
   }
   return run.last_loss();
+}
+
+template <class T>
+bool Trainer<T>::may_overflow(const Goal& goal) const {
+  if (compiled_->steepest() > kSteepLr) return true;
+  if (goal.gradient != Gradient::kNone) return false;  // the plan watches
+  const Buffer<T>& made = workspace_->gradients;
+  return !(kernels::max_abs<T>({made.data(), 1, made.size(), made.size()}) <= kSteepGradient<T>);
 }
 
 template <class T>
@@ -147,6 +154,7 @@ double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, in
 template <class T>
 void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) {
   // The workspace must not change between forward and backward: ask for dx and gradients now.
+  pending_ = {};
   workspace(rows, true, true);
   one_batch("forward", data, rows,
             {.training = training, .gradient = Gradient::kNone, .need_dx = true, .update = false}, n_threads, poll);
@@ -182,12 +190,11 @@ template <class T>
 double Trainer<T>::clip_grad_norm(double max_norm) {
   require(gradients_ready_, "[clip_grad_norm] there are no gradients: call backward or loss_and_grad first");
   Buffer<T>& gradients = workspace_->gradients;
-  double squares = 0;
-  for (const auto& p : net_.parameters())
-    if (net_.trains(p))
-      for (Index r = 0; r < p.rows; ++r) squares += kernels::sum_of_squares<T>(p.in(gradients.data()).row(r), p.cols);
+  const Plan& plan = plans_.get(net_, 1, {.gradient = Gradient::kGiven, .form = Form::kMaterialised});
+  double squares = 0;  // tile by tile, as a clipped fit adds them
+  for (const Tile& tile : plan.tiles) squares += tile_squares(net_, gradients.data(), tile);
   const double norm = std::sqrt(squares);
-  const auto factor = static_cast<T>(std::min(1.0, max_norm / (norm + 1e-6)));
+  const auto factor = static_cast<T>(clip_factor(norm, max_norm));
   if (factor < T(1))
     for (Index i = 0; i < gradients.size(); ++i) gradients[i] *= factor;
   return norm;
@@ -206,10 +213,16 @@ void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
 template <class T>
 Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) {
   need_compiled("evaluate");
+  return score("evaluate", data, rows, metrics, n_threads, poll);
+}
+
+template <class T>
+Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool metrics, int n_threads,
+                         parallel::Poll poll) {
   Inference<T> job(net_, &*compiled_, data, rows);
   job.score(metrics);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
-  refuse<T>("evaluate", verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
+  refuse<T>(where, verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
   return job.scores();
 }
 
@@ -222,89 +235,13 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
   refuse<T>("predict", verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
 }
 
-template <class T>
-FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
-  need_compiled("fit");
-  pending_ = {};
-  gradients_ready_ = false;
-  const Index batch = std::min(spec.batch_size, spec.rows);
-  const Index rest = spec.rows % batch;
-  const Goal goal = training_goal(batch, Gradient::kLoss);
-  plans_.clear();
-  const Plan& full = plan(batch, goal);
-  const Plan& ragged = rest ? plan(rest, goal) : full;
-  Workspace<T>& ws = workspace(batch, false, goal.form == Form::kMaterialised);
-  ws.need_norms(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
-  const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
-  ws.need_threads(limit);
-  Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
-  Engine<T> run = engine(ws);
-  run.use(&full, &ragged);
-  run.wants_accuracy = spec.metrics;
-  FitReport report;
-  for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs; ++epoch) {
-    const std::int64_t* order = hooks.order(epoch, spec.rows);
-    if (!order && spec.shuffle) {
-      permute(shuffled.data(), spec.rows, spec.seed, static_cast<std::uint64_t>(epoch));
-      order = shuffled.data();
-    }
-    snapshot();
-    run.feed(spec.data, order, spec.rows, batch);
-    const int used =
-        run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
-    report.threads_used = std::max(used, epoch == spec.first_epoch ? 1 : report.threads_used);
-    report.steps += run.totals().steps;
-    EpochLog log;
-    log.train = {run.totals().loss / run.totals().rows,
-                 run.totals().weights > 0 ? run.totals().right / run.totals().weights : 0};
-    if (spec.validation_rows > 0)
-      log.validation = evaluate(spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, hooks.poll());
-    threads_used_ = report.threads_used;
-    if (!hooks.epoch_end(epoch, log)) break;
-  }
-  return report;
-}
-
+// Validation data that is refused is refused in the first epoch: the model goes back to before the call.
 // All batches of one epoch, in pieces as long as the choice of threads holds. Returns the threads used.
-template <class T>
-int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
-                          double step_flops, Threads threads, parallel::Poll poll) {
-  int used = 1;
-  while (!run.exhausted()) {
-    const int n = threads.fixed ? threads.limit : tuner_.pick(threads.limit, step_flops);
-    const Index steps_before = run.totals().steps;
-    const auto start = std::chrono::steady_clock::now();
-    const Verdict verdict = run.run(threads.fixed ? std::numeric_limits<Index>::max() : tuner_.steps(), n, poll);
-    if (!threads.fixed) tuner_.record(run.totals().steps - steps_before, seconds_since(start));
-    keep(run);
-    used = std::max(used, run.threads_used());
-    if (verdict == Verdict::kGood) continue;
-    if (verdict != Verdict::kStopped) restore();
-    raise(where, verdict, run, data, run.order(),
-          " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(run.batch_first() / batch_size));
-  }
-  return used;
-}
-
 template <class T>
 void Trainer<T>::raise(const char* where, Verdict verdict, const Engine<T>& run, const Data& data,
                        const std::int64_t* order, const std::string& when) {
   refuse<T>(where, verdict, data, {order, run.batch_first()}, run.batch_rows(), net_.scaling(), net_.n_outputs());
-  const std::string what = verdict == Verdict::kLossNotFinite ? "the loss is " + std::to_string(run.last_loss())
-                                                              : "an update gave weights that are not finite";
-  throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + what +
-                 "; the model is as at the end of the last finite epoch (or before the call). "
-                 "Try a smaller learning rate, scaled inputs or max_grad_norm");
-}
-
-template <class T>
-void Trainer<T>::snapshot() {
-  saved_.take(net_.value_buffer(), compiled_->states, progress_);
-}
-
-template <class T>
-void Trainer<T>::restore() {
-  progress_ = saved_.put_back(net_.values(), compiled_->states);
+  diverged(where, verdict, run.last_loss(), when);
 }
 
 template class Trainer<float>;

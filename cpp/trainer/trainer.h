@@ -54,25 +54,26 @@ class Trainer final : public Model {
     bool fixed;
   };
   Goal training_goal(Index rows, Gradient gradient) const;
-  const Plan& plan(Index rows, const Goal& goal);
   Workspace<T>& workspace(Index rows, bool need_dx, bool gradients);
   Engine<T> engine(Workspace<T>& workspace);
   // One batch of `goal`; raises what the verdict asks for, the model as before.
-  double one_batch(const char* where, const Data& data, Index rows, const Goal& goal, int n_threads,
-                   parallel::Poll poll);
+  double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
+  bool may_overflow(const Goal& goal) const;
   void keep(const Engine<T>& engine);
   int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
                 double step_flops, Threads threads, parallel::Poll poll);
+  Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
+  Scores validate(const FitSpec& spec, parallel::Poll poll);
   void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
              const std::string& when);
   void need_compiled(const char* where) const;
-  void snapshot();
-  void restore();
+  void snapshot() { saved_.take(net_.value_buffer(), compiled_->states, progress_); }
+  void restore() { progress_ = saved_.put_back(net_.values(), compiled_->states); }
 
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;
   std::unique_ptr<Workspace<T>> workspace_;
-  std::vector<std::unique_ptr<Plan>> plans_;
+  PlanCache<T> plans_;
   LanePool<T> lanes_;
   Tuner tuner_;
   Gate gate_;

@@ -5,17 +5,24 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "core/types.h"
 
 namespace fastnn::inline FASTNN_ISA::trainer {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 class Tuner {
  public:
+  // Steps that no second thread can help.
+  static bool too_small(double step_flops) { return step_flops < kAlwaysOne; }
   // Threads for the next steps, at most `limit`.
   int pick(int limit, double step_flops) {
-    settled_ = limit <= 1 || step_flops < kAlwaysOne || step_flops > kAlwaysAll;
-    if (settled_) return step_flops < kAlwaysOne ? 1 : std::max(limit, 1);
+    settled_ = limit <= 1 || too_small(step_flops) || step_flops > kAlwaysAll;
+    if (settled_) return too_small(step_flops) ? 1 : std::max(limit, 1);
     if (limit != limit_ || step_flops != flops_) {
       limit_ = limit;
       flops_ = step_flops;
@@ -27,7 +34,8 @@ class Tuner {
   // How many steps to run before asking again.
   Index steps() const {
     if (settled_) return 1 << 30;
-    return trying_ ? trial_steps() : std::max<Index>(1, static_cast<Index>(kStretch / std::max(candidate_[best_].mean(), 1e-7)));
+    return trying_ ? trial_steps()
+                   : std::max<Index>(1, static_cast<Index>(kStretch / std::max(candidate_[best_].mean(), 1e-7)));
   }
   void record(Index steps, double seconds) {
     if (settled_ || steps == 0) return;

@@ -57,6 +57,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
   weights = Buffer<T>(rows);
   loss = Buffer<double>(max_chunks(rows));
   right = Buffer<double>(max_chunks(rows));
+  bounds = Buffer<double>(max_chunks(rows));
 }
 
 template <class T>

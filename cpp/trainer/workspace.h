@@ -28,9 +28,9 @@ class Workspace {
   Matrix<T> targets;            // dense targets, rows x outputs
   Buffer<std::int32_t> labels;  // class targets
   Buffer<T> weights;
-  Buffer<double> loss, right;  // a number per chunk
-  Buffer<double> norms;        // a number per tile
-  Buffer<T> gradients;         // the materialised form's; empty until asked for
+  Buffer<double> loss, right, bounds;  // a number per chunk
+  Buffer<double> norms;                // a number per tile
+  Buffer<T> gradients;                 // the materialised form's; empty until asked for
   void need_gradients(Index size) {
     if (gradients.size() != size) gradients = Buffer<T>(size);
   }

@@ -250,18 +250,22 @@ def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callb
             callback.on_train_begin()
         if first < settings.epochs and not model.stop_training:
             end.begin(first)
-            result = network.fit(
-                *data.train,
-                batch_size=settings.batch_size,
-                epochs=settings.epochs - first,
-                first_epoch=stream,
-                shuffle=settings.shuffle,
-                seed=model.seed,
-                validation=data.validation,
-                metrics=bool(compiled.metrics),
-                n_threads=settings.n_threads,
-                on_epoch=end if callbacks else None,
-            )
+            try:
+                result = network.fit(
+                    *data.train,
+                    batch_size=settings.batch_size,
+                    epochs=settings.epochs - first,
+                    first_epoch=stream,
+                    shuffle=settings.shuffle,
+                    seed=model.seed,
+                    validation=data.validation,
+                    metrics=bool(compiled.metrics),
+                    n_threads=settings.n_threads,
+                    on_epoch=end if callbacks else None,
+                )
+            except BaseException:
+                history.take(network.history)  # the epochs that ended before
+                raise
             history.finish(result)
         for callback in callbacks:
             callback.on_train_end()

@@ -50,13 +50,18 @@ class History:
         self.steps = int(result["steps"])
         self.seconds = float(result["seconds"])
         self.threads_used = int(result["threads_used"])
-        if not self.epoch:
-            curves = {
-                name: list(curve) for name, curve in result.items() if isinstance(curve, list)
-            }
-            first = int(self.params.get("initial_epoch", 0))
-            self.epoch = list(range(first, first + max(map(len, curves.values()), default=0)))
-            self.history = curves
+        self.take(result)
+
+    def take(self, curves: Mapping[str, Any]) -> None:
+        """The curves that the core kept, where no callback collected them epoch by epoch."""
+        if self.epoch:
+            return
+        self.history = {
+            name: list(curve) for name, curve in curves.items() if isinstance(curve, list)
+        }
+        first = int(self.params.get("initial_epoch", 0))
+        ended = max(map(len, self.history.values()), default=0)
+        self.epoch = list(range(first, first + ended))
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={curve[-1]:.4g}" for name, curve in self.history.items() if curve)

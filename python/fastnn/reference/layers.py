@@ -6,7 +6,7 @@ backward(dy) turns dloss/dy into dloss/dx and leaves the gradients of the layer'
 A new layer is one class and one row of LAYERS; the arguments of __init__ are its hyperparameters.
 """
 # Methods are described once, in Layer, and all layers take the same arguments.
-# ruff: noqa: ARG002, D102
+# ruff: noqa: D102
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Network:
         """Whether a layer is frozen."""
         return self.numbered[layer].frozen
 
-    def compile(  # noqa: PLR0917 - the arguments of _core.Network.compile
+    def compile(
         self,
         loss: str,
         loss_hyper: dict[str, Any],

@@ -130,7 +130,7 @@ OPTIMIZERS = {
 }
 
 
-def optimizer_step(  # noqa: PLR0917 - the arguments of _core.optimizer_step
+def optimizer_step(
     name: str,
     hyper: dict[str, Any],
     t: int,

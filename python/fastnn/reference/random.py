@@ -60,7 +60,7 @@ def init_linear(
     return values[:n_weight].reshape(in_features, out_features), values[n_weight:]
 
 
-def dropout_mask(  # noqa: PLR0917 - the arguments of _core.dropout_mask
+def dropout_mask(
     shape: tuple[int, int], p: float, seed: int, layer: int, step: int, dtype: Any
 ) -> Array:
     """Return 0 with probability `p` and 1 / (1 - p) otherwise, for each row and column of a batch.

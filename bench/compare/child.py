@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parent's end of a worker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Child", "ChildError"]
+
+ROOT = Path(__file__).resolve().parents[2]
+THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB")
+PATIENCE = 900.0  # seconds for one reply: compilers and the widest network on a slow machine
+
+
+class ChildError(Exception):
+    """A worker refused, failed or died; `unsupported` if its library cannot do what was asked."""
+
+    def __init__(self, text: str, unsupported: bool = False) -> None:
+        super().__init__(text)
+        self.unsupported = unsupported
+
+
+class Child:
+    """One peer with one number of threads, 0 for its own choice.
+
+    Parameters
+    ----------
+    peer : str
+        A module of `peers`, without its ending.
+    threads : int
+    """
+
+    def __init__(self, peer: str, threads: int) -> None:
+        self.peer, self.threads = peer, threads
+        environment = {
+            name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")
+        }
+        if threads:
+            environment |= {f"{name}_NUM_THREADS": str(threads) for name in THREADS}
+        environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(_path())}
+        # Open as long as the process: its last words are read when it dies.
+        self.errors: Any = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", encoding="utf-8", errors="replace"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.compare.worker", peer, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env=environment,
+            cwd=ROOT,
+            text=True,
+        )
+
+    @property
+    def name(self) -> str:
+        """Peer and threads: "torch/2"; fastnn's own choice is "fastnn/auto"."""
+        return f"{self.peer}/{self.threads or 'auto'}"
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """Wait for the worker to do something and return its result.
+
+        Raises
+        ------
+        ChildError
+        """
+        process = self.process
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            process.stdin.flush()
+        except OSError:
+            raise ChildError(self._last_words()) from None
+        line = self._line()
+        if not line:
+            raise ChildError(self._last_words())
+        reply = json.loads(line)
+        if "result" not in reply:
+            unsupported = "unsupported" in reply
+            raise ChildError(reply["unsupported" if unsupported else "error"], unsupported)
+        return reply["result"]
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+            self.process.wait(10)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.errors.close()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(PATIENCE):
+                self.process.kill()
+                raise ChildError(f"no reply within {PATIENCE:.0f} s")
+        return self.process.stdout.readline()
+
+    def _last_words(self) -> str:
+        status = self.process.poll()
+        self.errors.seek(0)
+        lines = self.errors.read().strip().splitlines()
+        return f"the process ended ({status}): {lines[-1] if lines else 'it said nothing'}"
+
+
+def _path() -> list[str]:
+    """The checkout, for `bench`, and what the caller's Python was given."""
+    given = os.environ.get("PYTHONPATH")
+    return [str(ROOT), *([given] if given else [])]

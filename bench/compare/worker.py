@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One peer in its own process: `python -m bench.compare.worker PEER THREADS`.
+
+Requests and replies are lines of JSON on standard input and output.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from .case import Case, UnsupportedError
+
+if TYPE_CHECKING:
+    from .case import Peer
+
+
+class Session:
+    """What the parent may ask for."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.threads = threads
+        self.module: Any = importlib.import_module(f".peers.{name}_peer", __package__)
+        if self.module.PINNED and threads:
+            _pin(threads)
+        self.case: Case | None = None
+        self.peer: Any = None
+
+    def versions(self) -> dict[str, str]:
+        versions: dict[str, str] = self.module.versions()
+        return versions
+
+    def load(self, case: dict[str, Any]) -> None:
+        self.peer = None
+        gc.collect()
+        self.case = Case.from_json(case)
+        self.peer = self.module.Model(self.case, self.threads)
+
+    def losses(self, epochs: int) -> list[float]:
+        """Losses of the first epochs; those after the first follow an epoch of what is timed."""
+        peer: Peer = self.peer
+        peer.reset()
+        first = peer.losses(1)
+        peer.reset()
+        peer.run(1)
+        return first + peer.losses(epochs - 1)
+
+    def turn(self, seconds: float) -> dict[str, float]:
+        """Time about `seconds` of training from the initial weights, after a warm-up."""
+        peer: Peer = self.peer
+        assert self.case is not None
+        most = max(1, self.case.max_steps // self.case.batches)
+        peer.reset()
+        # Longer and longer until the clock means something; all but the last are the warm-up.
+        epochs, spent = 1, self._clock(1)
+        while spent < seconds / 8 and epochs < most:
+            epochs = min(4 * epochs, most)
+            spent = self._clock(epochs)
+        epochs = max(1, min(most, round(epochs * seconds / spent)))
+        gc.collect()
+        spent = self._clock(epochs)
+        steps = epochs * self.case.batches
+        return {"seconds": spent, "steps": steps, "threads": peer.threads_used()}
+
+    def _clock(self, epochs: int) -> float:
+        start = perf_counter()
+        self.peer.run(epochs)
+        return perf_counter() - start
+
+
+def _pin(threads: int) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, allowed[-threads:])
+
+
+def main() -> None:
+    """Answer until the pipe closes."""
+    # Libraries print where they like: what they say goes to the error stream.
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    session: Session | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if session is None:
+                session = Session(sys.argv[1], int(sys.argv[2]))
+            reply = {"result": getattr(session, request.pop("do"))(**request)}
+        except (UnsupportedError, ImportError) as error:
+            reply = {"unsupported": f"{error}"}
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=pipe, flush=True)
+
+
+if __name__ == "__main__":
+    main()

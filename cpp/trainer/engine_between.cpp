@@ -1,0 +1,122 @@
+// Engine: the serial work between two phases, done by the last thread to arrive: what begins and ends a batch, and
+// what a phase's chunks and tiles left to be added up.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+#include <cmath>
+
+#include "core/faults.h"
+#include "trainer/engine.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+template <class T>
+void Engine<T>::begin_batch() noexcept {
+  if (faults::allocation.load(std::memory_order_relaxed)) ::operator delete(::operator new(64));
+  batch_first_ = cursor_;
+  batch_rows_ = std::min(batch_size_, rows_ - cursor_);
+  plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
+  ws_.set_rows(batch_rows_);
+  grad_factor_ = 1;
+  if (plan_->goal.forward && !plan_->goal.training)
+    for (int k = 0; k < net_.depth(); ++k)
+      if (!net_.layer(k).traits().row_local) net_.layer(k).forward_merge(ws_.slot(k), 0, 0, batch_rows_);
+  if (!compiled_) return;
+  weight_sum_ = static_cast<double>(batch_rows_);
+  if (data_.weights) {
+    const kernels::RowIds ids{order_, batch_first_};
+    weight_sum_ = 0;
+    for (Index r = 0; r < batch_rows_; ++r)
+      weight_sum_ += static_cast<double>(static_cast<T>(kernels::element(data_.weights, ids[r], 0)));
+  }
+  if (!std::isfinite(weight_sum_)) flag(Verdict::kBadWeight);
+  if (plan_->goal.watch) std::fill_n(ws_.bounds.data(), plan_->chunks, 0.0);
+  scale_ = static_cast<T>(1 / compiled_->divisor(weight_sum_, net_.n_outputs()));
+  if (plan_->goal.update) compiled_->set_step(progress.step + 1);
+}
+
+template <class T>
+int Engine<T>::finish(int phase, bool stopped) noexcept {
+  const Phase& p = at(phase);
+  if (stopped && may_skip(phase)) {
+    flag(Verdict::kStopped);
+    return parallel::kEnd;
+  }
+  if (p.kind == Phase::kRows && verdict_ == Verdict::kGood) merge(p);
+  if (p.kind == Phase::kTiles && plan_->goal.clip) merge_norm();
+  if (verdict_ != Verdict::kGood) return parallel::kEnd;
+  if (phase + 1 < static_cast<int>(plan_->phases.size())) return phase + 1;
+  const int next = end_batch();
+  if (stopped && next != parallel::kEnd) {
+    flag(Verdict::kStopped);
+    return parallel::kEnd;
+  }
+  return next;
+}
+
+template <class T>
+void Engine<T>::merge(const Phase& phase) noexcept {
+  for (const Op& op : phase.ops) {
+    const auto& layer = net_.layer(op.layer);
+    const auto& slot = ws_.slot(op.layer);
+    if (op.kind == Op::kForwardPartial && !layer.forward_merge(slot, plan_->chunks, plan_->chunk, batch_rows_))
+      flag(Verdict::kStatisticsNotFinite);
+    if (op.kind == Op::kBackwardPartial) layer.backward_merge(slot, plan_->chunks, batch_rows_);
+    if (op.kind == Op::kLoss) merge_loss();
+    if (op.kind == Op::kBound) return merge_bounds();  // of all layers at once
+  }
+}
+
+template <class T>
+void Engine<T>::merge_loss() noexcept {
+  double sum = 0;
+  for (Index k = 0; k < plan_->chunks; ++k) sum += ws_.loss[k];
+  last_loss_ = sum / compiled_->divisor(weight_sum_, net_.n_outputs());
+  if (!std::isfinite(last_loss_)) flag(Verdict::kLossNotFinite);
+}
+
+template <class T>
+void Engine<T>::merge_bounds() noexcept {
+  double most = 0;
+  for (Index k = 0; k < plan_->chunks; ++k) most += ws_.bounds[k];
+  if (!(most <= kSteepGradient<T>)) flag(Verdict::kSteep);
+}
+
+template <class T>
+void Engine<T>::merge_norm() noexcept {
+  double squares = 0;
+  for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
+  grad_norm_ = std::sqrt(squares);
+  if (!std::isfinite(grad_norm_)) flag(Verdict::kWeightsNotFinite);
+  grad_factor_ = static_cast<T>(clip_factor(grad_norm_, compiled_->max_grad_norm));
+}
+
+template <class T>
+int Engine<T>::end_batch() noexcept {
+  const Goal& goal = plan_->goal;
+  if (goal.forward && goal.training) {
+    for (int k = 0; k < net_.depth(); ++k)
+      if (!net_.layer(k).traits().row_local && !net_.frozen(k)) net_.layer(k).commit(ws_.slot(k), batch_rows_);
+    ++progress.batches;
+  }
+  if (goal.gradient == Gradient::kLoss) {
+    totals_.rows += static_cast<double>(batch_rows_);
+    totals_.loss += last_loss_ * static_cast<double>(batch_rows_);
+    if (wants_accuracy) {
+      totals_.weights += weight_sum_;
+      for (Index k = 0; k < plan_->chunks; ++k) totals_.right += ws_.right[k];
+    }
+  }
+  if (goal.update) ++progress.step;
+  ++totals_.steps;
+  cursor_ += batch_rows_;
+  if (--steps_left_ <= 0 || exhausted()) return parallel::kEnd;
+  begin_batch();
+  return plan_->loop_start;
+}
+
+template void Engine<float>::begin_batch() noexcept;
+template void Engine<double>::begin_batch() noexcept;
+template int Engine<float>::finish(int, bool) noexcept;
+template int Engine<double>::finish(int, bool) noexcept;
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

@@ -1,0 +1,87 @@
+// Trainer::fit: epochs, their orders, validation, and the way back when one fails.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <chrono>
+#include <limits>
+
+#include "trainer/trainer.h"
+
+namespace fastnn::inline FASTNN_ISA::trainer {
+
+template <class T>
+FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
+  need_compiled("fit");
+  pending_ = {};
+  gradients_ready_ = false;
+  const Index batch = std::min(spec.batch_size, spec.rows);
+  const Index rest = spec.rows % batch;
+  const Goal goal = training_goal(batch, Gradient::kLoss);
+  plans_.clear();
+  const Plan& full = plans_.get(net_, batch, goal);
+  const Plan& ragged = rest ? plans_.get(net_, rest, goal) : full;
+  Workspace<T>& ws = workspace(batch, false, goal.form == Form::kMaterialised);
+  ws.need_norms(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
+  const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
+  ws.need_threads(limit);
+  Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
+  Engine<T> run = engine(ws);
+  run.use(&full, &ragged);
+  run.wants_accuracy = spec.metrics;
+  // With the caller's own orders a row may come first in a later epoch: look at all of them now.
+  if (spec.own_orders) score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
+  FitReport report;
+  for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs; ++epoch) {
+    const std::int64_t* order = hooks.order(epoch, spec.rows);
+    if (!order && spec.shuffle) {
+      permute(shuffled.data(), spec.rows, spec.seed, static_cast<std::uint64_t>(epoch));
+      order = shuffled.data();
+    }
+    snapshot();
+    run.feed(spec.data, order, spec.rows, batch);
+    const int used =
+        run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
+    report.threads_used = std::max(used, epoch == spec.first_epoch ? 1 : report.threads_used);
+    report.steps += run.totals().steps;
+    EpochLog log;
+    log.train = {run.totals().loss / run.totals().rows,
+                 run.totals().weights > 0 ? run.totals().right / run.totals().weights : 0};
+    if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
+    threads_used_ = report.threads_used;
+    if (!hooks.epoch_end(epoch, log)) break;
+  }
+  return report;
+}
+
+template <class T>
+Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
+  try {
+    return score("fit, validation", spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
+  } catch (const std::invalid_argument&) {
+    restore();
+    throw;
+  }
+}
+
+template <class T>
+int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
+                          double step_flops, Threads threads, parallel::Poll poll) {
+  int used = 1;
+  while (!run.exhausted()) {
+    const int n = threads.fixed ? threads.limit : tuner_.pick(threads.limit, step_flops);
+    const Index steps_before = run.totals().steps;
+    const auto start = std::chrono::steady_clock::now();
+    const Verdict verdict = run.run(threads.fixed ? std::numeric_limits<Index>::max() : tuner_.steps(), n, poll);
+    if (!threads.fixed) tuner_.record(run.totals().steps - steps_before, seconds_since(start));
+    keep(run);
+    used = std::max(used, run.threads_used());
+    if (verdict == Verdict::kGood) continue;
+    if (verdict != Verdict::kStopped) restore();
+    raise(where, verdict, run, data, run.order(),
+          " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(run.batch_first() / batch_size));
+  }
+  return used;
+}
+
+template FitReport Trainer<float>::fit(const FitSpec&, Hooks&);
+template FitReport Trainer<double>::fit(const FitSpec&, Hooks&);
+
+}  // namespace fastnn::inline FASTNN_ISA::trainer

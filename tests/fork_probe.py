@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Trains before and after forks, in a process of its own: run by test_fork.py as a program.
+
+Each child has ten seconds to train what its parent trained. A child that is late is killed, and the
+report says so; it ends in one line of JSON: {"children": ..., "late": ..., "wrong": [...]}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import _core, callbacks, nn, optim
+
+DEADLINE = float(os.environ.get("FORK_DEADLINE", "10"))
+Answer = dict[str, Any]  # {"bits": ..., "threads": ...}
+
+rng = np.random.default_rng(5)
+X = rng.standard_normal((400, 21)).astype(np.float32)
+Y = rng.integers(0, 4, 400)
+
+
+def model_of(seed: int = 1) -> nn.Sequential:
+    model = nn.Sequential(
+        nn.Linear(21, 48), nn.BatchNorm1d(48), nn.GELU(), nn.Dropout(0.1), nn.Linear(48, 4), seed=seed
+    )
+    model.compile(optim.AdamW(lr=1e-2), "cross_entropy", metrics=["accuracy"])
+    return model
+
+
+def answer(model: nn.Sequential, threads: int) -> Answer:
+    digest = hashlib.sha256()
+    for value in model.state_dict().values():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    digest.update(model.predict(X, n_threads=2).tobytes())
+    return {"bits": digest.hexdigest(), "threads": threads}
+
+
+def train(epochs: int = 3, hooks: list[callbacks.Callback] | None = None) -> Answer:
+    model = model_of()
+    history = model.fit(X, Y, batch_size=96, epochs=epochs, n_threads=2, callbacks=hooks)
+    return answer(model, history.threads_used)
+
+
+class Report:
+    """Counts what the children answer, and compares it with what the parent got."""
+
+    def __init__(self, expected: Answer) -> None:
+        self.expected = expected
+        self.children = self.late = 0
+        self.wrong: list[Any] = []
+
+    def take(self, got: Any) -> None:
+        self.children += 1
+        if got is None:
+            self.late += 1
+        elif got != self.expected:
+            self.wrong.append(got)
+
+    def fork(self, work: Callable[[], Answer]) -> None:
+        """Let a child work, and take its answer, or None when it is late."""
+        inbox, outbox = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(outbox, json.dumps(work()).encode())
+            except BaseException as error:
+                os.write(outbox, json.dumps(repr(error)).encode())
+            finally:
+                os._exit(0)
+        os.close(outbox)
+        ready, _, _ = select.select([inbox], [], [], DEADLINE)
+        got = json.loads(os.read(inbox, 65536) or b'"died"') if ready else None
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(inbox)
+        self.take(got)
+
+
+def plain(report: Report, times: int) -> None:
+    for _ in range(times):
+        report.fork(train)
+
+
+def grandchild(report: Report, times: int) -> None:
+    def again() -> Answer:
+        inner = Report(report.expected)
+        first = train()
+        inner.fork(train)
+        return first if not (inner.late or inner.wrong) else {"late": inner.late, "w": inner.wrong}
+
+    for _ in range(times):
+        report.fork(again)
+
+
+def threads_in_child(report: Report, times: int) -> None:
+    def work() -> Answer:
+        answers: list[Answer] = []
+        team = [threading.Thread(target=lambda: answers.append(train())) for _ in range(4)]
+        for thread in team:
+            thread.start()
+        for thread in team:
+            thread.join()
+        assert len(answers) == 4
+        return next((a for a in answers if a != report.expected), report.expected)
+
+    for _ in range(times):
+        report.fork(work)
+
+
+def libraries(report: Report, times: int) -> None:
+    """Torch and scikit-learn have been loaded and have used their threads before the fork."""
+    import torch
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    torch.set_num_threads(2)
+    a = torch.ones(700, 700)
+    (a @ a).exp().sum()
+    HistGradientBoostingClassifier(max_iter=3).fit(X, Y)
+    report.take(train())
+    plain(report, times)
+
+
+def pool(report: Report, times: int) -> None:
+    with multiprocessing.get_context("fork").Pool(4) as workers:
+        for answer_ in [workers.apply_async(train) for _ in range(times)]:
+            try:
+                report.take(answer_.get(timeout=DEADLINE))
+            except multiprocessing.TimeoutError:
+                report.take(None)
+
+
+def inside_fit(report: Report, times: int) -> None:
+    """Fork while another thread is inside fit, at another moment each time."""
+    stop, other = threading.Event(), model_of(7)
+    hook = callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: setattr(other, "stop_training", stop.is_set())
+    )
+    thread = threading.Thread(
+        target=lambda: other.fit(X, Y, epochs=10**9, n_threads=2, callbacks=[hook])
+    )
+    thread.start()
+    for k in range(times):
+        time.sleep(0.002 + 0.0013 * (k % 17))
+        report.fork(train)
+    stop.set()
+    thread.join()
+    assert np.isfinite(other.predict(X)).all()
+
+
+def in_callback(report: Report, times: int) -> None:
+    """The thread inside fit forks in its own callback; both processes train to the end."""
+    for _ in range(times):
+        me = os.getpid()
+        child = 0
+        inbox, outbox = os.pipe()
+
+        def fork(epoch: int, logs: dict[str, float]) -> None:
+            nonlocal child
+            if epoch == 0:
+                child = os.fork()
+
+        hook = callbacks.LambdaCallback(on_epoch_end=fork)
+        got = train(hooks=[hook])
+        if os.getpid() != me:
+            os.write(outbox, json.dumps(got).encode())
+            os._exit(0)
+        report.take(got)
+        ready, _, _ = select.select([inbox], [], [], DEADLINE)
+        report.take(json.loads(os.read(inbox, 65536)) if ready else None)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def preload(report: Report, times: int) -> None:
+    """A server: the weights are loaded and used before the workers fork."""
+    source = model_of()
+    source.fit(X, Y, epochs=2)
+    served = model_of(3)
+    served.load_state_dict(source.state_dict())
+    report.expected = answer(served, 2)
+    for _ in range(times):
+        report.fork(lambda: answer(served, 2))
+
+
+def without_driver(report: Report, times: int) -> None:
+    """The control: regions on the forking thread, as other libraries have them, hang."""
+    _core.testing.use_driver_after_fork(False)
+    plain(report, times)
+
+
+CASES = (
+    plain, grandchild, threads_in_child, libraries, pool, inside_fit, in_callback, preload,
+    without_driver,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    # CPython 3.12 warns of forks beside threads: here they are the point.
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    case = next(case for case in CASES if case.__name__ == sys.argv[1])
+    mine = train()
+    result = Report(mine)
+    case(result, int(sys.argv[2]))
+    assert train() == mine, "the parent itself got other bits after the forks"
+    print(
+        json.dumps(
+            {
+                "threads": mine["threads"],
+                "children": result.children,
+                "late": result.late,
+                "wrong": result.wrong,
+            }
+        )
+    )

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs a test's program in a process group of its own, with a deadline that nothing survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def run(*arguments: str, seconds: float, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit status (negative: the signal), output and errors of ``python *arguments``."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HERE,
+        env={**os.environ, **(env or {})},
+        start_new_session=True,
+    )
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, errors = process.communicate()
+        pytest.fail(f"{' '.join(arguments)} hung for {seconds} s\n{out}\n{errors}", pytrace=False)
+    return process.returncode, out, errors
+
+
+def report(*arguments: str, seconds: float, env: dict[str, str] | None = None) -> Any:
+    """Return what the program's last line of output says, as JSON; it must end without an error."""
+    status, out, errors = run(*arguments, seconds=seconds, env=env)
+    assert status == 0, f"{' '.join(arguments)} ended with {status}\n{out}\n{errors}"
+    return json.loads(out.splitlines()[-1])

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Steps that leave the finite numbers: reported at once, and the model is whole afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import _core
+from fastnn.errors import TrainingDivergedError
+from guises import DTYPES
+
+N, F, K, BATCH = 60, 5, 3, 16
+RATES = [10.0, 1e5, 1e30]
+OPTIMIZERS: dict[str, tuple[str, dict[str, float]]] = {
+    "sgd": ("sgd", {}),
+    "momentum": ("sgd", {"momentum": 0.9, "nesterov": True}),
+    "adam": ("adam", {}),
+    "adamw": ("adamw", {"weight_decay": 0.1}),
+}
+LOSSES = [row["name"] for row in _core.registries()["losses"]]
+WAYS = ["fit", "fit, clipped", "train_step", "own loop"]
+
+
+def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
+    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
+
+
+def network(dtype: str, loss: str, optimizer: str, clip: float, **hyper: float) -> Any:
+    name, more = OPTIMIZERS[optimizer]
+    layers = [linear(F, 8), ("batch_norm1d", {"num_features": 8}), ("relu", {}), linear(8, K)]
+    if loss == "bce":
+        layers.append(("sigmoid", {}))
+    net = _core.Network(layers, dtype, 1)
+    net.compile(loss, {}, name, {**more, **hyper}, {}, clip)
+    return net
+
+
+def data(loss: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((N, F)).astype(dtype)
+    if loss == "cross_entropy":
+        return x, np.arange(N) % K
+    return x, rng.integers(0, 2, (N, K)).astype(dtype)
+
+
+def weights(net: Any) -> list[np.ndarray]:
+    return [row["array"].copy() for row in net.parameters()]
+
+
+def assert_kept(net: Any, before: list[np.ndarray]) -> None:
+    for now, then in zip(weights(net), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def assert_said(error: BaseException, start: str) -> None:
+    text = str(error)
+    assert text.startswith(start)
+    assert "Try a smaller learning rate" in text
+
+
+def assert_whole(net: Any, x: np.ndarray) -> None:
+    assert all(np.isfinite(array).all() for array in weights(net))
+    assert not net.busy
+    assert net.predict(x).shape == (len(x), K)
+
+
+def by_fit(net: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
+    losses: list[float] = []
+
+    def on_epoch(_: int, logs: dict[str, float]) -> bool:
+        losses.append(logs["loss"])
+        assert all(np.isfinite(array).all() for array in weights(net))
+        return True
+
+    try:
+        logs = net.fit(x, y, batch_size=BATCH, epochs=8, on_epoch=on_epoch, n_threads=1)
+    except TrainingDivergedError as error:
+        assert_said(error, f"[fit] training diverged in epoch {len(losses)}, batch ")
+        return losses
+    assert logs["loss"] == losses
+    return losses
+
+
+def by_step(net: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
+    losses = []
+    for step in range(32):
+        rows = slice(step % 3 * BATCH, step % 3 * BATCH + BATCH)
+        before, done = weights(net), net.step
+        try:
+            losses.append(net.train_step(x[rows], y[rows]))
+        except TrainingDivergedError as error:
+            assert_said(error, "[train_step] training diverged: ")
+            assert_kept(net, before)
+            assert net.step == done
+            break
+    return losses
+
+
+def by_own_loop(net: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
+    losses = []
+    for _ in range(12):
+        before = weights(net)
+        try:
+            losses.append(net.loss_and_grad(x, y))
+            before = weights(net)  # BatchNorm's statistics moved
+            net.apply_gradients()
+        except TrainingDivergedError as error:
+            assert_said(error, "[")
+            assert_kept(net, before)
+            break
+    return losses
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_learning_rate_that_is_too_large(dtype, loss, optimizer, way):
+    x, y = data(loss, dtype)
+    for lr in RATES:
+        net = network(dtype, loss, optimizer, 1.0 if way == "fit, clipped" else 0.0, lr=lr)
+        run = {"train_step": by_step, "own loop": by_own_loop}.get(way, by_fit)
+        losses = run(net, x, y)
+        assert np.isfinite(losses).all()
+        assert_whole(net, x)
+
+
+@pytest.mark.parametrize("lr", [1e-3, 0.5, 1.0])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gradient_that_overflows(dtype, optimizer, lr):
+    """No learning rate is small enough for a gradient without bounds."""
+    largest = float(np.finfo(dtype).max)
+    layers = [linear(1, 1)]
+    x, grad = np.full((4, 1), 100, dtype), np.full((4, 1), largest, dtype)
+    for clip in (0.0, 1.0):
+        net = _core.Network(layers, dtype, 1)
+        name, more = OPTIMIZERS[optimizer]
+        net.compile("mse", {}, name, {**more, "lr": lr}, {}, clip)
+        before = weights(net)
+        with pytest.raises(TrainingDivergedError, match=r"^\[train_step\] training diverged"):
+            net.train_step_grad(x, grad)
+        assert_kept(net, before)
+        net.forward(x, True)
+        net.backward(grad)
+        with pytest.raises(TrainingDivergedError, match="training diverged"):
+            net.apply_gradients()
+        assert_kept(net, before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inputs_whose_products_overflow(dtype):
+    largest = float(np.finfo(dtype).max)
+    for scale in (1e-1, 1e-3, 1e-10):
+        for loss in ("l1", "cross_entropy", "mse"):
+            x, y = data(loss, dtype)
+            x[:] = np.sign(x) * largest * scale
+            for normalised in (False, True):
+                middle = [("batch_norm1d", {"num_features": F})] if normalised else []
+                net = _core.Network([*middle, linear(F, K)], dtype, 1)
+                net.compile(loss, {"reduction": "sum"}, "sgd", {"lr": 1e-3}, {}, 0.0)
+                with contextlib.suppress(TrainingDivergedError):
+                    assert np.isfinite(net.train_step(x, y))
+                assert all(np.isfinite(array).all() for array in weights(net))
+                with contextlib.suppress(TrainingDivergedError):
+                    logs = net.fit(x, y, batch_size=BATCH, epochs=2)
+                    assert np.isfinite(logs["loss"]).all()
+                assert all(np.isfinite(array).all() for array in weights(net))
+
+
+def test_the_model_of_the_last_finite_epoch_comes_back():
+    x, y = data("mse", "float32")
+    seen: list[list[np.ndarray]] = []
+    net = network("float32", "mse", "momentum", 0.0, lr=1e5)
+
+    def on_epoch(*_: Any) -> bool:
+        seen.append(weights(net))
+        return True
+
+    seen.append(weights(net))
+    with pytest.raises(TrainingDivergedError, match="last finite epoch"):
+        net.fit(x, y, batch_size=BATCH, epochs=50, on_epoch=on_epoch)
+    assert_kept(net, seen[-1])
+    assert net.step == 4 * (len(seen) - 1)

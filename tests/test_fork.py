@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Training goes on in forked children: with all its threads, the parent's bits, and without hanging.
+
+The pool of an OpenMP runtime does not survive a fork, and the next parallel region of the child
+waits for it for ever. Here a driver thread owns the child's regions (cpp/core/parallel.cpp).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+import probe
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+CASES = [
+    "plain",
+    "grandchild",
+    "threads_in_child",
+    "libraries",
+    "pool",
+    "inside_fit",
+    "in_callback",
+    "preload",
+]
+
+
+def check(case: str, times: int) -> None:
+    if case == "libraries":
+        for name in ("torch", "sklearn"):
+            if importlib.util.find_spec(name) is None:
+                pytest.skip(f"{name} is not installed")
+    seen = probe.report("fork_probe.py", case, str(times), seconds=60 + 15 * times)
+    assert seen["late"] == 0, f"{seen['late']} of {seen['children']} children hung"
+    assert seen["wrong"] == []
+    assert seen["threads"] == 2
+    assert seen["children"] >= times
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_children_train_as_their_parent(case: str) -> None:
+    check(case, 4)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", CASES)
+def test_a_hundred_children(case: str) -> None:
+    check(case, 100)
+
+
+def test_without_the_driver_a_child_hangs() -> None:
+    """The control: the watchdog sees what the driver prevents."""
+    seen = probe.report(
+        "fork_probe.py", "without_driver", "1", seconds=60, env={"FORK_DEADLINE": "3"}
+    )
+    assert seen["late"] == 1

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ctrl-C, other signals and the end of the process: answered at once, never half a step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import probe
+from fastnn import ModelBusyError, nn, optim
+
+LONGEST = 0.2  # seconds from a signal to its exception
+CASES = ["Small", "OneBatch", "WideBatch", "Shuffled", "Predict", "Evaluate", "Callback"]
+
+
+def check(case: str, times: int, n_threads: int) -> None:
+    seen = probe.report(
+        "signal_probe.py", case, str(times), str(n_threads), seconds=60 + 15 * times
+    )
+    assert seen["wrong"] == []
+    assert len(seen["seconds"]) == times
+    assert max(seen["seconds"]) <= LONGEST, sorted(seen["seconds"])[-5:]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_ctrl_c_is_answered_and_leaves_whole_steps(case: str, n_threads: int) -> None:
+    check(case, 2 if case == "WideBatch" else 4, n_threads)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("n_threads", [0, 1, 2, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_ctrl_c_at_fifty_moments(case: str, n_threads: int) -> None:
+    check(case, 50, n_threads)
+
+
+class OwnError(Exception):
+    pass
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((500, 12)).astype(np.float32), rng.integers(0, 3, 500)
+
+
+def compiled(seed: int = 0) -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3), seed=seed)
+    model.compile(optim.Adam(lr=1e-3), "cross_entropy")
+    return model
+
+
+def alarm(handler, *delays: float) -> threading.Thread:
+    """Send SIGALRM, to be handled by `handler`, after each of the delays."""
+    signal.signal(signal.SIGALRM, handler)
+
+    def send() -> None:
+        for delay in delays:
+            time.sleep(delay)
+            os.kill(os.getpid(), signal.SIGALRM)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before():
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_exception_of_a_handler_is_the_one_that_arrives(data, n_threads):
+    def fail(*_):
+        raise OwnError("from the handler")
+
+    model = compiled()
+    thread = alarm(fail, 0.1)
+    with pytest.raises(OwnError, match="from the handler"):
+        model.fit(*data, epochs=10**7, n_threads=n_threads)
+    thread.join()
+    assert np.isfinite(model.fit(*data, epochs=1).history["loss"][0])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_handler_that_returns_changes_nothing(data, n_threads):
+    """It may even use other models, inside the region of this one."""
+    other, answers, refused = compiled(5), [], []
+    expected = other.predict(data[0]).tobytes()
+
+    def work(*_):
+        answers.append(other.predict(data[0], n_threads=2).tobytes())
+        try:
+            model.predict(data[0])
+        except ModelBusyError as error:
+            refused.append(error)
+
+    model = compiled()
+    thread = alarm(work, 0.05, 0.05, 0.05)
+    history = model.fit(*data, epochs=2500, batch_size=50, n_threads=n_threads)
+    thread.join()
+    undisturbed = compiled().fit(*data, epochs=2500, batch_size=50)
+    assert history.history == undisturbed.history
+    assert set(answers) == {expected}
+    assert len(refused) == len(answers), "the weights were read in the middle of a step"
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_fit_in_another_thread_neither_answers_nor_blocks(data, n_threads):
+    """Signals are the main thread's: it gets its exception, and the fit beside it goes on."""
+
+    def fail(*_):
+        raise OwnError
+
+    model, histories = compiled(), []
+    fit = threading.Thread(
+        target=lambda: histories.append(model.fit(*data, epochs=600, n_threads=n_threads))
+    )
+    thread = alarm(fail, 0.1)
+    with pytest.raises(OwnError):  # noqa: PT012
+        fit.start()
+        while True:
+            time.sleep(0.001)
+    fit.join(timeout=60)
+    thread.join()
+    assert not fit.is_alive()
+    assert len(histories[0].epoch) == 600
+
+
+ENDLESS = """
+import sys, threading, time
+import numpy as np
+from fastnn import nn
+model = nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3))
+model.compile("adam", "cross_entropy")
+x, y = np.ones((500, 12), np.float32), np.ones(500, int)
+def work():
+    print("ready", flush=True)
+    {loop}
+"""
+LOOPS = {
+    "one long fit": "model.fit(x, y, epochs=10**9, n_threads={n})",
+    "short fits": "while True: model.fit(x, y, epochs=2, n_threads={n})",
+    "predict": "while True: model.predict(x, n_threads={n})",
+    "steps": "while True: model.train_step(x, y, n_threads={n})",
+}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_sigterm_ends_the_process_at_once(n_threads):
+    code = ENDLESS.format(loop=LOOPS["one long fit"].format(n=n_threads)) + "work()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.2)
+        start = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == -signal.SIGTERM
+        assert time.perf_counter() - start <= LONGEST
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_process_may_end_while_a_daemon_thread_trains(loop, n_threads):
+    """CPython before 3.14 unwinds such threads by force when they want the GIL back."""
+    code = ENDLESS.format(loop=LOOPS[loop].format(n=n_threads)) + (
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "end = time.perf_counter() + 0.15\n"
+        "while time.perf_counter() < end: pass\n"
+    )
+    for _ in range(2):
+        status, _, errors = probe.run("-c", code, seconds=30)
+        assert (status, errors) == (0, "")
