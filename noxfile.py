@@ -61,7 +61,12 @@ def _sanitized(session: nox.Session, kind: str, libraries: list[str], env: dict[
     )
     # Python itself is not instrumented: the sanitizer must be the first library of the process.
     preload = " ".join(_library(name) for name in libraries)
-    arguments = session.posargs or ["-m", "not slow and not nightly", "--deselect", "tests/test_package.py"]
+    arguments = session.posargs or [
+        "-m",
+        "not slow and not nightly",
+        "--deselect",
+        "tests/test_package.py",
+    ]
     session.run("pytest", "-p", "no:faulthandler", *arguments, env={"LD_PRELOAD": preload, **env})
 
 

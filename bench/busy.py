@@ -9,6 +9,7 @@ The aim: at most three times the quiet step. (Fair shares alone cost a factor of
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,7 +33,7 @@ Step = Callable[[int], tuple[int, int]]  # about how many steps -> (steps, threa
 class Spinners:
     """A process per processor that wants all of it, while they are let go."""
 
-    def __enter__(self) -> Spinners:
+    def __enter__(self) -> Self:
         cpus = sorted(os.sched_getaffinity(0))
         self.processes = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in cpus]
         self.send(signal.SIGSTOP)
@@ -56,7 +57,7 @@ def steps_of(widths: tuple[int, ...], batch: int, n_threads: int) -> dict[str, S
     x = rng.standard_normal((batches * batch, widths[0])).astype(np.float32)
     y = rng.integers(0, widths[-1], len(x))
     layers: list[tuple[str, dict[str, Any]]] = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         layers += [("linear", {"in_features": a, "out_features": b}), ("relu", {})]
     network = _core.Network(layers[:-1], "float32", 0)
     network.compile("cross_entropy", {}, "sgd", {"lr": 0.01}, {}, 0.0)

@@ -17,12 +17,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _core, callbacks, nn, optim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEADLINE = float(os.environ.get("FORK_DEADLINE", "10"))
 Answer = dict[str, Any]  # {"bits": ..., "threads": ...}
@@ -34,7 +36,12 @@ Y = rng.integers(0, 4, 400)
 
 def model_of(seed: int = 1) -> nn.Sequential:
     model = nn.Sequential(
-        nn.Linear(21, 48), nn.BatchNorm1d(48), nn.GELU(), nn.Dropout(0.1), nn.Linear(48, 4), seed=seed
+        nn.Linear(21, 48),
+        nn.BatchNorm1d(48),
+        nn.GELU(),
+        nn.Dropout(0.1),
+        nn.Linear(48, 4),
+        seed=seed,
     )
     model.compile(optim.AdamW(lr=1e-2), "cross_entropy", metrics=["accuracy"])
     return model

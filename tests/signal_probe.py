@@ -14,12 +14,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _core, callbacks, nn, optim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MILLION = 1_000_000
 rng = np.random.default_rng(11)
@@ -105,7 +107,7 @@ class OneBatch(Case):
 
     widths = (4, 8, 3)
     rows = batch_size = MILLION
-    longest = 1.0
+    longest = 0.6
 
     def __init__(self, n_threads: int) -> None:
         super().__init__(n_threads)
@@ -116,7 +118,7 @@ class WideBatch(OneBatch):
     """One batch of a million rows, wider: tiles of gigaflops."""
 
     widths = (16, 64, 3)
-    longest = 3.0
+    longest = 2.0
 
 
 class Shuffled(Small):

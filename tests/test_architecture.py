@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import fastnn
+from fastnn import _core
 
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
@@ -88,7 +92,7 @@ def test_rooms_include_downwards_only(path):
 @pytest.mark.parametrize("path", SOURCES, ids=_id)
 def test_one_place_per_concern(path):
     code, includes, room = _code(path), _includes(path), _room(path)
-    is_parallel = room == "core" and path.stem == "parallel"
+    is_parallel = room == "core" and path.stem in ("parallel", "parallel_limits")
     if room != "bindings":
         assert not re.search(r"pybind11|Python\.h|PyErr_|py::", code), "Python belongs to bindings/"
     if not is_parallel:
@@ -112,6 +116,28 @@ def test_threads_are_asked_for_by_number(path):
     assert "omp_set_num_threads" not in code, "it changes the caller's process"
     for pragma in re.findall(r"#\s*pragma\s+omp\s+parallel[^\n]*(?:\\\n[^\n]*)*", code):
         assert "num_threads(" in pragma, pragma
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_no_exception_leaves_a_parallel_region(path):
+    lines = _code(path).splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\s*#\s*pragma\s+omp\s+parallel", line):
+            opened = [text for text in lines[:number] if re.match(r"[A-Za-z].*\{$", text)]
+            assert re.search(r"\) noexcept \{$", opened[-1]), f"{opened[-1]} holds {line.strip()}"
+
+
+@pytest.mark.parametrize("module", sorted(_core.built))
+def test_no_module_turns_fast_math_on(module):
+    """Linked with -ffast-math, a library sets flush-to-zero for its whole process when loaded."""
+    spec = find_spec(f"fastnn._core._{module}")
+    assert spec is not None
+    assert spec.origin is not None
+    assert b"set_fast_math" not in Path(spec.origin).read_bytes()
+    objdump = shutil.which("objdump")
+    if objdump is not None:  # a stripped module has no names, but it has instructions
+        code = subprocess.run([objdump, "-d", spec.origin], capture_output=True, check=True).stdout
+        assert b"ldmxcsr" not in code
 
 
 def test_flags_stand_in_one_file():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Training goes on in forked children: with all its threads, the parent's bits, and without hanging.
+"""Training goes on in forked children: all threads, the parent's bits, no hanging.
 
 The pool of an OpenMP runtime does not survive a fork, and the next parallel region of the child
 waits for it for ever. Here a driver thread owns the child's regions (cpp/core/parallel.cpp).
@@ -42,7 +42,7 @@ def check(case: str, times: int) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_children_train_as_their_parent(case: str) -> None:
-    check(case, 4)
+    check(case, 2 if case == "libraries" else 4)
 
 
 @pytest.mark.nightly

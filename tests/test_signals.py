@@ -32,7 +32,7 @@ def check(case: str, times: int, n_threads: int) -> None:
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("case", CASES)
 def test_ctrl_c_is_answered_and_leaves_whole_steps(case: str, n_threads: int) -> None:
-    check(case, 2 if case == "WideBatch" else 4, n_threads)
+    check(case, 4 if case in ("Small", "Callback") else 2, n_threads)
 
 
 @pytest.mark.nightly
@@ -106,10 +106,10 @@ def test_a_handler_that_returns_changes_nothing(data, n_threads):
             refused.append(error)
 
     model = compiled()
-    thread = alarm(work, 0.05, 0.05, 0.05)
-    history = model.fit(*data, epochs=2500, batch_size=50, n_threads=n_threads)
+    thread = alarm(work, 0.02, 0.05, 0.05)
+    history = model.fit(*data, epochs=1000, batch_size=50, n_threads=n_threads)
     thread.join()
-    undisturbed = compiled().fit(*data, epochs=2500, batch_size=50)
+    undisturbed = compiled().fit(*data, epochs=1000, batch_size=50)
     assert history.history == undisturbed.history
     assert set(answers) == {expected}
     assert len(refused) == len(answers), "the weights were read in the middle of a step"
@@ -177,6 +177,5 @@ def test_a_process_may_end_while_a_daemon_thread_trains(loop, n_threads):
         "end = time.perf_counter() + 0.15\n"
         "while time.perf_counter() < end: pass\n"
     )
-    for _ in range(2):
-        status, _, errors = probe.run("-c", code, seconds=30)
-        assert (status, errors) == (0, "")
+    status, _, errors = probe.run("-c", code, seconds=30)
+    assert (status, errors) == (0, "")

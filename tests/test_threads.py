@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Python's threads beside ours: same bits, refusals instead of races, and the GIL left to others."""
+"""Python's threads beside ours: same bits, refusals instead of races, the GIL left to others."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from fastnn import ModelBusyError, callbacks, nn, optim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 TEAM = 8
 
@@ -174,7 +177,7 @@ def test_readers_of_other_threads_are_let_in_by_a_callback_and_waited_for(data):
 
 
 def queued() -> float:
-    """Seconds that this thread has waited for a processor: other processes' doing, not the GIL's."""
+    """Seconds that this thread has waited for a processor: not the GIL's doing."""
     try:
         delay = Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

@@ -11,7 +11,7 @@ from .case import Case
 
 __all__ = ["cases", "flops", "quick_cases"]
 
-LR = {**_bench.LR, "adamw": _bench.LR["adam"]}
+LR = _bench.LR
 BATCHES = {(784, 128, 10): 32, (784, 512, 512, 10): 16, (1024, 4096, 4096, 10): 1}
 
 
@@ -27,10 +27,12 @@ def cases() -> list[Case]:
 
 def _special() -> list[Case]:
     adam, sgd = LR["adam"], LR["sgd"]
+    # Regressions that learn their rows by heart in some dozen steps of 1e-3: rounding grows there.
+    calm = 1e-4
     return [
         # Neighbours' own benchmarks: a large regression, one with dropout,
-        Case((1444, 512, 256, 128, 64, 1), 128, 16, "adamw", LR["adamw"], loss="mse"),
-        Case((100, 256, 256, 256, 1), 256, 16, "adam", adam, loss="mse", dropout=0.15),
+        Case((1444, 512, 256, 128, 64, 1), 128, 16, "adamw", calm, loss="mse"),
+        Case((100, 256, 256, 256, 1), 256, 16, "adam", calm, loss="mse", dropout=0.15),
         # SimpleChains.jl's (one full batch an epoch),
         Case((4, 32, 16, 4), 10_000, 1, "adam", adam, "tanh", "mse"),
         # OpenNN's (HIGGS),

@@ -33,8 +33,8 @@ __all__ = ["FORMAT", "OWN", "Settings", "run"]
 
 FORMAT = 1
 OWN = "fastnn/auto"
-# Where Adam's epsilon stands differs in scikit-learn and Keras (before the bias correction), by
-# more than float64's rounding; and Keras adds up the losses that it reports in float32.
+# scikit-learn and Keras add Adam's epsilon before the bias correction: by more than rounding.
+# Keras also adds up the losses that it reports in float32.
 OTHER_EPSILON = {"sklearn", "keras"}
 SINGLE_SUMS = {"keras"}
 CHECKED_EPOCHS = 3

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <cxxabi.h>
 #include <pybind11/pybind11.h>
+#include <unistd.h>
 
 #include "core/parallel.h"
 
@@ -17,10 +19,50 @@ void register_functional_training(py::module_& m);
 void register_info(py::module_& m);
 void register_testing(py::module_& m);
 
+// The interpreter may end while a daemon thread computes: from then on a thread that asks for the GIL is unwound by
+// CPython (up to 3.13), which no C++ destructor survives. Such a thread sleeps until the process is gone.
+[[noreturn]] inline void sleep_forever() noexcept {
+  for (;;) pause();
+}
+
+// The GIL is free as long as this lives.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (abi::__forced_unwind&) {
+      sleep_forever();
+    }
+  }
+  WithoutGil(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+// The GIL is ours as long as this lives, on a thread that gave it up with WithoutGil.
+class WithGil {
+ public:
+  WithGil() noexcept {
+    try {
+      state_ = PyGILState_Ensure();
+    } catch (abi::__forced_unwind&) {
+      sleep_forever();
+    }
+  }
+  ~WithGil() { PyGILState_Release(state_); }
+  WithGil(const WithGil&) = delete;
+
+ private:
+  PyGILState_STATE state_;
+};
+
 // Signals while C++ runs without the GIL: takes it for that alone. A handler that raised is the call's exception.
 inline parallel::Poll signal_poll() {
   return {[](void*) noexcept {
-            const py::gil_scoped_acquire gil;
+            const WithGil gil;
             return PyErr_CheckSignals() != 0;
           },
           nullptr};

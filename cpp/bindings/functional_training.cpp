@@ -86,8 +86,9 @@ void step_one(const optimizers::Row& row, const optimizers::Coefficients& c, T l
 }
 
 // One parameter with its gradient and state: same shape, same float dtype, writeable where they are written.
-void check_one(const std::string& where, const py::array& param, const py::array& grad,
+void check_one(const std::string& rule, const std::string& which, const py::array& param, const py::array& grad,
                const std::vector<py::array>& states) {
+  const std::string where = "[" + rule + "] " + which;
   const py::dtype dtype = param.dtype();
   const bool native =
       dtype.kind() == 'f' && (dtype.itemsize() == 4 || dtype.itemsize() == 8) && dtype.attr("isnative").cast<bool>();
@@ -99,7 +100,8 @@ void check_one(const std::string& where, const py::array& param, const py::array
   require(param.writeable(), where, " is read-only");
   for (std::size_t a = 0; a < others.size(); ++a) {
     const char* what = a == 0 ? "gradient" : "state";
-    const Rows checked(where.c_str(), what, others[a].attr("reshape")(-1), 1, false, true);  // dtype and masks
+    const Rows checked(rule.c_str(), ("the " + std::string(what) + " of " + which).c_str(),
+                       others[a].attr("reshape")(-1), 1, false, true);  // dtype and masks
     require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
             shape_text(others[a]), "; expected ", shape_text(param));
     if (!others[a].dtype().equal(dtype))
@@ -134,7 +136,7 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
               " arrays, expected ", params.size());
       own[k].push_back(states[s][k]);
     }
-    check_one("[" + name + "] parameter " + std::to_string(k), params[k], grads[k], own[k]);
+    check_one(name, "parameter " + std::to_string(k), params[k], grads[k], own[k]);
   }
   const auto coefficients = row->coefficients(values.data(), t);
   for (std::size_t k = 0; k < params.size(); ++k) {

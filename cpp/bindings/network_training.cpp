@@ -3,14 +3,13 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
+#include <limits>
 
 #include "bindings/network.h"
 
 namespace fastnn::inline FASTNN_ISA::bindings {
 
 namespace {
-
-constexpr Index kMostEpochs = Index{1} << 52;
 
 // What a running fit asks of Python, with the GIL taken for that alone.
 class FitHooks final : public trainer::Hooks {
@@ -21,7 +20,7 @@ class FitHooks final : public trainer::Hooks {
 
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
-    const py::gil_scoped_acquire gil;
+    const WithGil gil;
     const std::string name = "the order of epoch " + std::to_string(epoch);
     const py::object given = orders_(epoch);
     const Rows checked("fit", name.c_str(), given, 1, false, true);
@@ -44,7 +43,7 @@ class FitHooks final : public trainer::Hooks {
     model_.gate().open_window();
     bool go_on = true;
     try {
-      const py::gil_scoped_acquire gil;
+      const WithGil gil;
       const py::object answer = on_epoch_(epoch, words(log));
       if (!py::isinstance<py::bool_>(answer))
         throw py::type_error("[fit] on_epoch returned " + std::string(py::repr(answer)) + "; expected True or False");
@@ -94,8 +93,8 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   require(!y.is_none(), "[fit] y is None; expected targets");
   require(batch_size > 0 && epochs >= 0 && first_epoch >= 0, "[fit] batch_size = ", batch_size, ", epochs = ", epochs,
           ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
-  require(first_epoch <= kMostEpochs && epochs <= kMostEpochs, "[fit] first_epoch = ", first_epoch,
-          ", epochs = ", epochs, "; expected at most ", kMostEpochs);
+  require(first_epoch <= std::numeric_limits<Index>::max() - epochs, "[fit] first_epoch = ", first_epoch,
+          ", epochs = ", epochs, "; expected a sum below 2^63");
   trainer::FitSpec spec;
   spec.data = args.data;
   spec.rows = args.rows;
@@ -122,7 +121,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   trainer::FitReport report;
   try {
     const trainer::Gate::Writer writer(model().gate(), "fit");
-    const py::gil_scoped_release release;
+    const WithoutGil free;
     report = model().fit(spec, hooks);
   } catch (...) {
     history_ = hooks.history();  // the epochs that ended before
@@ -142,7 +141,7 @@ double Network::train_step(const py::object& x, const py::object& y, const py::o
   require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
   checked_threads("train_step", n_threads);
   const trainer::Gate::Writer writer(model().gate(), "train_step");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   return model().train_step(args.data, args.rows, n_threads, signal_poll());
 }
 
@@ -152,7 +151,7 @@ double Network::train_step_grad(const py::object& x, const py::object& grad, int
   require(!grad.is_none(), "[train_step] grad is None; expected dl/dlogits");
   checked_threads("train_step", n_threads);
   const trainer::Gate::Writer writer(model().gate(), "train_step");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   return model().train_step(args.data, args.rows, n_threads, signal_poll());
 }
 
@@ -163,7 +162,7 @@ double Network::loss_and_grad(const py::object& x, const py::object& y, const py
   require(!y.is_none(), "[loss_and_grad] y is None; expected targets");
   checked_threads("loss_and_grad", n_threads);
   const trainer::Gate::Writer writer(model().gate(), "loss_and_grad");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   return model().loss_and_grad(args.data, args.rows, training, n_threads, signal_poll());
 }
 
@@ -174,7 +173,7 @@ py::array Network::forward(const py::object& x, bool training, int n_threads) {
   py::array out = new_output(args.rows, model().n_outputs());
   void* memory = out.mutable_data();
   const trainer::Gate::Writer writer(model().gate(), "forward");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   model().forward(args.data, args.rows, training, memory, n_threads, signal_poll());
   return out;
 }
@@ -193,7 +192,7 @@ py::object Network::backward(const py::object& grad, bool need_dx, int n_threads
     dx = array;
   }
   const trainer::Gate::Writer writer(model().gate(), "backward");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   model().backward(data, rows.rows(), memory, n_threads, signal_poll());
   return dx;
 }
@@ -207,7 +206,7 @@ double Network::clip_grad_norm(double max_norm) {
 void Network::apply_gradients(int n_threads) {
   checked_threads("apply_gradients", n_threads);
   const trainer::Gate::Writer writer(model().gate(), "apply_gradients");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   model().apply_gradients(n_threads, signal_poll());
 }
 
@@ -219,7 +218,7 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   trainer::Scores scores;
   {
     const trainer::Gate::Reader reader(model().gate(), "evaluate");
-    const py::gil_scoped_release release;
+    const WithoutGil free;
     scores = model().evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
   }
   py::dict d;
@@ -241,7 +240,7 @@ py::array Network::predict(const py::object& x, bool link, const py::object& out
   void* memory = result.mutable_data();
   const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
   const trainer::Gate::Reader reader(model().gate(), "predict");
-  const py::gil_scoped_release release;
+  const WithoutGil free;
   model().predict(args.data, args.rows, link, memory, stride, n_threads, signal_poll());
   return result;
 }

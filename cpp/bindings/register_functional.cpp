@@ -28,12 +28,14 @@ class RowChunks final : public parallel::Program {
   Index items(int) const noexcept override { return ceil_div(rows_, kChunk); }
   double item_flops(int) const noexcept override { return flops_ * static_cast<double>(kChunk); }
   bool may_skip(int) const noexcept override { return true; }
-  void run(int, Index item, int) noexcept override { f_(item * kChunk, std::min(kChunk, rows_ - item * kChunk)); }
+  void run(int, Index item, parallel::Worker&) noexcept override {
+    f_(item * kChunk, std::min(kChunk, rows_ - item * kChunk));
+  }
   int finish(int, bool) noexcept override { return parallel::kEnd; }
   void go(const char* where, int n_threads) {
     require(n_threads >= 0, "[", where, "] n_threads = ", n_threads, "; expected a number >= 1, or 0 for automatic");
     if (n_threads == 0) n_threads = flops_ * static_cast<double>(rows_) < 1e6 ? 1 : parallel::limits().available();
-    const py::gil_scoped_release release;
+    const WithoutGil free;
     if (parallel::run(*this, 0, n_threads, signal_poll()).stopped) throw trainer::Interrupted("interrupted");
   }
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cstring>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <new>
@@ -20,8 +20,13 @@ class Buffer {
     if (size < 0 || static_cast<std::size_t>(size) > std::numeric_limits<Index>::max() / sizeof(T) - kAlign)
       throw std::bad_alloc();
     if (size == 0) return;
-    data_.reset(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size), std::align_val_t{kAlign})));
-    std::memset(static_cast<void*>(data_.get()), 0, sizeof(T) * static_cast<std::size_t>(size));
+    // calloc: a large block comes as zero pages that the kernel makes when a thread first touches them, so that no
+    // call waits for all of them at once.
+    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(size);
+    void* raw = std::calloc(bytes + kAlign, 1);
+    if (raw == nullptr) throw std::bad_alloc();
+    const auto address = reinterpret_cast<std::uintptr_t>(raw);
+    data_ = {reinterpret_cast<T*>((address + kAlign - 1) / kAlign * kAlign), Free{raw}};
   }
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
@@ -31,7 +36,8 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{kAlign}); }
+    void* raw = nullptr;
+    void operator()(T*) const { std::free(raw); }
   };
   std::unique_ptr<T, Free> data_;
   Index size_ = 0;

@@ -3,13 +3,11 @@
 
 #include <omp.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <thread>
 
@@ -35,12 +33,6 @@ void pause_cpu() noexcept {
 #endif
 }
 
-// The items of one phase that belong to one thread; others may take from it when they have none left.
-struct alignas(kAlign) Share {
-  std::atomic<Index> next;
-  Index end;
-};
-
 // When the calling thread asked for signals last. It outlives regions: a fit may consist of very short ones.
 class Pulse {
  public:
@@ -60,6 +52,14 @@ class Pulse {
 };
 thread_local Pulse t_pulse;
 
+}  // namespace
+
+// The items of one phase that belong to one thread; others may take from it when they have none left.
+struct alignas(kAlign) Share {
+  std::atomic<Index> next;
+  Index end;
+};
+
 class Region {
  public:
   Region(Program& program, int first, int n_threads, Poll poll) noexcept
@@ -69,6 +69,7 @@ class Region {
   }
 
   void work(int thread, int team) noexcept {
+    Worker worker(*this, thread);
     int phase = phase_;
     while (phase != kEnd) {
       const bool may_skip = program_.may_skip(phase);
@@ -78,13 +79,18 @@ class Region {
         for (;;) {
           const Index item = share.next.fetch_add(1, std::memory_order_relaxed);
           if (item >= share.end) break;
-          if (!(may_skip && stop_.load(std::memory_order_relaxed))) program_.run(phase, item, thread);
+          if (!(may_skip && stop_.load(std::memory_order_relaxed))) program_.run(phase, item, worker);
           if (thread == 0) look(flops);
         }
       }
       meet(phase, team);
       phase = phase_;
     }
+  }
+
+  // The calling thread looks for signals now and then.
+  void look(double flops) noexcept {
+    if (t_pulse.beat(poll_, flops + kItemFlops)) stop();
   }
 
   bool stopped() const noexcept { return stop_.load(); }
@@ -102,10 +108,6 @@ class Region {
       share_[t].end = items * (t + 1) / shares_;
       share_[t].next.store(items * t / shares_, std::memory_order_relaxed);
     }
-  }
-
-  void look(double flops) noexcept {
-    if (t_pulse.beat(poll_, flops + kItemFlops)) stop();
   }
 
   // The last to arrive finishes the phase; the others spin briefly, then sleep.
@@ -138,18 +140,29 @@ class Region {
   };
 };
 
+bool Worker::stopped(double flops) noexcept {
+  if (thread_ == 0) region_.look(flops);
+  return region_.stopped();
+}
+
+namespace {
+
 int team_work(Region& region, int n_threads) noexcept {
   if (n_threads == 1) {
     region.work(0, 1);
     return 1;
   }
   int used = 1;
+  // An asked-for number is obeyed, whatever OMP_DYNAMIC says; the caller's setting comes back.
+  const int dynamic = omp_get_dynamic();
+  if (dynamic) omp_set_dynamic(0);
 #pragma omp parallel num_threads(n_threads)
   {
     const int team = omp_get_num_threads();
     if (omp_get_thread_num() == 0) used = team;
     region.work(omp_get_thread_num(), team);
   }
+  if (dynamic) omp_set_dynamic(dynamic);
   return used;
 }
 
@@ -226,37 +239,6 @@ Driver* driver() noexcept {
 
 const int g_watch_forks = pthread_atfork(nullptr, nullptr, [] { g_forks.fetch_add(1); });
 
-int cgroup_quota() noexcept {
-  double quota = 0, period = 0;
-  char path[512] = "/sys/fs/cgroup/cpu.max", line[512];
-  if (std::FILE* file = std::fopen("/proc/self/cgroup", "r")) {
-    while (std::fgets(line, sizeof line, file)) {
-      char own[400];
-      if (std::sscanf(line, "0::%399s", own) == 1) std::snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", own);
-    }
-    std::fclose(file);
-  }
-  const auto read = [&](const char* name, const char* format, double* a, double* b) {
-    std::FILE* file = std::fopen(name, "r");
-    if (!file) return 0;
-    const int got = b ? std::fscanf(file, format, a, b) : std::fscanf(file, format, a);
-    std::fclose(file);
-    return got;
-  };
-  if (read(path, "%lf %lf", &quota, &period) == 2 || read("/sys/fs/cgroup/cpu.max", "%lf %lf", &quota, &period) == 2 ||
-      (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "%lf", &quota, nullptr) == 1 &&
-       read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "%lf", &period, nullptr) == 1))
-    if (quota > 0 && period > 0) return std::max(1, static_cast<int>(quota / period + 0.5));
-  return 0;
-}
-
-int affinity_count() noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
-  return std::max(1, CPU_COUNT(&set));
-}
-
 }  // namespace
 
 Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept {
@@ -273,19 +255,6 @@ Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept {
   }
   return {used, region.stopped()};
 }
-
-int Limits::available() const {
-  int n = std::min(openmp, affinity);
-  if (cgroup > 0) n = std::min(n, cgroup);
-  return std::clamp(n, 1, kMaxThreads);
-}
-
-Limits limits() noexcept {
-  static const int quota = cgroup_quota();
-  return {omp_get_max_threads(), affinity_count(), quota};
-}
-
-std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
 
 void use_driver_after_fork(bool on) noexcept { g_use_driver.store(on); }
 

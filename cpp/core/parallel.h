@@ -13,6 +13,20 @@ namespace fastnn::inline FASTNN_ISA::parallel {
 inline constexpr int kMaxThreads = 256;
 inline constexpr int kEnd = -1;
 
+// The thread that runs an item.
+class Region;
+class Worker {
+ public:
+  Worker(Region& region, int thread) : region_(region), thread_(thread) {}
+  int thread() const { return thread_; }
+  // For items that take long: has a stop been asked for? `flops` were done since it was asked last.
+  bool stopped(double flops) noexcept;
+
+ private:
+  Region& region_;
+  int thread_;
+};
+
 class Program {
  public:
   virtual ~Program() = default;
@@ -22,7 +36,7 @@ class Program {
   virtual double item_flops(int phase) const noexcept = 0;
   // May the items of `phase` be skipped once a stop was asked for?
   virtual bool may_skip(int phase) const noexcept = 0;
-  virtual void run(int phase, Index item, int thread) noexcept = 0;
+  virtual void run(int phase, Index item, Worker& worker) noexcept = 0;
   // Once, after the last item of `phase`: the next phase, or kEnd. `stopped`: items may have been skipped.
   virtual int finish(int phase, bool stopped) noexcept = 0;
 };

@@ -91,7 +91,7 @@ void choose_width(const Block<T>& block, Index rows, Index cols) noexcept {
 }
 
 template <class T, bool kTransposed>
-void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c) noexcept {
+void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bool onto) noexcept {
   constexpr int kWidestLines = 8 / kLineVectors<T>;  // eight vectors: still one row of them fits the registers
   if (c.rows <= 0 || c.cols <= 0) return;
   Index p = 0;
@@ -101,7 +101,7 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c) no
       const Index rows = std::min(kRowGroup, c.rows - r);
       Block<T> block{
           kTransposed ? a.row(p) + r : a.row(r) + p, a.stride, b.row(p), b.stride, k, bias, 0, c.row(r), c.stride};
-      if (p > 0) {
+      if (p > 0 || onto) {
         block.start = block.c;
         block.start_stride = c.stride;
       }
@@ -115,12 +115,12 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c) no
 
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  multiply<T, false>(x, w, bias, y);
+  multiply<T, false>(x, w, bias, y, false);
 }
 
 template <class T>
-void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept {
-  multiply<T, true>(x, y, nullptr, c);
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto) noexcept {
+  multiply<T, true>(x, y, nullptr, c, onto);
 }
 
 // In strips of kPad rows of w, which become one cache line of every row of wt; each square of a strip is transposed in
@@ -146,22 +146,22 @@ void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept {
 }
 
 template <class T>
-void column_sums(ConstMatrix<T> y, T* sums) noexcept {
+void column_sums(ConstMatrix<T> y, T* sums, bool onto) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   for (Index c = 0; c < padded<T>(y.cols); c += kPad<T>) {
     Vec<T> sum[kLineVectors<T>];
-    for (auto& s : sum) s = Vec<T>::zero();
+    for (int j = 0; j < kLineVectors<T>; ++j) sum[j] = onto ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
     for (Index r = 0; r < y.rows; ++r)
       for (int j = 0; j < kLineVectors<T>; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
     for (int j = 0; j < kLineVectors<T>; ++j) sum[j].store(sums + c + j * kLanes);
   }
 }
 
-#define FASTNN_INSTANTIATE(T)                                                              \
-  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
-  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept; \
-  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                          \
-  template void column_sums<T>(ConstMatrix<T>, T*) noexcept;
+#define FASTNN_INSTANTIATE(T)                                                                    \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;        \
+  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool) noexcept; \
+  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                                \
+  template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)
 #undef FASTNN_INSTANTIATE

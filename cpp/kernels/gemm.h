@@ -15,17 +15,17 @@ namespace fastnn::inline FASTNN_ISA::kernels {
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
 
-// c (m, n) = x^T y for x (k, m), y (k, n): dW of a tile. x may start at any column of a padded matrix
+// c (m, n) = x^T y, or c += x^T y with `onto` (the chains go on where they ended), for x (k, m), y (k, n): dW of a tile. x may start at any column of a padded matrix
 // (its rows need not be aligned); y and c start on a vector boundary.
 template <class T>
-void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept;
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto = false) noexcept;
 
 // wt (n, m) = w (m, n)^T; padded columns of wt become zero.
 template <class T>
 void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept;
 
-// sums (n) = column sums of y (k, n) in row order: db of a tile.
+// sums (n) = column sums of y (k, n) in row order, or added onto them: db of a tile.
 template <class T>
-void column_sums(ConstMatrix<T> y, T* sums) noexcept;
+void column_sums(ConstMatrix<T> y, T* sums, bool onto = false) noexcept;
 
 }  // namespace fastnn::inline FASTNN_ISA::kernels

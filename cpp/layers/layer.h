@@ -80,9 +80,11 @@ class Layer {
   virtual void forward(const Slot<T>& slot, Range rows, Range cols, const Pass& pass) const noexcept = 0;
   // dx[rows, cols] from dy[rows]; in place for every layer but Linear.
   virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Pass& pass) const noexcept = 0;
-  // grad = gradient of block (rows, cols) of parameter `param`, over the whole batch.
-  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Matrix<T> grad) const noexcept {
-    (void)slot, (void)param, (void)rows, (void)cols, (void)grad;
+  // grad = gradient of block (rows, cols) of parameter `param`, over rows `batch` of the batch; every range of rows but
+  // the first is added onto what the ranges before it left in grad.
+  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range batch,
+                             Matrix<T> grad) const noexcept {
+    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad;
   }
 
   // Whole-batch layers: sums of one chunk, their merge in chunk order by one thread, and what the finished step

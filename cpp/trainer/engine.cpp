@@ -9,6 +9,10 @@
 
 namespace fastnn::inline FASTNN_ISA::trainer {
 
+namespace {
+constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
+}
+
 template <class T>
 void Engine<T>::feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size) {
   data_ = data;
@@ -39,7 +43,7 @@ bool Engine<T>::may_skip(int phase) const noexcept {
 }
 
 template <class T>
-void Engine<T>::run(int phase, Index item, int thread) noexcept {
+void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
   const Phase& p = at(phase);
   switch (p.kind) {
     case Phase::kRows: {
@@ -52,7 +56,7 @@ void Engine<T>::run(int phase, Index item, int thread) noexcept {
     case Phase::kTranspose:
       return transpose(plan_->transposes[static_cast<std::size_t>(item)]);
     case Phase::kTiles:
-      return tile_gradient(item, thread);
+      return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
       const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
       return update(tile, gradient_view(tile));
@@ -152,12 +156,20 @@ Matrix<T> Engine<T>::gradient_view(const Tile& tile) {
 }
 
 template <class T>
-void Engine<T>::tile_gradient(Index item, int thread) noexcept {
+void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept {
   const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const bool fused = plan_->goal.update && plan_->goal.form == Form::kFused;
-  const Matrix<T> grad = fused ? ws_.tile_scratch(thread, tile.rows.count, tile.cols.count) : gradient_view(tile);
-  net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, grad);
+  const Matrix<T> grad =
+      fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
+  // A batch of many rows is a long item: it looks up between blocks of rows.
+  const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
+  const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
+  for (Index first = 0; first < batch_rows_; first += step) {
+    const Range batch{first, std::min(step, batch_rows_ - first)};
+    net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, batch, grad);
+    if (first + step < batch_rows_ && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
+  }
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip) return;
   ws_.norms[item] = tile_squares(net_, ws_.gradients.data(), tile);

@@ -85,7 +85,7 @@ class Engine final : public parallel::Program {
   Index items(int phase) const noexcept override { return at(phase).items; }
   double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
   bool may_skip(int phase) const noexcept override;
-  void run(int phase, Index item, int thread) noexcept override;
+  void run(int phase, Index item, parallel::Worker& worker) noexcept override;
   int finish(int phase, bool stopped) noexcept override;
 
  private:
@@ -99,7 +99,7 @@ class Engine final : public parallel::Program {
   void loss(Range rows, Index chunk) noexcept;
   void blocks(const Phase& phase, Index item) noexcept;
   void transpose(const Tile& tile) noexcept;
-  void tile_gradient(Index item, int thread) noexcept;
+  void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
   void update(const Tile& tile, Matrix<T> grad) noexcept;
   void merge(const Phase& phase) noexcept;
   void merge_loss() noexcept;

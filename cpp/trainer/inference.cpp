@@ -67,8 +67,8 @@ Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll)
 }
 
 template <class T>
-void Inference<T>::run(int, Index item, int thread) noexcept {
-  Lane<T>& lane = *lanes_[static_cast<std::size_t>(thread)];
+void Inference<T>::run(int, Index item, parallel::Worker& worker) noexcept {
+  Lane<T>& lane = *lanes_[static_cast<std::size_t>(worker.thread())];
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
   const Matrix<T> x = lane.input.view().middle_rows(0, count);

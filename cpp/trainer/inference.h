@@ -58,7 +58,7 @@ class Inference final : public parallel::Program {
   Index items(int) const noexcept override { return ceil_div(rows_, chunk_); }
   double item_flops(int) const noexcept override { return net_.flops_per_row() * static_cast<double>(chunk_); }
   bool may_skip(int) const noexcept override { return true; }
-  void run(int phase, Index item, int thread) noexcept override;
+  void run(int phase, Index item, parallel::Worker& worker) noexcept override;
   int finish(int, bool stopped) noexcept override;
 
  private:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.compare.case import WEIGHT_DECAY, Case, data, weights
+from bench.compare.case import ADAM, WEIGHT_DECAY, Case, data, weights
 
 import fastnn
 from fastnn import nn, optim
@@ -44,11 +44,12 @@ class Model:
         self.model = nn.Sequential(*layers, dtype=case.dtype)
 
     def reset(self) -> None:
-        lr = self.case.lr
+        lr, (beta1, beta2, eps) = self.case.lr, ADAM
+        adam: dict[str, Any] = {"lr": lr, "betas": (beta1, beta2), "eps": eps}
         made = {
             "sgd": lambda: optim.SGD(lr=lr),
-            "adam": lambda: optim.Adam(lr=lr),
-            "adamw": lambda: optim.AdamW(lr=lr, weight_decay=WEIGHT_DECAY),
+            "adam": lambda: optim.Adam(**adam),
+            "adamw": lambda: optim.AdamW(weight_decay=WEIGHT_DECAY, **adam),
         }[self.case.optimizer]()
         self.model.compile(made, LOSSES[self.case.loss]())
         self.model.load_state_dict(self.values)

@@ -6,6 +6,7 @@ XLA takes its threads from the processors it may use and from nothing else: henc
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -102,7 +103,9 @@ def _step(case: Case, state: Any, batch: Any) -> Any:
     m = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, moments[0], grads)
     v = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, moments[1], grads)
     time = count.astype(case.dtype)
-    rate, root = lr / (1 - beta1**time), (1 - beta2**time) ** -0.5
+    # 1 - beta**time, without float32's loss of digits where beta**time is close to 1
+    first, second = (-jnp.expm1(time * math.log(beta)) for beta in (beta1, beta2))
+    rate, root = lr / first, second**-0.5
     keep = 1 - lr * WEIGHT_DECAY if case.optimizer == "adamw" else 1.0
     parameters = jax.tree.map(
         lambda p, m, v: keep * p - rate * m / (jnp.sqrt(v) * root + eps), parameters, m, v

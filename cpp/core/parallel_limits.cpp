@@ -1,0 +1,85 @@
+// How many threads a call may use: what OpenMP, the scheduler and the control group of this process allow.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "core/parallel.h"
+
+namespace fastnn::inline FASTNN_ISA::parallel {
+
+namespace {
+
+// Processors' worth of time that one group grants; 0 without a quota.
+double quota_of(const std::string& group, bool unified) {
+  std::string quota, period;
+  if (unified) {
+    std::ifstream(group + "/cpu.max") >> quota >> period;
+  } else {
+    std::ifstream(group + "/cpu.cfs_quota_us") >> quota;
+    std::ifstream(group + "/cpu.cfs_period_us") >> period;
+  }
+  const double share = std::atof(quota.c_str()), whole = std::atof(period.c_str());  // "max" and "-1": none
+  return share > 0 && whole > 0 ? share / whole : 0;
+}
+
+// The smallest quota of a group and of all those that it lies in.
+double smallest_quota(const std::string& root, std::string path, bool unified) {
+  double smallest = 0;
+  for (;;) {
+    const double quota = quota_of(root + path, unified);
+    if (quota > 0 && (smallest == 0 || quota < smallest)) smallest = quota;
+    const auto slash = path.rfind('/');
+    if (slash == std::string::npos || path.empty()) return smallest;
+    path.resize(slash);
+  }
+}
+
+// Lines of /proc/self/cgroup: "0::/path" (unified hierarchy) or "3:cpu,cpuacct:/path".
+int cgroup_quota() {
+  double smallest = 0;
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream parts(line);
+    std::string number, controllers, path;
+    std::getline(parts, number, ':');
+    std::getline(parts, controllers, ':');
+    std::getline(parts, path);
+    if (path == "/") path.clear();
+    const bool unified = controllers.empty();
+    if (!unified && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
+    for (const std::string& root : {std::string("/sys/fs/cgroup"), "/sys/fs/cgroup/" + controllers}) {
+      const double quota = smallest_quota(root, path, unified);
+      if (quota > 0 && (smallest == 0 || quota < smallest)) smallest = quota;
+    }
+  }
+  return smallest > 0 ? std::max(1, static_cast<int>(smallest + 0.5)) : 0;
+}
+
+int affinity_count() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();  // more processors than the set holds
+  return std::max(1, CPU_COUNT(&set));
+}
+
+}  // namespace
+
+int Limits::available() const {
+  int n = std::min(openmp, affinity);
+  if (cgroup > 0) n = std::min(n, cgroup);
+  return std::clamp(n, 1, kMaxThreads);
+}
+
+Limits limits() noexcept {
+  static const int quota = cgroup_quota();  // read once: files are slow, quotas rarely change
+  return {std::min(omp_get_max_threads(), omp_get_thread_limit()), affinity_count(), quota};
+}
+
+std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
+
+}  // namespace fastnn::inline FASTNN_ISA::parallel

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who limits the threads of a call, and that a call changes nothing for the rest of the process."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import probe
+from fastnn import _core, nn
+
+CPUS = len(os.sched_getaffinity(0))
+two_cpus = pytest.mark.skipif(CPUS < 2, reason="one processor: nothing to limit")
+
+
+def seen(*names: str, **env: str) -> dict:
+    return probe.report("limits_probe.py", *names, seconds=120, env=env)
+
+
+@two_cpus
+@pytest.mark.parametrize(
+    ("env", "automatic", "explicit"),
+    [
+        ({}, None, 5),
+        ({"OMP_NUM_THREADS": "1"}, 1, 5),
+        ({"OMP_NUM_THREADS": "64"}, None, 5),
+        ({"OMP_DYNAMIC": "true"}, None, 5),
+        ({"OMP_PROC_BIND": "close"}, None, 5),
+        ({"OMP_NESTED": "true"}, None, 5),
+        ({"OMP_WAIT_POLICY": "active"}, None, 5),
+        ({"OMP_WAIT_POLICY": "passive"}, None, 5),
+        ({"OMP_THREAD_LIMIT": "1"}, 1, 1),  # the one limit that the runtime itself enforces
+    ],
+    ids=str,
+)
+def test_environment(env: dict[str, str], automatic: int | None, explicit: int) -> None:
+    """The automatic choice keeps to the limits; a given n_threads is obeyed; bits never differ."""
+    got = seen("fastnn", **env)["fastnn"]
+    limits = got["limits"]
+    expected = automatic or min([CPUS, *(n for n in limits.values() if n)])
+    assert min(n for n in limits.values() if n) == expected
+    assert got["None"] <= expected
+    assert [got["1"], got["2"], got["5"]] == [min(n, explicit) for n in (1, 2, 5)]
+    assert set(got["bits"]) == {reference_bits()}
+
+
+@functools.cache
+def reference_bits() -> str:
+    """Return the digest of what one thread trains, in a process of its own."""
+    return seen("fastnn")["fastnn"]["bits"][1]
+
+
+@two_cpus
+def test_affinity():
+    if shutil.which("taskset") is None:
+        pytest.skip("no taskset")
+    cpu = str(min(os.sched_getaffinity(0)))
+    command = ["taskset", "-c", cpu, sys.executable, "limits_probe.py", "fastnn"]
+    out = subprocess.run(
+        command, cwd=probe.HERE, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert '"affinity": 1' in out
+    assert '"None": 1' in out
+    assert '"2": 2' in out
+
+
+@two_cpus
+def test_affinity_of_the_calling_thread_may_change():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert _core.threads_available() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert _core.threads_available() > 1
+
+
+@two_cpus
+def test_threadpoolctl():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))
+    model.compile("sgd", "cross_entropy")
+    x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
+    before = _core.threads_available()
+    with threadpoolctl.threadpool_limits(1):
+        assert _core.threads_available() == 1
+        assert model.fit(x, y, batch_size=256).threads_used == 1
+        assert model.fit(x, y, batch_size=256, n_threads=2).threads_used == 2
+    assert _core.threads_available() == before
+
+
+GROUPS = Path("/sys/fs/cgroup")
+
+
+@two_cpus
+def test_cgroup_quota():
+    """A group with one processor's worth of time, and the process in a group below it."""
+    one = GROUPS / "cpu" if (GROUPS / "cpu").is_dir() else GROUPS
+    outer = one / f"fastnn_test_{os.getpid()}"
+    inner = outer / "inner"
+    try:
+        inner.mkdir(parents=True)
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error}")
+    try:
+        try:
+            if one == GROUPS:
+                (outer / "cpu.max").write_text("100000 100000")
+            else:
+                (outer / "cpu.cfs_quota_us").write_text("100000")
+        except OSError as error:
+            pytest.skip(f"no quota can be set: {error}")
+        enter = f"echo $$ > {inner}/cgroup.procs && exec {sys.executable} limits_probe.py fastnn"
+        out = subprocess.run(
+            ["sh", "-c", enter],
+            cwd=probe.HERE,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+        assert '"cgroup": 1' in out
+        assert '"None": 1' in out
+    finally:
+        inner.rmdir()
+        outer.rmdir()
+
+
+def check_order(names: tuple[str, ...]) -> None:
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    got = seen(*names, OMP_NUM_THREADS="2")
+    assert set(got["fastnn"]["bits"]) == {reference_bits()}
+    assert got["fastnn"]["5"] == 5
+    assert got["torch again"] == got["torch"]
+    assert got["torch"]["threads"] == 2
+    assert set(got["pools"]) == {2}, "a call changed what other libraries may use"
+
+
+LIBRARIES = ("torch", "sklearn", "fastnn")
+
+
+@pytest.mark.parametrize("names", [LIBRARIES[::-1]], ids="-".join)
+def test_order_of_imports(names: tuple[str, ...]) -> None:
+    """Each library brings an OpenMP runtime; the first one loaded may serve the others."""
+    check_order(names)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("names", list(itertools.permutations(LIBRARIES)), ids="-".join)
+def test_all_orders_of_imports(names: tuple[str, ...]) -> None:
+    check_order(names)
+
+
+def test_floating_point_settings_stay():
+    """No flush-to-zero, no other rounding: not by import, not by training, not in new threads."""
+    if not Path("/proc").is_dir() or os.uname().machine != "x86_64":
+        pytest.skip("reads MXCSR through glibc")
+    got = seen("fastnn")
+    assert got["before"] == got["imported"] == got["used"] == got["thread"]
+    tiny = np.float32(1e-45)
+    assert tiny * np.float32(1) > 0
+    assert np.float32(1.2e-38) / np.float32(2) > 0
+    assert np.finfo(np.float32).smallest_subnormal > 0
