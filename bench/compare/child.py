@@ -45,16 +45,20 @@ class Child:
         if threads:
             environment |= {f"{name}_NUM_THREADS": str(threads) for name in THREADS}
         environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(_path())}
+        self.environment = environment
+        self._start()
+
+    def _start(self) -> None:
         # Open as long as the process: its last words are read when it dies.
         self.errors: Any = tempfile.TemporaryFile(  # noqa: SIM115
             "w+", encoding="utf-8", errors="replace"
         )
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.compare.worker", peer, str(threads)],
+            [sys.executable, "-m", "bench.compare.worker", self.peer, str(self.threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            env=environment,
+            env=self.environment,
             cwd=ROOT,
             text=True,
         )
@@ -65,12 +69,15 @@ class Child:
         return f"{self.peer}/{self.threads or 'auto'}"
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """Wait for the worker to do something and return its result.
+        """Wait for the worker to do something and return its result; a dead one loads anew.
 
         Raises
         ------
         ChildError
         """
+        if do == "load" and self.process.poll() is not None:
+            self.close()
+            self._start()
         process = self.process
         assert process.stdin is not None
         try:
@@ -110,7 +117,7 @@ class Child:
         return self.process.stdout.readline()
 
     def _last_words(self) -> str:
-        status = self.process.poll()
+        status = self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().strip().splitlines()
         return f"the process ended ({status}): {lines[-1] if lines else 'it said nothing'}"

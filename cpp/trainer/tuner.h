@@ -23,76 +23,75 @@ class Tuner {
   int pick(int limit, double step_flops) {
     settled_ = limit <= 1 || too_small(step_flops) || step_flops > kAlwaysAll;
     if (settled_) return too_small(step_flops) ? 1 : std::max(limit, 1);
-    if (limit != limit_ || step_flops != flops_) {
-      limit_ = limit;
-      flops_ = step_flops;
-      list_candidates();
-      start_trial();
-    }
-    return candidate_[trying_ ? at_ : best_].threads;
+    if (limit != limit_ || step_flops != flops_) restart(limit, step_flops);
+    return candidate_[at_].threads;
   }
   // How many steps to run before asking again.
   Index steps() const {
     if (settled_) return 1 << 30;
-    return trying_ ? trial_steps()
-                   : std::max<Index>(1, static_cast<Index>(kStretch / std::max(candidate_[best_].mean(), 1e-7)));
+    const double seconds = candidate_[at_].known ? candidate_[at_].mean : flops_ / kGuess;
+    return std::clamp<Index>(static_cast<Index>((trying() ? kTrial : kStretch) / seconds), 2, 1 << 20);
   }
+  // What the last steps took, on the threads last picked.
   void record(Index steps, double seconds) {
     if (settled_ || steps == 0) return;
-    if (!trying_) {
-      // Much slower than when it was chosen: something else wants the cores now.
-      const bool slower = seconds > 2 * candidate_[best_].mean() * static_cast<double>(steps);
-      if (slower || (since_ += seconds) > kTryAgain) start_trial();
-      return;
+    candidate_[at_].learn(seconds / static_cast<double>(steps), seconds / kMemory);
+    since_ += seconds;
+    tried_ += seconds;
+    if (trying()) {
+      if (tried_ < kTrial) return;
+      tried_ = 0;
+      if (++at_ == count_) at_ = 0, ++rounds_;
+    } else if (since_ > kTryAgain) {
+      since_ = tried_ = 0;
+      at_ = 0, rounds_ = kRounds - 1;  // one round
     }
-    candidate_[at_].add(steps, seconds);
-    if ((run_ += steps) < trial_steps()) return;
-    run_ = 0;
-    at_ = (at_ + 1) % count_;
-    if (at_ == 0 && ++rounds_ == kRounds) choose();
+    if (!trying()) at_ = best();
   }
 
  private:
   static constexpr double kAlwaysOne = 3e4;  // flops: less than a barrier costs
   static constexpr double kAlwaysAll = 2e9;  // a trial on one thread would cost more than it can tell
+  static constexpr double kGuess = 2e10;     // flops a second, before anything is known
+  static constexpr double kTrial = 0.0005;   // seconds; long enough that starting the team does not count
+  static constexpr double kStretch = 0.005;  // seconds between two decisions
   static constexpr double kTryAgain = 0.5;   // seconds
-  static constexpr double kStretch = 0.02;   // seconds between two looks at the clock
+  static constexpr double kMemory = 0.02;    // seconds that a mean looks back
   static constexpr double kGain = 0.97;      // more threads have to be this much faster
   static constexpr int kRounds = 3;
 
+  // A running mean, not a minimum: what a busy machine takes away counts, and is forgotten when it is quiet again.
   struct Candidate {
     int threads = 1;
-    double steps = 0, seconds = 0;
-    void add(Index n, double s) { steps += static_cast<double>(n), seconds += s; }
-    double mean() const { return steps > 0 ? seconds / steps : 0; }
+    bool known = false;
+    double mean = 0;
+    void learn(double seconds, double share) {
+      mean += (known ? std::clamp(share, 0.05, 0.5) : 1) * (seconds - mean);
+      known = true;
+    }
   };
 
-  // About half a millisecond, so that starting the team does not count: the stretches between trials are long.
-  Index trial_steps() const { return std::clamp<Index>(static_cast<Index>(1e7 / flops_), 2, 400); }
+  bool trying() const { return rounds_ < kRounds; }
 
-  void list_candidates() {
+  void restart(int limit, double step_flops) {
+    limit_ = limit;
+    flops_ = step_flops;
     count_ = 0;
-    for (int n = 1; n < limit_ && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++].threads = n;
-    candidate_[count_++].threads = limit_;
+    for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = {n};
+    candidate_[count_++] = {limit};
+    at_ = 0, rounds_ = 0, since_ = tried_ = 0;
   }
-  void start_trial() {
-    for (auto& c : candidate_) c.steps = c.seconds = 0;
-    trying_ = true;
-    at_ = 0, rounds_ = 0, run_ = 0, since_ = 0;
-  }
-  // Means, not minima: what a busy machine takes away counts.
-  void choose() {
-    trying_ = false;
-    best_ = 0;
+  std::size_t best() const {
+    std::size_t best = 0;
     for (std::size_t k = 1; k < count_; ++k)
-      if (candidate_[k].mean() < kGain * candidate_[best_].mean()) best_ = k;
+      if (candidate_[k].mean < kGain * candidate_[best].mean) best = k;
+    return best;
   }
 
   int limit_ = 0, rounds_ = 0;
-  bool settled_ = true, trying_ = false;
-  double flops_ = 0, since_ = 0;
-  Index run_ = 0;
-  std::size_t count_ = 0, at_ = 0, best_ = 0;
+  bool settled_ = true;
+  double flops_ = 0, since_ = 0, tried_ = 0;
+  std::size_t count_ = 0, at_ = 0;
   std::array<Candidate, 12> candidate_{};
 };
 
