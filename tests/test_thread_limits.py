@@ -46,7 +46,7 @@ def test_environment(env: dict[str, str], automatic: int | None, explicit: int) 
     """The automatic choice keeps to the limits; a given n_threads is obeyed; bits never differ."""
     got = seen("fastnn", **env)["fastnn"]
     limits = got["limits"]
-    expected = automatic or min([CPUS, *(n for n in limits.values() if n)])
+    expected = automatic or min(CPUS, limits["cgroup"] or CPUS)
     assert min(n for n in limits.values() if n) == expected
     assert got["None"] <= expected
     assert [got["1"], got["2"], got["5"]] == [min(n, explicit) for n in (1, 2, 5)]

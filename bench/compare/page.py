@@ -79,6 +79,6 @@ def draw(record: dict[str, Any], file: Path) -> Path | None:
         axes.set_xscale("log")
         axes.set_xlabel("the peer's time of a step over fastnn's")
         axes.grid(axis="x", which="both", linewidth=0.3)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper center", ncols=len(TITLES))
         figure.savefig(file, metadata={"Date": None})
     return file

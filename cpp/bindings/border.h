@@ -24,12 +24,22 @@ void register_testing(py::module_& m);
 [[noreturn]] inline void sleep_forever() noexcept {
   for (;;) pause();
 }
+// Asked before anything of the interpreter is touched: late in its end, thread states and their keys are gone.
+inline void sleep_if_it_ends() noexcept {
+#if PY_VERSION_HEX >= 0x030D0000
+  const bool ends = Py_IsFinalizing() || !Py_IsInitialized();
+#else
+  const bool ends = _Py_IsFinalizing() || !Py_IsInitialized();
+#endif
+  if (ends) sleep_forever();
+}
 
 // The GIL is free as long as this lives.
 class WithoutGil {
  public:
   WithoutGil() : state_(PyEval_SaveThread()) {}
   ~WithoutGil() {
+    sleep_if_it_ends();
     try {
       PyEval_RestoreThread(state_);
     } catch (abi::__forced_unwind&) {
@@ -46,6 +56,7 @@ class WithoutGil {
 class WithGil {
  public:
   WithGil() noexcept {
+    sleep_if_it_ends();
     try {
       state_ = PyGILState_Ensure();
     } catch (abi::__forced_unwind&) {

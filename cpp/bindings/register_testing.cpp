@@ -16,6 +16,11 @@ void register_testing(py::module_& m) {
   m.def(
       "plant_allocation", [](bool on) { faults::allocation = on; }, py::arg("on"),
       "Every training step allocates once: a fault.");
+#ifdef FASTNN_TESTING
+  m.def(
+      "fail_allocation", [](long n) { faults::failing_allocation = n; }, py::arg("n"),
+      "The n-th allocation of the engine from now on fails, and all after it; 0: none.");
+#endif
   m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
   m.def(
       "set_cache_sizes",

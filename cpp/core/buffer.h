@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 
+#include "core/faults.h"
 #include "core/types.h"
 
 namespace fastnn::inline FASTNN_ISA {
@@ -23,7 +24,7 @@ class Buffer {
     // calloc: a large block comes as zero pages that the kernel makes when a thread first touches them, so that no
     // call waits for all of them at once.
     const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(size);
-    void* raw = std::calloc(bytes + kAlign, 1);
+    void* raw = faults::allocation_fails() ? nullptr : std::calloc(bytes + kAlign, 1);
     if (raw == nullptr) throw std::bad_alloc();
     const auto address = reinterpret_cast<std::uintptr_t>(raw);
     data_ = {reinterpret_cast<T*>((address + kAlign - 1) / kAlign * kAlign), Free{raw}};

@@ -12,4 +12,19 @@ namespace fastnn::inline FASTNN_ISA::faults {
 inline std::atomic<int> split{0};            // n > 0: batches are cut into n chunks, as if n threads decided
 inline std::atomic<bool> allocation{false};  // every step allocates once
 
+// n > 0: the n-th allocation from now on fails, and every later one; 0: none does. Only in builds with FASTNN_TESTING.
+inline std::atomic<long> failing_allocation{0};
+
+// Counts one allocation; true if it has to fail.
+inline bool allocation_fails() noexcept {
+#ifdef FASTNN_TESTING
+  long left = failing_allocation.load(std::memory_order_relaxed);
+  while (left > 1)
+    if (failing_allocation.compare_exchange_weak(left, left - 1)) return false;
+  return left == 1;
+#else
+  return false;
+#endif
+}
+
 }  // namespace fastnn::inline FASTNN_ISA::faults

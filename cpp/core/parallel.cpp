@@ -83,6 +83,7 @@ class Region {
           if (thread == 0) look(flops);
         }
       }
+      if (thread == 0) look(0);  // it may have found no item to run
       meet(phase, team);
       phase = phase_;
     }

@@ -61,6 +61,8 @@ int cgroup_quota() {
 }
 
 int affinity_count() {
+  // OMP_PROC_BIND pins each thread, this one too, to a part of what the process may use: the runtime knows the whole.
+  if (omp_get_proc_bind() != omp_proc_bind_false) return omp_get_num_procs();
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();  // more processors than the set holds
