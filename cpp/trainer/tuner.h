@@ -41,10 +41,13 @@ class Tuner {
     if (trying()) {
       if (tried_ < kTrial) return;
       tried_ = 0;
-      if (++at_ == count_) at_ = 0, ++rounds_;
+      do {
+        if (++at_ == count_) at_ = 0, ++rounds_;
+      } while (trying() && !again_ && rounds_ > 0 && hopeless(at_));
     } else if (since_ > kTryAgain) {
       since_ = tried_ = 0;
-      at_ = 0, rounds_ = kRounds - 1;  // one round
+      at_ = 0, rounds_ = kRounds - 1;  // one round, of all
+      again_ = true;
     }
     if (!trying()) at_ = best();
   }
@@ -80,7 +83,10 @@ class Tuner {
     for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = {n};
     candidate_[count_++] = {limit};
     at_ = 0, rounds_ = 0, since_ = tried_ = 0;
+    again_ = false;
   }
+  // So slow in its first trial that more of them would only cost.
+  bool hopeless(std::size_t k) const { return candidate_[k].mean > 1.5 * candidate_[best()].mean; }
   std::size_t best() const {
     std::size_t best = 0;
     for (std::size_t k = 1; k < count_; ++k)
@@ -89,7 +95,7 @@ class Tuner {
   }
 
   int limit_ = 0, rounds_ = 0;
-  bool settled_ = true;
+  bool settled_ = true, again_ = false;
   double flops_ = 0, since_ = 0, tried_ = 0;
   std::size_t count_ = 0, at_ = 0;
   std::array<Candidate, 12> candidate_{};
