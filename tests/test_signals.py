@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -95,15 +96,14 @@ def test_an_exception_of_a_handler_is_the_one_that_arrives(data, n_threads):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_handler_that_returns_changes_nothing(data, n_threads):
     """It may even use other models, inside the region of this one."""
-    other, answers, refused = compiled(5), [], []
+    other, answers, inside = compiled(5), [], []
     expected = other.predict(data[0]).tobytes()
 
     def work(*_):
         answers.append(other.predict(data[0], n_threads=2).tobytes())
-        try:
-            model.predict(data[0])
-        except ModelBusyError as error:
-            refused.append(error)
+        inside.append(model._network.busy)
+        with pytest.raises(ModelBusyError) if inside[-1] else contextlib.nullcontext():
+            model.predict(data[0])  # never weights in the middle of a step
 
     trial = compiled().fit(*data, epochs=100, batch_size=50, n_threads=n_threads)
     epochs = round(100 * 0.6 / trial.seconds)  # on a quiet machine far longer than the signals take
@@ -114,7 +114,7 @@ def test_a_handler_that_returns_changes_nothing(data, n_threads):
     undisturbed = compiled().fit(*data, epochs=epochs, batch_size=50)
     assert history.history == undisturbed.history
     assert set(answers) == {expected}
-    assert len(refused) == len(answers), "the weights were read in the middle of a step"
+    assert any(inside), "no signal came while the core trained"
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
