@@ -29,18 +29,24 @@ class Tuner {
   // How many steps to run before asking again.
   Index steps() const {
     if (settled_) return 1 << 30;
+    if (trying() && warm_up_ > 0) return warm_up_;
     const double seconds = candidate_[at_].known ? candidate_[at_].mean : flops_ / kGuess;
     return std::clamp<Index>(static_cast<Index>((trying() ? kTrial : kStretch) / seconds), 2, 1 << 20);
   }
   // What the last steps took, on the threads last picked.
   void record(Index steps, double seconds) {
     if (settled_ || steps == 0) return;
+    if (trying() && warm_up_ > 0) {  // the team starts, the caches fill
+      warm_up_ = std::max<Index>(0, warm_up_ - steps);
+      return;
+    }
     candidate_[at_].learn(seconds / static_cast<double>(steps), seconds / kMemory);
     since_ += seconds;
     tried_ += seconds;
     if (trying()) {
       if (tried_ < kTrial) return;
       tried_ = 0;
+      warm_up_ = kWarmUp;
       do {
         if (++at_ == count_) at_ = 0, ++rounds_;
       } while (trying() && !again_ && rounds_ > 0 && hopeless(at_));
@@ -48,6 +54,7 @@ class Tuner {
       since_ = tried_ = 0;
       at_ = 0, rounds_ = kRounds - 1;  // one round, of all
       again_ = true;
+      warm_up_ = kWarmUp;
     }
     if (!trying()) at_ = best();
   }
@@ -56,12 +63,13 @@ class Tuner {
   static constexpr double kAlwaysOne = 3e4;  // flops: less than a barrier costs
   static constexpr double kAlwaysAll = 2e9;  // a trial on one thread would cost more than it can tell
   static constexpr double kGuess = 2e10;     // flops a second, before anything is known
-  static constexpr double kTrial = 0.0005;   // seconds; long enough that starting the team does not count
+  static constexpr double kTrial = 0.001;    // seconds that a choice is tried for
   static constexpr double kStretch = 0.005;  // seconds between two decisions
   static constexpr double kTryAgain = 0.5;   // seconds
   static constexpr double kMemory = 0.02;    // seconds that a mean looks back
   static constexpr double kGain = 0.97;      // more threads have to be this much faster
   static constexpr int kRounds = 3;
+  static constexpr Index kWarmUp = 3;  // steps at the start of a trial that do not count
 
   // A running mean, not a minimum: what a busy machine takes away counts, and is forgotten when it is quiet again.
   struct Candidate {
@@ -84,6 +92,7 @@ class Tuner {
     candidate_[count_++] = {limit};
     at_ = 0, rounds_ = 0, since_ = tried_ = 0;
     again_ = false;
+    warm_up_ = kWarmUp;
   }
   // So slow in its first trial that more of them would only cost.
   bool hopeless(std::size_t k) const { return candidate_[k].mean > 1.5 * candidate_[best()].mean; }
@@ -96,6 +105,7 @@ class Tuner {
 
   int limit_ = 0, rounds_ = 0;
   bool settled_ = true, again_ = false;
+  Index warm_up_ = 0;
   double flops_ = 0, since_ = 0, tried_ = 0;
   std::size_t count_ = 0, at_ = 0;
   std::array<Candidate, 12> candidate_{};
