@@ -10,23 +10,10 @@ import pytest
 
 from fastnn import reference
 from fastnn.reference import Network
+from figures import GRADIENT_DESCENT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# Udacity, "Gradient descent" notebook: train loss and accuracy after epochs 0, 10, ..., 90.
-GRADIENT_DESCENT = [
-    (0.7135845195381634, 0.40),
-    (0.6225835210454962, 0.59),
-    (0.5548744083669508, 0.74),
-    (0.501606141872473, 0.84),
-    (0.4593334641861401, 0.86),
-    (0.42525543433469976, 0.93),
-    (0.3973461571671399, 0.93),
-    (0.3741469765239074, 0.93),
-    (0.35459973368161973, 0.94),
-    (0.3379273658879921, 0.94),
-]
 
 
 def set_weights(network: Network, weights: list[np.ndarray]) -> None:

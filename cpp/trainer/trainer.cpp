@@ -235,8 +235,6 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
   refuse<T>("predict", verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
 }
 
-// Validation data that is refused is refused in the first epoch: the model goes back to before the call.
-// All batches of one epoch, in pieces as long as the choice of threads holds. Returns the threads used.
 template <class T>
 void Trainer<T>::raise(const char* where, Verdict verdict, const Engine<T>& run, const Data& data,
                        const std::int64_t* order, const std::string& when) {

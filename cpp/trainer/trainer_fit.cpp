@@ -51,6 +51,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   return report;
 }
 
+// Validation data that is refused is refused in the first epoch: the model goes back to before the call.
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   try {
@@ -61,6 +62,7 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   }
 }
 
+// All batches of one epoch, in pieces as long as the choice of threads holds. Returns the threads used.
 template <class T>
 int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
                           double step_flops, Threads threads, parallel::Poll poll) {
