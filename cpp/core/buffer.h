@@ -50,7 +50,7 @@ class MatrixBuffer {
  public:
   MatrixBuffer() = default;
   MatrixBuffer(Index rows, Index cols)
-      : buffer_(checked(rows, padded<T>(cols))), rows_(rows), cols_(cols), stride_(padded<T>(cols)) {}
+      : buffer_(checked(rows, row_stride<T>(cols))), rows_(rows), cols_(cols), stride_(row_stride<T>(cols)) {}
   Matrix<T> view() { return {buffer_.data(), rows_, cols_, stride_}; }
   ConstMatrix<T> view() const { return {buffer_.data(), rows_, cols_, stride_}; }
 

@@ -30,6 +30,7 @@ struct Vec {
   friend Vec operator-(Vec a, Vec b) { return {ei::psub(a.p, b.p)}; }
   friend Vec operator*(Vec a, Vec b) { return {ei::pmul(a.p, b.p)}; }
   friend Vec operator/(Vec a, Vec b) { return {ei::pdiv(a.p, b.p)}; }
+  friend Vec operator|(Vec a, Vec b) { return {ei::por(a.p, b.p)}; }  // bit by bit
   friend Vec operator-(Vec a) { return {ei::pnegate(a.p)}; }
   Vec& operator+=(Vec b) { return *this = *this + b; }
 };
@@ -67,6 +68,15 @@ template <class T>
 Vec<T> tanh(Vec<T> a) {
   return {ei::ptanh(a.p)};
 }
+// Is every lane zero, of either sign?
+template <class T>
+bool all_zero(Vec<T> a) {
+  alignas(kAlign) T lanes[Vec<T>::kLanes];
+  a.store(lanes);
+  bool zero = true;
+  for (const T lane : lanes) zero = zero && lane == T(0);
+  return zero;
+}
 // Masks are vectors of all-ones or all-zero lanes, as Eigen's comparisons give them.
 template <class T>
 Vec<T> less(Vec<T> a, Vec<T> b) {
@@ -82,7 +92,7 @@ Vec<T> select(Vec<T> mask, Vec<T> if_true, Vec<T> if_false) {
 #pragma GCC diagnostic ignored "-Wignored-attributes"
 // Transposes a square of kLanes vectors in registers: lane j of vector i goes to lane i of vector j.
 template <class T>
-void transpose_square(Vec<T> (&rows)[Vec<T>::kLanes]) {
+[[gnu::always_inline]] inline void transpose_square(Vec<T> (&rows)[Vec<T>::kLanes]) {
   ei::PacketBlock<typename Vec<T>::Packet, static_cast<int>(Vec<T>::kLanes)> block;
   for (Index i = 0; i < Vec<T>::kLanes; ++i) block.packet[i] = rows[i].p;
   ei::ptranspose(block);

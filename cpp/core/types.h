@@ -25,6 +25,14 @@ constexpr Index padded(Index n) {
   return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
 }
 
+// Distance of the rows of a matrix: their padded width, and a cache line more where that is a larger multiple of 256
+// bytes. Rows at such distances fall into few sets of a cache and throw each other out.
+template <class T>
+constexpr Index row_stride(Index cols) {
+  const Index lines = padded<T>(cols) / kPad<T>;
+  return (lines >= 8 && lines % 4 == 0 ? lines + 1 : lines) * kPad<T>;
+}
+
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 // A row-major view. Engine matrices have stride % kPad == 0 and an aligned first element; columns between

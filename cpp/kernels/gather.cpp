@@ -7,6 +7,9 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
+
+#include "core/simd.h"
 
 namespace fastnn::inline FASTNN_ISA::kernels {
 
@@ -30,18 +33,36 @@ S read(const char* at, bool swapped) noexcept {
   return value;
 }
 
-// All ones in the exponent: Inf or NaN. Integer tests vectorise where comparisons of floats would not.
+// out = from * scale + shift and zero in the padded columns; false if a result is not finite (times 0 it is NaN, whose
+// bits stay in the union). `from` may be out, or the caller's memory at any address.
 template <class T>
-bool finite_row(const T* x, Index n) noexcept {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = sizeof(T) == 4 ? Bits{0x7F800000U} : static_cast<Bits>(0x7FF0000000000000ULL);
-  Bits bad = 0;
-  for (Index c = 0; c < n; ++c) {
-    Bits bits;
-    std::memcpy(&bits, x + c, sizeof bits);
-    bad |= static_cast<Bits>((bits & exponent) == exponent);
+bool finish_row(const char* from, Scaling<T> scaling, Index n, T* out) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  auto suspect = Vec<T>::zero();
+  Index c = 0;
+  for (; c + kLanes <= n; c += kLanes) {
+    auto x = Vec<T>::loadu(reinterpret_cast<const T*>(from) + c);
+    if (scaling.scale) x = x * Vec<T>::load(scaling.scale + c);
+    if (scaling.shift) x = x + Vec<T>::load(scaling.shift + c);
+    x.store(out + c);
+    suspect = suspect | (x * Vec<T>::zero());
   }
-  return bad == 0;
+  bool finite = all_zero(suspect);
+  for (; c < n; ++c) {
+    T x;
+    std::memcpy(&x, from + c * static_cast<Index>(sizeof(T)), sizeof(T));
+    if (scaling.scale) x *= scaling.scale[c];
+    if (scaling.shift) x += scaling.shift[c];
+    out[c] = x;
+    finite = finite && x * T(0) == T(0);
+  }
+  for (; c < padded<T>(n); ++c) out[c] = T(0);
+  return finite;
+}
+
+// Rows come in any order: the next one's lines are asked for while this one is converted.
+void prefetch_row(const char* row, Index bytes) noexcept {
+  for (Index at = 0; at < bytes; at += static_cast<Index>(kAlign)) __builtin_prefetch(row + at);
 }
 
 template <class T, class S>
@@ -63,16 +84,15 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
 template <class T, class S>
 bool gather_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
   bool finite = true;
-  const Index width = padded<T>(out.cols);
+  const bool as_it_lies = std::is_same_v<T, S> && !source.columns && !source.swapped;
   for (Index r = 0; r < out.rows; ++r) {
-    T* row = out.row(r);
-    convert_row<T, S>(source, source.data + ids[r] * source.row_stride, row);
-    if (scaling.scale)
-      for (Index c = 0; c < out.cols; ++c) row[c] *= scaling.scale[c];
-    if (scaling.shift)
-      for (Index c = 0; c < out.cols; ++c) row[c] += scaling.shift[c];
-    for (Index c = out.cols; c < width; ++c) row[c] = T(0);
-    finite = finite_row(row, out.cols) && finite;
+    const char* from = source.data + ids[r] * source.row_stride;
+    if (r + 1 < out.rows && !source.columns)
+      prefetch_row(source.data + ids[r + 1] * source.row_stride, out.cols * static_cast<Index>(sizeof(S)));
+    if (!as_it_lies) convert_row<T, S>(source, from, out.row(r));
+    finite =
+        finish_row<T>(as_it_lies ? from : reinterpret_cast<const char*>(out.row(r)), scaling, out.cols, out.row(r)) &&
+        finite;
   }
   return finite;
 }
@@ -109,6 +129,19 @@ auto with_type(DType dtype, F f) noexcept {
   return f(double{});
 }
 
+// The class that a label names, or -1.
+template <class S>
+std::int32_t class_number(S label, Index n_classes) noexcept {
+  if constexpr (std::is_integral_v<S>) {
+    const bool known = std::cmp_greater_equal(label, 0) && std::cmp_less(label, n_classes);
+    return known ? static_cast<std::int32_t>(label) : -1;
+  } else {
+    const auto number = static_cast<double>(label);
+    const bool known = number >= 0 && number < static_cast<double>(n_classes) && number == std::floor(number);
+    return known ? static_cast<std::int32_t>(number) : -1;
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -125,14 +158,18 @@ double element(const Source& source, Index row, Index col) noexcept {
 }
 
 bool gather_classes(const Source& source, RowIds ids, Index count, Index n_classes, std::int32_t* labels) noexcept {
-  bool good = true;
-  for (Index r = 0; r < count; ++r) {
-    const double label = element(source, ids[r], 0);
-    const bool known = label >= 0 && label < static_cast<double>(n_classes) && label == std::floor(label);
-    labels[r] = known ? static_cast<std::int32_t>(label) : 0;
-    good = good && known;
-  }
-  return good;
+  return with_type(source.dtype, [&](auto s) {
+    using S = decltype(s);
+    const Index offset = source.columns ? source.columns[0] : 0;
+    bool good = true;
+    for (Index r = 0; r < count; ++r) {
+      const char* at = source.data + ids[r] * source.row_stride + offset;
+      const std::int32_t label = class_number(read<S>(at, source.swapped), n_classes);
+      labels[r] = label < 0 ? 0 : label;
+      good = good && label >= 0;
+    }
+    return good;
+  });
 }
 
 template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;

@@ -33,19 +33,30 @@ void copy_panel(Block<T>& block, T* to) noexcept {
   block.b_stride = kWidth;
 }
 
+// Rows [from, to) of a panel into L1, ahead of their use.
+template <class T, int kVectors>
+void prefetch_rows(const T* b, Index stride, Index from, Index to) noexcept {
+  for (Index p = from; p < to; ++p)
+    for (Index j = 0; j < kVectors * Vec<T>::kLanes; j += kPad<T>) __builtin_prefetch(b + p * stride + j);
+}
+
 // One panel of columns under all rows of c. The rows are split evenly, so that no thin block is left over.
+// next: the panel after this one, or nullptr; where panels are copied it is fetched while this one is multiplied.
 template <class T, int kVectors, bool kTransposed>
-void panel(Block<T> block, Index rows) noexcept {
+void panel(Block<T> block, Index rows, const T* next) noexcept {
   constexpr bool kMayCopy = block_rows<T>(kVectors) >= 6 || kVectors == kLineVectors<T>;
+  const Index stride = block.b_stride;
   alignas(kAlign) T copy[kMayCopy ? kBlock<T> * kVectors * Vec<T>::kLanes : 1];
   if constexpr (kMayCopy) {
-    if (rows >= kCopyRows && block.b_stride * static_cast<Index>(sizeof(T)) >= kCopyStride)
+    if (rows >= kCopyRows && stride * static_cast<Index>(sizeof(T)) >= kCopyStride)
       copy_panel<T, kVectors>(block, copy);
   }
+  if (block.b != copy) next = nullptr;
   const Index blocks = ceil_div(rows, block_rows<T>(kVectors));
   const Index each = rows / blocks, longer = rows % blocks;
   for (Index r = 0; r < blocks; ++r) {
     const Index count = each + (r < longer ? 1 : 0);
+    if (next) prefetch_rows<T, kVectors>(next, stride, block.k * r / blocks, block.k * (r + 1) / blocks);
     kKernels<T, kVectors, kTransposed>[static_cast<std::size_t>(count - 1)](block);
     block.a += kTransposed ? count : count * block.a_stride;
     block.c += count * block.c_stride;
@@ -56,7 +67,7 @@ void panel(Block<T> block, Index rows) noexcept {
 // The last columns, where they fill no more than the first vector of their cache line: the rest of the line is padding.
 template <class T, bool kTransposed>
 void narrow_panel(const Block<T>& block, Index rows) noexcept {
-  panel<T, 1, kTransposed>(block, rows);
+  panel<T, 1, kTransposed>(block, rows, nullptr);
   for (Index r = 0; r < rows; ++r)
     for (Index j = Vec<T>::kLanes; j < kPad<T>; j += Vec<T>::kLanes)
       Vec<T>::zero().store(block.c + r * block.c_stride + j);
@@ -68,7 +79,7 @@ void panels(Block<T> block, Index rows, Index cols) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   constexpr Index kWidth = kLines * kPad<T>;
   for (; cols > kWidth - kPad<T> + kNarrow; cols -= kWidth) {
-    panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows);
+    panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows, cols > kWidth ? block.b + kWidth : nullptr);
     block.b += kWidth;
     block.c += kWidth;
     if (block.start) block.start += kWidth;

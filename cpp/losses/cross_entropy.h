@@ -3,10 +3,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "core/simd.h"
+#include "kernels/short_rows.h"
 #include "kernels/softmax.h"
 #include "losses/loss.h"
 
@@ -33,6 +35,32 @@ struct CrossEntropy {
     }
     return (static_cast<double>(largest) - at_label) + std::log(sum);
   }
+  // As row(), for a chunk of short rows.
+  static bool takes(Index rows, Index k) { return rows >= 4 && k <= kernels::kShortRow; }
+  double rows(ConstMatrix<T> out, const Targets<T>& targets, const T* weights, T scale, Matrix<T> dout) const {
+    constexpr Index kRows = kernels::ShortRows<T>::kRows;
+    alignas(kAlign) T factor[kRows] = {};
+    double total = 0;
+    for (Index first = 0; first < out.rows; first += kRows) {
+      const Index count = std::min(kRows, out.rows - first);
+      const kernels::ShortRows<T> softmax(out.middle_rows(first, count));
+      if (dout) {
+        for (Index r = 0; r < count; ++r)
+          factor[r] = static_cast<T>(static_cast<double>(weighted(weights, first + r, scale)) / softmax.sum(r));
+        softmax.store(factor, dout.middle_rows(first, count));
+      }
+      for (Index r = 0; r < count; ++r) {
+        const std::int32_t label = targets.classes[first + r];
+        const double sum = softmax.sum(r);
+        if (dout)
+          dout.row(first + r)[label] = static_cast<T>(static_cast<double>(weighted(weights, first + r, scale)) *
+                                                      ((softmax.exponential(r, label) - sum) / sum));
+        const double value = (softmax.largest(r) - static_cast<double>(out.row(first + r)[label])) + softmax.log_sum(r);
+        total += static_cast<double>(weighted(weights, first + r, T(1))) * value;
+      }
+    }
+    return total;
+  }
   void link(T* out, Index k) const { kernels::softmax_row(out, k); }
   double right(const T* out, const T*, std::int32_t label, Index k) const {
     const T at_label = out[label];
@@ -41,6 +69,9 @@ struct CrossEntropy {
     for (Index j = label + 1; j < k; ++j) before += out[j] > at_label ? 1 : 0;
     return before == 0 ? 1 : 0;
   }
+
+ private:
+  static T weighted(const T* weights, Index r, T scale) { return weights ? weights[r] * scale : scale; }
 };
 
 }  // namespace fastnn::inline FASTNN_ISA::losses

@@ -32,6 +32,9 @@ struct Targets {
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
 //     void link(T* out, Index k) const;                                          // in place, columns beyond k stay 0
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
+//     // where it pays, a whole chunk at once, for shapes that it takes; otherwise row() is called
+//     static bool takes(Index rows, Index k);
+//     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
 // Every loss has the hyperparameter `reduction` first.
 inline constexpr Hyper kReduction{.name = "reduction",
@@ -75,6 +78,8 @@ template <class T, template <class> class L>
 double value_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T* weights, T scale,
                   Matrix<T> dout) noexcept {
   const L<T> loss(hyper);
+  if constexpr (requires { L<T>::takes(out.rows, out.cols); })
+    if (L<T>::takes(out.rows, out.cols)) return loss.rows(out, t, weights, scale, dout);
   double sum = 0;
   for (Index r = 0; r < out.rows; ++r) {
     const T weight = weights ? weights[r] : T(1);

@@ -74,46 +74,49 @@ struct Row {
 };
 
 // kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
-// as every new parameter and state is finite: w * 0 is NaN for Inf and NaN.
-template <class T, template <class> class O, bool kAdjusts>
+// as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and NaN's bits stay in a union. (A sum
+// would be a chain of additions, slower than the update itself.)
+template <class T, template <class> class O, bool kAdjusts, int kStates>
 Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
-  constexpr int kStates = O<T>::kStates;
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto suspect = zero;
   for (Index r = 0; r < tile.rows; ++r) {
+#pragma GCC unroll 2
     for (Index c = 0; c < tile.cols; c += Vec<T>::kLanes) {
       auto w = Vec<T>::load(tile.param + c);
       auto g = Vec<T>::load(tile.grad + c);
       if constexpr (kAdjusts) g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
-      Vec<T> state[kStates > 0 ? kStates : 1];
-      for (int s = 0; s < kStates; ++s) state[s] = tile.state[s] ? Vec<T>::load(tile.state[s] + c) : zero;
+      Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
+      for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::load(tile.state[s] + c);
       w = rule.update(w, g, state);
       for (int s = 0; s < kStates; ++s) {
-        if (!tile.state[s]) continue;
         state[s].store(tile.state[s] + c);
-        suspect = fma(state[s], zero, suspect);
+        suspect = suspect | (state[s] * zero);
       }
       w.store(tile.param + c);
-      suspect = fma(w, zero, suspect);
+      suspect = suspect | (w * zero);
     }
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;
-    for (int s = 0; s < kStates; ++s)
-      if (tile.state[s]) tile.state[s] += tile.stride;
+    for (int s = 0; s < kStates; ++s) tile.state[s] += tile.stride;
   }
   return suspect;
+}
+
+// The loop for as many states as the tile has: the first ones of the kStates there may be.
+template <class T, template <class> class O, bool kAdjusts, int kStates>
+Vec<T> update_states(const O<T>& rule, const Tile<T>& tile) noexcept {
+  if constexpr (kStates > 0)
+    if (!tile.state[kStates - 1]) return update_states<T, O, kAdjusts, kStates - 1>(rule, tile);
+  return update_rows<T, O, kAdjusts, kStates>(rule, tile);
 }
 
 template <class T, template <class> class O>
 bool update_loop(const Coefficients& c, const Tile<T>& tile) noexcept {
   const O<T> rule(c);
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
-  const auto suspect = adjusts ? update_rows<T, O, true>(rule, tile) : update_rows<T, O, false>(rule, tile);
-  alignas(kAlign) T lanes[Vec<T>::kLanes];
-  suspect.store(lanes);
-  bool finite = true;
-  for (const T lane : lanes) finite = finite && lane == T(0);
-  return finite;
+  return all_zero(adjusts ? update_states<T, O, true, O<T>::kStates>(rule, tile)
+                          : update_states<T, O, false, O<T>::kStates>(rule, tile));
 }
 
 template <template <class> class O>

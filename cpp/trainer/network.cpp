@@ -62,8 +62,9 @@ void Network<T>::allocate() {
   for (int k = 0; k < depth(); ++k) {
     int index = 0;
     for (const auto& shape : layer(k).params()) {
-      Parameter p{k,          layer(k).position(),   index++, shape.name,      shape.rows,
-                  shape.cols, padded<T>(shape.cols), size,    shape.trainable, shape.matrix};
+      const Index stride = shape.rows > 1 ? row_stride<T>(shape.cols) : padded<T>(shape.cols);
+      Parameter p{k,    layer(k).position(), index++,     shape.name, shape.rows, shape.cols, stride,
+                  size, shape.trainable,     shape.matrix};
       Index extent = 0;
       if (__builtin_mul_overflow(p.rows, p.stride, &extent) || __builtin_add_overflow(size, extent, &size))
         throw std::bad_alloc();

@@ -1,0 +1,71 @@
+// Softmax of short rows, several at once: one row in every lane. A row of ten logits alone would spend its time on the
+// maximum and the sum within a vector and on padding.
+// Sums run over columns in order, in double, so the width of the vectors does not show in a result.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "core/simd.h"
+#include "core/types.h"
+
+namespace fastnn::inline FASTNN_ISA::kernels {
+
+inline constexpr Index kShortRow = 32;  // columns; longer rows fill vectors by themselves
+
+template <class T>
+class ShortRows {
+ public:
+  static constexpr Index kRows = Vec<T>::kLanes;
+
+  // Takes up to kRows rows of at most kShortRow logits: their largest values, exp(z - largest) and the sums of these.
+  explicit ShortRows(ConstMatrix<T> z) noexcept : rows_(z.rows), cols_(z.cols) {
+    Index first = 0;
+    do transpose_in(z, first);  // a row has a column at least
+    while ((first += kRows) < cols_);
+    auto top = Vec<T>::load(e_[0]);
+    for (Index c = 1; c < cols_; ++c) top = max(top, Vec<T>::load(e_[c]));
+    top.store(largest_);
+    for (Index c = 0; c < cols_; ++c) exp(Vec<T>::load(e_[c]) - top).store(e_[c]);
+    for (Index c = 0; c < cols_; ++c)
+      for (Index r = 0; r < kRows; ++r) sum_[r] += static_cast<double>(e_[c][r]);
+    for (Index r = 0; r < kRows; r += Vec<double>::kLanes) log(Vec<double>::load(sum_ + r)).store(log_sum_ + r);
+  }
+  Index rows() const { return rows_; }
+  double largest(Index r) const { return static_cast<double>(largest_[r]); }
+  double exponential(Index r, Index c) const { return static_cast<double>(e_[c][r]); }
+  double sum(Index r) const { return sum_[r]; }
+  double log_sum(Index r) const { return log_sum_[r]; }
+
+  // to.row(r) = factor[r] * exp(z - largest), zero in the padded columns.
+  void store(const T* factor, Matrix<T> to) const noexcept {
+    const auto scale = Vec<T>::load(factor);
+    for (Index c = 0; c < padded<T>(cols_); c += kRows) {
+      Vec<T> square[kRows];
+#pragma GCC unroll 16
+      for (Index j = 0; j < kRows; ++j) square[j] = c + j < cols_ ? scale * Vec<T>::load(e_[c + j]) : Vec<T>::zero();
+      transpose_square(square);
+      for (Index r = 0; r < rows_; ++r) square[r].store(to.row(r) + c);
+    }
+  }
+
+ private:
+  // Missing rows are copies of the last one: their lanes hold ordinary numbers that nobody reads.
+  void transpose_in(ConstMatrix<T> z, Index c) noexcept {
+    Vec<T> square[kRows];
+#pragma GCC unroll 16
+    for (Index r = 0; r < kRows; ++r) square[r] = Vec<T>::load(z.row(std::min(r, rows_ - 1)) + c);
+    transpose_square(square);
+#pragma GCC unroll 16
+    for (Index j = 0; j < kRows; ++j) square[j].store(e_[c + j]);
+  }
+
+  Index rows_, cols_;
+  alignas(kAlign) T e_[kShortRow][kRows];  // column by column
+  alignas(kAlign) T largest_[kRows];
+  alignas(kAlign) double sum_[kRows] = {};
+  alignas(kAlign) double log_sum_[kRows];
+};
+
+}  // namespace fastnn::inline FASTNN_ISA::kernels
