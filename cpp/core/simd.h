@@ -87,6 +87,12 @@ Vec<T> select(Vec<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return {ei::pselect(mask.p, if_true.p, if_false.p)};
 }
 
+// Lanes of the vector at column c that belong to a row of k columns.
+template <class T>
+Vec<T> inside(Index c, Index k) {
+  return less(Vec<T>::counting(static_cast<T>(c)), Vec<T>::set(static_cast<T>(k)));
+}
+
 // GCC warns where a packet is the argument of a class template, because the type's alignment is no part of its name.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"

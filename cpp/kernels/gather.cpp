@@ -33,31 +33,40 @@ S read(const char* at, bool swapped) noexcept {
   return value;
 }
 
-// out = from * scale + shift and zero in the padded columns; false if a result is not finite (times 0 it is NaN, whose
-// bits stay in the union). `from` may be out, or the caller's memory at any address.
+// A row of values as they lie in some memory that ends at `end` (or later): nothing beyond it is read.
 template <class T>
-bool finish_row(const char* from, Scaling<T> scaling, Index n, T* out) noexcept {
+struct Row {
+  const char* at;
+  const char* end;
+  Vec<T> load(Index c, Index n) const noexcept {
+    const char* from = at + c * static_cast<Index>(sizeof(T));
+    constexpr Index kBytes = Vec<T>::kLanes * static_cast<Index>(sizeof(T));
+    if (c + Vec<T>::kLanes <= n) return Vec<T>::loadu(reinterpret_cast<const T*>(from));
+    // The last columns, with neighbours that are cut off again where these belong to the same array.
+    if (from + kBytes <= end)
+      return select(inside<T>(c, n), Vec<T>::loadu(reinterpret_cast<const T*>(from)), Vec<T>::zero());
+    alignas(kAlign) T last[Vec<T>::kLanes] = {};
+    std::memcpy(last, from, static_cast<std::size_t>(n - c) * sizeof(T));
+    return Vec<T>::load(last);
+  }
+};
+
+// out = from * scale + shift and zero in the padded columns. Returns a vector that is zero as long as every result is
+// finite: times 0 they are NaN otherwise, whose bits stay in a union.
+template <class T>
+Vec<T> finish_row(Row<T> from, Scaling<T> scaling, Index n, T* out) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   auto suspect = Vec<T>::zero();
   Index c = 0;
-  for (; c + kLanes <= n; c += kLanes) {
-    auto x = Vec<T>::loadu(reinterpret_cast<const T*>(from) + c);
+  for (; c < n; c += kLanes) {
+    auto x = from.load(c, n);
     if (scaling.scale) x = x * Vec<T>::load(scaling.scale + c);
-    if (scaling.shift) x = x + Vec<T>::load(scaling.shift + c);
+    if (scaling.shift) x = select(inside<T>(c, n), x + Vec<T>::load(scaling.shift + c), Vec<T>::zero());
     x.store(out + c);
     suspect = suspect | (x * Vec<T>::zero());
   }
-  bool finite = all_zero(suspect);
-  for (; c < n; ++c) {
-    T x;
-    std::memcpy(&x, from + c * static_cast<Index>(sizeof(T)), sizeof(T));
-    if (scaling.scale) x *= scaling.scale[c];
-    if (scaling.shift) x += scaling.shift[c];
-    out[c] = x;
-    finite = finite && x * T(0) == T(0);
-  }
-  for (; c < padded<T>(n); ++c) out[c] = T(0);
-  return finite;
+  for (; c < padded<T>(n); c += kLanes) Vec<T>::zero().store(out + c);
+  return suspect;
 }
 
 // Rows come in any order: the next one's lines are asked for while this one is converted.
@@ -83,18 +92,22 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
 
 template <class T, class S>
 bool gather_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  bool finite = true;
   const bool as_it_lies = std::is_same_v<T, S> && !source.columns && !source.swapped;
+  const Index bytes = source.cols * static_cast<Index>(sizeof(S));
+  const char* end = source.row_stride >= 0 ? source.data + (source.rows - 1) * source.row_stride + bytes : nullptr;
+  auto suspect = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     const char* from = source.data + ids[r] * source.row_stride;
-    if (r + 1 < out.rows && !source.columns)
-      prefetch_row(source.data + ids[r + 1] * source.row_stride, out.cols * static_cast<Index>(sizeof(S)));
-    if (!as_it_lies) convert_row<T, S>(source, from, out.row(r));
-    finite =
-        finish_row<T>(as_it_lies ? from : reinterpret_cast<const char*>(out.row(r)), scaling, out.cols, out.row(r)) &&
-        finite;
+    if (r + 1 < out.rows && !source.columns) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
+    Row<T> row{from, end};
+    if (!as_it_lies) {
+      convert_row<T, S>(source, from, out.row(r));
+      row = {reinterpret_cast<const char*>(out.row(r)),
+             reinterpret_cast<const char*>(out.row(r) + padded<T>(out.cols))};
+    }
+    suspect = suspect | finish_row<T>(row, scaling, out.cols, out.row(r));
   }
-  return finite;
+  return all_zero(suspect);
 }
 
 // Calls f with a value of the source's element type: the one switch over dtypes.

@@ -134,6 +134,44 @@ void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool on
   multiply<T, true>(x, y, nullptr, c, onto);
 }
 
+// Four outputs at a time share the loads of dy; a vector of outputs is folded at once.
+template <class T>
+void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  constexpr Index kAtOnce = kLanes < 4 ? kLanes : 4;
+  constexpr int kVectors = kLineVectors<T>;
+  for (Index r = 0; r < dy.rows; ++r)
+    for (Index n = 0; n < padded<T>(w.rows); n += kLanes) {
+      Vec<T> sums[kLanes];
+      for (Index j = 0; j < kLanes; j += kAtOnce) {
+        const T* rows[kAtOnce];  // beyond the last row that one again: cut off below
+        for (Index i = 0; i < kAtOnce; ++i) rows[i] = w.row(std::min(n + j + i, w.rows - 1));
+        Vec<T> line[kAtOnce][kVectors] = {};
+        for (Index c = 0; c < dy.cols; c += kPad<T>)
+#pragma GCC unroll 4
+          for (int v = 0; v < kVectors; ++v) {
+            const auto factor = Vec<T>::load(dy.row(r) + c + v * kLanes);
+#pragma GCC unroll 4
+            for (Index i = 0; i < kAtOnce; ++i)
+              line[i][v] = fma(factor, Vec<T>::load(rows[i] + c + v * kLanes), line[i][v]);
+          }
+#pragma GCC unroll 4
+        for (Index i = 0; i < kAtOnce; ++i) {
+#pragma GCC unroll 4
+          for (int half = kVectors / 2; half > 0; half /= 2)
+            for (int v = 0; v < half; ++v) line[i][v] += line[i][v + half];
+          sums[j + i] = line[i][0];
+        }
+      }
+      transpose_square(sums);
+#pragma GCC unroll 8
+      for (Index half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (Index j = 0; j < half; ++j) sums[j] += sums[j + half];
+      select(inside<T>(n, w.rows), sums[0], Vec<T>::zero()).store(dx.row(r) + n);
+    }
+}
+
 // In strips of kPad rows of w, which become one cache line of every row of wt; each square of a strip is transposed in
 // registers. Rows and columns beyond w's own come in as zero.
 template <class T>
@@ -171,6 +209,7 @@ void column_sums(ConstMatrix<T> y, T* sums, bool onto) noexcept {
 #define FASTNN_INSTANTIATE(T)                                                                    \
   template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;        \
   template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool) noexcept; \
+  template void product_few<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;              \
   template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                                \
   template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)

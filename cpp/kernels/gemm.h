@@ -20,6 +20,12 @@ void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noe
 template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto = false) noexcept;
 
+// dx (m, n) = dy (m, k) w^T for w (n, k) as it lies, where m is so small that a transpose of w would cost more than the
+// product. The one product that is no chain: each element is a sum over a cache line of lanes, folded by halves, the
+// same whatever the vector's width.
+template <class T>
+void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept;
+
 // wt (n, m) = w (m, n)^T; padded columns of wt become zero.
 template <class T>
 void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept;

@@ -12,20 +12,12 @@
 
 namespace fastnn::inline FASTNN_ISA::kernels {
 
-namespace detail {
-// Lanes of the vector at column c that belong to the row's k columns.
-template <class T>
-Vec<T> inside(Index c, Index k) {
-  return less(Vec<T>::counting(static_cast<T>(c)), Vec<T>::set(static_cast<T>(k)));
-}
-}  // namespace detail
-
 template <class T>
 T row_max(const T* z, Index k) noexcept {
   const auto lowest = Vec<T>::set(std::numeric_limits<T>::lowest());
   auto largest = lowest;
   for (Index c = 0; c < k; c += Vec<T>::kLanes)
-    largest = max(largest, select(detail::inside<T>(c, k), Vec<T>::load(z + c), lowest));
+    largest = max(largest, select(inside<T>(c, k), Vec<T>::load(z + c), lowest));
   alignas(kAlign) T lanes[Vec<T>::kLanes];
   largest.store(lanes);
   T result = lanes[0];
@@ -43,7 +35,7 @@ double exponentials(const T* z, Index k, T offset, T* e) noexcept {
   for (Index c = 0; c < k; c += kPad<T>) {
     T* line = e ? e + c : local;
     for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes)
-      exp(select(detail::inside<T>(c + j, k), Vec<T>::load(z + c + j) - shift, lowest)).store(line + j);
+      exp(select(inside<T>(c + j, k), Vec<T>::load(z + c + j) - shift, lowest)).store(line + j);
     sum.add(line, kPad<T>);
   }
   return sum.total();
@@ -61,7 +53,7 @@ void log_softmax_row(T* z, Index k) noexcept {
   const auto log_sum = Vec<T>::set(static_cast<T>(std::log(exponentials<T>(z, k, largest, nullptr))));
   const auto shift = Vec<T>::set(largest);
   for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
-    select(detail::inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(z + c);
+    select(inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(z + c);
 }
 
 // In place, row by row; padded columns become zero.

@@ -34,7 +34,7 @@ struct Slot {
   Matrix<T> x, y;
   Matrix<T> dy, dx;            // dx empty: nobody needs it
   Matrix<T> scratch;           // batch rows x scratch_cols()
-  Matrix<T> wt;                // Linear: W^T, kept up to date by the plan
+  Matrix<T> wt;                // Linear: W^T, kept up to date by the plan unless the batch has few rows
   double* partials = nullptr;  // whole-batch layers: chunks x partial_size()
   double* merged = nullptr;    // and their sum over chunks, in chunk order
 };
@@ -45,6 +45,9 @@ struct Pass {
   Index batch_rows = 0;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
+  // Batches so small that Linear works without W^T.
+  static constexpr Index kFewRows = 8;
+  bool few_rows() const { return batch_rows <= kFewRows; }
 };
 
 struct Traits {

@@ -57,7 +57,11 @@ class Linear final : public Layer<T> {
                         has_bias_ ? bias_ + cols.first : nullptr,
                         s.y.block(rows.first, cols.first, rows.count, cols.count));
   }
-  void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+  void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
+    if (pass.few_rows())
+      return kernels::product_few<T>(s.dy.middle_rows(rows.first, rows.count),
+                                     weight_.middle_rows(cols.first, cols.count),
+                                     s.dx.block(rows.first, cols.first, rows.count, cols.count));
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.block(0, cols.first, s.wt.rows, cols.count),
                         nullptr, s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }

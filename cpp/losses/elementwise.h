@@ -28,12 +28,12 @@ struct Elementwise {
     for (Index c = 0; c < k; c += kPad<T>) {
       for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes) {
         const auto z = Vec<T>::load(out + c + j), t = Vec<T>::loadu(target + c + j);
-        Member::value(z, t).store(line + j);
-        if (dout) (factor * Member::gradient(z, t)).store(dout + c + j);
+        const auto counts = inside<T>(c + j, k);
+        select(counts, Member::value(z, t), Vec<T>::zero()).store(line + j);
+        if (dout) select(counts, factor * Member::gradient(z, t), Vec<T>::zero()).store(dout + c + j);
       }
-      sum.add(line, std::min(kPad<T>, k - c));
+      sum.add(line, kPad<T>);
     }
-    if (dout) std::fill(dout + k, dout + padded<T>(k), T(0));
     return sum.total();
   }
   void link(T*, Index) const {}

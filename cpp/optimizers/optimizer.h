@@ -73,6 +73,17 @@ struct Row {
   }
 };
 
+// Rows of a tile lie far apart and the arrays of a large network in no near cache: a row is asked for this many rows
+// ahead of its update.
+inline constexpr Index kAhead = 4;
+template <class T, int kStates>
+void prefetch_row(const Tile<T>& tile, Index row) noexcept {
+  for (Index c = 0; c < tile.cols; c += kPad<T>) {
+    __builtin_prefetch(tile.param + row * tile.stride + c, 1);
+    for (int s = 0; s < kStates; ++s) __builtin_prefetch(tile.state[s] + row * tile.stride + c, 1);
+  }
+}
+
 // kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
 // as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and NaN's bits stay in a union. (A sum
 // would be a chain of additions, slower than the update itself.)
@@ -81,6 +92,7 @@ Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto suspect = zero;
   for (Index r = 0; r < tile.rows; ++r) {
+    if (r + kAhead < tile.rows) prefetch_row<T, kStates>(tile, kAhead);
 #pragma GCC unroll 2
     for (Index c = 0; c < tile.cols; c += Vec<T>::kLanes) {
       auto w = Vec<T>::load(tile.param + c);

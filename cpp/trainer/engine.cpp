@@ -11,7 +11,7 @@ namespace fastnn::inline FASTNN_ISA::trainer {
 
 namespace {
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
-}
+}  // namespace
 
 template <class T>
 void Engine<T>::feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size) {
@@ -193,7 +193,8 @@ void Engine<T>::update(const Tile& tile, Matrix<T> grad) noexcept {
   job.l1 = compiled_->l1[layer];
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[layer], job))
     flag(Verdict::kWeightsNotFinite);
-  if (p.index == 0) transpose(tile);
+  // For the next step of this run; another run makes its own.
+  if (p.index == 0 && steps_left_ > 1 && !plan_->transposes.empty()) transpose(tile);
 }
 
 template <class T>

@@ -22,7 +22,7 @@ Buffer<T> per_column(const std::vector<double>& given, Index width, const char* 
   if (given.empty()) return {};
   require(given.size() == 1 || static_cast<Index>(given.size()) == width, "[rescale] ", what, " has ", given.size(),
           " values, expected 1 or ", width);
-  Buffer<T> values(width);
+  Buffer<T> values(padded<T>(width));  // read in whole vectors
   for (Index c = 0; c < width; ++c)
     values[c] = static_cast<T>(given[given.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
   return values;

@@ -126,7 +126,8 @@ class Builder {
   }
 
   bool needs_transpose(const Parameter& p) const {
-    return p.index == 0 && p.layer > lowest_ && net_.layer(p.layer).traits().wide_capable;
+    return plan_.rows > layers::Pass::kFewRows && p.index == 0 && p.layer > lowest_ &&
+           net_.layer(p.layer).traits().wide_capable;
   }
 
   void add_transposes() {
@@ -144,8 +145,10 @@ class Builder {
     if (plan_.goal.update) plan_.loop_start = 1;  // later, the tiles that update W keep W^T
   }
 
-  // The highest tile that still gives every core something to do.
+  // The highest tile that still gives every core something to do; for steps of some microseconds just the highest.
+  // (Not in the materialised form: norms are sums over its tiles, whatever the batch.)
   void make_tiles() {
+    const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Pass::kFewRows;
     for (Index height : {kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
       for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
@@ -156,7 +159,7 @@ class Builder {
             plan_.tiles.push_back(
                 {static_cast<int>(i), {r, std::min(height, p.rows - r)}, {c, std::min(kTileCols<T>, p.cols - c)}});
       }
-      if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems) break;
+      if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;
     }
   }
 
