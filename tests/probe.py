@@ -16,10 +16,15 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def run(*arguments: str, seconds: float, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Exit status (negative: the signal), output and errors of ``python *arguments``."""
+def run(
+    *arguments: str,
+    seconds: float,
+    env: dict[str, str] | None = None,
+    program: str = sys.executable,
+) -> tuple[int, str, str]:
+    """Exit status (negative: the signal), output and errors of ``program *arguments``."""
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        [program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -36,8 +41,13 @@ def run(*arguments: str, seconds: float, env: dict[str, str] | None = None) -> t
     return process.returncode, out, errors
 
 
-def report(*arguments: str, seconds: float, env: dict[str, str] | None = None) -> Any:
+def report(
+    *arguments: str,
+    seconds: float,
+    env: dict[str, str] | None = None,
+    program: str = sys.executable,
+) -> Any:
     """Return what the program's last line of output says, as JSON; it must end without an error."""
-    status, out, errors = run(*arguments, seconds=seconds, env=env)
+    status, out, errors = run(*arguments, seconds=seconds, env=env, program=program)
     assert status == 0, f"{' '.join(arguments)} ended with {status}\n{out}\n{errors}"
     return json.loads(out.splitlines()[-1])

@@ -58,6 +58,27 @@ def test_import_is_cheap(statement):
     assert not loaded, f"{statement} loads {sorted(loaded)}"
 
 
+FIRST_FIT = """
+import json, sys
+import numpy as np
+from fastnn import nn
+model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+model.compile("adam", nn.CrossEntropyLoss(), metrics=["accuracy"])
+known = set(sys.modules)
+model.fit(np.ones((8, 3), np.float32), np.ones(8, int), validation_split=0.5)
+model.predict([[1.0, 2.0, 3.0]])
+print(json.dumps(sorted(set(sys.modules) - known)))
+"""
+
+
+def test_the_first_fit_imports_nothing():
+    """What is imported there is a warm-up that nobody sees: numpy.ma alone takes 20 ms."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+
+
 def test_every_public_name_resolves():
     for name in fastnn.__all__:
         assert getattr(fastnn, name) is not None

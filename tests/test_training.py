@@ -184,7 +184,7 @@ def test_a_deep_narrow_network(rng: np.random.Generator, dtype: str) -> None:
 @both_dtypes
 def test_wide_layers(rng: np.random.Generator, dtype: str) -> None:
     """Weights beyond 512 kB: a phase of their own, in blocks of rows and columns."""
-    assert "blocks" in {kind for kind, _ in _core.testing.phase_items([(300, 517)], 33)}
+    assert "blocks" in {kind for kind, *_ in _core.testing.phase_items([(300, 517)], 33)}
     layers = [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), ("dropout", {"p": 0.5})]
     pair = Pair([*layers, linear(517, 3)], dtype)
     train(pair.compile("mse", "sgd", {"lr": 0.01, "momentum": 0.9}), rng)

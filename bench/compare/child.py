@@ -33,18 +33,29 @@ class Child:
     Parameters
     ----------
     peer : str
-        A module of `peers`, without its ending.
+        Name of the peer for the worker: a module of `peers`, without its ending.
     threads : int
+    worker : str
+        The module that the process runs; it calls `worker.serve`.
+    environment : dict of str to str, optional
+        Added to the caller's.
     """
 
-    def __init__(self, peer: str, threads: int) -> None:
-        self.peer, self.threads = peer, threads
+    def __init__(
+        self,
+        peer: str,
+        threads: int,
+        worker: str = "bench.compare.worker",
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.peer, self.threads, self.worker = peer, threads, worker
+        added = environment or {}
         environment = {
             name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")
         }
         if threads:
             environment |= {f"{name}_NUM_THREADS": str(threads) for name in THREADS}
-        environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(_path())}
+        environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(_path()), **added}
         self.environment = environment
         self._start()
 
@@ -54,7 +65,7 @@ class Child:
             "w+", encoding="utf-8", errors="replace"
         )
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.compare.worker", self.peer, str(self.threads)],
+            [sys.executable, "-m", self.worker, self.peer, str(self.threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

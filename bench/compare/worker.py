@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING, Any
 from .case import Case, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .case import Peer
+
+__all__ = ["Session", "pin", "serve"]
 
 
 class Session:
@@ -27,7 +31,7 @@ class Session:
         self.threads = threads
         self.module: Any = importlib.import_module(f".peers.{name}_peer", __package__)
         if self.module.PINNED and threads:
-            _pin(threads)
+            pin(threads)
         self.case: Case | None = None
         self.peer: Any = None
 
@@ -73,22 +77,23 @@ class Session:
         return perf_counter() - start
 
 
-def _pin(threads: int) -> None:
+def pin(threads: int) -> None:
+    """Hold this process on as many processors."""
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-threads:])
 
 
-def main() -> None:
-    """Answer until the pipe closes."""
+def serve(make: Callable[[str, int], Any]) -> None:
+    """Answer until the pipe closes; `make` is called at the first request, which may fail."""
     # Libraries print where they like: what they say goes to the error stream.
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    session: Session | None = None
+    session = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if session is None:
-                session = Session(sys.argv[1], int(sys.argv[2]))
+                session = make(sys.argv[-2], int(sys.argv[-1]))
             reply = {"result": getattr(session, request.pop("do"))(**request)}
         except (UnsupportedError, ImportError) as error:
             reply = {"unsupported": f"{error}"}
@@ -98,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Session)

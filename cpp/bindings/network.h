@@ -1,5 +1,6 @@
 // _core.Network: one model of either dtype as Python sees it. Checks memory, releases the GIL, calls the trainer.
-// The calls that train are in network_training.cpp, the rest in register_network.cpp; no arithmetic in either.
+// The calls that train are in network_training.cpp, those that have to be short in network_calls.cpp, the rest in
+// register_network.cpp; no arithmetic in any of them.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -25,6 +26,8 @@ inline int checked_threads(const char* where, int n_threads) {
           "; expected 1 to ", parallel::kMaxThreads, ", or 0 for automatic");
   return n_threads;
 }
+
+class BatchArgs;
 
 class Network {
  public:
@@ -56,15 +59,15 @@ class Network {
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
                Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
                const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch);
-  double train_step(const py::object& x, const py::object& y, const py::object& w, int n_threads);
-  double train_step_grad(const py::object& x, const py::object& grad, int n_threads);
+  double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
+  double train_step_grad(py::handle x, py::handle grad, int n_threads);
   double loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads, bool training);
   py::array forward(const py::object& x, bool training, int n_threads);
   py::object backward(const py::object& grad, bool need_dx, int n_threads);
   double clip_grad_norm(double max_norm);
   void apply_gradients(int n_threads);
   py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
-  py::array predict(const py::object& x, bool link, const py::object& out, int n_threads);
+  py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   py::dict optimizer_state(const py::object& self);
   void set_frozen(int layer, bool frozen) {
     const trainer::Gate::Writer writer(model().gate(), "freeze");
@@ -79,6 +82,10 @@ class Network {
 
  private:
   friend class BatchArgs;
+  double step(const BatchArgs& args, int n_threads);
+  bool brief(double passes, Index rows) const {
+    return passes * flops_per_row_ * static_cast<double>(rows) < trainer::kBriefFlops;
+  }
   py::array new_output(Index rows, Index cols) const {
     return model().is_double() ? output<double>("out", py::none(), rows, cols)
                                : output<float>("out", py::none(), rows, cols);
@@ -86,13 +93,16 @@ class Network {
   std::unique_ptr<Model> model_;
   py::dict history_;  // of the last fit, also one that raised
   bool flatten_ = false;
+  double flops_per_row_ = 0;
 };
+
+// predict, train_step and train_step_grad as methods of the Python class.
+void add_calls(const py::handle& cls);
 
 // The arrays of one call, checked against the model and against each other.
 class BatchArgs {
  public:
-  BatchArgs(const char* where, Network& net, const py::object& x, const py::object& y, const py::object& w,
-            const py::object& grad = py::none())
+  BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad = Py_None)
       : x_(where, "X", x, net.model().n_features(), net.flatten_, false) {
     data.x = x_.source();
     rows = x_.rows();

@@ -1,4 +1,4 @@
-// The calls of _core.Network that run the engine: fit, steps, forward and backward, evaluate, predict.
+// The calls of _core.Network that run the engine: fit, forward and backward, evaluate.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -135,26 +135,6 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   return result;
 }
 
-double Network::train_step(const py::object& x, const py::object& y, const py::object& w, int n_threads) {
-  BatchArgs args("train_step", *this, x, y, w);
-  args.need_rows("train_step");
-  require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
-  checked_threads("train_step", n_threads);
-  const trainer::Gate::Writer writer(model().gate(), "train_step");
-  const WithoutGil free;
-  return model().train_step(args.data, args.rows, n_threads, signal_poll());
-}
-
-double Network::train_step_grad(const py::object& x, const py::object& grad, int n_threads) {
-  BatchArgs args("train_step", *this, x, py::none(), py::none(), grad);
-  args.need_rows("train_step");
-  require(!grad.is_none(), "[train_step] grad is None; expected dl/dlogits");
-  checked_threads("train_step", n_threads);
-  const trainer::Gate::Writer writer(model().gate(), "train_step");
-  const WithoutGil free;
-  return model().train_step(args.data, args.rows, n_threads, signal_poll());
-}
-
 double Network::loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads,
                               bool training) {
   BatchArgs args("loss_and_grad", *this, x, y, w);
@@ -225,24 +205,6 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   d["loss"] = scores.loss;
   if (metrics) d["accuracy"] = scores.accuracy;
   return d;
-}
-
-py::array Network::predict(const py::object& x, bool link, const py::object& out, int n_threads) {
-  BatchArgs args("predict", *this, x, py::none(), py::none());
-  checked_threads("predict", n_threads);
-  const Index k = model().n_outputs();
-  py::array result =
-      model().is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
-  if (args.rows == 0) return result;
-  if (!out.is_none())
-    require(!py::module_::import("numpy").attr("may_share_memory")(out, x).cast<bool>(),
-            "[predict] out shares memory with X; expected an array of its own");
-  void* memory = result.mutable_data();
-  const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
-  const trainer::Gate::Reader reader(model().gate(), "predict");
-  const WithoutGil free;
-  model().predict(args.data, args.rows, link, memory, stride, n_threads, signal_poll());
-  return result;
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::bindings

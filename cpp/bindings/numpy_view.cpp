@@ -15,7 +15,7 @@ std::string type_name(const py::handle& object) { return py::str(py::type::of(ob
 
 // Subclasses are welcome but for masked arrays with masked cells, whose mask nobody would honour.
 void refuse_masked(const char* where, const char* name, const py::array& array) {
-  if (PyObject_TypeCheck(array.ptr(), &PyBaseObject_Type) && py::type::of(array).is(py::type::of(py::array()))) return;
+  if (Py_TYPE(array.ptr()) == py::detail::npy_api::get().PyArray_Type_) return;
   const py::object ma = py::module_::import("numpy").attr("ma");
   require(!(py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>()), "[", where,
           "] ", name, " is a masked array with masked cells; fill or drop them first");
@@ -40,8 +40,10 @@ kernels::DType numeric_dtype(const char* where, const char* name, const py::dtyp
                                      {'i', 4, DType::kInt32},   {'i', 8, DType::kInt64},   {'u', 1, DType::kUint8},
                                      {'u', 2, DType::kUint16},  {'u', 4, DType::kUint32},  {'u', 8, DType::kUint64},
                                      {'f', 2, DType::kFloat16}, {'f', 4, DType::kFloat32}, {'f', 8, DType::kFloat64}};
+  const char kind = dtype.kind();
+  const py::ssize_t size = dtype.itemsize();
   for (const Known& known : kKnown)
-    if (known.kind == dtype.kind() && known.size == dtype.itemsize()) return known.dtype;
+    if (known.kind == kind && known.size == size) return known.dtype;
   throw py::type_error("[" + std::string(where) + "] " + name + " has dtype " +
                        std::string(py::str(py::object(dtype))) +
                        "; expected bool, float16, float32, float64 or an integer of 8 to 64 bits");
@@ -51,46 +53,60 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, Index 
   if (!py::isinstance<py::array>(object))
     throw py::type_error("[" + std::string(where) + "] " + name + " is a " + type_name(object) +
                          "; expected a NumPy array");
-  array_ = py::reinterpret_borrow<py::array>(object);
-  refuse_masked(where, name, array_);
-  const py::dtype dtype = array_.dtype();
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  array_ = array;
+  refuse_masked(where, name, array);
+  const py::dtype dtype = array.dtype();
   source_.dtype = numeric_dtype(where, name, dtype);
   const bool native_little = std::endian::native == std::endian::little;
   source_.swapped = dtype.itemsize() > 1 && dtype.byteorder() == (native_little ? '>' : '<');
-  const py::ssize_t ndim = array_.ndim();
+  const py::ssize_t ndim = array.ndim();
   const bool shaped = ndim == 2 || (ndim == 1 && vector) || (ndim > 2 && flatten);
-  require(shaped, "[", where, "] ", name, " has shape ", shape_text(array_), "; expected ",
-          cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")", vector ? " or (n,)" : "",
-          flatten ? " or (n, d1, d2, ...)" : "");
-  source_.rows = array_.shape(0);
+  if (!shaped)  // asked here, since the arguments of require are made before it decides: these cost a microsecond
+    require(false, "[", where, "] ", name, " has shape ", shape_text(array), "; expected ",
+            cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")", vector ? " or (n,)" : "",
+            flatten ? " or (n, d1, d2, ...)" : "");
+  source_.rows = array.shape(0);
   source_.cols = 1;
-  for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array_.shape(d);
-  require(cols < 0 || source_.cols == cols, "[", where, "] ", name, " has ", source_.cols, " columns, shape ",
-          shape_text(array_), "; expected ", cols);
-  source_.data = static_cast<const char*>(array_.data());
-  source_.row_stride = array_.strides(0);
+  for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array.shape(d);
+  if (cols >= 0 && source_.cols != cols)
+    require(false, "[", where, "] ", name, " has ", source_.cols, " columns, shape ", shape_text(array), "; expected ",
+            cols);
+  source_.data = static_cast<const char*>(array.data());
+  source_.row_stride = array.strides(0);
 
   // Where the elements of a row do not lie side by side, a table of their offsets serves any strides.
   bool side_by_side = true;
   py::ssize_t expected = dtype.itemsize();
   for (py::ssize_t d = ndim - 1; d >= 1; --d) {
-    side_by_side = side_by_side && (array_.shape(d) == 1 || array_.strides(d) == expected);
-    expected *= array_.shape(d);
+    side_by_side = side_by_side && (array.shape(d) == 1 || array.strides(d) == expected);
+    expected *= array.shape(d);
   }
   if (side_by_side) return;
   offsets_.assign(static_cast<std::size_t>(source_.cols), 0);
   Index inner = 1;  // how many elements the axes right of d hold
   for (py::ssize_t d = ndim - 1; d >= 1; --d) {
     for (Index c = 0; c < source_.cols; ++c)
-      offsets_[static_cast<std::size_t>(c)] += c / inner % array_.shape(d) * array_.strides(d);
-    inner *= array_.shape(d);
+      offsets_[static_cast<std::size_t>(c)] += c / inner % array.shape(d) * array.strides(d);
+    inner *= array.shape(d);
   }
   source_.columns = offsets_.data();
 }
 
+// What py::array_t<T>({rows, cols}) makes, without its vectors of shape and strides.
 template <class T>
-py::array output(const char* where, const py::object& out, Index rows, Index cols) {
-  if (out.is_none()) return py::array_t<T>({rows, cols});
+py::array fresh(Index rows, Index cols) {
+  const auto& numpy = py::detail::npy_api::get();
+  const Py_intptr_t shape[] = {rows, cols};
+  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(), 2, shape,
+                                               nullptr, nullptr, 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array>(made);
+}
+
+template <class T>
+py::array output(const char* where, const py::handle& out, Index rows, Index cols) {
+  if (out.is_none()) return fresh<T>(rows, cols);
   const char* wanted = sizeof(T) == 4 ? "float32" : "float64";
   if (!py::isinstance<py::array>(out))
     throw py::type_error("[" + std::string(where) + "] out is a " + type_name(out) + "; expected a NumPy array of " +
@@ -100,8 +116,8 @@ py::array output(const char* where, const py::object& out, Index rows, Index col
     throw py::type_error("[" + std::string(where) + "] out has dtype " +
                          std::string(py::str(py::object(array.dtype()))) + "; expected " + wanted);
   require(array.writeable(), "[", where, "] out is read-only");
-  require(array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == cols, "[", where, "] out has shape ",
-          shape_text(array), "; expected (", rows, ", ", cols, ")");
+  if (array.ndim() != 2 || array.shape(0) != rows || array.shape(1) != cols)
+    require(false, "[", where, "] out has shape ", shape_text(array), "; expected (", rows, ", ", cols, ")");
   const bool rows_ok = array.strides(0) > 0 && array.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0 &&
                        array.strides(0) >= cols * static_cast<py::ssize_t>(sizeof(T));
   require(rows == 0 || cols == 0 ||
@@ -112,8 +128,26 @@ py::array output(const char* where, const py::object& out, Index rows, Index col
   return array;
 }
 
-template py::array output<float>(const char*, const py::object&, Index, Index);
-template py::array output<double>(const char*, const py::object&, Index, Index);
+template py::array output<float>(const char*, const py::handle&, Index, Index);
+template py::array output<double>(const char*, const py::handle&, Index, Index);
+
+bool may_share_memory(const py::array& a, const py::array& b) {
+  struct Bounds {
+    std::uintptr_t first, end;
+  };
+  const auto bounds = [](const py::array& array) {
+    const auto at = reinterpret_cast<std::uintptr_t>(array.data());
+    Bounds result{at, at + static_cast<std::uintptr_t>(array.itemsize())};
+    for (py::ssize_t d = 0; d < array.ndim(); ++d) {
+      if (array.shape(d) == 0) return Bounds{at, at};
+      const auto reach = static_cast<std::uintptr_t>((array.shape(d) - 1) * array.strides(d));  // may wrap: it is added
+      (array.strides(d) < 0 ? result.first : result.end) += reach;
+    }
+    return result;
+  };
+  const Bounds one = bounds(a), other = bounds(b);
+  return one.first < other.end && other.first < one.end && one.first < one.end && other.first < other.end;
+}
 
 HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table) {
   HyperGiven values;

@@ -27,7 +27,7 @@ class Rows {
   Rows& operator=(const Rows&) = delete;
 
  private:
-  py::array array_;
+  py::object array_;  // a py::array without a value would make one
   std::vector<Index> offsets_;
   kernels::Source source_;
 };
@@ -40,7 +40,10 @@ std::string shape_text(const py::array& array);
 
 // A fresh (rows, cols) array of T, or `out` after checks: dtype, shape, contiguous rows, aligned, writeable.
 template <class T>
-py::array output(const char* where, const py::object& out, Index rows, Index cols);
+py::array output(const char* where, const py::handle& out, Index rows, Index cols);
+
+// Do the bounds of their memory overlap? (as numpy.may_share_memory)
+bool may_share_memory(const py::array& a, const py::array& b);
 
 // {"momentum": 0.9, "nesterov": True, "reduction": "sum"} by the row's table.
 HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table);

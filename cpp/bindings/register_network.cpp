@@ -59,6 +59,7 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
     flatten_ = flatten_ || kind == "flatten";
   }
   model_ = trainer::make_model(configs, dtype == "float64", seed);
+  flops_per_row_ = model_->flops_per_row();
 }
 
 py::list Network::parameters(const py::object& self, int array) {
@@ -111,9 +112,9 @@ py::dict Network::optimizer_state(const py::object& self) {
 void register_network(py::module_& m) {
   using py::arg;
   const auto none = py::none();
-  py::class_<Network>(m, "Network", "Layers, their values and their training; see fastnn.nn.Sequential.")
-      .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, std::uint64_t>(),
-           arg("layers"), arg("dtype") = "float32", arg("seed") = 0)
+  py::class_<Network> cls(m, "Network", "Layers, their values and their training; see fastnn.nn.Sequential.");
+  cls.def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, std::uint64_t>(),
+          arg("layers"), arg("dtype") = "float32", arg("seed") = 0)
       .def_property_readonly("n_features", [](Network& n) { return n.model().n_features(); })
       .def_property_readonly("n_outputs", [](Network& n) { return n.model().n_outputs(); })
       .def_property_readonly("dtype", &Network::dtype)
@@ -136,8 +137,6 @@ void register_network(py::module_& m) {
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),
            arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("seed") = 0, arg("orders") = none,
            arg("validation") = none, arg("metrics") = false, arg("n_threads") = 0, arg("on_epoch") = none)
-      .def("train_step", &Network::train_step, arg("x"), arg("y"), arg("sample_weight") = none, arg("n_threads") = 0)
-      .def("train_step_grad", &Network::train_step_grad, arg("x"), arg("grad"), arg("n_threads") = 0)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)
       .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)
@@ -145,8 +144,8 @@ void register_network(py::module_& m) {
       .def("clip_grad_norm", &Network::clip_grad_norm, arg("max_norm"))
       .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0)
       .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
-           arg("n_threads") = 0)
-      .def("predict", &Network::predict, arg("x"), arg("link") = true, arg("out") = none, arg("n_threads") = 0);
+           arg("n_threads") = 0);
+  add_calls(cls);
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::bindings

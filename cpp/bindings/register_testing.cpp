@@ -1,13 +1,40 @@
 // _core.testing: internals for pytest. Nothing here is an interface.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
+#include <sched.h>
 #include <Eigen/Core>
+
+#include <atomic>
 
 #include "bindings/border.h"
 #include "core/faults.h"
 #include "trainer/plan.h"
 
 namespace fastnn::inline FASTNN_ISA::bindings {
+
+#ifdef FASTNN_TESTING
+namespace {
+// Two items on two threads that add to one number without asking each other.
+class Race final : public parallel::Program {
+ public:
+  Index items(int) const noexcept override { return 2; }
+  double item_flops(int) const noexcept override { return 1; }
+  bool may_skip(int) const noexcept override { return false; }
+  void run(int, Index, parallel::Worker&) noexcept override {
+    ++count_;
+    // Neither thread may take both items. Relaxed: it orders nothing, so the race stays one.
+    here_.fetch_add(1, std::memory_order_relaxed);
+    for (int k = 0; k < 1'000'000 && here_.load(std::memory_order_relaxed) < 2; ++k) sched_yield();
+  }
+  int finish(int, bool) noexcept override { return parallel::kEnd; }
+  int count() const { return count_; }
+
+ private:
+  std::atomic<int> here_{0};
+  int count_ = 0;
+};
+}  // namespace
+#endif
 
 void register_testing(py::module_& m) {
   m.def(
@@ -20,6 +47,14 @@ void register_testing(py::module_& m) {
   m.def(
       "fail_allocation", [](long n) { faults::failing_allocation = n; }, py::arg("n"),
       "The n-th allocation of the engine from now on fails, and all after it; 0: none.");
+  m.def(
+      "race",
+      [] {
+        Race race;
+        parallel::run(race, 0, 2, {});
+        return race.count();
+      },
+      "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
   m.def(
@@ -38,14 +73,15 @@ void register_testing(py::module_& m) {
           configs.push_back({"relu", {}, {}, {}});
         }
         const trainer::Network<float> network(configs, 0);
-        std::vector<std::pair<std::string, Index>> items;
+        std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : trainer::make_plan(network, rows, {}).phases) {
           static constexpr const char* kNames[] = {"rows", "blocks", "transpose", "tiles", "update"};
-          items.emplace_back(kNames[phase.kind], phase.items);
+          items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
         return items;
       },
-      py::arg("linears"), py::arg("rows"), "(kind, items) of every phase of a step of Linear-ReLU layers.");
+      py::arg("linears"), py::arg("rows"),
+      "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::bindings

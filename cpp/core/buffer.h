@@ -3,12 +3,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <new>
 
 #include "core/faults.h"
+#include "core/memory.h"
 #include "core/types.h"
 
 namespace fastnn::inline FASTNN_ISA {
@@ -21,13 +21,10 @@ class Buffer {
     if (size < 0 || static_cast<std::size_t>(size) > std::numeric_limits<Index>::max() / sizeof(T) - kAlign)
       throw std::bad_alloc();
     if (size == 0) return;
-    // calloc: a large block comes as zero pages that the kernel makes when a thread first touches them, so that no
-    // call waits for all of them at once.
-    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(size);
-    void* raw = faults::allocation_fails() ? nullptr : std::calloc(bytes + kAlign, 1);
-    if (raw == nullptr) throw std::bad_alloc();
-    const auto address = reinterpret_cast<std::uintptr_t>(raw);
-    data_ = {reinterpret_cast<T*>((address + kAlign - 1) / kAlign * kAlign), Free{raw}};
+    const Memory memory =
+        faults::allocation_fails() ? Memory{} : take_zeroed(sizeof(T) * static_cast<std::size_t>(size));
+    if (memory.first == nullptr) throw std::bad_alloc();
+    data_ = {static_cast<T*>(memory.first), Free{memory}};
   }
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
@@ -37,8 +34,8 @@ class Buffer {
 
  private:
   struct Free {
-    void* raw = nullptr;
-    void operator()(T*) const { std::free(raw); }
+    Memory memory;
+    void operator()(T*) const { give_back(memory); }
   };
   std::unique_ptr<T, Free> data_;
   Index size_ = 0;

@@ -3,8 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
+#include <atomic>
 #include <stdexcept>
 #include <string>
 
@@ -21,19 +20,12 @@ class Gate {
   class Writer {
    public:
     Writer(Gate& gate, const char* what) : gate_(gate) {
-      const std::lock_guard lock(gate.mutex_);
-      if (gate.writing_)
-        throw Busy(std::string("[") + what + "] the model is being trained by another call; wait for it to return");
-      if (gate.readers_ > 0)
-        throw Busy(std::string("[") + what + "] another thread predicts or evaluates with this model; wait for it");
-      gate.writing_ = true;
-      gate.open_ = false;
+      unsigned seen = 0;
+      if (gate.state_.compare_exchange_strong(seen, kWriting)) return;
+      if (seen & kWriting) refuse(what, "the model is being trained by another call; wait for it to return");
+      refuse(what, "another thread predicts or evaluates with this model; wait for it");
     }
-    ~Writer() {
-      const std::lock_guard lock(gate_.mutex_);
-      gate_.writing_ = false;
-      gate_.open_ = false;
-    }
+    ~Writer() { gate_.state_.fetch_and(~(kWriting | kOpen)); }
     Writer(const Writer&) = delete;
 
    private:
@@ -43,14 +35,14 @@ class Gate {
   class Reader {
    public:
     Reader(Gate& gate, const char* what) : gate_(gate) {
-      const std::lock_guard lock(gate.mutex_);
-      if (gate.writing_ && !gate.open_)
-        throw Busy(std::string("[") + what + "] the model is being trained by another call; wait for it to return");
-      ++gate.readers_;
+      unsigned seen = gate.state_.load();
+      do {
+        if ((seen & (kWriting | kOpen)) == kWriting)
+          refuse(what, "the model is being trained by another call; wait for it to return");
+      } while (!gate.state_.compare_exchange_weak(seen, seen + 1));
     }
     ~Reader() {
-      const std::lock_guard lock(gate_.mutex_);
-      if (--gate_.readers_ == 0) gate_.drained_.notify_all();
+      if (gate_.state_.fetch_sub(1) == kWriting + 1) gate_.state_.notify_all();  // a closing window waits for the last
     }
     Reader(const Reader&) = delete;
 
@@ -59,25 +51,24 @@ class Gate {
   };
 
   // The writer's window. close_window waits for the readers inside: call it without the GIL.
-  void open_window() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-  }
+  void open_window() { state_.fetch_or(kOpen); }
   void close_window() {
-    std::unique_lock lock(mutex_);
-    open_ = false;
-    drained_.wait(lock, [this] { return readers_ == 0; });
+    unsigned seen = state_.fetch_and(~kOpen) & ~kOpen;
+    while (seen != kWriting) {
+      state_.wait(seen);
+      seen = state_.load();
+    }
   }
-  bool writing() {
-    const std::lock_guard lock(mutex_);
-    return writing_;
-  }
+  bool writing() const { return (state_.load() & kWriting) != 0; }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable drained_;
-  int readers_ = 0;
-  bool writing_ = false, open_ = false;
+  [[noreturn]] static void refuse(const char* what, const char* why) {
+    throw Busy(std::string("[") + what + "] " + why);
+  }
+
+  // One word, so that nobody waits for a mutex: two flags above the number of readers.
+  static constexpr unsigned kWriting = 1U << 31, kOpen = 1U << 30;
+  std::atomic<unsigned> state_{0};
 };
 
 }  // namespace fastnn::inline FASTNN_ISA::trainer

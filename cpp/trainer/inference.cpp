@@ -13,31 +13,37 @@ constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this muc
 }  // namespace
 
 template <class T>
-typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, int n, Index rows) {
-  Lease lease;
+typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, Index rows) {
+  Lease lane(spare_.exchange(nullptr));
+  if (lane && lane->capacity >= rows) return lane;
   {
     const std::lock_guard lock(mutex_);
-    while (static_cast<int>(lease.size()) < n && !idle_.empty()) {
-      if (idle_.back()->capacity >= rows) lease.push_back(std::move(idle_.back()));
+    while (!idle_.empty()) {
+      lane = std::move(idle_.back());
       idle_.pop_back();
+      if (lane->capacity >= rows) return lane;
     }
   }
   Index width = 0;
   for (int k = 0; k < network.depth(); ++k) width = std::max(width, network.layer(k).out());
-  while (static_cast<int>(lease.size()) < n)
-    lease.push_back(std::make_unique<Lane<T>>(rows, network.n_features(), width, network.n_outputs()));
-  return lease;
+  return std::make_unique<Lane<T>>(rows, network.n_features(), width, network.n_outputs());
 }
 
 template <class T>
-void LanePool<T>::give_back(Lease lease) {
+void LanePool<T>::give_back(Lease lane) {
+  lane.reset(spare_.exchange(lane.release()));
+  if (!lane) return;
   const std::lock_guard lock(mutex_);
-  for (auto& lane : lease) idle_.push_back(std::move(lane));
+  idle_.push_back(std::move(lane));
 }
 
 template <class T>
 Inference<T>::Inference(const Network<T>& network, const Compiled<T>* compiled, const Data& data, Index rows)
-    : net_(network), compiled_(compiled), data_(data), rows_(rows) {
+    : net_(network),
+      compiled_(compiled),
+      data_(data),
+      rows_(rows),
+      flops_(network.flops_per_row() * static_cast<double>(rows)) {
   // Eight chunks once there are enough rows for eight cores; full chunks beyond.
   chunk_ = std::clamp<Index>(ceil_div(rows, 8), std::min<Index>(rows, 12), kInferenceRows);
   chunk_ = std::max<Index>(chunk_, 1);
@@ -46,10 +52,9 @@ Inference<T>::Inference(const Network<T>& network, const Compiled<T>* compiled, 
 template <class T>
 int Inference<T>::pick_threads(int asked) const {
   if (asked > 0) return asked;
-  const double flops = net_.flops_per_row() * static_cast<double>(rows_);
-  if (flops < 2 * kFlopsPerThread) return 1;
+  if (flops_ < 2 * kFlopsPerThread) return 1;
   const int limit = parallel::limits().available();
-  return static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, static_cast<double>(limit)));
+  return static_cast<int>(std::clamp(flops_ / kFlopsPerThread, 1.0, static_cast<double>(limit)));
 }
 
 template <class T>
@@ -59,16 +64,26 @@ Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll)
     right_ = Buffer<double>(items(0));
     weight_ = Buffer<double>(items(0));
   }
-  lanes_ = pool.take(net_, n_threads, chunk_);
+  if (n_threads == 1 && flops_ < kBriefFlops) {  // over before a team would have met, or anybody wants it to stop
+    auto lane = pool.take(net_, chunk_);
+    for (Index item = 0; item < items(0); ++item) chunk(*lane, item);
+    pool.give_back(std::move(lane));
+    return verdict_;
+  }
+  for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool.take(net_, chunk_));
   const auto outcome = parallel::run(*this, 0, n_threads, poll);
   threads_used_ = outcome.threads_used;
-  pool.give_back(std::move(lanes_));
+  for (auto& lane : lanes_) pool.give_back(std::move(lane));
   return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
 }
 
 template <class T>
 void Inference<T>::run(int, Index item, parallel::Worker& worker) noexcept {
-  Lane<T>& lane = *lanes_[static_cast<std::size_t>(worker.thread())];
+  chunk(*lanes_[static_cast<std::size_t>(worker.thread())], item);
+}
+
+template <class T>
+void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
   const Matrix<T> x = lane.input.view().middle_rows(0, count);

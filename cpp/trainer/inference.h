@@ -31,16 +31,21 @@ struct Lane {
   Buffer<T> weights;
 };
 
+// Lanes that no call uses now. The one given back last waits apart, so that a caller alone never meets the mutex.
 template <class T>
 class LanePool {
  public:
-  using Lease = std::vector<std::unique_ptr<Lane<T>>>;
-  Lease take(const Network<T>& network, int n, Index rows);
-  void give_back(Lease lease);
+  using Lease = std::unique_ptr<Lane<T>>;
+  LanePool() = default;
+  LanePool(const LanePool&) = delete;
+  ~LanePool() { delete spare_.load(); }
+  Lease take(const Network<T>& network, Index rows);
+  void give_back(Lease lane);
 
  private:
+  std::atomic<Lane<T>*> spare_{nullptr};
   std::mutex mutex_;
-  Lease idle_;
+  std::vector<Lease> idle_;
 };
 
 template <class T>
@@ -62,6 +67,7 @@ class Inference final : public parallel::Program {
   int finish(int, bool stopped) noexcept override;
 
  private:
+  void chunk(Lane<T>& lane, Index item) noexcept;
   Matrix<T> carry(Lane<T>& lane, Matrix<T> x) const noexcept;
   void score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept;
 
@@ -69,11 +75,12 @@ class Inference final : public parallel::Program {
   const Compiled<T>* compiled_;
   Data data_;
   Index rows_, chunk_;
+  double flops_;
   T* out_ = nullptr;
   Index out_stride_ = 0;
   bool link_ = false, score_ = false, accuracy_ = false;
   Buffer<double> loss_, right_, weight_;  // a number per chunk
-  typename LanePool<T>::Lease lanes_;
+  std::vector<typename LanePool<T>::Lease> lanes_;
   int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };

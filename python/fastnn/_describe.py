@@ -82,9 +82,13 @@ def checked(
     return {name: _checked_value(where, hypers[name], value) for name, value in flat.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Description:
-    """Base of the generated classes: a room's row with values for its hyperparameters."""
+    """Base of the generated classes: a room's row with values for its hyperparameters.
+
+    The classes let dataclass write no __repr__ and no __eq__: those of this base serve them all,
+    and an import has less to compile.
+    """
 
     room: ClassVar[str] = ""
     registry_name: ClassVar[str] = ""
@@ -92,6 +96,19 @@ class Description:
     def __post_init__(self) -> None:
         # A wrong value is refused where it is written, not at the first step.
         self.hyper()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return f"{type(self).__qualname__}({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._values()))
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, f.name) for f in fields(self))
 
     @property
     def row(self) -> dict[str, Any]:
@@ -104,7 +121,7 @@ class Description:
         return checked(type(self).__name__, self.row["hypers"], values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Optimizer(Description):
     """Base of the optimizers: plain frozen descriptions, never bound to arrays.
 

@@ -6,7 +6,6 @@ Nothing here is a second list: classes and tables are generated from the same ro
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +43,8 @@ def row(where: str, room: str, name: str) -> dict[str, Any]:
 
 def unknown(where: str, what: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that nobody knows."""
+    import difflib  # only who misspells pays for it
+
     names = list(known)
     text = f"[{where}] unknown {what} {name!r}; known: {', '.join(names)}"
     close = difflib.get_close_matches(str(name).lower(), names, n=1)

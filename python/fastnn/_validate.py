@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "dtype_name",
     "features",
     "integer",
+    "is_masked_array",
     "metrics",
     "positive",
     "same_rows",
@@ -37,9 +39,19 @@ Array = NDArray[Any]
 _READABLE = "bool, integers, float16, float32 or float64"
 
 
+def is_masked_array(value: object) -> bool:
+    """Whether `value` is a masked array.
+
+    NumPy imports numpy.ma when it is first named, for some 20 ms: who has not imported it has no
+    masked array.
+    """
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(value, masked)
+
+
 def as_array(where: str, what: str, value: Any) -> Array:
     """`value` as an array of numbers that the core can read; an ndarray comes back as it is."""
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked_array(value):
         if np.ma.is_masked(value):
             raise ValueError(
                 f"[{where}] {what} has masked cells; expected an array without them: "

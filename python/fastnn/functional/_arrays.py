@@ -55,7 +55,7 @@ def float_dtype(where: str, dtype: DTypeLike) -> np.dtype[Any]:
 
 def writable(where: str, what: str, array: object) -> Array:
     """An ndarray of float32 or float64 that may be changed in place."""
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+    if not isinstance(array, np.ndarray) or _validate.is_masked_array(array):
         raise TypeError(
             f"[{where}] {what} is {type(array).__name__}; expected a NumPy array to change in place"
         )

@@ -67,7 +67,7 @@ class Layer:
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Activation(Description, Layer):
     """Base of the activations (generated from the registry): element by element, without values."""
 

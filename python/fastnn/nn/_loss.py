@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Loss"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Loss(Description):
     """Base of the losses, which are generated from the registry."""
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the measuring programs of this folder share: turns, clocks, tables, records."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["alternate", "best", "finish", "parser", "per_call", "say", "table"]
+
+# Threads of BLAS and OpenMP go on spinning after a call; the next turn begins when they sleep.
+PAUSE = 0.05
+
+
+def per_call(call: Callable[[], object], seconds: float) -> float:
+    """Microseconds of one call: the mean over about `seconds`, after a warm-up."""
+    calls, spent = 1, _clock(call, 1)
+    while spent < seconds / 8:
+        calls *= 4
+        spent = _clock(call, calls)
+    calls = max(1, round(calls * seconds / spent))
+    gc.collect()
+    return _clock(call, calls) / calls * 1e6
+
+
+def _clock(call: Callable[[], object], calls: int) -> float:
+    start = perf_counter()
+    for _ in range(calls):
+        call()
+    return perf_counter() - start
+
+
+def alternate(
+    turns: Mapping[str, Callable[[], Any]], rounds: int, pause: float = PAUSE
+) -> dict[str, list[Any]]:
+    """Let everybody have a turn, `rounds` times; neither order nor first place stays the same."""
+    names = list(turns)
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for number in range(rounds):
+        shift = number % max(1, len(names))
+        order = names[shift:] + names[:shift]
+        for name in order if number % 2 == 0 else order[::-1]:
+            time.sleep(pause)
+            found[name].append(turns[name]())
+    return found
+
+
+def best(times: Mapping[str, Sequence[float]]) -> tuple[str, float]:
+    """Name and median of the one with the smallest median."""
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    name = min(medians, key=medians.__getitem__)
+    return name, medians[name]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return Markdown: the first column to the left, figures to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def parser(doc: str | None, rounds: int, seconds: float | None = None) -> argparse.ArgumentParser:
+    """Return the options that all programs have."""
+    made = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    made.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"{rounds}")
+    if seconds is not None:
+        made.add_argument("--seconds", type=float, default=seconds, help="of one turn")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all rounds there")
+    return made
+
+
+def finish(file: Path | None, **record: Any) -> None:
+    """Write the record, with what it was measured on."""
+    if file is None:
+        return
+    from fastnn import build_info
+
+    machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
+    record = {"build": build_info(), "machine": machine, **record}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def say(text: str) -> None:
+    """Tell how far the program is."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/memory.h"
+
+#include <cstdint>
+#include <cstdlib>
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)  // that looks at blocks of malloc
+#define FASTNN_HUGE_PAGES 1
+#include <sys/mman.h>
+#endif
+
+namespace fastnn::inline FASTNN_ISA {
+
+namespace {
+
+std::uintptr_t round_up(std::uintptr_t address, std::uintptr_t step) { return (address + step - 1) / step * step; }
+
+#ifdef FASTNN_HUGE_PAGES
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// The block starts on a huge page; what is left over behind its last whole one stays in small pages.
+Memory map_huge(std::size_t bytes) noexcept {
+  const std::size_t mapped = bytes + kHugePage;
+  void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) return {};
+  void* first = reinterpret_cast<void*>(round_up(reinterpret_cast<std::uintptr_t>(raw), kHugePage));
+  madvise(first, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: refusing it costs speed alone
+  return {first, raw, mapped};
+}
+#endif
+
+}  // namespace
+
+Memory take_zeroed(std::size_t bytes) noexcept {
+#ifdef FASTNN_HUGE_PAGES
+  if (bytes >= kHugePage) return map_huge(bytes);
+#endif
+  void* raw = std::calloc(bytes + kAlign, 1);
+  if (raw == nullptr) return {};
+  return {reinterpret_cast<void*>(round_up(reinterpret_cast<std::uintptr_t>(raw), kAlign)), raw, 0};
+}
+
+void give_back(const Memory& memory) noexcept {
+#ifdef FASTNN_HUGE_PAGES
+  if (memory.mapped > 0) {
+    munmap(memory.raw, memory.mapped);
+    return;
+  }
+#endif
+  std::free(memory.raw);
+}
+
+}  // namespace fastnn::inline FASTNN_ISA

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the measuring programs of bench/ work out; what they measure is for people to run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "bench" / "turns.py").is_file(), reason="bench/ is in checkouts only"
+)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+    def module(name: str) -> ModuleType:
+        return import_module(f"bench.{name}")
+
+    return module
+
+
+def test_turns_go_round(load) -> None:
+    order: list[str] = []
+    turns = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    found = load("turns").alternate(turns, 4, pause=0.0)
+    assert {name: len(values) for name, values in found.items()} == {"a": 4, "b": 4, "c": 4}
+    first = order[::3]
+    assert len(set(first)) > 1, "somebody is always first"
+
+
+def test_the_best_of_the_medians(load) -> None:
+    times = {"torch/1": [3.0, 1.0, 3.0], "torch/2": [2.0, 2.0, 9.0]}
+    assert load("turns").best(times) == ("torch/2", 2.0)
+
+
+def test_scaling_counts_items_and_barriers(load) -> None:
+    predicted = load("scaling").predicted
+    plan = [("rows", 4, 3e6), ("tiles", 12, 1e6)]
+    assert predicted(plan, 100.0, 5.0, 1) == 100.0
+    # Two threads divide both phases evenly; eight leave four of them without rows.
+    assert predicted(plan, 100.0, 5.0, 2) == pytest.approx(50.0 + 2 * 5.0)
+    assert predicted(plan, 100.0, 5.0, 8) == pytest.approx(75 / 4 + 25 / 6 + 2 * 5.0 * 4)
+
+
+def test_scaling_finds_the_phases_of_every_network(load) -> None:
+    scaling = load("scaling")
+    for widths, batch in [*scaling._bench.NETWORKS, scaling._bench.WIDE]:
+        found = scaling.phases(widths, batch)
+        assert found[-1][0] == "tiles"
+        assert all(items >= 1 and flops > 0 for _, items, flops in found)
+
+
+def test_scaling_estimates_all_operations(load) -> None:
+    scaling = load("scaling")
+    (widths, batch), kept = scaling._bench.NETWORKS[0], [("rows", 2), ("tiles", 8)]
+    flops = sum(flops for *_, flops in scaling.estimated(widths, batch, kept))
+    assert flops == scaling._bench.Case(widths, batch, "sgd").flops
+
+
+def test_mnist_recipe_sees_every_row_once_an_epoch(load) -> None:
+    recipe = load("mnist98")
+    phases = recipe.phases(60_001)
+    seen = np.zeros(60_001, int)
+    for rows, _ in phases:
+        seen[rows] += 1
+    assert (seen == recipe.EPOCHS).all()
+    rates = [rate for _, rate in phases]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+
+
+def test_memory_counts_what_training_needs(load) -> None:
+    memory = load("memory")
+    parameters = 784 * 512 + 512 * 512 + 512 * 10 + 512 + 512 + 10
+    assert memory.counted("adam") - memory.counted("sgd") == 4 * 2 * parameters
