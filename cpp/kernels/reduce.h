@@ -4,9 +4,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <bit>
-#include <type_traits>
+#include <algorithm>
+#include <limits>
 
+#include "core/simd.h"
 #include "core/types.h"
 
 namespace fastnn::inline FASTNN_ISA::kernels {
@@ -58,19 +59,29 @@ double sum_of_squares(const T* x, Index n) noexcept {
   return lanes.total();
 }
 
-// Largest |x| of a matrix; Inf and NaN count as larger than every number. Bits of floats without their sign are in the
-// order of their values, and integer maxima vectorise whatever the values are.
+// Largest |x| of a matrix; infinity if one is Inf or NaN.
 template <class T>
 double max_abs(ConstMatrix<T> x) noexcept {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits kUnsigned = static_cast<Bits>(~Bits{0}) >> 1;
-  Bits largest = 0;
-  for (Index r = 0; r < x.rows; ++r)
-    for (Index c = 0; c < x.cols; ++c) {
-      const Bits bits = std::bit_cast<Bits>(x.row(r)[c]) & kUnsigned;
-      largest = bits > largest ? bits : largest;
+  constexpr Index kLanes = Vec<T>::kLanes;
+  const auto zero = Vec<T>::zero();
+  auto largest = zero, suspect = zero;  // times 0, Inf and NaN become NaN, whose bits stay in a union
+  const Index whole = x.cols / kLanes * kLanes;
+  for (Index r = 0; r < x.rows; ++r) {
+    for (Index c = 0; c < whole; c += kLanes) {
+      const auto v = Vec<T>::loadu(x.row(r) + c);
+      largest = max(largest, abs(v));
+      suspect = suspect | (v * zero);
     }
-  return static_cast<double>(std::bit_cast<T>(largest));
+    for (Index c = whole; c < x.cols; ++c) {
+      const auto v = Vec<T>::set(x.row(r)[c]);
+      largest = max(largest, abs(v));
+      suspect = suspect | (v * zero);
+    }
+  }
+  if (!all_zero(suspect)) return std::numeric_limits<double>::infinity();
+  alignas(kAlign) T lanes[kLanes];
+  largest.store(lanes);
+  return static_cast<double>(*std::max_element(lanes, lanes + kLanes));
 }
 
 }  // namespace fastnn::inline FASTNN_ISA::kernels

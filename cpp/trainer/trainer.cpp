@@ -89,8 +89,9 @@ void Trainer<T>::keep(const Engine<T>& engine) {
 template <class T>
 double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads,
                              parallel::Poll poll) {
-  // A copy of the model before every update would cost too much; before one that may overflow it is taken.
-  bool guarded = goal.update && may_overflow(goal);
+  // A copy of the model before every update of a large one would cost too much; before one that may overflow it is
+  // taken, and where it is smaller than what the plan would have to look at instead.
+  bool guarded = goal.update && (may_overflow(goal) || copy_is_small(rows));
   if (guarded) snapshot();
   goal.watch = goal.update && !guarded && goal.gradient != Gradient::kNone;
   const Plan& todo = plans_.get(net_, rows, goal);
@@ -104,7 +105,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   int n = n_threads;
   if (n <= 0) n = tuned ? tuner_.pick(parallel::limits().available(), todo.flops) : 1;
   ws.need_threads(n);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = tuned ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
   if (tuned) tuner_.record(1, seconds_since(start));
   if (verdict == Verdict::kSteep) {  // once more, from the start and without the watch
@@ -122,6 +123,14 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
     raise(where, verdict, run, data, nullptr, "");
   }
   return run.last_loss();
+}
+
+template <class T>
+bool Trainer<T>::copy_is_small(Index rows) const {
+  Index looked_at = 0;
+  for (const auto& p : net_.parameters())
+    if (p.matrix && net_.trains(p)) looked_at += rows * (p.rows + p.cols);
+  return net_.size() * static_cast<Index>(1 + compiled_->states.size()) < looked_at;
 }
 
 template <class T>

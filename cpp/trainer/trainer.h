@@ -59,6 +59,7 @@ class Trainer final : public Model {
   // One batch of `goal`; raises what the verdict asks for, the model as before.
   double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
   bool may_overflow(const Goal& goal) const;
+  bool copy_is_small(Index rows) const;
   void keep(const Engine<T>& engine);
   int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
                 double step_flops, Threads threads, parallel::Poll poll);
