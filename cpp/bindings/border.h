@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cxxabi.h>
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
@@ -42,7 +41,7 @@ class WithoutGil {
     sleep_if_it_ends();
     try {
       PyEval_RestoreThread(state_);
-    } catch (abi::__forced_unwind&) {
+    } catch (...) {  // the unwinding; it is no object that could be named
       sleep_forever();
     }
   }
@@ -59,7 +58,7 @@ class WithGil {
     sleep_if_it_ends();
     try {
       state_ = PyGILState_Ensure();
-    } catch (abi::__forced_unwind&) {
+    } catch (...) {  // the unwinding; it is no object that could be named
       sleep_forever();
     }
   }

@@ -30,7 +30,7 @@ class Tuner {
   Index steps() const {
     if (settled_) return 1 << 30;
     if (trying() && warm_up_ > 0) return warm_up_;
-    const double seconds = candidate_[at_].known ? candidate_[at_].mean : flops_ / kGuess;
+    const double seconds = candidate_[at_].seen > 0 ? candidate_[at_].mean : flops_ / kGuess;
     return std::clamp<Index>(static_cast<Index>((trying() ? kTrial : kStretch) / seconds), 2, 1 << 20);
   }
   // What the last steps took, on the threads last picked.
@@ -40,7 +40,7 @@ class Tuner {
       warm_up_ = std::max<Index>(0, warm_up_ - steps);
       return;
     }
-    candidate_[at_].learn(seconds / static_cast<double>(steps), seconds / kMemory);
+    candidate_[at_].learn(seconds / static_cast<double>(steps), trying() ? kTrialShare : seconds / kMemory);
     since_ += seconds;
     tried_ += seconds;
     if (trying()) {
@@ -50,7 +50,8 @@ class Tuner {
       do {
         if (++at_ == count_) at_ = 0, ++rounds_;
       } while (trying() && !again_ && rounds_ > 0 && hopeless(at_));
-    } else if (since_ > kTryAgain) {
+    } else if (since_ > pause_) {
+      pause_ = std::min(2 * pause_, kTryAgain);
       since_ = tried_ = 0;
       at_ = 0, rounds_ = kRounds - 1;  // one round, of all
       again_ = true;
@@ -60,25 +61,28 @@ class Tuner {
   }
 
  private:
-  static constexpr double kAlwaysOne = 3e4;  // flops: less than a barrier costs
-  static constexpr double kAlwaysAll = 2e9;  // a trial on one thread would cost more than it can tell
-  static constexpr double kGuess = 2e10;     // flops a second, before anything is known
-  static constexpr double kTrial = 0.001;    // seconds that a choice is tried for
-  static constexpr double kStretch = 0.005;  // seconds between two decisions
-  static constexpr double kTryAgain = 0.5;   // seconds
-  static constexpr double kMemory = 0.02;    // seconds that a mean looks back
-  static constexpr double kGain = 0.97;      // more threads have to be this much faster
+  static constexpr double kAlwaysOne = 3e4;    // flops: less than a barrier costs
+  static constexpr double kAlwaysAll = 2e9;    // a trial on one thread would cost more than it can tell
+  static constexpr double kGuess = 2e10;       // flops a second, before anything is known
+  static constexpr double kTrial = 0.001;      // seconds that a choice is tried for
+  static constexpr double kStretch = 0.005;    // seconds between two decisions
+  static constexpr double kFirstAgain = 0.03;  // seconds until all are tried again; each time twice as long,
+  static constexpr double kTryAgain = 0.5;     // up to this
+  static constexpr double kMemory = 0.02;      // seconds that a mean looks back
+  static constexpr double kTrialShare = 0.4;   // weight of one more trial in the mean
+  static constexpr double kGain = 0.97;        // more threads have to be this much faster
   static constexpr int kRounds = 3;
   static constexpr Index kWarmUp = 3;  // steps at the start of a trial that do not count
 
   // A running mean, not a minimum: what a busy machine takes away counts, and is forgotten when it is quiet again.
+  // The first trial is forgotten with the second: in it the team was made.
   struct Candidate {
     int threads = 1;
-    bool known = false;
+    int seen = 0;
     double mean = 0;
     void learn(double seconds, double share) {
-      mean += (known ? std::clamp(share, 0.05, 0.5) : 1) * (seconds - mean);
-      known = true;
+      mean += (seen < 2 ? 1 : std::clamp(share, 0.05, 0.5)) * (seconds - mean);
+      ++seen;
     }
   };
 
@@ -91,6 +95,7 @@ class Tuner {
     for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = {n};
     candidate_[count_++] = {limit};
     at_ = 0, rounds_ = 0, since_ = tried_ = 0;
+    pause_ = kFirstAgain;
     again_ = false;
     warm_up_ = kWarmUp;
   }
@@ -106,7 +111,7 @@ class Tuner {
   int limit_ = 0, rounds_ = 0;
   bool settled_ = true, again_ = false;
   Index warm_up_ = 0;
-  double flops_ = 0, since_ = 0, tried_ = 0;
+  double flops_ = 0, since_ = 0, tried_ = 0, pause_ = kFirstAgain;
   std::size_t count_ = 0, at_ = 0;
   std::array<Candidate, 12> candidate_{};
 };
