@@ -33,7 +33,6 @@ Verdict Engine<T>::run(Index max_steps, int n_threads, parallel::Poll poll) {
   return verdict_;
 }
 
-// Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
 template <class T>
 bool Engine<T>::may_skip(int phase) const noexcept {
   // A phase that changes parameters, once begun, ends: the model is never half a step.
@@ -205,7 +204,6 @@ void Engine<T>::flag(Verdict verdict) noexcept {
   }
 }
 
-// Sums over chunks, in chunk order.
 // No element of x^T dy is larger than rows * max |x| * max |dy|.
 template <class T>
 void Engine<T>::bound(int layer, Range rows, Index chunk) noexcept {

@@ -9,6 +9,7 @@
 
 namespace fastnn::inline FASTNN_ISA::trainer {
 
+// Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
 template <class T>
 void Engine<T>::begin_batch() noexcept {
   if (faults::allocation.load(std::memory_order_relaxed)) ::operator delete(::operator new(64));
@@ -53,6 +54,7 @@ int Engine<T>::finish(int phase, bool stopped) noexcept {
   return next;
 }
 
+// Sums over chunks, in chunk order.
 template <class T>
 void Engine<T>::merge(const Phase& phase) noexcept {
   for (const Op& op : phase.ops) {
