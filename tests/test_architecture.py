@@ -161,6 +161,21 @@ def test_no_header_is_in_no_registry(room):
     assert not orphans, f"{room}/registry.cpp does not reach {sorted(p.name for p in orphans)}"
 
 
+def test_bindings_know_no_vectors():
+    """They are compiled once, for the oldest processor, and linked with every level's engine."""
+    reached, todo = set(), sorted((CPP / "bindings").glob("*.cpp"))
+    while todo:
+        path = todo.pop()
+        names = _includes(path)
+        assert not [name for name in names if name.startswith("Eigen")], _id(path)
+        for name in names:
+            if (CPP / name).is_file() and name not in reached:
+                reached.add(name)
+                todo.append(CPP / name)
+    assert "trainer/model.h" in reached
+    assert "core/simd.h" not in reached
+
+
 TEXTS = (
     SOURCES
     + MODULES

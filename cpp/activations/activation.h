@@ -3,17 +3,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <span>
-#include <string>
-
-#include "core/hyper.h"
+#include "activations/registry.h"
 #include "core/simd.h"
-#include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
-
-// What f' is computed from: the input z, or the output f(z) (then the layer works in place).
-enum class Needs { kInput, kOutput };
+namespace fastnn::activations {
 
 // A member is a template like this (see relu.h):
 //   template <class T> struct Softplus {
@@ -23,32 +16,6 @@ enum class Needs { kInput, kOutput };
 //     Vec<T> f(Vec<T> z) const;
 //     Vec<T> df(Vec<T> saved) const;   // saved: z or f(z), by kNeeds
 //   };
-
-template <class T>
-struct Loops {
-  // a = f(z) over whole padded rows; a may be z.
-  void (*forward)(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept;
-  // grad *= f'(saved); columns beyond `cols` stay zero as long as they come in as zero.
-  void (*backward)(const double* hyper, ConstMatrix<T> saved, Matrix<T> grad) noexcept;
-};
-
-struct Row {
-  const char* name;        // "leaky_relu": the word of configurations and of fastnn.functional
-  const char* class_name;  // "LeakyReLU": torch's name, the class in fastnn.nn
-  const char* formula;     // one line of documentation
-  Needs needs;
-  std::span<const Hyper> hypers;
-  Loops<float> f32;
-  Loops<double> f64;
-
-  template <class T>
-  const Loops<T>& loops() const {
-    if constexpr (sizeof(T) == sizeof(float))
-      return f32;
-    else
-      return f64;
-  }
-};
 
 template <class T, template <class> class F>
 void forward_loop(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept {
@@ -78,9 +45,4 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           {forward_loop<double, F>, backward_loop<double, F>}};
 }
 
-// The one list (registry.cpp), in the order of the documentation.
-std::span<const Row> registry();
-// The row called `name`, or nullptr.
-const Row* find(const std::string& name);
-
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

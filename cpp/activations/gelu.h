@@ -8,7 +8,7 @@
 #include "activations/activation.h"
 #include "core/simd_math.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct Gelu {
@@ -52,4 +52,4 @@ struct Gelu {
   bool exact;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

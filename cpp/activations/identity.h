@@ -6,7 +6,7 @@
 
 #include "activations/activation.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct Identity {
@@ -18,4 +18,4 @@ struct Identity {
   Vec<T> df(Vec<T>) const { return Vec<T>::set(1); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

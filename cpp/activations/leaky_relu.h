@@ -7,7 +7,7 @@
 
 #include "activations/activation.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct LeakyRelu {
@@ -22,4 +22,4 @@ struct LeakyRelu {
   Vec<T> slope;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

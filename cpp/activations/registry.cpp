@@ -8,7 +8,7 @@
 #include "activations/sigmoid.h"
 #include "activations/tanh.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 namespace {
 constexpr Row kRows[] = {
@@ -29,4 +29,4 @@ const Row* find(const std::string& name) {
   return nullptr;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

@@ -6,7 +6,7 @@
 
 #include "activations/activation.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct Relu {
@@ -18,4 +18,4 @@ struct Relu {
   Vec<T> df(Vec<T> a) const { return select(less(Vec<T>::zero(), a), Vec<T>::set(1), Vec<T>::zero()); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

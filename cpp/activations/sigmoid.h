@@ -7,7 +7,7 @@
 #include "activations/activation.h"
 #include "core/simd_math.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct Sigmoid {
@@ -19,4 +19,4 @@ struct Sigmoid {
   Vec<T> df(Vec<T> a) const { return a * (Vec<T>::set(1) - a); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

@@ -6,7 +6,7 @@
 
 #include "activations/activation.h"
 
-namespace fastnn::inline FASTNN_ISA::activations {
+namespace fastnn::activations {
 
 template <class T>
 struct Tanh {
@@ -21,4 +21,4 @@ struct Tanh {
   }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::activations
+}  // namespace fastnn::activations

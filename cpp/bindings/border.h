@@ -7,7 +7,7 @@
 
 #include "core/parallel.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace py = pybind11;
 
@@ -78,4 +78,4 @@ inline parallel::Poll signal_poll() {
           nullptr};
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

@@ -9,7 +9,7 @@
 #include "bindings/numpy_view.h"
 #include "core/buffer.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 // float64 if any of the arrays is (integers count as float64 do not decide), float32 otherwise.
 inline bool wants_double(std::initializer_list<py::object> arrays) {
@@ -43,4 +43,4 @@ py::array result(const char* where, ConstMatrix<T> from, const py::object& out) 
   return array;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

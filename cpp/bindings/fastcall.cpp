@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -38,4 +38,4 @@ void add_fast_method(const py::handle& cls, PyMethodDef& definition) {
   cls.attr(definition.ml_name) = py::reinterpret_steal<py::object>(made);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

@@ -10,9 +10,7 @@
 #include <span>
 #include <string>
 
-#include "core/isa.h"
-
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace py = pybind11;
 
@@ -95,4 +93,4 @@ inline PyMethodDef fast_method(const char* name, FastFunction function, const ch
           doc};
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

@@ -8,9 +8,9 @@
 #include "bindings/copies.h"
 #include "core/check.h"
 #include "losses/loss.h"
-#include "optimizers/optimizer.h"
+#include "optimizers/registry.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -164,4 +164,4 @@ void register_functional_training(py::module_& m) {
         arg("states"));
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

@@ -1,9 +1,9 @@
-// The Python module of one instruction-set level. Only calls: every topic registers itself.
+// The Python module. Only calls: every topic registers itself.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/border.h"
 #include "trainer/model.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -36,6 +36,13 @@ void register_all(py::module_& m) {
   register_testing(testing);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings
 
-PYBIND11_MODULE(FASTNN_MODULE, m) { fastnn::bindings::register_all(m); }
+// The bindings are compiled once: this file has the entry point of every level's module, and each module uses its own.
+#define FASTNN_MODULE(name) \
+  PYBIND11_MODULE(name, m) { fastnn::bindings::register_all(m); }
+FASTNN_MODULE(_v2)
+FASTNN_MODULE(_v3)
+FASTNN_MODULE(_v4)
+FASTNN_MODULE(_base)
+FASTNN_MODULE(_native)

@@ -17,7 +17,7 @@
 #include "core/check.h"
 #include "trainer/model.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 using trainer::Model;
 
@@ -138,4 +138,4 @@ class BatchArgs {
   std::optional<Rows> y_, w_, grad_;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

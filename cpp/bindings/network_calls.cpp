@@ -6,7 +6,7 @@
 #include "bindings/fastcall.h"
 #include "bindings/network.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -104,4 +104,4 @@ double Network::train_step_grad(py::handle x, py::handle grad, int n_threads) {
   return step(args, n_threads);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

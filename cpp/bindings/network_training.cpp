@@ -7,7 +7,7 @@
 
 #include "bindings/network.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -207,4 +207,4 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   return d;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -182,4 +182,4 @@ HyperGiven hyper_given(const std::string& where, const py::dict& given, std::spa
   return values;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

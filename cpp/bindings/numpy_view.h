@@ -11,7 +11,7 @@
 #include "core/hyper.h"
 #include "kernels/gather.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace py = pybind11;
 
@@ -48,4 +48,4 @@ bool may_share_memory(const py::array& a, const py::array& b);
 // {"momentum": 0.9, "nesterov": True, "reduction": "sum"} by the row's table.
 HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table);
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

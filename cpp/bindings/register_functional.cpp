@@ -7,16 +7,16 @@
 #include <cstring>
 #include <optional>
 
-#include "activations/activation.h"
+#include "activations/registry.h"
 #include "bindings/border.h"
 #include "bindings/copies.h"
 #include "core/check.h"
 #include "kernels/gemm.h"
 #include "kernels/softmax.h"
-#include "layers/dropout.h"
-#include "trainer/inference.h"
+#include "layers/dropout_mask.h"
+#include "trainer/model.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -126,12 +126,7 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
 template <class T>
 py::array softmax(const py::object& x, const py::object& out, bool log) {
   auto a = matrix<T>("softmax", "x", x);
-  for (Index r = 0; r < a.view().rows; ++r) {
-    if (log)
-      kernels::log_softmax_row<T>(a.view().row(r), a.view().cols);
-    else
-      kernels::softmax_row<T>(a.view().row(r), a.view().cols);
-  }
+  log ? kernels::log_softmax<T>(a.view()) : kernels::softmax<T>(a.view());
   return result<T>("softmax", a.view(), out);
 }
 
@@ -216,4 +211,4 @@ void register_functional(py::module_& m) {
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

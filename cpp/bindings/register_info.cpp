@@ -1,14 +1,12 @@
 // What this build is and how many threads a call may use.
 // SPDX-License-Identifier: BSD-3-Clause
-#include <Eigen/Core>
-
 #include "bindings/border.h"
-#include "core/isa.h"
+#include "core/build.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 void register_info(py::module_& m) {
-  m.attr("isa") = kIsa;
+  m.attr("isa") = build().isa;
   m.def(
       "threads_available", [] { return parallel::limits().available(); },
       "Threads a call uses at most when it is not told: the smallest of the OpenMP limit of the calling thread, the "
@@ -28,24 +26,16 @@ void register_info(py::module_& m) {
       "build_info",
       [] {
         py::dict d;
-        d["isa"] = kIsa;
-#if defined(__clang__)
-        d["compiler"] = "clang " __clang_version__;
-#else
-        d["compiler"] = "gcc " __VERSION__;
-#endif
-        d["eigen"] = std::to_string(EIGEN_MAJOR_VERSION) + "." + std::to_string(EIGEN_MINOR_VERSION) + "." +
-                     std::to_string(EIGEN_PATCH_VERSION);
+        const auto built = build();
+        d["isa"] = built.isa;
+        d["compiler"] = built.compiler;
+        d["eigen"] = built.eigen;
         d["openmp"] = parallel::runtime_name();
-        d["pybind11"] = FASTNN_STRINGIZE(PYBIND11_VERSION_MAJOR) "." FASTNN_STRINGIZE(PYBIND11_VERSION_MINOR);
-#ifdef FASTNN_CXX_FLAGS
-        d["cxx_flags"] = FASTNN_CXX_FLAGS;
-#else
-        d["cxx_flags"] = "";
-#endif
+        d["pybind11"] = PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MINOR);
+        d["cxx_flags"] = built.cxx_flags;
         return d;
       },
       "Compiler, libraries and flags of this level's module.");
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

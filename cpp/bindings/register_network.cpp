@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "activations/activation.h"
+#include "activations/registry.h"
 #include "bindings/network.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -148,4 +148,4 @@ void register_network(py::module_& m) {
   add_calls(cls);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

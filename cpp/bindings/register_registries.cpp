@@ -4,13 +4,13 @@
 
 #include <string_view>
 
-#include "activations/activation.h"
+#include "activations/registry.h"
 #include "bindings/border.h"
 #include "layers/layer.h"
 #include "losses/loss.h"
-#include "optimizers/optimizer.h"
+#include "optimizers/registry.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 namespace {
 
@@ -84,4 +84,4 @@ void register_registries(py::module_& m) {
   m.def("registries", registries, "Rows of the activation, loss, optimizer and layer registries, as dicts.");
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

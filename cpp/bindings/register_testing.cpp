@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 #include <sched.h>
-#include <Eigen/Core>
 
 #include <atomic>
 
 #include "bindings/border.h"
+#include "core/build.h"
 #include "core/faults.h"
 #include "trainer/plan.h"
 
-namespace fastnn::inline FASTNN_ISA::bindings {
+namespace fastnn::bindings {
 
 #ifdef FASTNN_TESTING
 namespace {
@@ -57,10 +57,8 @@ void register_testing(py::module_& m) {
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
-  m.def(
-      "set_cache_sizes",
-      [](std::ptrdiff_t l1, std::ptrdiff_t l2, std::ptrdiff_t l3) { Eigen::setCpuCacheSizes(l1, l2, l3); },
-      py::arg("l1"), py::arg("l2"), py::arg("l3"), "What Eigen believes of this processor's caches.");
+  m.def("set_cache_sizes", set_eigen_cache_sizes, py::arg("l1"), py::arg("l2"), py::arg("l3"),
+        "What Eigen believes of this processor's caches.");
   m.def(
       "phase_items",
       [](const std::vector<std::pair<Index, Index>>& linears, Index rows) {
@@ -84,4 +82,4 @@ void register_testing(py::module_& m) {
       "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::bindings
+}  // namespace fastnn::bindings

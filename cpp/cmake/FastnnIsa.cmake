@@ -1,5 +1,5 @@
-# Instruction-set levels: the only file with -march. The same sources are compiled once per level into a module of
-# its own (_v2, _v3, _v4, _base, _native); python/fastnn/_core/__init__.py imports the best that runs.
+# Instruction-set levels: the only file with -march. The engine is compiled once per level and linked into a module
+# of its own (_v2, _v3, _v4, _base, _native); python/fastnn/_core/__init__.py imports the best that runs.
 # SPDX-License-Identifier: BSD-3-Clause
 
 set(FASTNN_KNOWN_ISAS v2 v3 v4 base native)
@@ -27,8 +27,15 @@ function(fastnn_isa_options isa result)
   set(${result} ${options} PARENT_SCOPE)
 endfunction()
 
-# The module fastnn._core._<isa>: the engine and its bindings, in the inline namespace <isa> (cpp/core/isa.h).
-# Each half is compiled as one file where CMAKE_UNITY_BUILD says so.
+# The bindings: no vector reaches them (they do not see Eigen), so one compilation for the oldest processor serves every
+# level's module. They take as long to compile as an engine.
+function(fastnn_add_bindings)
+  add_library(bindings OBJECT ${FASTNN_BINDINGS})
+  fastnn_set_half(bindings)
+  target_link_libraries(bindings PRIVATE pybind11::module)
+endfunction()
+
+# The module fastnn._core._<isa>: the engine of this level, and the bindings.
 function(fastnn_add_core isa)
   if(NOT isa IN_LIST FASTNN_KNOWN_ISAS)
     message(FATAL_ERROR "FASTNN_ISAS: unknown level '${isa}'; known: ${FASTNN_KNOWN_ISAS}")
@@ -37,19 +44,24 @@ function(fastnn_add_core isa)
   string(JOIN " " flags_text ${FASTNN_FLAGS_TEXT} ${isa_options})
 
   add_library(engine_${isa} OBJECT ${FASTNN_ENGINE})
-  # NO_EXTRAS: strip, LTO and visibility are decided in FastnnFlags.cmake, once.
-  pybind11_add_module(_${isa} MODULE NO_EXTRAS ${FASTNN_BINDINGS})
-  target_compile_definitions(_${isa} PRIVATE FASTNN_MODULE=_${isa} "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+  fastnn_set_half(engine_${isa})
+  target_compile_options(engine_${isa} PRIVATE ${isa_options})
+  target_compile_definitions(engine_${isa} PRIVATE "FASTNN_ISA=\"${isa}\"" "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+  target_link_libraries(engine_${isa} PRIVATE fastnn_eigen OpenMP::OpenMP_CXX)
 
-  foreach(half engine_${isa} _${isa})
-    target_include_directories(${half} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
-    target_compile_options(${half} PRIVATE ${isa_options})
-    target_compile_definitions(${half} PRIVATE FASTNN_ISA=${isa})
-    target_link_libraries(${half} PRIVATE fastnn_flags fastnn_eigen OpenMP::OpenMP_CXX)
-    set_target_properties(${half} PROPERTIES POSITION_INDEPENDENT_CODE ON UNITY_BUILD_BATCH_SIZE 0)
-  endforeach()
-  target_link_libraries(_${isa} PRIVATE engine_${isa})
+  # The engine stands first: of an inline function that both halves have, the linker keeps the level's own.
+  # NO_EXTRAS: strip, LTO and visibility are decided in FastnnFlags.cmake, once.
+  pybind11_add_module(_${isa} MODULE NO_EXTRAS $<TARGET_OBJECTS:engine_${isa}> $<TARGET_OBJECTS:bindings>)
+  set_target_properties(_${isa} PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(_${isa} PRIVATE fastnn_flags OpenMP::OpenMP_CXX)
   install(TARGETS _${isa} DESTINATION fastnn/_core)
+endfunction()
+
+# What both halves have in common; each is compiled as one file where CMAKE_UNITY_BUILD says so.
+function(fastnn_set_half half)
+  target_include_directories(${half} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+  target_link_libraries(${half} PRIVATE fastnn_flags)
+  set_target_properties(${half} PROPERTIES POSITION_INDEPENDENT_CODE ON UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
 
 # The probe runs before a level is chosen: plain C for the oldest processor, whatever the compiler's default is.

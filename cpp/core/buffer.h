@@ -11,7 +11,7 @@
 #include "core/memory.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 template <class T>
 class Buffer {
@@ -61,4 +61,4 @@ class MatrixBuffer {
   Index rows_ = 0, cols_ = 0, stride_ = 0;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

@@ -6,9 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "core/isa.h"
-
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 // require(n == 4, "[linear] x has ", n, " columns, the layer expects 4") -> std::invalid_argument
 template <class... Parts>
@@ -19,4 +17,4 @@ void require(bool condition, const Parts&... parts) {
   throw std::invalid_argument(text.str());
 }
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

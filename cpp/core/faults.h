@@ -5,9 +5,7 @@
 
 #include <atomic>
 
-#include "core/isa.h"
-
-namespace fastnn::inline FASTNN_ISA::faults {
+namespace fastnn::faults {
 
 inline std::atomic<int> split{0};            // n > 0: batches are cut into n chunks, as if n threads decided
 inline std::atomic<bool> allocation{false};  // every step allocates once
@@ -27,4 +25,4 @@ inline bool allocation_fails() noexcept {
 #endif
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::faults
+}  // namespace fastnn::faults

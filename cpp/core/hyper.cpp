@@ -5,7 +5,7 @@
 #include <sstream>
 #include <stdexcept>
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 std::string join(const std::vector<std::string>& names) {
   std::string text;
@@ -40,4 +40,4 @@ HyperValues resolve(const std::string& where, std::span<const Hyper> table, cons
   return values;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

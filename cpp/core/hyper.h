@@ -11,7 +11,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 enum class HyperKind { kReal, kCount, kFlag, kChoice };
 
@@ -35,4 +35,4 @@ HyperValues resolve(const std::string& where, std::span<const Hyper> table, cons
 // "a, b, c" for messages that list candidates.
 std::string join(const std::vector<std::string>& names);
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 namespace {
 
@@ -50,4 +50,4 @@ void give_back(const Memory& memory) noexcept {
   std::free(memory.raw);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

@@ -8,7 +8,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 struct Memory {
   void* first = nullptr;  // 64-byte-aligned; nullptr: there was none
@@ -19,4 +19,4 @@ struct Memory {
 Memory take_zeroed(std::size_t bytes) noexcept;
 void give_back(const Memory& memory) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

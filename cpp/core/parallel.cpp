@@ -11,7 +11,7 @@
 #include <mutex>
 #include <thread>
 
-namespace fastnn::inline FASTNN_ISA::parallel {
+namespace fastnn::parallel {
 
 namespace {
 
@@ -259,4 +259,4 @@ Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept {
 
 void use_driver_after_fork(bool on) noexcept { g_use_driver.store(on); }
 
-}  // namespace fastnn::inline FASTNN_ISA::parallel
+}  // namespace fastnn::parallel

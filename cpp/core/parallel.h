@@ -8,7 +8,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::parallel {
+namespace fastnn::parallel {
 
 inline constexpr int kMaxThreads = 256;
 inline constexpr int kEnd = -1;
@@ -71,4 +71,4 @@ std::string runtime_name();  // "OpenMP 4.5 (201511)"
 // Test hook: run regions on the forking thread in a forked child, as other libraries do (it hangs).
 void use_driver_after_fork(bool on) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA::parallel
+}  // namespace fastnn::parallel

@@ -10,7 +10,7 @@
 
 #include "core/parallel.h"
 
-namespace fastnn::inline FASTNN_ISA::parallel {
+namespace fastnn::parallel {
 
 namespace {
 
@@ -84,4 +84,4 @@ Limits limits() noexcept {
 
 std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
 
-}  // namespace fastnn::inline FASTNN_ISA::parallel
+}  // namespace fastnn::parallel

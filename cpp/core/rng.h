@@ -9,7 +9,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 using Block = std::array<std::uint64_t, 4>;
 
@@ -73,4 +73,4 @@ inline void permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint6
   }
 }
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

@@ -8,7 +8,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 namespace ei = Eigen::internal;
 
@@ -106,4 +106,4 @@ template <class T>
 }
 #pragma GCC diagnostic pop
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

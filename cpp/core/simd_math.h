@@ -8,7 +8,7 @@
 
 #include "core/simd.h"
 
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 // log(1 + x) for x >= -1; -inf at -1. The second term gives back what rounding 1 + x lost.
 template <class T>
@@ -76,4 +76,4 @@ Vec<T> normal_tail(Vec<T> x) {
   return sum * ((x + center) * quotient);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

@@ -7,9 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/isa.h"
-
-namespace fastnn::inline FASTNN_ISA {
+namespace fastnn {
 
 using Index = std::ptrdiff_t;
 
@@ -54,4 +52,4 @@ struct Matrix {
 template <class T>
 using ConstMatrix = Matrix<const T>;
 
-}  // namespace fastnn::inline FASTNN_ISA
+}  // namespace fastnn

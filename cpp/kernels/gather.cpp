@@ -11,7 +11,7 @@
 
 #include "core/simd.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 namespace {
 
@@ -188,4 +188,4 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;
 template bool gather(const Source&, RowIds, Scaling<double>, Matrix<double>) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -5,7 +5,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 enum class DType {
   kBool,
@@ -59,4 +59,4 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 // One element as double, for messages and for sums of weights.
 double element(const Source& source, Index row, Index col) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -8,7 +8,7 @@
 
 #include "kernels/microkernel.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 namespace {
 
@@ -216,4 +216,4 @@ FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)
 #undef FASTNN_INSTANTIATE
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -8,7 +8,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 // y (m, n) = x (m, k) w (k, n) + bias (n), bias == nullptr for none. Padded columns of y come from padded columns
 // of w and bias (zero there: zero here). Serves forward (w = W) and dx = dy W^T (w = W^T, see transpose).
@@ -34,4 +34,4 @@ void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept;
 template <class T>
 void column_sums(ConstMatrix<T> y, T* sums, bool onto = false) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

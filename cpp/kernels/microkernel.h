@@ -10,7 +10,7 @@
 #include "core/simd.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 // Vectors in one cache line: columns are handled in whole lines.
 template <class T>
@@ -92,4 +92,4 @@ template <class T, int kVectors, bool kTransposed>
 inline constexpr auto kKernels =
     detail::kernels_by_rows<T, kVectors, kTransposed>(std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -10,7 +10,7 @@
 #include "core/simd.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 class LaneSum {
  public:
@@ -84,4 +84,4 @@ double max_abs(ConstMatrix<T> x) noexcept {
   return static_cast<double>(*std::max_element(lanes, lanes + kLanes));
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -10,7 +10,7 @@
 #include "core/simd.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::kernels {
+namespace fastnn::kernels {
 
 inline constexpr Index kShortRow = 32;  // columns; longer rows fill vectors by themselves
 
@@ -68,4 +68,4 @@ class ShortRows {
   alignas(kAlign) double log_sum_[kRows];
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::kernels
+}  // namespace fastnn::kernels

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "activations/activation.h"
+#include "activations/registry.h"
 #include "layers/layer.h"
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 template <class T>
 class ActivationLayer final : public Layer<T> {
@@ -35,4 +35,4 @@ class ActivationLayer final : public Layer<T> {
   HyperValues hyper_;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

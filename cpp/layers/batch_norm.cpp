@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 template <class T>
 void BatchNorm1d<T>::bind(std::span<const Matrix<T>> values) {
@@ -155,4 +155,4 @@ void BatchNorm1d<T>::commit(const Slot<T>& s, Index batch_rows) noexcept {
 template class BatchNorm1d<float>;
 template class BatchNorm1d<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

@@ -8,7 +8,7 @@
 
 #include "layers/layer.h"
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 template <class T>
 class BatchNorm1d final : public Layer<T> {
@@ -59,4 +59,4 @@ class BatchNorm1d final : public Layer<T> {
   T *weight_ = nullptr, *bias_ = nullptr, *running_mean_ = nullptr, *running_var_ = nullptr;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

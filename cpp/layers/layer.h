@@ -13,7 +13,7 @@
 #include "core/rng.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 struct Range {
   Index first = 0;
@@ -148,4 +148,4 @@ const Row* find(const std::string& name);
 template <class T>
 std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in);
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

@@ -8,7 +8,7 @@
 #include "kernels/gemm.h"
 #include "layers/layer.h"
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 template <class T>
 class Linear final : public Layer<T> {
@@ -81,4 +81,4 @@ class Linear final : public Layer<T> {
   T* bias_ = nullptr;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

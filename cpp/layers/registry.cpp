@@ -7,7 +7,7 @@
 #include "layers/layer.h"
 #include "layers/linear.h"
 
-namespace fastnn::inline FASTNN_ISA::layers {
+namespace fastnn::layers {
 
 namespace {
 
@@ -71,4 +71,4 @@ std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in) {
 template std::unique_ptr<Layer<float>> make_layer(const Config&, Index);
 template std::unique_ptr<Layer<double>> make_layer(const Config&, Index);
 
-}  // namespace fastnn::inline FASTNN_ISA::layers
+}  // namespace fastnn::layers

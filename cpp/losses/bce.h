@@ -6,7 +6,7 @@
 #include "core/simd_math.h"
 #include "losses/elementwise.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct Bce : Elementwise<T, Bce<T>> {
@@ -27,4 +27,4 @@ struct Bce : Elementwise<T, Bce<T>> {
   }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

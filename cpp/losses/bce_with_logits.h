@@ -6,7 +6,7 @@
 #include "core/simd_math.h"
 #include "losses/elementwise.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct BceWithLogits : Elementwise<T, BceWithLogits<T>> {
@@ -23,4 +23,4 @@ struct BceWithLogits : Elementwise<T, BceWithLogits<T>> {
   double right(const T* out, const T* target, std::int32_t, Index k) const { return right_side(out, target, k, T(0)); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

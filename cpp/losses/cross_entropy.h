@@ -9,10 +9,10 @@
 
 #include "core/simd.h"
 #include "kernels/short_rows.h"
-#include "kernels/softmax.h"
+#include "kernels/softmax_row.h"
 #include "losses/loss.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct CrossEntropy {
@@ -74,4 +74,4 @@ struct CrossEntropy {
   static T weighted(const T* weights, Index r, T scale) { return weights ? weights[r] * scale : scale; }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

@@ -11,7 +11,7 @@
 #include "kernels/reduce.h"
 #include "losses/loss.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T, class Member>
 struct Elementwise {
@@ -48,4 +48,4 @@ double right_side(const T* out, const T* target, Index k, T boundary) {
   return static_cast<double>(right) / static_cast<double>(k);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

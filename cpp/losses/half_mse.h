@@ -4,7 +4,7 @@
 
 #include "losses/elementwise.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct HalfMse : Elementwise<T, HalfMse<T>> {
@@ -14,4 +14,4 @@ struct HalfMse : Elementwise<T, HalfMse<T>> {
   static Vec<T> gradient(Vec<T> z, Vec<T> t) { return z - t; }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

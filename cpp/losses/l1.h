@@ -4,7 +4,7 @@
 
 #include "losses/elementwise.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct L1 : Elementwise<T, L1<T>> {
@@ -17,4 +17,4 @@ struct L1 : Elementwise<T, L1<T>> {
   }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

@@ -10,7 +10,7 @@
 #include "core/hyper.h"
 #include "core/types.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 enum class TargetKind { kDense, kClass };  // a row of k numbers; one class index in [0, k)
 enum class Task { kRegression, kBinary, kMulticlass };
@@ -124,4 +124,4 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
 std::span<const Row> registry();
 const Row* find(const std::string& name);
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

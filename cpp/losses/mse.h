@@ -5,7 +5,7 @@
 
 #include "losses/elementwise.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 template <class T>
 struct Mse : Elementwise<T, Mse<T>> {
@@ -15,4 +15,4 @@ struct Mse : Elementwise<T, Mse<T>> {
   static Vec<T> gradient(Vec<T> z, Vec<T> t) { return Vec<T>::set(2) * (z - t); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

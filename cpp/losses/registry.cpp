@@ -8,7 +8,7 @@
 #include "losses/loss.h"
 #include "losses/mse.h"
 
-namespace fastnn::inline FASTNN_ISA::losses {
+namespace fastnn::losses {
 
 namespace {
 constexpr Row kRows[] = {
@@ -29,4 +29,4 @@ const Row* find(const std::string& name) {
   return nullptr;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::losses
+}  // namespace fastnn::losses

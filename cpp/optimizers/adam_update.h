@@ -11,7 +11,7 @@
 
 #include "optimizers/optimizer.h"
 
-namespace fastnn::inline FASTNN_ISA::optimizers {
+namespace fastnn::optimizers {
 
 constexpr std::array<Hyper, 6> adam_hypers(double weight_decay, const char* decay_doc) {
   // Below 1, because the bias correction divides by 1 - beta^t.
@@ -67,4 +67,4 @@ struct AdamUpdate {
   static Vec<T> set(double value) { return Vec<T>::set(static_cast<T>(value)); }
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::optimizers
+}  // namespace fastnn::optimizers

@@ -4,7 +4,7 @@
 
 #include "optimizers/adam_update.h"
 
-namespace fastnn::inline FASTNN_ISA::optimizers {
+namespace fastnn::optimizers {
 
 template <class T>
 struct AdamW : AdamUpdate<T> {
@@ -15,4 +15,4 @@ struct AdamW : AdamUpdate<T> {
   using AdamUpdate<T>::AdamUpdate;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::optimizers
+}  // namespace fastnn::optimizers

@@ -5,7 +5,7 @@
 #include "optimizers/optimizer.h"
 #include "optimizers/sgd.h"
 
-namespace fastnn::inline FASTNN_ISA::optimizers {
+namespace fastnn::optimizers {
 
 namespace {
 constexpr Row kRows[] = {
@@ -23,4 +23,4 @@ const Row* find(const std::string& name) {
   return nullptr;
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::optimizers
+}  // namespace fastnn::optimizers

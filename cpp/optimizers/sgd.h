@@ -8,7 +8,7 @@
 
 #include "optimizers/optimizer.h"
 
-namespace fastnn::inline FASTNN_ISA::optimizers {
+namespace fastnn::optimizers {
 
 template <class T>
 struct Sgd {
@@ -56,4 +56,4 @@ struct Sgd {
   bool plain, nesterov;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::optimizers
+}  // namespace fastnn::optimizers

@@ -3,7 +3,7 @@
 
 #include "core/check.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 
@@ -58,4 +58,4 @@ double Compiled<T>::steepest() const {
 template struct Compiled<float>;
 template struct Compiled<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "losses/loss.h"
-#include "optimizers/optimizer.h"
+#include "optimizers/registry.h"
 #include "trainer/network.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 struct CompileSpec {
   std::string loss;
@@ -49,4 +49,4 @@ struct Compiled {
   std::vector<std::shared_ptr<Buffer<T>>> states;  // shared with the views that Python holds
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

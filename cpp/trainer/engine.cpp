@@ -7,7 +7,7 @@
 #include "core/faults.h"
 #include "kernels/gemm.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
@@ -217,4 +217,4 @@ void Engine<T>::bound(int layer, Range rows, Index chunk) noexcept {
 template class Engine<float>;
 template class Engine<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

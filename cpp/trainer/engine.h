@@ -9,19 +9,15 @@
 #include "core/parallel.h"
 #include "kernels/reduce.h"
 #include "trainer/compiled.h"
+#include "trainer/data.h"
 #include "trainer/snapshot.h"
 #include "trainer/workspace.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // Gradients beyond this may overflow when an optimizer squares them.
 template <class T>
 inline constexpr double kSteepGradient = sizeof(T) == 4 ? 1e18 : 1e150;
-
-// The caller's arrays; an empty Source where there is none.
-struct Data {
-  kernels::Source x, y, weights, grad;
-};
 
 enum class Verdict {
   kGood,
@@ -126,4 +122,4 @@ class Engine final : public parallel::Program {
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

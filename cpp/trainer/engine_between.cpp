@@ -7,7 +7,7 @@
 #include "core/faults.h"
 #include "trainer/engine.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
 template <class T>
@@ -121,4 +121,4 @@ template void Engine<double>::begin_batch() noexcept;
 template int Engine<float>::finish(int, bool) noexcept;
 template int Engine<double>::finish(int, bool) noexcept;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -7,9 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/isa.h"
-
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 struct Busy : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -71,4 +69,4 @@ class Gate {
   std::atomic<unsigned> state_{0};
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 constexpr Index kInferenceRows = 96;
@@ -168,4 +168,4 @@ template class LanePool<double>;
 template class Inference<float>;
 template class Inference<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

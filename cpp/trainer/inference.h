@@ -12,7 +12,7 @@
 #include "trainer/engine.h"
 #include "trainer/model.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // What one thread needs to carry a chunk.
 template <class T>
@@ -85,4 +85,4 @@ class Inference final : public parallel::Program {
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

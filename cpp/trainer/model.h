@@ -9,10 +9,11 @@
 
 #include "core/parallel.h"
 #include "trainer/compiled.h"
-#include "trainer/engine.h"
+#include "trainer/data.h"
 #include "trainer/gate.h"
+#include "trainer/plan.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // Training left the finite numbers; the model is back where the message says.
 struct Diverged : std::runtime_error {
@@ -108,4 +109,4 @@ class Model {
 
 std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed);
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

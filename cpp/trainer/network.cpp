@@ -3,7 +3,7 @@
 
 #include "core/check.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 
@@ -113,4 +113,4 @@ double Network<T>::flops_per_row() const {
 template class Network<float>;
 template class Network<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

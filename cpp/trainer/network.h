@@ -11,7 +11,7 @@
 #include "kernels/gather.h"
 #include "layers/layer.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 using layers::Layer;
 using layers::Range;
@@ -71,4 +71,4 @@ class Network {
   Buffer<T> scale_, shift_;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

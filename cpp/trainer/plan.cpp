@@ -5,7 +5,7 @@
 
 #include "core/faults.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 
@@ -209,4 +209,4 @@ template Index chunk_rows(const Network<double>&, Index);
 template Plan make_plan(const Network<float>&, Index, const Goal&);
 template Plan make_plan(const Network<double>&, Index, const Goal&);
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

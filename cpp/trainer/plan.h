@@ -9,7 +9,7 @@
 
 #include "trainer/network.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 enum class Form { kFused, kMaterialised };     // tiles update at once | tiles write gradients, then a phase updates
 enum class Gradient { kNone, kLoss, kGiven };  // where dl/dout comes from
@@ -98,4 +98,4 @@ inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 // Most chunks that any batch of at most `rows` rows is cut into.
 constexpr Index max_chunks(Index rows) { return ceil_div(rows, kMinChunk) + 8; }
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

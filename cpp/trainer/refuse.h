@@ -9,7 +9,7 @@
 #include "core/check.h"
 #include "trainer/model.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // Throws std::invalid_argument that names row, column and value, or Interrupted; returns for every other verdict.
 // The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays.
@@ -70,4 +70,4 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
                  "Try a smaller learning rate, scaled inputs or max_grad_norm");
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -8,7 +8,7 @@
 
 #include "core/buffer.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 // How far a model has come; dropout draws from `step`, BatchNorm counts `batches`.
 struct Progress {
@@ -46,4 +46,4 @@ class Snapshot {
   Progress progress_;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

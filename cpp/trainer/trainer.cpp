@@ -10,7 +10,7 @@
 #include "kernels/reduce.h"
 #include "trainer/refuse.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 namespace {
 constexpr double kLongTiles = 5e8;  // flops: beyond, a fused tiles phase may last longer than a stop may wait
@@ -259,4 +259,4 @@ std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bo
   return std::make_unique<Trainer<float>>(configs, seed);
 }
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -10,7 +10,7 @@
 #include "trainer/snapshot.h"
 #include "trainer/tuner.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 template <class T>
 class Trainer final : public Model {
@@ -89,4 +89,4 @@ class Trainer final : public Model {
   Snapshot<T> saved_;  // the end of the last good epoch
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -5,7 +5,7 @@
 
 #include "trainer/trainer.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 template <class T>
 FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
@@ -86,4 +86,4 @@ int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, I
 template FitReport Trainer<float>::fit(const FitSpec&, Hooks&);
 template FitReport Trainer<double>::fit(const FitSpec&, Hooks&);
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

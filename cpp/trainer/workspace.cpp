@@ -3,7 +3,7 @@
 
 #include "layers/batch_norm.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 template <class T>
 Matrix<T> Workspace<T>::take(Index cols) {
@@ -70,4 +70,4 @@ void Workspace<T>::set_rows(Index rows) {
 template class Workspace<float>;
 template class Workspace<double>;
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -7,7 +7,7 @@
 
 #include "trainer/plan.h"
 
-namespace fastnn::inline FASTNN_ISA::trainer {
+namespace fastnn::trainer {
 
 template <class T>
 class Workspace {
@@ -56,4 +56,4 @@ class Workspace {
   Buffer<T> tile_scratch_;
 };
 
-}  // namespace fastnn::inline FASTNN_ISA::trainer
+}  // namespace fastnn::trainer

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/build.h"
+
+#include <Eigen/Core>
+
+// Both come from cpp/cmake/FastnnIsa.cmake.
+#ifndef FASTNN_ISA
+#define FASTNN_ISA "base"
+#endif
+#ifndef FASTNN_CXX_FLAGS
+#define FASTNN_CXX_FLAGS ""
+#endif
+
+namespace fastnn {
+
+Build build() {
+  return {FASTNN_ISA, FASTNN_CXX_FLAGS,
+#if defined(__clang__)
+          "clang " __clang_version__,
+#else
+          "gcc " __VERSION__,
+#endif
+          std::to_string(EIGEN_MAJOR_VERSION) + "." + std::to_string(EIGEN_MINOR_VERSION) + "." +
+              std::to_string(EIGEN_PATCH_VERSION)};
+}
+
+void set_eigen_cache_sizes(std::ptrdiff_t l1, std::ptrdiff_t l2, std::ptrdiff_t l3) {
+  Eigen::setCpuCacheSizes(l1, l2, l3);
+}
+
+}  // namespace fastnn

@@ -1,0 +1,59 @@
+// Softmax of rows, stable at any logits: the row's maximum is taken off before exp. Sums are in double over fixed
+// lanes (kernels/reduce.h). Rows are padded; what stands in the padded columns is never looked at.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "core/simd.h"
+#include "core/types.h"
+#include "kernels/reduce.h"
+
+namespace fastnn::kernels {
+
+template <class T>
+T row_max(const T* z, Index k) noexcept {
+  const auto lowest = Vec<T>::set(std::numeric_limits<T>::lowest());
+  auto largest = lowest;
+  for (Index c = 0; c < k; c += Vec<T>::kLanes)
+    largest = max(largest, select(inside<T>(c, k), Vec<T>::load(z + c), lowest));
+  alignas(kAlign) T lanes[Vec<T>::kLanes];
+  largest.store(lanes);
+  T result = lanes[0];
+  for (const T lane : lanes) result = lane > result ? lane : result;
+  return result;
+}
+
+// e = exp(z - offset) for the row's k columns, zero in the padded ones; returns their sum. e may be z, or nullptr where
+// only the sum is wanted.
+template <class T>
+double exponentials(const T* z, Index k, T offset, T* e) noexcept {
+  const auto lowest = Vec<T>::set(std::numeric_limits<T>::lowest()), shift = Vec<T>::set(offset);
+  LaneSum sum;
+  alignas(kAlign) T local[kPad<T>];
+  for (Index c = 0; c < k; c += kPad<T>) {
+    T* line = e ? e + c : local;
+    for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes)
+      exp(select(inside<T>(c + j, k), Vec<T>::load(z + c + j) - shift, lowest)).store(line + j);
+    sum.add(line, kPad<T>);
+  }
+  return sum.total();
+}
+
+template <class T>
+void softmax_row(T* z, Index k) noexcept {
+  const auto share = Vec<T>::set(static_cast<T>(1 / exponentials(z, k, row_max(z, k), z)));
+  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (Vec<T>::load(z + c) * share).store(z + c);
+}
+
+template <class T>
+void log_softmax_row(T* z, Index k) noexcept {
+  const T largest = row_max(z, k);
+  const auto log_sum = Vec<T>::set(static_cast<T>(std::log(exponentials<T>(z, k, largest, nullptr))));
+  const auto shift = Vec<T>::set(largest);
+  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
+    select(inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(z + c);
+}
+
+}  // namespace fastnn::kernels
