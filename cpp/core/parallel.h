@@ -66,6 +66,16 @@ struct Limits {
 };
 Limits limits() noexcept;
 
+// Limits::available() for a caller that asks once a step: affinity, a system call, is looked at every 64th time.
+class LimitsNow {
+ public:
+  int available() noexcept;
+
+ private:
+  int seen_ = 1;
+  unsigned asked_ = 0;
+};
+
 std::string runtime_name();  // "OpenMP 4.5 (201511)"
 
 // Test hook: run regions on the forking thread in a forked child, as other libraries do (it hangs).

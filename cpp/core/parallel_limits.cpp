@@ -82,6 +82,11 @@ Limits limits() noexcept {
   return {std::min(omp_get_max_threads(), omp_get_thread_limit()), affinity_count(), quota};
 }
 
+int LimitsNow::available() noexcept {
+  if (asked_++ % 64 == 0) seen_ = limits().available();
+  return std::clamp(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1, seen_);
+}
+
 std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }
 
 }  // namespace fastnn::parallel

@@ -24,9 +24,9 @@ struct Interrupted : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Calls of fewer flops are over within ten microseconds: no team meets for them, nobody interrupts them, and no other
-// Python thread could make use of the GIL.
-inline constexpr double kBriefFlops = 1e5;
+// Calls of fewer flops are over within twenty microseconds or so: nobody interrupts them, and no other Python thread
+// could make use of the GIL.
+inline constexpr double kBriefFlops = 5e5;
 
 struct Scores {
   double loss = 0;

@@ -103,7 +103,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   run.use(&todo, &todo);
   const bool tuned = n_threads <= 0 && !Tuner::too_small(todo.flops);
   int n = n_threads;
-  if (n <= 0) n = tuned ? tuner_.pick(parallel::limits().available(), todo.flops) : 1;
+  if (n <= 0) n = tuned ? tuner_.pick(limits_.available(), todo.flops) : 1;
   ws.need_threads(n);
   const auto start = tuned ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);

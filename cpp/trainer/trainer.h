@@ -77,6 +77,7 @@ class Trainer final : public Model {
   PlanCache<T> plans_;
   LanePool<T> lanes_;
   Tuner tuner_;
+  parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;
   int threads_used_ = 1;
