@@ -85,6 +85,26 @@ def test_affinity_of_the_calling_thread_may_change():
 
 
 @two_cpus
+def test_a_loop_of_steps_notices_a_new_affinity():
+    """Asking for it is a system call: a step asks every 64th time."""
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5), seed=0)
+    model.compile("sgd", "cross_entropy")
+    x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
+    before = os.sched_getaffinity(0)
+    used = []
+    try:
+        for step in range(256):
+            if step == 128:
+                os.sched_setaffinity(0, {min(before)})
+            model.train_step(x, y)
+            used.append(model.threads_used)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert max(used[:128]) > 1  # it tries more than one thread, whatever it settles on
+    assert set(used[128 + 64 :]) == {1}
+
+
+@two_cpus
 def test_threadpoolctl():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))
