@@ -20,7 +20,9 @@ function(fastnn_set_flags target)
               -fvisibility-inlines-hidden
               -ffunction-sections          # lets the linker drop what nothing calls
               -fdata-sections
-              -Wall -Wextra -Wconversion -Wshadow)
+              -Wall -Wextra -Wconversion -Wshadow
+              # No loop over numbers is in the bindings, and pybind11's templates take half as long again at -O3.
+              $<$<STREQUAL:$<TARGET_PROPERTY:NAME>,bindings>:-O1>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # Unique symbols of inline variables would be shared between levels in spite of RTLD_LOCAL.
     target_compile_options(${target} INTERFACE -fno-gnu-unique)
