@@ -13,7 +13,12 @@ import nox
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
-CPP = [str(p) for p in sorted(Path("cpp").rglob("*")) if p.suffix in {".h", ".cpp", ".c"}]
+CPP = [
+    str(path)
+    for folder in ("cpp", "bench")
+    for path in sorted(Path(folder).rglob("*"))
+    if path.suffix in {".h", ".cpp", ".c"}
+]
 
 
 def _group(name: str) -> list[str]:

@@ -1,55 +1,24 @@
-// The products of a training step, one variant above the other: 1 three loops, 2 Eigen's product, 3 cpp/kernels/gemm.
-// Every variant is checked against the first before it is timed; a wrong one stops the program.
+// The products of a training step, one variant above the other: three loops, Eigen's product, the libraries of
+// libraries.h, cpp/kernels/gemm. Every variant is checked against the loops before it is timed; a wrong one stops the
+// program.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <Eigen/Core>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
 
-#include "core/buffer.h"
-#include "kernels/gemm.h"
+#include "libraries.h"
+#include "problem.h"
+#include "rounds.h"
 
 namespace {
 
-using fastnn::ConstMatrix;
-using fastnn::Index;
-using fastnn::Matrix;
-using fastnn::MatrixBuffer;
-
-enum class Product { kForward, kWeights, kInputs };  // y = x W + b, dW = x^T dy, dx = dy W^T (with its transpose)
-
-template <class T>
-struct Problem {
-  Index batch, in, out;
-  MatrixBuffer<T> x{batch, in}, w{in, out}, bias{1, out}, dy{batch, out}, wt{out, in};
-  Problem(Index b, Index i, Index o) : batch(b), in(i), out(o) {
-    std::uint64_t state = 1;
-    for (auto m : {x.view(), w.view(), bias.view(), dy.view()})
-      for (Index r = 0; r < m.rows; ++r)
-        for (Index c = 0; c < m.cols; ++c) {
-          state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-          m.row(r)[c] = static_cast<T>(static_cast<double>(state >> 11) * 0x1.0p-53 - 0.5);
-        }
-  }
-};
-
-template <class T>
-void three_loops(Problem<T>& p, Product product, Matrix<T> c) {
-  const auto x = p.x.view(), w = p.w.view(), dy = p.dy.view();
-  const Index k = product == Product::kForward ? p.in : product == Product::kWeights ? p.batch : p.out;
-  for (Index i = 0; i < c.rows; ++i)
-    for (Index j = 0; j < c.cols; ++j) {
-      T sum = product == Product::kForward ? p.bias.view().data[j] : T(0);
-      for (Index q = 0; q < k; ++q)
-        sum += product == Product::kForward   ? x.row(i)[q] * w.row(q)[j]
-               : product == Product::kWeights ? x.row(q)[i] * dy.row(q)[j]
-                                              : dy.row(i)[q] * w.row(j)[q];
-      c.row(i)[j] = sum;
-    }
-}
+using namespace ladder;
 
 template <class T>
 auto eigen(Matrix<T> m) {
@@ -76,75 +45,145 @@ template <class T>
 void ours(Problem<T>& p, Product product, Matrix<T> c) {
   if (product == Product::kForward) return fastnn::kernels::product<T>(p.x.view(), p.w.view(), p.bias.view().data, c);
   if (product == Product::kWeights) return fastnn::kernels::product_transposed<T>(p.x.view(), p.dy.view(), c);
-  fastnn::kernels::product<T>(p.dy.view(), p.wt.view(), nullptr, c);  // the transpose is made once a step, see measure
+  fastnn::kernels::product<T>(p.dy.view(), p.wt.view(), nullptr, c);
 }
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Best of many runs, in GFLOP/s.
-template <class F>
-double speed(double flops, F run) {
-  double best = 1e9;
-  for (const double end = now() + 0.15; now() < end;) {
-    const int repeats = 1 + static_cast<int>(2e6 / flops);
-    const double start = now();
-    for (int r = 0; r < repeats; ++r) run();
-    best = std::min(best, (now() - start) / repeats);
-  }
-  return flops / best * 1e-9;
-}
-
+// The last one is ours.
 template <class T>
-void check(const char* name, ConstMatrix<T> expected, ConstMatrix<T> got, Index k) {
-  const double allowed = static_cast<double>(k) * 1e-1 * (sizeof(T) == 4 ? 1.2e-7 : 2.2e-16) + 1e-6 * (sizeof(T) == 4);
+std::vector<Contestant> line_up(Problem<T>& p, Product product, Matrix<T> c, bool with_loops) {
+  std::vector<Contestant> all;
+  if (with_loops) all.push_back(contestant("loops", [&p, product, c] { three_loops(p, product, c); }));
+  all.push_back(contestant("Eigen", [&p, product, c] { eigen_product(p, product, c); }));
+  add_libraries(p, product, c, all);
+  all.push_back(contestant("ours", [&p, product, c] { ours(p, product, c); }));
+  return all;
+}
+
+// The largest difference, relative to the largest element: single ones may cancel to nothing.
+template <class T>
+double difference(ConstMatrix<T> expected, ConstMatrix<T> got) {
+  double most = 0, largest = 0;
   for (Index i = 0; i < got.rows; ++i)
-    for (Index j = 0; j < got.cols; ++j)
-      if (!(std::abs(static_cast<double>(expected.row(i)[j] - got.row(i)[j])) <= allowed * 10)) {
-        std::printf("%s is wrong at %td, %td\n", name, i, j);
-        std::exit(1);
-      }
+    for (Index j = 0; j < got.cols; ++j) {
+      const double right = static_cast<double>(expected.row(i)[j]);
+      const double off = std::abs(right - static_cast<double>(got.row(i)[j]));
+      if (!(off <= most)) most = off;  // a NaN stays
+      largest = std::max(largest, std::abs(right));
+    }
+  return most / largest;
+}
+
+// Returns the largest difference. Every contestant writes into the same c, which is spoilt before each.
+template <class T>
+double check(Problem<T>& p, Product product, Matrix<T> c, const std::vector<Contestant>& contestants) {
+  MatrixBuffer<T> expected(c.rows, c.cols);
+  three_loops(p, product, expected.view());
+  // Rounding errors of a sum grow like the square root of its length; the loops' own are among them.
+  const double allowed = 4 * std::numeric_limits<T>::epsilon() * std::sqrt(static_cast<double>(p.inner(product)));
+  double most = 0;
+  for (const auto& one : contestants) {
+    if (!one.run) continue;
+    for (Index r = 0; r < c.rows; ++r) std::fill_n(c.row(r), c.cols, std::numeric_limits<T>::quiet_NaN());
+    one.run(1);
+    const double off = difference<T>(expected.view(), c);
+    if (!(off <= allowed)) {
+      std::printf("%s is wrong in %s of %td x %td x %td: off by %.2g of the largest element, allowed is %.2g\n",
+                  one.name.c_str(), name(product), p.batch, p.in, p.out, off, allowed);
+      std::exit(1);
+    }
+    most = std::max(most, off);
+  }
+  return most;
+}
+
+void print_cell(const char* format, double value) {
+  if (std::isnan(value))
+    std::printf(" %8s", "-");
+  else
+    std::printf(format, value);
+}
+
+// What remains of a table for its last lines: the ratios of every contestant, and the largest difference.
+struct Summary {
+  std::vector<std::string> names;
+  std::vector<double> logs;
+  std::vector<int> counts;
+  double difference = 0;
+};
+
+void print_head(const std::vector<Contestant>& contestants) {
+  std::printf("%5s   %4s   %4s  %-8s", "batch", "in", "out", "product");
+  for (const auto& one : contestants) std::printf(" %8s", one.name.c_str());
+  std::printf("  | ours /");
+  for (std::size_t i = 0; i + 1 < contestants.size(); ++i) std::printf(" %8s", contestants[i].name.c_str());
+  std::printf("  | W^T\n");
+}
+
+void print_times(const std::vector<std::vector<double>>& times, double flops, Summary& summary) {
+  for (const auto& t : times) print_cell(" %8.1f", flops / best(t) * 1e-9);
+  std::printf("  |       ");
+  for (std::size_t i = 0; i + 1 < times.size(); ++i) {
+    const double faster = ratio(times.back(), times[i]);
+    print_cell(" %8.2f", faster);
+    if (std::isnan(faster)) continue;
+    summary.logs[i] += std::log(faster);
+    ++summary.counts[i];
+  }
 }
 
 template <class T>
-void measure(Index batch, Index in, Index out, bool with_loops) {
-  Problem<T> p(batch, in, out);
-  fastnn::kernels::transpose<T>(p.w.view(), p.wt.view());
-  const double flops = 2.0 * static_cast<double>(batch * in * out);
-  std::printf("%5td x %4td x %4td", batch, in, out);
+void measure(Problem<T>& p, bool with_loops, Summary& summary) {
   for (const auto product : {Product::kForward, Product::kWeights, Product::kInputs}) {
-    const Index rows = product == Product::kWeights ? in : batch, cols = product == Product::kInputs ? in : out;
-    MatrixBuffer<T> expected(rows, cols), got(rows, cols);
-    three_loops(p, product, expected.view());
-    const Index k = batch * in * out / (rows * cols);
-    eigen_product(p, product, got.view());
-    check<T>("Eigen", expected.view(), got.view(), k);
-    ours(p, product, got.view());
-    check<T>("kernels/gemm", expected.view(), got.view(), k);
-    std::printf("  |");
-    if (with_loops) std::printf(" %6.1f", speed(flops, [&] { three_loops(p, product, got.view()); }));
-    std::printf(" %6.1f", speed(flops, [&] { eigen_product(p, product, got.view()); }));
-    std::printf(" %6.1f", speed(flops, [&] { ours(p, product, got.view()); }));
+    MatrixBuffer<T> c(p.rows(product), p.cols(product));
+    const auto contestants = line_up(p, product, c.view(), with_loops);
+    if (summary.logs.empty()) {
+      print_head(contestants);
+      summary.logs.resize(contestants.size());
+      summary.counts.resize(contestants.size());
+    }
+    summary.difference = std::max(summary.difference, check(p, product, c.view(), contestants));
+    std::printf("%5td x %4td x %4td  %-8s", p.batch, p.in, p.out, name(product));
+    print_times(take_turns(contestants), p.flops(), summary);
+    if (product == Product::kInputs) {
+      const auto transpose = contestant("transpose", [&p] { fastnn::kernels::transpose<T>(p.w.view(), p.wt.view()); });
+      std::printf("  | %3.1f", static_cast<double>(p.in * p.out) / best(take_turns({transpose})[0]) * 1e-9);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
   }
-  const double elements = static_cast<double>(in * out);
-  std::printf("  | %5.1f\n", speed(elements, [&] { fastnn::kernels::transpose<T>(p.w.view(), p.wt.view()); }));
 }
 
 template <class T>
 void table(bool with_loops) {
   std::printf(
-      "\n%s, GFLOP/s, one thread: for each of x W + b, x^T dy, dy W^T:%s Eigen, kernels/gemm; "
-      "then the transpose of W, elements a nanosecond\n",
-      sizeof(T) == 4 ? "float32" : "float64", with_loops ? " loops," : "");
+      "\n%s, one thread: GFLOP/s of processor time, best of %d rounds; how many times as fast ours is, median of the "
+      "rounds; "
+      "the transpose of W that ours and libxsmm read, elements a nanosecond\n",
+      sizeof(T) == 4 ? "float32" : "float64", kRounds);
   const Index shapes[][3] = {{32, 64, 32},    {32, 32, 16},   {64, 17, 64},    {64, 64, 64},     {64, 784, 128},
                              {128, 784, 512}, {64, 512, 512}, {128, 512, 512}, {64, 128, 10},    {64, 64, 6},
                              {1, 64, 64},     {1, 784, 128},  {16, 64, 64},    {128, 1024, 1024}};
-  for (const auto& s : shapes) measure<T>(s[0], s[1], s[2], with_loops);
+  Summary summary;
+  for (const auto& s : shapes) {
+    Problem<T> p(s[0], s[1], s[2]);
+    measure(p, with_loops, summary);
+  }
+  const auto width = static_cast<int>(9 * summary.logs.size());
+  std::printf("%-31s%*s  |       ", "geometric mean", width, "");
+  for (std::size_t i = 0; i + 1 < summary.logs.size(); ++i)
+    print_cell(" %8.2f", std::exp(summary.logs[i] / summary.counts[i]));
+  std::printf("\nlargest difference from the loops, relative to the largest element: %.1e\n", summary.difference);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const bool with_loops = argc > 1 && std::strcmp(argv[1], "--loops") == 0;
+  if (!one_thread()) {
+    std::printf("oneDNN would use several threads: run with OMP_NUM_THREADS=1 in the environment\n");
+    return 1;
+  }
+  std::printf("%s\n", describe_libraries().c_str());
   table<float>(with_loops);
   table<double>(with_loops);
 }

@@ -1,0 +1,70 @@
+// Contestants in turn, round by round: a busy neighbour then slows all of them, and the ratios of a round stay.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <ctime>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ladder {
+
+// The loop is inside of `run`, so that the call through std::function weighs nothing. No run: not for this shape.
+struct Contestant {
+  std::string name;
+  std::function<void(int repeats)> run;
+};
+
+template <class F>
+Contestant contestant(std::string name, F once) {
+  return {std::move(name), [once](int repeats) mutable {
+            for (int r = 0; r < repeats; ++r) once();
+          }};
+}
+
+inline constexpr int kRounds = 25;
+inline constexpr double kTurn = 2e-3;  // seconds, at least, that each runs in a round
+
+// Of processor time: what other processes on the core take is not in it, and a second thread would be.
+inline double seconds(const Contestant& contestant, int repeats) {
+  const std::clock_t start = std::clock();
+  contestant.run(repeats);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / repeats;
+}
+
+// Seconds a call, [contestant][round]; empty for one that does not run.
+inline std::vector<std::vector<double>> take_turns(const std::vector<Contestant>& contestants) {
+  std::vector<std::vector<double>> times(contestants.size());
+  std::vector<int> repeats(contestants.size());
+  for (std::size_t i = 0; i < contestants.size(); ++i)
+    if (contestants[i].run) {
+      // Doubled up to a turn: single calls are shorter than the clock's step. The first one may allocate, or compile.
+      for (repeats[i] = 1; seconds(contestants[i], repeats[i]) * repeats[i] < kTurn;) repeats[i] *= 2;
+    }
+  for (std::size_t round = 0; round < kRounds; ++round)
+    for (std::size_t turn = 0; turn < contestants.size(); ++turn) {
+      const std::size_t i = (round + turn) % contestants.size();  // nobody always follows the same one
+      if (contestants[i].run) times[i].push_back(seconds(contestants[i], repeats[i]));
+    }
+  return times;
+}
+
+// NaN for no times at all.
+inline double best(const std::vector<double>& times) {
+  return times.empty() ? std::numeric_limits<double>::quiet_NaN() : *std::min_element(times.begin(), times.end());
+}
+
+// How many times as fast as `other` is `own`: the median of the rounds' ratios.
+inline double ratio(const std::vector<double>& own, const std::vector<double>& other) {
+  if (other.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> ratios(own.size());
+  for (std::size_t r = 0; r < own.size(); ++r) ratios[r] = other[r] / own[r];
+  std::nth_element(ratios.begin(), ratios.begin() + kRounds / 2, ratios.end());
+  return ratios[kRounds / 2];
+}
+
+}  // namespace ladder
