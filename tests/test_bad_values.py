@@ -232,3 +232,24 @@ def test_weights_of_nothing():
     assert net.train_step(given["x"], given["y"], np.zeros(N)) == 0
     assert net.evaluate(given["x"], given["y"], np.zeros(N), metrics=False)["loss"] == 0
     assert all_finite(net)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zero_weights_hide_no_bad_number(dtype, value):
+    """predict learns from the first product whether X was finite, where X is read in place."""
+    net = _core.Network([linear(F, 9), ("relu", {}), linear(9, K)], dtype, 1)
+    for row in net.parameters():
+        row["array"][...] = 0
+    x = np.ones((N, F), dtype)
+    x[N - 1, F - 1] = value
+    with pytest.raises(ValueError, match=rf"^\[predict\] X has .* at row {N - 1}, column {F - 1}"):
+        net.predict(x)
+
+
+def test_outputs_that_overflow_are_no_bad_input():
+    net = _core.Network([linear(F, K)], "float32", 1)
+    for row in net.parameters():
+        row["array"][...] = np.finfo(np.float32).max
+    out = net.predict(np.full((N, F), 4, np.float32))
+    assert np.isinf(out).all()

@@ -126,7 +126,10 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
 template <class T>
 py::array softmax(const py::object& x, const py::object& out, bool log) {
   auto a = matrix<T>("softmax", "x", x);
-  log ? kernels::log_softmax<T>(a.view()) : kernels::softmax<T>(a.view());
+  if (log)
+    kernels::log_softmax<T>(a.view());
+  else
+    kernels::softmax<T>(a.view());
   return result<T>("softmax", a.view(), out);
 }
 

@@ -31,6 +31,15 @@ constexpr Index row_stride(Index cols) {
   return (lines >= 8 && lines % 4 == 0 ? lines + 1 : lines) * kPad<T>;
 }
 
+// The one of two that works on T: a registry's rows hold both.
+template <class T, class Single, class Double>
+constexpr const auto& of_type(const Single& f32, const Double& f64) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return f32;
+  else
+    return f64;
+}
+
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 // A row-major view. Engine matrices have stride % kPad == 0 and an aligned first element; columns between

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/simd.h"
+#include "kernels/reduce.h"
 
 namespace fastnn::kernels {
 
@@ -162,6 +163,24 @@ bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out)
   return with_type(source.dtype, [&](auto s) { return gather_rows<T, decltype(s)>(source, ids, scaling, out); });
 }
 
+template <class T>
+ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
+  constexpr auto kSize = static_cast<Index>(sizeof(T));
+  constexpr DType kOwn = of_type<T>(DType::kFloat32, DType::kFloat64);
+  if (source.dtype != kOwn || source.columns || source.swapped || scaling.scale || scaling.shift) return {};
+  const char* at = source.data + first * source.row_stride;
+  if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
+  if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};
+  return {reinterpret_cast<const T*>(at), rows, source.cols, source.row_stride / kSize};
+}
+
+template <class T>
+bool finite_by_product(ConstMatrix<T> x, ConstMatrix<T> y) noexcept {
+  for (Index r = 0; r < y.rows; ++r)
+    if (!std::isfinite(y.row(r)[0]) && std::isinf(max_abs<T>(x.middle_rows(r, 1)))) return false;
+  return true;
+}
+
 double element(const Source& source, Index row, Index col) noexcept {
   return with_type(source.dtype, [&](auto s) {
     using S = decltype(s);
@@ -187,5 +206,9 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 
 template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;
 template bool gather(const Source&, RowIds, Scaling<double>, Matrix<double>) noexcept;
+template ConstMatrix<float> in_place(const Source&, Scaling<float>, Index, Index) noexcept;
+template ConstMatrix<double> in_place(const Source&, Scaling<double>, Index, Index) noexcept;
+template bool finite_by_product(ConstMatrix<float>, ConstMatrix<float>) noexcept;
+template bool finite_by_product(ConstMatrix<double>, ConstMatrix<double>) noexcept;
 
 }  // namespace fastnn::kernels

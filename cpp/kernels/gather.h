@@ -53,6 +53,16 @@ struct Scaling {
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
 
+// Rows [first, first + rows) of `source` as they lie, where a product may read them there: nothing to convert or to
+// scale. Empty otherwise.
+template <class T>
+ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept;
+
+// Is x finite, of which y = x W + b was just made? An element that is not leaves no finite one in its row of y, so one
+// column of y tells which rows of x to look at.
+template <class T>
+bool finite_by_product(ConstMatrix<T> x, ConstMatrix<T> y) noexcept;
+
 // labels[r] = the class of row ids[r]. False if any is not a whole number in [0, n_classes); those become 0.
 bool gather_classes(const Source& source, RowIds ids, Index count, Index n_classes, std::int32_t* labels) noexcept;
 

@@ -122,6 +122,21 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
   } while (p < b.rows);
 }
 
+// x^T y of a single row of each: no chain is long enough to be worth a block of accumulators.
+template <class T>
+void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index col = 0; col < c.cols; col += kPad<T>) {
+    Vec<T> row[kLineVectors<T>];
+    for (int j = 0; j < kLineVectors<T>; ++j) row[j] = Vec<T>::load(y + col + j * kLanes);
+    for (Index i = 0; i < c.rows; ++i) {
+      const auto factor = Vec<T>::set(x[i]);
+      for (int j = 0; j < kLineVectors<T>; ++j)
+        fma(factor, row[j], Vec<T>::zero()).store(c.row(i) + col + j * kLanes);  // as the chains do: never -0
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -131,6 +146,7 @@ void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noe
 
 template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto) noexcept {
+  if (x.rows == 1 && !onto) return outer_product<T>(x.data, y.data, c);
   multiply<T, true>(x, y, nullptr, c, onto);
 }
 

@@ -25,7 +25,7 @@ class ActivationLayer final : public Layer<T> {
                    s.y.block(rows.first, cols.first, rows.count, cols.count));
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
-    const auto saved = this->traits().needs_output ? s.y : s.x;
+    const ConstMatrix<T> saved = this->traits().needs_output ? ConstMatrix<T>(s.y) : s.x;
     loops_.backward(hyper_.data(), saved.block(rows.first, cols.first, rows.count, cols.count),
                     s.dy.block(rows.first, cols.first, rows.count, cols.count));
   }

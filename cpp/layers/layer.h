@@ -31,7 +31,8 @@ struct ParamShape {
 // (y.data == x.data), and all layers but Linear take dy and leave dx in the same memory.
 template <class T>
 struct Slot {
-  Matrix<T> x, y;
+  ConstMatrix<T> x;  // the first layer's may be rows of the caller, not aligned (see in_place)
+  Matrix<T> y;
   Matrix<T> dy, dx;            // dx empty: nobody needs it
   Matrix<T> scratch;           // batch rows x scratch_cols()
   Matrix<T> wt;                // Linear: W^T, kept up to date by the plan unless the batch has few rows
@@ -134,10 +135,7 @@ struct Row {
 
   template <class T>
   Make<T> make() const {
-    if constexpr (sizeof(T) == sizeof(float))
-      return make_f32;
-    else
-      return make_f64;
+    return of_type<T>(make_f32, make_f64);
   }
 };
 

@@ -52,10 +52,7 @@ struct Row {
 
   template <class T>
   const Loops<T>& loops() const {
-    if constexpr (sizeof(T) == sizeof(float))
-      return f32;
-    else
-      return f64;
+    return of_type<T>(f32, f64);
   }
 };
 

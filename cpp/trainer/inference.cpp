@@ -86,12 +86,7 @@ template <class T>
 void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
-  const Matrix<T> x = lane.input.view().middle_rows(0, count);
-  if (!kernels::gather<T>(data_.x, ids, net_.scaling(), x)) {
-    verdict_ = Verdict::kBadX;
-    return;
-  }
-  const Matrix<T> y = carry(lane, x);
+  const Matrix<T> y = carry(lane, input(lane, first, count));
   if (score_) score_chunk(lane, y, ids, item);
   if (!out_) return;
   if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_hyper.data(), y);
@@ -99,13 +94,24 @@ void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
     std::memcpy(out_ + (first + r) * out_stride_, y.row(r), sizeof(T) * static_cast<std::size_t>(y.cols));
 }
 
+// Rows as the caller has them where the first layer can read them there, else gathered.
+template <class T>
+ConstMatrix<T> Inference<T>::input(Lane<T>& lane, Index first, Index count) noexcept {
+  if (net_.layer(0).traits().wide_capable)
+    if (const auto there = kernels::in_place<T>(data_.x, net_.scaling(), first, count)) return there;
+  const Matrix<T> x = lane.input.view().middle_rows(0, count);
+  if (!kernels::gather<T>(data_.x, {nullptr, first}, net_.scaling(), x)) verdict_ = Verdict::kBadX;
+  return x;
+}
+
 // All layers forward; elementwise layers and BatchNorm in place, Linear from one buffer to the other.
 template <class T>
-Matrix<T> Inference<T>::carry(Lane<T>& lane, Matrix<T> x) const noexcept {
+Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
+  const bool gathered = x.data == lane.input.view().data;
+  Matrix<T> y = lane.input.view().middle_rows(0, x.rows);
   bool into_a = true;
   for (int k = 0; k < net_.depth(); ++k) {
     const auto& layer = net_.layer(k);
-    Matrix<T> y = x;
     if (layer.traits().wide_capable) {
       const Matrix<T> whole = into_a ? lane.a.view() : lane.b.view();
       y = {whole.data, x.rows, layer.out(), padded<T>(layer.out())};
@@ -115,9 +121,10 @@ Matrix<T> Inference<T>::carry(Lane<T>& lane, Matrix<T> x) const noexcept {
     slot.x = x;
     slot.y = y;
     layer.forward(slot, {0, x.rows}, {0, layer.out()}, {});
+    if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, y)) verdict_ = Verdict::kBadX;
     x = y;
   }
-  return x;
+  return y;
 }
 
 template <class T>

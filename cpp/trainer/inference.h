@@ -68,7 +68,8 @@ class Inference final : public parallel::Program {
 
  private:
   void chunk(Lane<T>& lane, Index item) noexcept;
-  Matrix<T> carry(Lane<T>& lane, Matrix<T> x) const noexcept;
+  ConstMatrix<T> input(Lane<T>& lane, Index first, Index count) noexcept;
+  Matrix<T> carry(Lane<T>& lane, ConstMatrix<T> x) noexcept;
   void score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept;
 
   const Network<T>& net_;

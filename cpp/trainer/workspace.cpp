@@ -17,7 +17,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
   slots_.resize(static_cast<std::size_t>(depth));
 
   // Activations: a layer works in place where neither it nor the producer of its input looks at that again.
-  Matrix<T> x = take(network.n_features());
+  Matrix<T> x = input_ = take(network.n_features());
   bool producer_looks = false;
   for (int k = 0; k < depth; ++k) {
     const auto& layer = network.layer(k);
@@ -62,9 +62,11 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
 
 template <class T>
 void Workspace<T>::set_rows(Index rows) {
-  for (auto& slot : slots_)
-    for (Matrix<T>* view : {&slot.x, &slot.y, &slot.dy, &slot.dx, &slot.scratch}) view->rows = rows;
-  targets.rows = rows;
+  for (auto& slot : slots_) {
+    slot.x.rows = rows;
+    for (Matrix<T>* view : {&slot.y, &slot.dy, &slot.dx, &slot.scratch}) view->rows = rows;
+  }
+  input_.rows = targets.rows = rows;
 }
 
 template class Workspace<float>;

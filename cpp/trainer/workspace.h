@@ -20,7 +20,7 @@ class Workspace {
   // Views of the first `rows` rows.
   void set_rows(Index rows);
   layers::Slot<T>& slot(int layer) { return slots_[static_cast<std::size_t>(layer)]; }
-  Matrix<T> input() { return slots_.front().x; }
+  Matrix<T> input() { return input_; }
   Matrix<T> output() { return slots_.back().y; }
   Matrix<T> dout() { return slots_.back().dy; }
   Matrix<T> dinput() { return slots_.front().dx; }
@@ -50,6 +50,7 @@ class Workspace {
 
   Index capacity_;
   bool has_dx_;
+  Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
   std::vector<MatrixBuffer<T>> owned_;
   std::vector<Buffer<double>> sums_;
