@@ -84,3 +84,26 @@ def test_memory_counts_what_training_needs(load) -> None:
     memory = load("memory")
     parameters = 784 * 512 + 512 * 512 + 512 * 10 + 512 + 512 + 10
     assert memory.counted("adam") - memory.counted("sgd") == 4 * 2 * parameters
+
+
+def test_aims_name_the_networks_of_the_comparison(load) -> None:
+    aims, compared = load("aims").AIMS, load("compare.networks").cases()
+    assert set(aims) == {"-".join(map(str, case.widths)) for case in compared}
+
+
+def test_aims_mark_what_is_reached(load) -> None:
+    aims = load("aims")
+    turns = {
+        name: {"us": us, "threads": 2, "steps": 1}
+        for name, us in [("fastnn/auto", 10.0), ("torch/1", 419.0), ("jax/2", 66.0)]
+    }
+    case = {
+        "network": "64-32-10",
+        "widths": [64, 32, 10],
+        "batch": 32,
+        "optimizer": "sgd",
+        "flops": 2e6,
+        "rounds": [{"turns": turns, "peak": {"1": 5e11, "2": 1e12}}],
+    }
+    row = aims._row(case, aims.AIMS["64-32-10"])
+    assert "| 41.9 (42, 55) | **6.6** (6.5, 9) | - | - | peak 0.2 (0.45, 0.55) |" in row
