@@ -122,10 +122,10 @@ class WideBatch(OneBatch):
 
 
 class Shuffled(Small):
-    """Epochs that begin with a shuffle of a million rows."""
+    """Epochs that begin with a shuffle of ten million rows."""
 
     widths = (4, 3)
-    rows, batch_size = MILLION, 100_000
+    rows, batch_size = 10 * MILLION, 100_000
 
     def __init__(self, n_threads: int) -> None:
         super().__init__(n_threads)

@@ -153,7 +153,8 @@ py::array uniform(Index n, std::uint64_t seed, std::uint64_t stream) {
 py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
   require(n >= 0, "[permutation] n = ", n, "; expected a number >= 0");
   py::array_t<std::int64_t> order(n);
-  permute(order.mutable_data(), n, seed, epoch);
+  const auto never = [] { return false; };
+  permute(order.mutable_data(), n, seed, epoch, never);
   return order;
 }
 

@@ -4,8 +4,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "core/types.h"
 
@@ -60,17 +62,30 @@ class Words {
   int used_ = 4;
 };
 
-// A permutation of 0..n-1 for one epoch: Fisher-Yates from the end, index = high half of word x (i + 1).
-inline void permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epoch) {
+// A permutation of 0..n-1 for one epoch: Fisher-Yates from the end, index = high half of word x (i + 1). Millions of rows
+// take a while: `stopped` is asked now and then, and false is returned once it said so.
+template <class Stopped>
+bool permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epoch, Stopped stopped) {
+  constexpr Index kAhead = 32;                // places that are known, and asked for, before they are needed
+  constexpr Index kBetween = Index{1} << 18;  // rows: some milliseconds
   for (Index i = 0; i < n; ++i) order[i] = i;
   Words words(seed, stream(Stream::kShuffle), 0, epoch);
-  for (Index i = n - 1; i > 0; --i) {
-    const auto j = static_cast<Index>(static_cast<std::uint64_t>(
-        static_cast<unsigned __int128>(words.next()) * static_cast<std::uint64_t>(i + 1) >> 64));
-    const std::int64_t kept = order[i];
-    order[i] = order[j];
-    order[j] = kept;
+  Index place[kAhead], since = 0;
+  for (Index i = n - 1; i > 0;) {
+    const Index count = std::min(kAhead, i);
+    for (Index k = 0; k < count; ++k) {
+      const auto choices = static_cast<std::uint64_t>(i - k + 1);
+      place[k] =
+          static_cast<Index>(static_cast<std::uint64_t>(static_cast<unsigned __int128>(words.next()) * choices >> 64));
+      __builtin_prefetch(order + place[k], 1);
+    }
+    for (Index k = 0; k < count; ++k) std::swap(order[i - k], order[place[k]]);
+    i -= count;
+    if ((since += count) < kBetween) continue;
+    since = 0;
+    if (stopped()) return false;
   }
+  return true;
 }
 
 }  // namespace fastnn

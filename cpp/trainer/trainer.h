@@ -64,6 +64,8 @@ class Trainer final : public Model {
   int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
                 double step_flops, Threads threads, parallel::Poll poll);
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
+  // The order of an epoch; throws Interrupted.
+  void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
   Scores validate(const FitSpec& spec, parallel::Poll poll);
   void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
              const std::string& when);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <limits>
 
+#include "trainer/refuse.h"
 #include "trainer/trainer.h"
 
 namespace fastnn::trainer {
@@ -32,7 +33,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs; ++epoch) {
     const std::int64_t* order = hooks.order(epoch, spec.rows);
     if (!order && spec.shuffle) {
-      permute(shuffled.data(), spec.rows, spec.seed, static_cast<std::uint64_t>(epoch));
+      shuffle(spec, epoch, shuffled.data(), hooks.poll());
       order = shuffled.data();
     }
     snapshot();
@@ -49,6 +50,13 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     if (!hooks.epoch_end(epoch, log)) break;
   }
   return report;
+}
+
+template <class T>
+void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll) {
+  const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
+  if (!permute(order, spec.rows, spec.seed, static_cast<std::uint64_t>(epoch), stopped))
+    refuse<T>("fit", Verdict::kStopped, spec.data, {}, 0, {}, 0);
 }
 
 // Validation data that is refused is refused in the first epoch: the model goes back to before the call.
