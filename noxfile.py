@@ -142,7 +142,7 @@ NOT_UNDER_TSAN = [
     # an answer within 0.2 s, a fit within 60 s: everything takes ten times as long
     "tests/test_signals.py::test_ctrl_c_is_answered_and_leaves_whole_steps",
     "tests/test_signals.py::test_fit_in_another_thread_neither_answers_nor_blocks",
-    # libomp now and then ends a process by an assertion of its own where a daemon thread still trains
+    # an assertion of libomp's own may end a process in which a daemon thread still trains
     "tests/test_signals.py::test_a_process_may_end_while_a_daemon_thread_trains",
     # kilobytes of the process, which the sanitizer's own memory exceeds; takes minutes
     "tests/test_allocation_failures.py::test_fits_and_failing_calls_do_not_grow",
