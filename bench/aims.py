@@ -12,11 +12,11 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass, field
+from operator import ge, le
 from pathlib import Path
-from statistics import median, mode
 from typing import TYPE_CHECKING, Any
 
-from .compare.table import TITLES, medians, ratios
+from .compare.table import TITLES, fraction, medians, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +90,7 @@ def _row(case: dict[str, Any], aim: Aim) -> str:
             cells.append(f"{found[peer]:.3g}" if peer in found else "-")
         else:
             must, want = (share * value for value in goal)
-            cells.append(_cell(found[peer], must, want, lambda got, least: got >= least))
+            cells.append(_cell(found[peer], must, want, ge))
     cells.append(_besides(case, aim))
     return f"| {case['network']}, {case['batch']}, {case['optimizer']} | {' | '.join(cells)} |"
 
@@ -98,15 +98,12 @@ def _row(case: dict[str, Any], aim: Aim) -> str:
 def _besides(case: dict[str, Any], aim: Aim) -> str:
     us = medians(case)["fastnn/auto"]
     if aim.peak and case["optimizer"] == "sgd":
-        threads = str(mode(entry["turns"]["fastnn/auto"]["threads"] for entry in case["rounds"]))
-        peak = median(entry["peak"][threads] for entry in case["rounds"])
-        text = _cell(case["flops"] / us * 1e6 / peak, *aim.peak, lambda got, least: got >= least)
-        return f"peak {text}"
+        share = fraction(case)
+        return "-" if share is None else f"peak {_cell(share, *aim.peak, ge)}"
     if aim.us:
-        return f"us {_cell(us, *aim.us, lambda got, most: got <= most)}"
+        return f"us {_cell(us, *aim.us, le)}"
     if aim.rows:
-        rate = _cell(case["batch"] / us * 1e6, *aim.rows, lambda got, least: got >= least)
-        return f"rows/s {rate}"
+        return f"rows/s {_cell(case['batch'] / us * 1e6, *aim.rows, ge)}"
     return "-"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-__all__ = ["TITLES", "markdown", "medians", "ratios"]
+__all__ = ["TITLES", "fraction", "markdown", "medians", "ratios"]
 
 OWN = "fastnn/auto"
 TITLES = {
@@ -51,13 +51,14 @@ def _times(case: dict[str, Any], name: str) -> list[float]:
     return [entry["turns"][name]["us"] for entry in case["rounds"] if name in entry["turns"]]
 
 
-def _fraction(case: dict[str, Any]) -> str:
-    """Share of the peak of the cores that fastnn used."""
+def fraction(case: dict[str, Any]) -> float | None:
+    """Share of the peak of the cores that fastnn used; None where that was not measured."""
     us, threads = _best(case)["fastnn"]
     peaks = [entry["peak"].get(threads) for entry in case["rounds"]]
     if None in peaks or not peaks:
-        return "-"
-    return f"{case['flops'] / us * 1e6 / statistics.median(peaks):.2f}"
+        return None
+    share: float = case["flops"] / us * 1e6 / statistics.median(peaks)
+    return share
 
 
 def _cell(case: dict[str, Any], peer: str) -> str:
@@ -120,7 +121,9 @@ def markdown(record: dict[str, Any]) -> str:
             lines.append(_row([_name(case), *["not measured"] * (3 + len(peers))]))
             continue
         us, threads = best["fastnn"]
-        own = [f"{_number(us)} ({threads})", _fraction(case), _rate(case["batch"] / us * 1e6)]
+        share = fraction(case)
+        peak = "-" if share is None else f"{share:.2f}"
+        own = [f"{_number(us)} ({threads})", peak, _rate(case["batch"] / us * 1e6)]
         lines.append(_row([_name(case), *own, *(_cell(case, peer) for peer in peers)]))
     return "\n".join([*lines, "", *_notes(record)]) + "\n"
 
