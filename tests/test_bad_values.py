@@ -130,6 +130,19 @@ def test_a_negative_weight(call, place):
     refused(call, "w", (row, 0), network("float32"), given)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("rows", [(0, 999, 500), (999, 0, 500), (7, 7, 7)])
+def test_of_several_bad_cells_that_of_x_is_named(rows, threads):
+    """Whichever thread sees which first."""
+    rng = np.random.default_rng(5)
+    x, y, w = rng.standard_normal((1000, F)), rng.random((1000, K)), np.ones(1000)
+    x[rows[0], 2] = y[rows[1], 1] = w[rows[2]] = np.nan
+    net = network("float64")
+    text = rf"^\[evaluate\] X has -?nan at row {rows[0]}, column 2"
+    with pytest.raises(ValueError, match=text):
+        net.evaluate(x, y, w, n_threads=threads)
+
+
 @pytest.mark.parametrize("kind", ["f2", "f4", ">f8"])
 @pytest.mark.parametrize("layout", ["C", "F", "backwards", "columns"])
 def test_the_cell_is_named_in_any_layout(kind, layout):

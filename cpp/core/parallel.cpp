@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 // How long a thread spins at a barrier before it sleeps in the kernel: a few steps of a small network, and far less
 // than a time slice, so that a process that wants the core gets it.
-constexpr int kSpins = 1500;
+constexpr int kSpins = 10000;
 constexpr double kFlopsBetweenClockReads = 4e6;
 constexpr double kItemFlops = 1000;  // what handing out an item costs, in flops it could have done
 constexpr auto kPollEvery = std::chrono::milliseconds(50);

@@ -34,41 +34,58 @@ S read(const char* at, bool swapped) noexcept {
   return value;
 }
 
-// A row of values as they lie in some memory that ends at `end` (or later): nothing beyond it is read.
 template <class T>
-struct Row {
-  const char* at;
-  const char* end;
-  Vec<T> load(Index c, Index n) const noexcept {
-    const char* from = at + c * static_cast<Index>(sizeof(T));
-    constexpr Index kBytes = Vec<T>::kLanes * static_cast<Index>(sizeof(T));
-    if (c + Vec<T>::kLanes <= n) return Vec<T>::loadu(reinterpret_cast<const T*>(from));
-    // The last columns, with neighbours that are cut off again where these belong to the same array.
-    if (from + kBytes <= end)
-      return select(inside<T>(c, n), Vec<T>::loadu(reinterpret_cast<const T*>(from)), Vec<T>::zero());
-    alignas(kAlign) T last[Vec<T>::kLanes] = {};
-    std::memcpy(last, from, static_cast<std::size_t>(n - c) * sizeof(T));
+inline constexpr DType kOwn = of_type<T>(DType::kFloat32, DType::kFloat64);
+
+// Rows of n values on their way into the engine: x * scale + shift, and zero in the padded columns.
+template <class T>
+class Finish {
+ public:
+  Finish(Scaling<T> scaling, Index n) noexcept
+      : scaling_(scaling), n_(n), whole_(n / kLanes * kLanes), last_(inside<T>(whole_, n)) {}
+
+  // `from` lies in some memory that ends at `end` (or later): nothing beyond it is read. Returns a vector that is zero
+  // as long as every result is finite: times 0 they are NaN otherwise, whose bits stay in a union.
+  Vec<T> row(const char* from, const char* end, T* out) const noexcept {
+    auto suspect = Vec<T>::zero();
+    Index c = 0;
+    for (; c < whole_; c += kLanes) suspect = suspect | put(load(from, c), c, out);
+    if (c < n_) {
+      suspect = suspect | put(load_last(from, end), c, out);
+      c += kLanes;
+    }
+    for (; c < padded<T>(n_); c += kLanes) Vec<T>::zero().store(out + c);
+    return suspect;
+  }
+
+ private:
+  static constexpr Index kLanes = Vec<T>::kLanes;
+
+  static Vec<T> load(const char* from, Index c) noexcept {
+    return Vec<T>::loadu(reinterpret_cast<const T*>(from + c * static_cast<Index>(sizeof(T))));
+  }
+  // With neighbours that are cut off again where these belong to the same array.
+  Vec<T> load_last(const char* from, const char* end) const noexcept {
+    if (from + (whole_ + kLanes) * static_cast<Index>(sizeof(T)) <= end)
+      return select(last_, load(from, whole_), Vec<T>::zero());
+    alignas(kAlign) T last[kLanes] = {};
+    std::memcpy(last, from + whole_ * static_cast<Index>(sizeof(T)), static_cast<std::size_t>(n_ - whole_) * sizeof(T));
     return Vec<T>::load(last);
   }
-};
-
-// out = from * scale + shift and zero in the padded columns. Returns a vector that is zero as long as every result is
-// finite: times 0 they are NaN otherwise, whose bits stay in a union.
-template <class T>
-Vec<T> finish_row(Row<T> from, Scaling<T> scaling, Index n, T* out) noexcept {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  auto suspect = Vec<T>::zero();
-  Index c = 0;
-  for (; c < n; c += kLanes) {
-    auto x = from.load(c, n);
-    if (scaling.scale) x = x * Vec<T>::load(scaling.scale + c);
-    if (scaling.shift) x = select(inside<T>(c, n), x + Vec<T>::load(scaling.shift + c), Vec<T>::zero());
+  Vec<T> put(Vec<T> x, Index c, T* out) const noexcept {
+    if (scaling_.scale) x = x * Vec<T>::load(scaling_.scale + c);
+    if (scaling_.shift) {
+      x = x + Vec<T>::load(scaling_.shift + c);
+      if (c == whole_) x = select(last_, x, Vec<T>::zero());
+    }
     x.store(out + c);
-    suspect = suspect | (x * Vec<T>::zero());
+    return x * Vec<T>::zero();
   }
-  for (; c < padded<T>(n); c += kLanes) Vec<T>::zero().store(out + c);
-  return suspect;
-}
+
+  Scaling<T> scaling_;
+  Index n_, whole_;  // whole_: columns in whole vectors
+  Vec<T> last_;      // lanes of the vector after them that are columns
+};
 
 // Rows come in any order: the next one's lines are asked for while this one is converted.
 void prefetch_row(const char* row, Index bytes) noexcept {
@@ -91,22 +108,31 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
   }
 }
 
-template <class T, class S>
-bool gather_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  const bool as_it_lies = std::is_same_v<T, S> && !source.columns && !source.swapped;
-  const Index bytes = source.cols * static_cast<Index>(sizeof(S));
+// Rows of T as the engine has them, without gaps between columns: the usual case.
+template <class T>
+[[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
+  const Finish<T> finish(scaling, out.cols);
+  const Index bytes = source.cols * static_cast<Index>(sizeof(T));
   const char* end = source.row_stride >= 0 ? source.data + (source.rows - 1) * source.row_stride + bytes : nullptr;
   auto suspect = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     const char* from = source.data + ids[r] * source.row_stride;
+    if (r + 1 < out.rows) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
+    suspect = suspect | finish.row(from, end, out.row(r));
+  }
+  return all_zero(suspect);
+}
+
+template <class T, class S>
+bool convert_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
+  const Finish<T> finish(scaling, out.cols);
+  const Index bytes = source.cols * static_cast<Index>(sizeof(S));
+  auto suspect = Vec<T>::zero();
+  for (Index r = 0; r < out.rows; ++r) {
     if (r + 1 < out.rows && !source.columns) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
-    Row<T> row{from, end};
-    if (!as_it_lies) {
-      convert_row<T, S>(source, from, out.row(r));
-      row = {reinterpret_cast<const char*>(out.row(r)),
-             reinterpret_cast<const char*>(out.row(r) + padded<T>(out.cols))};
-    }
-    suspect = suspect | finish_row<T>(row, scaling, out.cols, out.row(r));
+    convert_row<T, S>(source, source.data + ids[r] * source.row_stride, out.row(r));
+    const char* row = reinterpret_cast<const char*>(out.row(r));
+    suspect = suspect | finish.row(row, row + padded<T>(out.cols) * static_cast<Index>(sizeof(T)), out.row(r));
   }
   return all_zero(suspect);
 }
@@ -160,14 +186,14 @@ std::int32_t class_number(S label, Index n_classes) noexcept {
 
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  return with_type(source.dtype, [&](auto s) { return gather_rows<T, decltype(s)>(source, ids, scaling, out); });
+  if (source.dtype == kOwn<T> && !source.columns && !source.swapped) return copy_rows<T>(source, ids, scaling, out);
+  return with_type(source.dtype, [&](auto s) { return convert_rows<T, decltype(s)>(source, ids, scaling, out); });
 }
 
 template <class T>
 ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
   constexpr auto kSize = static_cast<Index>(sizeof(T));
-  constexpr DType kOwn = of_type<T>(DType::kFloat32, DType::kFloat64);
-  if (source.dtype != kOwn || source.columns || source.swapped || scaling.scale || scaling.shift) return {};
+  if (source.dtype != kOwn<T> || source.columns || source.swapped || scaling.scale || scaling.shift) return {};
   const char* at = source.data + first * source.row_stride;
   if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
   if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};

@@ -16,45 +16,45 @@ namespace fastnn::optimizers {
 //     // hyper: this parameter's values (per-layer overrides applied); t: number of the step, from 1
 //     static Coefficients coefficients(const double* hyper, std::int64_t t);
 //     explicit Lion(const Coefficients& c);
-//     Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const;       // new w; state in place
+//     // The new w; state in place, nullptr where states(hyper) is 0.
+//     Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const;
 //   };
 inline constexpr Hyper kLr{.name = "lr", .value = 1e-3, .lowest = 0, .doc = "learning rate"};
 inline constexpr Hyper kL1{.name = "l1", .value = 0, .lowest = 0, .doc = "adds l1 * sign(w) to the gradient"};
 
-// Rows of a tile lie far apart and the arrays of a large network in no near cache: a row is asked for this many rows
+// Rows of a tile lie far apart and the arrays of a large network in no near cache: a line is asked for this many rows
 // ahead of its update.
 inline constexpr Index kAhead = 4;
-template <class T, int kStates>
-void prefetch_row(const Tile<T>& tile, Index row) noexcept {
-  for (Index c = 0; c < tile.cols; c += kPad<T>) {
-    __builtin_prefetch(tile.param + row * tile.stride + c, 1);
-    for (int s = 0; s < kStates; ++s) __builtin_prefetch(tile.state[s] + row * tile.stride + c, 1);
-  }
-}
 
 // kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
 // as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and NaN's bits stay in a union. (A sum
 // would be a chain of additions, slower than the update itself.)
+// rule: a copy, so that it stays in registers whatever is stored.
 template <class T, template <class> class O, bool kAdjusts, int kStates>
-Vec<T> update_rows(const O<T>& rule, Tile<T> tile) noexcept {
+Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto suspect = zero;
+  const auto update_vector = [&](Index c) {
+    auto w = Vec<T>::load(tile.param + c);
+    auto g = Vec<T>::load(tile.grad + c);
+    if constexpr (kAdjusts) g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
+    Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
+    for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::load(tile.state[s] + c);
+    w = rule.update(w, g, kStates > 0 ? state : nullptr);
+    for (int s = 0; s < kStates; ++s) {
+      state[s].store(tile.state[s] + c);
+      suspect = suspect | (state[s] * zero);
+    }
+    w.store(tile.param + c);
+    suspect = suspect | (w * zero);
+  };
   for (Index r = 0; r < tile.rows; ++r) {
-    if (r + kAhead < tile.rows) prefetch_row<T, kStates>(tile, kAhead);
-#pragma GCC unroll 2
-    for (Index c = 0; c < tile.cols; c += Vec<T>::kLanes) {
-      auto w = Vec<T>::load(tile.param + c);
-      auto g = Vec<T>::load(tile.grad + c);
-      if constexpr (kAdjusts) g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
-      Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
-      for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::load(tile.state[s] + c);
-      w = rule.update(w, g, state);
-      for (int s = 0; s < kStates; ++s) {
-        state[s].store(tile.state[s] + c);
-        suspect = suspect | (state[s] * zero);
-      }
-      w.store(tile.param + c);
-      suspect = suspect | (w * zero);
+    const Index ahead = r + kAhead < tile.rows ? kAhead * tile.stride : 0;
+    for (Index line = 0; line < tile.cols; line += kPad<T>) {
+      __builtin_prefetch(tile.param + ahead + line, 1);
+      for (int s = 0; s < kStates; ++s) __builtin_prefetch(tile.state[s] + ahead + line, 1);
+#pragma GCC unroll 4
+      for (Index c = 0; c < kPad<T>; c += Vec<T>::kLanes) update_vector(line + c);
     }
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;

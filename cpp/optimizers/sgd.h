@@ -40,12 +40,11 @@ struct Sgd {
         momentum(Vec<T>::set(static_cast<T>(c[1]))),
         share(Vec<T>::set(static_cast<T>(c[2]))),
         decay(Vec<T>::set(static_cast<T>(c[3]))),
-        plain(c[1] == 0),
         nesterov(c[4] != 0) {}
 
   Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const {
     g = fma(decay, w, g);
-    if (!plain) {
+    if (state) {
       state[0] = fma(momentum, state[0], share * g);
       g = nesterov ? fma(momentum, state[0], g) : state[0];
     }
@@ -53,7 +52,7 @@ struct Sgd {
   }
 
   Vec<T> lr, momentum, share, decay;
-  bool plain, nesterov;
+  bool nesterov;
 };
 
 }  // namespace fastnn::optimizers

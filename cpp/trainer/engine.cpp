@@ -196,14 +196,6 @@ void Engine<T>::update(const Tile& tile, Matrix<T> grad) noexcept {
   if (p.index == 0 && steps_left_ > 1 && !plan_->transposes.empty()) transpose(tile);
 }
 
-template <class T>
-void Engine<T>::flag(Verdict verdict) noexcept {
-  // The first kind in the order of the enum wins, whoever saw it first: messages do not depend on threads.
-  Verdict seen = verdict_.load(std::memory_order_relaxed);
-  while ((seen == Verdict::kGood || verdict < seen) && !verdict_.compare_exchange_weak(seen, verdict)) {
-  }
-}
-
 // No element of x^T dy is larger than rows * max |x| * max |dy|.
 template <class T>
 void Engine<T>::bound(int layer, Range rows, Index chunk) noexcept {

@@ -32,6 +32,13 @@ enum class Verdict {
   kStopped
 };
 
+// The first kind in the order of the enum wins, whoever saw it first: messages do not depend on threads.
+inline void flag(std::atomic<Verdict>& seen, Verdict found) noexcept {
+  Verdict before = seen.load(std::memory_order_relaxed);
+  while ((before == Verdict::kGood || found < before) && !seen.compare_exchange_weak(before, found)) {
+  }
+}
+
 // Clipping by global norm, as torch does it.
 inline double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 
@@ -103,7 +110,7 @@ class Engine final : public parallel::Program {
   void bound(int layer, Range rows, Index chunk) noexcept;
   void merge_bounds() noexcept;
   int end_batch() noexcept;
-  void flag(Verdict verdict) noexcept;
+  void flag(Verdict found) noexcept { trainer::flag(verdict_, found); }
   Matrix<T> gradient_view(const Tile& tile);
 
   Network<T>& net_;

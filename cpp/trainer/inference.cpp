@@ -100,7 +100,7 @@ ConstMatrix<T> Inference<T>::input(Lane<T>& lane, Index first, Index count) noex
   if (net_.layer(0).traits().wide_capable)
     if (const auto there = kernels::in_place<T>(data_.x, net_.scaling(), first, count)) return there;
   const Matrix<T> x = lane.input.view().middle_rows(0, count);
-  if (!kernels::gather<T>(data_.x, {nullptr, first}, net_.scaling(), x)) verdict_ = Verdict::kBadX;
+  if (!kernels::gather<T>(data_.x, {nullptr, first}, net_.scaling(), x)) flag(verdict_, Verdict::kBadX);
   return x;
 }
 
@@ -121,7 +121,7 @@ Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
     slot.x = x;
     slot.y = y;
     layer.forward(slot, {0, x.rows}, {0, layer.out()}, {});
-    if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, y)) verdict_ = Verdict::kBadX;
+    if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, y)) flag(verdict_, Verdict::kBadX);
     x = y;
   }
   return y;
@@ -145,11 +145,11 @@ void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowId
     for (Index r = 0; r < out.rows; ++r) {
       lane.weights[r] = static_cast<T>(kernels::element(data_.weights, ids[r], 0));
       weight += static_cast<double>(lane.weights[r]);
-      if (!(lane.weights[r] >= 0)) verdict_ = Verdict::kBadWeight;
+      if (!(lane.weights[r] >= 0)) flag(verdict_, Verdict::kBadWeight);
     }
-    if (!std::isfinite(weight)) verdict_ = Verdict::kBadWeight;
+    if (!std::isfinite(weight)) flag(verdict_, Verdict::kBadWeight);
   }
-  if (!good) verdict_ = Verdict::kBadTarget;
+  if (!good) flag(verdict_, Verdict::kBadTarget);
   const T* weights = data_.weights ? lane.weights.data() : nullptr;
   const auto& loops = compiled_->loss->template loops<T>();
   const double* hyper = compiled_->loss_hyper.data();

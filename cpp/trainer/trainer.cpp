@@ -102,12 +102,13 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   run.feed(data, nullptr, rows, rows);
   run.use(&todo, &todo);
   const bool tuned = n_threads <= 0 && !Tuner::too_small(todo.flops);
+  Tuner& tuner = tuners_.of(todo.flops);
   int n = n_threads;
-  if (n <= 0) n = tuned ? tuner_.pick(limits_.available(), todo.flops) : 1;
+  if (n <= 0) n = tuned ? tuner.pick(limits_.available(), todo.flops) : 1;
   ws.need_threads(n);
   const auto start = tuned ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
-  if (tuned) tuner_.record(1, seconds_since(start));
+  if (tuned) tuner.record(1, seconds_since(start));
   if (verdict == Verdict::kSteep) {  // once more, from the start and without the watch
     guarded = true;
     snapshot();

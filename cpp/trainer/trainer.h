@@ -78,7 +78,7 @@ class Trainer final : public Model {
   std::unique_ptr<Workspace<T>> workspace_;
   PlanCache<T> plans_;
   LanePool<T> lanes_;
-  Tuner tuner_;
+  Tuners tuners_;
   parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;

@@ -74,13 +74,14 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
 template <class T>
 int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
                           double step_flops, Threads threads, parallel::Poll poll) {
+  Tuner& tuner = tuners_.of(step_flops);
   int used = 1;
   while (!run.exhausted()) {
-    const int n = threads.fixed ? threads.limit : tuner_.pick(threads.limit, step_flops);
+    const int n = threads.fixed ? threads.limit : tuner.pick(threads.limit, step_flops);
     const Index steps_before = run.totals().steps;
     const auto start = std::chrono::steady_clock::now();
-    const Verdict verdict = run.run(threads.fixed ? std::numeric_limits<Index>::max() : tuner_.steps(), n, poll);
-    if (!threads.fixed) tuner_.record(run.totals().steps - steps_before, seconds_since(start));
+    const Verdict verdict = run.run(threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps(), n, poll);
+    if (!threads.fixed) tuner.record(run.totals().steps - steps_before, seconds_since(start));
     keep(run);
     used = std::max(used, run.threads_used());
     if (verdict == Verdict::kGood) continue;

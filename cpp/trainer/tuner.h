@@ -19,6 +19,8 @@ class Tuner {
  public:
   // Steps that no second thread can help.
   static bool too_small(double step_flops) { return step_flops < kAlwaysOne; }
+  // Is it for steps of this size, the last ones it was asked about?
+  bool knows(double step_flops) const { return step_flops == flops_; }
   // Threads for the next steps, at most `limit`.
   int pick(int limit, double step_flops) {
     settled_ = limit <= 1 || too_small(step_flops) || step_flops > kAlwaysAll;
@@ -151,6 +153,21 @@ class Tuner {
   double flops_ = 0, spent_ = 0, since_ = 0, served_ = 0, pause_ = kFirstAgain;
   std::size_t count_ = 0, at_ = 0, chosen_ = 0;
   std::array<Candidate, 12> candidate_{};
+};
+
+// A tuner for each of the last few sizes: a loop of train_step ends every epoch with a shorter batch.
+class Tuners {
+ public:
+  Tuner& of(double step_flops) {
+    for (Tuner& tuner : tuners_)
+      if (tuner.knows(step_flops)) return tuner;
+    oldest_ = (oldest_ + 1) % tuners_.size();
+    return tuners_[oldest_];
+  }
+
+ private:
+  std::array<Tuner, 4> tuners_;
+  std::size_t oldest_ = 0;
 };
 
 }  // namespace fastnn::trainer
