@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 // How long a thread spins at a barrier before it sleeps in the kernel: a few steps of a small network, and far less
 // than a time slice, so that a process that wants the core gets it.
 constexpr int kSpins = 10000;
+constexpr int kSpinsCrowded = 1500;  // more threads than processors: who spins keeps away those that it waits for
 constexpr double kFlopsBetweenClockReads = 4e6;
 constexpr double kItemFlops = 1000;  // what handing out an item costs, in flops it could have done
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
@@ -63,7 +64,11 @@ struct alignas(kAlign) Share {
 class Region {
  public:
   Region(Program& program, int first, int n_threads, Poll poll) noexcept
-      : program_(program), poll_(poll), shares_(n_threads), phase_(first) {
+      : program_(program),
+        poll_(poll),
+        shares_(n_threads),
+        spins_(n_threads > 1 && n_threads > omp_get_num_procs() ? kSpinsCrowded : kSpins),
+        phase_(first) {
     for (int t = 0; t < n_threads; ++t) new (&share_[t]) Share;  // only these: one step may take microseconds
     deal(first);
   }
@@ -122,7 +127,7 @@ class Region {
       if (team > 1) generation_.notify_all();
       return;
     }
-    for (int spin = 0; spin < kSpins; ++spin) {
+    for (int spin = 0; spin < spins_; ++spin) {
       if (generation_.load(std::memory_order_acquire) != generation) return;
       pause_cpu();
     }
@@ -132,6 +137,7 @@ class Region {
   Program& program_;
   Poll poll_;
   int shares_;
+  int spins_;
   int phase_;  // written by the last to arrive, read by all after the barrier
   alignas(kAlign) std::atomic<int> arrived_{0};
   alignas(kAlign) std::atomic<unsigned> generation_{0};
