@@ -34,8 +34,11 @@ S read(const char* at, bool swapped) noexcept {
   return value;
 }
 
+// Rows of T as the engine has them, without gaps between columns: the usual case.
 template <class T>
-inline constexpr DType kOwn = of_type<T>(DType::kFloat32, DType::kFloat64);
+bool plain(const Source& source) noexcept {
+  return source.dtype == of_type<T>(DType::kFloat32, DType::kFloat64) && !source.columns && !source.swapped;
+}
 
 // Rows of n values on their way into the engine: x * scale + shift, and zero in the padded columns.
 template <class T>
@@ -108,7 +111,6 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
   }
 }
 
-// Rows of T as the engine has them, without gaps between columns: the usual case.
 template <class T>
 [[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
   const Finish<T> finish(scaling, out.cols);
@@ -186,14 +188,14 @@ std::int32_t class_number(S label, Index n_classes) noexcept {
 
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  if (source.dtype == kOwn<T> && !source.columns && !source.swapped) return copy_rows<T>(source, ids, scaling, out);
+  if (plain<T>(source)) return copy_rows<T>(source, ids, scaling, out);
   return with_type(source.dtype, [&](auto s) { return convert_rows<T, decltype(s)>(source, ids, scaling, out); });
 }
 
 template <class T>
 ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
   constexpr auto kSize = static_cast<Index>(sizeof(T));
-  if (source.dtype != kOwn<T> || source.columns || source.swapped || scaling.scale || scaling.shift) return {};
+  if (!plain<T>(source) || scaling.scale || scaling.shift) return {};
   const char* at = source.data + first * source.row_stride;
   if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
   if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};

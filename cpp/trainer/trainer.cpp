@@ -101,14 +101,13 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   Engine<T> run = engine(ws);
   run.feed(data, nullptr, rows, rows);
   run.use(&todo, &todo);
-  const bool tuned = n_threads <= 0 && !Tuner::too_small(todo.flops);
-  Tuner& tuner = tuners_.of(todo.flops);
+  Tuner* tuner = n_threads <= 0 && !Tuner::too_small(todo.flops) ? &tuners_.of(todo.flops) : nullptr;
   int n = n_threads;
-  if (n <= 0) n = tuned ? tuner.pick(limits_.available(), todo.flops) : 1;
+  if (n <= 0) n = tuner ? tuner->pick(limits_.available(), todo.flops) : 1;
   ws.need_threads(n);
-  const auto start = tuned ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+  const auto start = tuner ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
-  if (tuned) tuner.record(1, seconds_since(start));
+  if (tuner) tuner->record(1, seconds_since(start));
   if (verdict == Verdict::kSteep) {  // once more, from the start and without the watch
     guarded = true;
     snapshot();
