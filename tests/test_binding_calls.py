@@ -148,6 +148,19 @@ def test_a_short_call_gives_the_bits_of_a_long_one(loss, dtype):
     assert net.predict(X).tobytes() == other.predict(X).tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("classes", [1, 2, 7, 8, 10, 16, 17, 31, 32, 33, 100])
+def test_a_row_has_the_same_probabilities_alone_and_among_others(classes, dtype):
+    """Short rows go through softmax side by side; how many there are must not show."""
+    net = _core.Network([("linear", {"in_features": K, "out_features": classes})], dtype)
+    net.compile("cross_entropy", {}, "sgd", {})
+    x = 3 * np.random.default_rng(2).standard_normal((21, K))
+    alone = [net.predict(x[r : r + 1]) for r in range(len(x))]
+    for rows in (2, 3, 4, 5, 8, 9, 12, 21):
+        assert net.predict(x[:rows]).tobytes() == np.concatenate(alone[:rows]).tobytes()
+    np.testing.assert_allclose(np.concatenate(alone).sum(axis=1), 1, rtol=1e-6)
+
+
 def test_may_share_memory_is_numpys():
     net = _core.Network([("linear", {"in_features": K, "out_features": K})])
     memory = np.zeros((40, K), np.float32)

@@ -76,6 +76,26 @@ def test_two_forms(layers: Layers, optimizer: str, dtype: str, data: Any) -> Non
 
 
 @both_dtypes
+@pytest.mark.parametrize("l1", [0.0, 0.01])
+@every_optimizer
+@pytest.mark.parametrize("name", ["plain", "one layer", "dropout and gelu", "wide"])
+def test_two_forms_of_a_single_row(
+    name: str, optimizer: str, l1: float, dtype: str, data: Any
+) -> None:
+    """Fused, the gradient of a row is never stored: the optimizer multiplies its two factors."""
+    x, y, weights = data
+    x[::3, ::2] = 0  # gradients of either zero
+    fused, materialised = (_core.Network(NETWORKS[name], dtype, 5) for _ in range(2))
+    hyper = OPTIMIZERS[optimizer] | {"l1": l1}
+    fused.compile("cross_entropy", {}, optimizer, hyper)
+    materialised.compile("cross_entropy", {}, optimizer, hyper, max_grad_norm=NO_LIMIT)
+    for k in range(20):
+        row = x[k : k + 1], y[k : k + 1], weights[k : k + 1]
+        assert fused.train_step(*row) == materialised.train_step(*row)
+        same_bits(fused, materialised)
+
+
+@both_dtypes
 @pytest.mark.parametrize("max_grad_norm", [0.0, 0.05, NO_LIMIT])
 @every_network
 def test_fit_is_a_loop_of_train_step(

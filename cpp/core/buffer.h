@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "core/faults.h"
 #include "core/memory.h"
@@ -41,24 +42,66 @@ class Buffer {
   Index size_ = 0;
 };
 
+// Numbers in a matrix of padded rows.
+template <class T>
+Index matrix_size(Index rows, Index cols) {
+  Index size = 0;
+  if (__builtin_mul_overflow(rows, row_stride<T>(cols), &size)) throw std::bad_alloc();
+  return size;
+}
+
 // rows x cols with padded rows.
 template <class T>
 class MatrixBuffer {
  public:
   MatrixBuffer() = default;
   MatrixBuffer(Index rows, Index cols)
-      : buffer_(checked(rows, row_stride<T>(cols))), rows_(rows), cols_(cols), stride_(row_stride<T>(cols)) {}
+      : buffer_(matrix_size<T>(rows, cols)), rows_(rows), cols_(cols), stride_(row_stride<T>(cols)) {}
   Matrix<T> view() { return {buffer_.data(), rows_, cols_, stride_}; }
   ConstMatrix<T> view() const { return {buffer_.data(), rows_, cols_, stride_}; }
 
  private:
-  static Index checked(Index rows, Index stride) {
-    Index size = 0;
-    if (__builtin_mul_overflow(rows, stride, &size)) throw std::bad_alloc();
-    return size;
-  }
   Buffer<T> buffer_;
   Index rows_ = 0, cols_ = 0, stride_ = 0;
+};
+
+// Matrices that live and die together, one behind the other: small ones share the pages of the whole, which may be huge
+// ones. Laid out twice: what is taken before reserve() is only counted. For AddressSanitizer each has a block of its
+// own, so that a look beyond its end is seen.
+template <class T>
+class Arena {
+ public:
+  Matrix<T> take(Index rows, Index cols) {
+    const Index at = used_, size = matrix_size<T>(rows, cols);
+    if (__builtin_add_overflow(used_, size, &used_) || __builtin_add_overflow(used_, kGap, &used_))
+      throw std::bad_alloc();
+    T* data = nullptr;
+#ifdef __SANITIZE_ADDRESS__
+    if (reserved_) data = blocks_.emplace_back(size).data();
+#else
+    if (reserved_) data = memory_.data() + at;
+#endif
+    return {data, rows, cols, row_stride<T>(cols)};
+  }
+  void reserve() {
+#ifndef __SANITIZE_ADDRESS__
+    memory_ = Buffer<T>(used_);
+#endif
+    reserved_ = true;
+    used_ = 0;
+  }
+
+ private:
+  // Behind each: matrices of a power of two in bytes would fall into the same sets of a cache.
+  static constexpr Index kGap = 3 * kPad<T>;
+
+#ifdef __SANITIZE_ADDRESS__
+  std::vector<Buffer<T>> blocks_;
+#else
+  Buffer<T> memory_;
+#endif
+  Index used_ = 0;
+  bool reserved_ = false;
 };
 
 }  // namespace fastnn

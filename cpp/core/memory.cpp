@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/memory.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 
@@ -18,13 +19,15 @@ std::uintptr_t round_up(std::uintptr_t address, std::uintptr_t step) { return (a
 #ifdef FASTNN_HUGE_PAGES
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// The block starts on a huge page; what is left over behind its last whole one stays in small pages.
+// The block starts on a huge page. What is left over behind its last whole one becomes one more if that is at least
+// half full, and stays in small pages otherwise.
 Memory map_huge(std::size_t bytes) noexcept {
-  const std::size_t mapped = bytes + kHugePage;
+  const std::size_t huge = (bytes + kHugePage / 2) / kHugePage * kHugePage;
+  const std::size_t mapped = std::max(bytes, huge) + kHugePage;
   void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return {};
   void* first = reinterpret_cast<void*>(round_up(reinterpret_cast<std::uintptr_t>(raw), kHugePage));
-  madvise(first, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: refusing it costs speed alone
+  madvise(first, huge, MADV_HUGEPAGE);  // a wish: refusing it costs speed alone
   return {first, raw, mapped};
 }
 #endif

@@ -30,13 +30,15 @@ class ShortRows {
     for (Index c = 0; c < cols_; ++c) exp(Vec<T>::load(e_[c]) - top).store(e_[c]);
     for (Index c = 0; c < cols_; ++c)
       for (Index r = 0; r < kRows; ++r) sum_[r] += static_cast<double>(e_[c][r]);
-    for (Index r = 0; r < kRows; r += Vec<double>::kLanes) log(Vec<double>::load(sum_ + r)).store(log_sum_ + r);
   }
   Index rows() const { return rows_; }
   double largest(Index r) const { return static_cast<double>(largest_[r]); }
   double exponential(Index r, Index c) const { return static_cast<double>(e_[c][r]); }
   double sum(Index r) const { return sum_[r]; }
-  double log_sum(Index r) const { return log_sum_[r]; }
+  // Of every row, for those who need them: kRows numbers.
+  void log_sums(double* to) const noexcept {
+    for (Index r = 0; r < kRows; r += Vec<double>::kLanes) log(Vec<double>::load(sum_ + r)).store(to + r);
+  }
 
   // to.row(r) = factor[r] * exp(z - largest), zero in the padded columns.
   void store(const T* factor, Matrix<T> to) const noexcept {
@@ -65,7 +67,6 @@ class ShortRows {
   alignas(kAlign) T e_[kShortRow][kRows];  // column by column
   alignas(kAlign) T largest_[kRows];
   alignas(kAlign) double sum_[kRows] = {};
-  alignas(kAlign) double log_sum_[kRows];
 };
 
 }  // namespace fastnn::kernels

@@ -9,6 +9,7 @@
 #include "core/simd.h"
 #include "core/types.h"
 #include "kernels/reduce.h"
+#include "kernels/short_rows.h"
 
 namespace fastnn::kernels {
 
@@ -41,9 +42,15 @@ double exponentials(const T* z, Index k, T offset, T* e) noexcept {
   return sum.total();
 }
 
+// Short rows add up in column order, as ShortRows does: a row has the same bits alone and among others.
 template <class T>
 void softmax_row(T* z, Index k) noexcept {
-  const auto share = Vec<T>::set(static_cast<T>(1 / exponentials(z, k, row_max(z, k), z)));
+  double sum = exponentials(z, k, row_max(z, k), z);
+  if (k <= kShortRow) {
+    sum = 0;
+    for (Index c = 0; c < k; ++c) sum += static_cast<double>(z[c]);
+  }
+  const auto share = Vec<T>::set(static_cast<T>(1 / sum));
   for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (Vec<T>::load(z + c) * share).store(z + c);
 }
 

@@ -90,6 +90,15 @@ class Layer {
                              Matrix<T> grad) const noexcept {
     (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad;
   }
+  // That gradient in a batch of a single row, as factors: left[r] * right[c]. None: {}.
+  struct Outer {
+    const T* left = nullptr;
+    const T* right = nullptr;
+  };
+  virtual Outer outer(const Slot<T>& slot, int param, Range rows, Range cols) const noexcept {
+    (void)slot, (void)param, (void)rows, (void)cols;
+    return {};
+  }
 
   // Whole-batch layers: sums of one chunk, their merge in chunk order by one thread, and what the finished step
   // leaves behind (running statistics). forward_merge with chunks == 0: not training, take the running statistics.

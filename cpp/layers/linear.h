@@ -74,6 +74,10 @@ class Linear final : public Layer<T> {
     else
       kernels::column_sums<T>(dy, grad.data, onto);
   }
+  typename Layer<T>::Outer outer(const Slot<T>& s, int param, Range rows, Range cols) const noexcept override {
+    static constexpr T kOne = 1;
+    return {param == 0 ? s.x.data + rows.first : &kOne, s.dy.data + cols.first};
+  }
 
  private:
   bool has_bias_;

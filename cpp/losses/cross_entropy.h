@@ -9,6 +9,7 @@
 
 #include "core/simd.h"
 #include "kernels/short_rows.h"
+#include "kernels/softmax.h"
 #include "kernels/softmax_row.h"
 #include "losses/loss.h"
 
@@ -40,10 +41,12 @@ struct CrossEntropy {
   double rows(ConstMatrix<T> out, const Targets<T>& targets, const T* weights, T scale, Matrix<T> dout) const {
     constexpr Index kRows = kernels::ShortRows<T>::kRows;
     alignas(kAlign) T factor[kRows] = {};
+    alignas(kAlign) double log_sum[kRows];
     double total = 0;
     for (Index first = 0; first < out.rows; first += kRows) {
       const Index count = std::min(kRows, out.rows - first);
       const kernels::ShortRows<T> softmax(out.middle_rows(first, count));
+      softmax.log_sums(log_sum);
       if (dout) {
         for (Index r = 0; r < count; ++r)
           factor[r] = static_cast<T>(static_cast<double>(weighted(weights, first + r, scale)) / softmax.sum(r));
@@ -55,13 +58,13 @@ struct CrossEntropy {
         if (dout)
           dout.row(first + r)[label] = static_cast<T>(static_cast<double>(weighted(weights, first + r, scale)) *
                                                       ((softmax.exponential(r, label) - sum) / sum));
-        const double value = (softmax.largest(r) - static_cast<double>(out.row(first + r)[label])) + softmax.log_sum(r);
+        const double value = (softmax.largest(r) - static_cast<double>(out.row(first + r)[label])) + log_sum[r];
         total += static_cast<double>(weighted(weights, first + r, T(1))) * value;
       }
     }
     return total;
   }
-  void link(T* out, Index k) const { kernels::softmax_row(out, k); }
+  void link(Matrix<T> out) const { kernels::softmax(out); }
   double right(const T* out, const T*, std::int32_t label, Index k) const {
     const T at_label = out[label];
     Index before = 0;  // outputs that would be the first largest one in the label's place

@@ -32,7 +32,8 @@ struct Targets {
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
 //     void link(T* out, Index k) const;                                          // in place, columns beyond k stay 0
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
-//     // where it pays, a whole chunk at once, for shapes that it takes; otherwise row() is called
+//     // where it pays, a whole chunk at once: link(Matrix<T> out) instead of the above, and, for shapes that it takes,
+//     // rows() instead of row()
 //     static bool takes(Index rows, Index k);
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
@@ -90,7 +91,10 @@ double value_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T
 template <class T, template <class> class L>
 void link_loop(const double* hyper, Matrix<T> out) noexcept {
   const L<T> loss(hyper);
-  for (Index r = 0; r < out.rows; ++r) loss.link(out.row(r), out.cols);
+  if constexpr (requires { loss.link(out); })
+    loss.link(out);
+  else
+    for (Index r = 0; r < out.rows; ++r) loss.link(out.row(r), out.cols);
 }
 
 template <class T, template <class> class L>

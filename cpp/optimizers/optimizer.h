@@ -26,18 +26,23 @@ inline constexpr Hyper kL1{.name = "l1", .value = 0, .lowest = 0, .doc = "adds l
 // ahead of its update.
 inline constexpr Index kAhead = 4;
 
-// kAdjusts: the gradient is scaled by grad_factor and l1 sign(w) is added to it. Returns a vector that is zero as long
-// as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and NaN's bits stay in a union. (A sum
-// would be a chain of additions, slower than the update itself.)
+// Where a gradient comes from: memory; memory, scaled by grad_factor and with l1 sign(w) added; two factors.
+enum class From { kMemory, kAdjusted, kFactors };
+
+// Returns a vector that is zero as long as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and
+// NaN's bits stay in a union. (A sum would be a chain of additions, slower than the update itself.)
 // rule: a copy, so that it stays in registers whatever is stored.
-template <class T, template <class> class O, bool kAdjusts, int kStates>
+template <class T, template <class> class O, From kFrom, int kStates>
 Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto suspect = zero;
+  auto left = zero;
   const auto update_vector = [&](Index c) {
     auto w = Vec<T>::load(tile.param + c);
     auto g = Vec<T>::load(tile.grad + c);
-    if constexpr (kAdjusts) g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
+    if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // rounded as the product of a longer batch
+    if constexpr (kFrom == From::kAdjusted)
+      g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
     Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
     for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::load(tile.state[s] + c);
     w = rule.update(w, g, kStates > 0 ? state : nullptr);
@@ -50,6 +55,7 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
   };
   for (Index r = 0; r < tile.rows; ++r) {
     const Index ahead = r + kAhead < tile.rows ? kAhead * tile.stride : 0;
+    if constexpr (kFrom == From::kFactors) left = Vec<T>::set(tile.left[r]);
     for (Index line = 0; line < tile.cols; line += kPad<T>) {
       __builtin_prefetch(tile.param + ahead + line, 1);
       for (int s = 0; s < kStates; ++s) __builtin_prefetch(tile.state[s] + ahead + line, 1);
@@ -64,19 +70,21 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
 }
 
 // The loop for as many states as the tile has: the first ones of the kStates there may be.
-template <class T, template <class> class O, bool kAdjusts, int kStates>
+template <class T, template <class> class O, From kFrom, int kStates>
 Vec<T> update_states(const O<T>& rule, const Tile<T>& tile) noexcept {
   if constexpr (kStates > 0)
-    if (!tile.state[kStates - 1]) return update_states<T, O, kAdjusts, kStates - 1>(rule, tile);
-  return update_rows<T, O, kAdjusts, kStates>(rule, tile);
+    if (!tile.state[kStates - 1]) return update_states<T, O, kFrom, kStates - 1>(rule, tile);
+  return update_rows<T, O, kFrom, kStates>(rule, tile);
 }
 
 template <class T, template <class> class O>
 bool update_loop(const Coefficients& c, const Tile<T>& tile) noexcept {
   const O<T> rule(c);
+  constexpr int kStates = O<T>::kStates;
+  if (tile.left) return all_zero(update_states<T, O, From::kFactors, kStates>(rule, tile));
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
-  return all_zero(adjusts ? update_states<T, O, true, O<T>::kStates>(rule, tile)
-                          : update_states<T, O, false, O<T>::kStates>(rule, tile));
+  return all_zero(adjusts ? update_states<T, O, From::kAdjusted, kStates>(rule, tile)
+                          : update_states<T, O, From::kMemory, kStates>(rule, tile));
 }
 
 template <template <class> class O>

@@ -29,8 +29,9 @@ struct Tile {
   Index stride = 0;           // of param and states
   const T* grad = nullptr;
   Index grad_stride = 0;
-  T grad_factor = 1;  // clipping by global norm
-  T l1 = 0;           // adds l1 sign(w) to the gradient
+  const T* left = nullptr;  // the gradient is left[r] * grad[c] instead: of a batch of a single row, never adjusted
+  T grad_factor = 1;        // clipping by global norm
+  T l1 = 0;                 // adds l1 sign(w) to the gradient
 };
 
 template <class T>

@@ -29,7 +29,6 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
   for (std::size_t k = 0; k < optimizer->hypers.size(); ++k)
     if (std::string(optimizer->hypers[k].name) == "l1") l1_at = k;
   for (const auto& entry : spec.per_layer) network.at(entry.first);
-  int n_states = 0;
   for (int k = 0; k < network.depth(); ++k) {
     HyperGiven given = spec.optimizer_hyper;
     if (const auto own = spec.per_layer.find(network.layer(k).position()); own != spec.per_layer.end())
@@ -39,7 +38,7 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     n_states = std::max(n_states, states_of(k));
   }
   coefficients.resize(static_cast<std::size_t>(network.depth()));
-  for (int s = 0; s < n_states; ++s) states.push_back(std::make_shared<Buffer<T>>(network.size()));
+  states = std::make_shared<Buffer<T>>(n_states * network.size());
 }
 
 template <class T>

@@ -159,6 +159,7 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const bool fused = plan_->goal.update && plan_->goal.form == Form::kFused;
+  if (batch_rows_ == 1 && fused && update_by_factors(tile)) return;
   const Matrix<T> grad =
       fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
   // A batch of many rows is a long item: it looks up between blocks of rows.
@@ -174,8 +175,18 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   ws_.norms[item] = tile_squares(net_, ws_.gradients.data(), tile);
 }
 
+// A single row's gradient need not be stored: the optimizer multiplies as it goes.
 template <class T>
-void Engine<T>::update(const Tile& tile, Matrix<T> grad) noexcept {
+bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
+  const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+  if (compiled_->l1[static_cast<std::size_t>(p.layer)] != 0) return false;
+  const auto outer = net_.layer(p.layer).outer(ws_.slot(p.layer), p.index, tile.rows, tile.cols);
+  if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, outer.left);
+  return outer.left;
+}
+
+template <class T>
+void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const auto layer = static_cast<std::size_t>(p.layer);
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
@@ -185,9 +196,10 @@ void Engine<T>::update(const Tile& tile, Matrix<T> grad) noexcept {
   job.param = net_.values() + at;
   job.stride = p.stride;
   const int states = compiled_->states_of(p.layer);
-  for (int s = 0; s < states; ++s) job.state[s] = compiled_->states[static_cast<std::size_t>(s)]->data() + at;
+  for (int s = 0; s < states; ++s) job.state[s] = compiled_->state(s) + at;
   job.grad = grad.data;
   job.grad_stride = grad.stride;
+  job.left = left;
   job.grad_factor = grad_factor_;
   job.l1 = compiled_->l1[layer];
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[layer], job))

@@ -103,7 +103,8 @@ class Engine final : public parallel::Program {
   void blocks(const Phase& phase, Index item) noexcept;
   void transpose(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
-  void update(const Tile& tile, Matrix<T> grad) noexcept;
+  bool update_by_factors(const Tile& tile) noexcept;
+  void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
   void merge(const Phase& phase) noexcept;
   void merge_loss() noexcept;
   void merge_norm() noexcept;

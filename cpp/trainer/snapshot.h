@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstring>
-#include <memory>
-#include <vector>
 
 #include "core/buffer.h"
 
@@ -19,30 +17,25 @@ struct Progress {
 template <class T>
 class Snapshot {
  public:
-  using States = std::vector<std::shared_ptr<Buffer<T>>>;
-
-  void take(const Buffer<T>& values, const States& states, Progress progress) {
-    if (values_.size() != values.size()) values_ = Buffer<T>(values.size());
-    copy(values_.data(), values);
-    if (states_.size() != states.size()) states_ = std::vector<Buffer<T>>(states.size());
-    for (std::size_t s = 0; s < states.size(); ++s) {
-      if (states_[s].size() != states[s]->size()) states_[s] = Buffer<T>(states[s]->size());
-      copy(states_[s].data(), *states[s]);
-    }
+  void take(const Buffer<T>& values, const Buffer<T>& states, Progress progress) {
+    const Index size = values.size() + states.size();
+    if (copy_.size() != size) copy_ = Buffer<T>(size);
+    copy(copy_.data(), values.data(), values.size());
+    copy(copy_.data() + values.size(), states.data(), states.size());
     progress_ = progress;
   }
-  Progress put_back(T* values, const States& states) const {
-    copy(values, values_);
-    for (std::size_t s = 0; s < states_.size(); ++s) copy(states[s]->data(), states_[s]);
+  Progress put_back(T* values, Buffer<T>& states) const {
+    const Index n_values = copy_.size() - states.size();
+    copy(values, copy_.data(), n_values);
+    copy(states.data(), copy_.data() + n_values, states.size());
     return progress_;
   }
 
  private:
-  static void copy(T* to, const Buffer<T>& from) {
-    if (from.size() > 0) std::memcpy(to, from.data(), sizeof(T) * static_cast<std::size_t>(from.size()));
+  static void copy(T* to, const T* from, Index size) {
+    if (size > 0) std::memcpy(to, from, sizeof(T) * static_cast<std::size_t>(size));
   }
-  Buffer<T> values_;
-  std::vector<Buffer<T>> states_;
+  Buffer<T> copy_;  // values, then states
   Progress progress_;
 };
 

@@ -23,9 +23,8 @@ std::vector<ParameterView> Trainer<T>::parameters(int array) {
   if (array == kGradients) buffer = workspace(1, false, true).gradients.data();
   std::shared_ptr<void> owner;
   if (array >= 0) {
-    const auto& state = compiled_->states.at(static_cast<std::size_t>(array));
-    buffer = state->data();
-    owner = state;
+    buffer = compiled_->state(array);
+    owner = compiled_->states;
   }
   std::vector<ParameterView> views;
   for (const auto& p : net_.parameters())
@@ -130,7 +129,7 @@ bool Trainer<T>::copy_is_small(Index rows) const {
   Index looked_at = 0;
   for (const auto& p : net_.parameters())
     if (p.matrix && net_.trains(p)) looked_at += rows * (p.rows + p.cols);
-  return net_.size() * static_cast<Index>(1 + compiled_->states.size()) < looked_at;
+  return net_.size() * (1 + compiled_->n_states) < looked_at;
 }
 
 template <class T>

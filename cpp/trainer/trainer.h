@@ -22,7 +22,7 @@ class Trainer final : public Model {
   Index n_outputs() const override { return net_.n_outputs(); }
   double flops_per_row() const override { return net_.flops_per_row(); }
   std::vector<ParameterView> parameters(int array) override;
-  int n_states() const override { return compiled_ ? static_cast<int>(compiled_->states.size()) : 0; }
+  int n_states() const override { return compiled_ ? compiled_->n_states : 0; }
   void set_frozen(int position, bool frozen) override;
   bool frozen(int position) const override { return net_.frozen_at(position); }
 
@@ -70,8 +70,8 @@ class Trainer final : public Model {
   void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
              const std::string& when);
   void need_compiled(const char* where) const;
-  void snapshot() { saved_.take(net_.value_buffer(), compiled_->states, progress_); }
-  void restore() { progress_ = saved_.put_back(net_.values(), compiled_->states); }
+  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, progress_); }
+  void restore() { progress_ = saved_.put_back(net_.values(), *compiled_->states); }
 
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;

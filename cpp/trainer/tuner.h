@@ -31,7 +31,7 @@ class Tuner {
   // How many steps to run before asking again.
   Index steps() const {
     if (settled_) return 1 << 30;
-    const double each = candidate_[at_].seen > 0 ? candidate_[at_].mean : flops_ / kGuess;
+    const double each = expected();
     const double seconds = !trying() ? kStretch : warm_up_ > 0 ? kWarm : kTrial - spent_;
     const Index most = trying() && warm_up_ > 0 ? warm_up_ : 1 << 20;
     return std::min(static_cast<Index>(std::max(seconds, 0.0) / each) + 1, most);
@@ -62,6 +62,7 @@ class Tuner {
  private:
   static constexpr double kAlwaysOne = 3e4;    // flops: less than a barrier costs
   static constexpr double kAlwaysAll = 2e9;    // a trial on one thread would cost more than it can tell
+  static constexpr double kFromAll = 2e7;      // a millisecond on one thread: trials begin with all
   static constexpr double kGuess = 2e10;       // flops a second, before anything is known
   static constexpr double kTrial = 0.001;      // seconds that a choice is tried for
   static constexpr double kStretch = 0.005;    // seconds between two decisions
@@ -94,7 +95,8 @@ class Tuner {
 
   void next_trial() {
     do {
-      if (++at_ == count_) at_ = 0, ++rounds_;
+      if (++turn_ == count_) turn_ = 0, ++rounds_;
+      at_ = in_turn();
     } while (trying() && !again_ && hopeless(at_));
     warm_up_ = warm_up();
     if (!trying()) pause_ = std::clamp(kWorth * lost(), pause_, kTryAgain);
@@ -102,12 +104,16 @@ class Tuner {
   void try_again() {
     pause_ = std::min(2 * pause_, kTryAgain);
     since_ = 0;
-    at_ = 0, rounds_ = kRounds - 1;  // one round, of all
+    turn_ = 0, rounds_ = kRounds - 1;  // one round, of all
+    at_ = in_turn();
     again_ = true;
     warm_up_ = warm_up();
   }
   // A step longer than a trial warms up by itself, once its first is done.
-  Index warm_up() const { return candidate_[at_].mean < kTrial ? kWarmUp : 0; }
+  Index warm_up() const { return expected() < kTrial ? kWarmUp : 0; }
+  double expected() const { return candidate_[at_].seen > 0 ? candidate_[at_].mean : flops_ / kGuess; }
+  // Whose turn it is: the fewest threads first, or, where even a single step on one would be felt, the most.
+  std::size_t in_turn() const { return flops_ > kFromAll ? count_ - 1 - turn_ : turn_; }
   // Seconds that a round of trials costs.
   double lost() const {
     double lost = 0;
@@ -129,11 +135,12 @@ class Tuner {
     count_ = 0;
     for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = {n};
     candidate_[count_++] = {limit};
-    at_ = chosen_ = 0, rounds_ = 0;
+    turn_ = 0, rounds_ = 0;
+    at_ = chosen_ = in_turn();
     since_ = spent_ = served_ = 0, steps_ = 0;
     pause_ = kFirstAgain;
     again_ = false;
-    warm_up_ = kWarmUp;
+    warm_up_ = warm_up();
   }
   // So slow, and not only because its team was new, that more trials would only cost.
   bool hopeless(std::size_t k) const {
@@ -151,7 +158,7 @@ class Tuner {
   Index warm_up_ = 0;
   Index steps_ = 0;  // of the trial or stretch
   double flops_ = 0, spent_ = 0, since_ = 0, served_ = 0, pause_ = kFirstAgain;
-  std::size_t count_ = 0, at_ = 0, chosen_ = 0;
+  std::size_t count_ = 0, turn_ = 0, at_ = 0, chosen_ = 0;
   std::array<Candidate, 12> candidate_{};
 };
 

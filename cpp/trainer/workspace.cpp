@@ -6,15 +6,31 @@
 namespace fastnn::trainer {
 
 template <class T>
-Matrix<T> Workspace<T>::take(Index cols) {
-  owned_.emplace_back(capacity_, cols);
-  return owned_.back().view();
+Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
+  slots_.resize(static_cast<std::size_t>(network.depth()));
+  lay_out(network);
+  arena_.reserve();
+  lay_out(network);
+
+  for (int k = 0; k < network.depth(); ++k) {
+    const auto& layer = network.layer(k);
+    if (layer.traits().row_local) continue;
+    auto& slot = slots_[static_cast<std::size_t>(k)];
+    sums_.emplace_back(max_chunks(rows) * layer.partial_size());
+    slot.partials = sums_.back().data();
+    sums_.emplace_back(layers::BatchNorm1d<T>::kMerged * layer.out());
+    slot.merged = sums_.back().data();
+  }
+  labels = Buffer<std::int32_t>(rows);
+  weights = Buffer<T>(rows);
+  loss = Buffer<double>(max_chunks(rows));
+  right = Buffer<double>(max_chunks(rows));
+  bounds = Buffer<double>(max_chunks(rows));
 }
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
+void Workspace<T>::lay_out(const Network<T>& network) {
   const int depth = network.depth();
-  slots_.resize(static_cast<std::size_t>(depth));
 
   // Activations: a layer works in place where neither it nor the producer of its input looks at that again.
   Matrix<T> x = input_ = take(network.n_features());
@@ -27,12 +43,6 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
     const bool in_place = traits.elementwise && !traits.needs_input && !producer_looks;
     slot.y = in_place ? x : take(layer.out());
     if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
-    if (!traits.row_local) {
-      sums_.emplace_back(max_chunks(rows) * layer.partial_size());
-      slot.partials = sums_.back().data();
-      sums_.emplace_back(layers::BatchNorm1d<T>::kMerged * layer.out());
-      slot.merged = sums_.back().data();
-    }
     producer_looks = traits.needs_output;
     x = slot.y;
   }
@@ -44,20 +54,14 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
     auto& slot = slots_[static_cast<std::size_t>(k)];
     slot.dy = dy;
     if (layer.traits().wide_capable) {
-      if (k == 0 && !need_dx) continue;
-      owned_.emplace_back(layer.out(), layer.in());
-      slot.wt = owned_.back().view();
+      if (k == 0 && !has_dx_) continue;
+      slot.wt = arena_.take(layer.out(), layer.in());
       dy = take(layer.in());
     }
     slot.dx = dy;
   }
 
   targets = take(network.n_outputs());
-  labels = Buffer<std::int32_t>(rows);
-  weights = Buffer<T>(rows);
-  loss = Buffer<double>(max_chunks(rows));
-  right = Buffer<double>(max_chunks(rows));
-  bounds = Buffer<double>(max_chunks(rows));
 }
 
 template <class T>

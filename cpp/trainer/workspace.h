@@ -46,13 +46,14 @@ class Workspace {
   }
 
  private:
-  Matrix<T> take(Index cols);
+  void lay_out(const Network<T>& network);
+  Matrix<T> take(Index cols) { return arena_.take(capacity_, cols); }
 
   Index capacity_;
   bool has_dx_;
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
-  std::vector<MatrixBuffer<T>> owned_;
+  Arena<T> arena_;  // of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
 };
