@@ -22,7 +22,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     : loss(known("loss", spec.loss, losses::find(spec.loss), losses::registry())),
       loss_hyper(resolve("[" + spec.loss + "]", loss->hypers, spec.loss_hyper)),
       optimizer(known("optimizer", spec.optimizer, optimizers::find(spec.optimizer), optimizers::registry())),
-      max_grad_norm(spec.max_grad_norm) {
+      max_grad_norm(spec.max_grad_norm),
+      state_size(network.size()) {
   require(max_grad_norm >= 0, "[compile] max_grad_norm = ", max_grad_norm, ", expected a number > 0 or none");
   const std::string where = "[" + spec.optimizer + "]";
   std::size_t l1_at = optimizer->hypers.size();
@@ -38,7 +39,7 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     n_states = std::max(n_states, states_of(k));
   }
   coefficients.resize(static_cast<std::size_t>(network.depth()));
-  states = std::make_shared<Buffer<T>>(n_states * network.size());
+  states = std::make_shared<Buffer<T>>(n_states * state_size);
 }
 
 template <class T>

@@ -34,7 +34,7 @@ struct Compiled {
   Index target_cols(Index outputs) const { return loss->target == losses::TargetKind::kDense ? outputs : 1; }
   int states_of(int layer) const { return optimizer->states(hyper_of(layer).data()); }
   const HyperValues& hyper_of(int layer) const { return optimizer_hyper[static_cast<std::size_t>(layer)]; }
-  T* state(int s) const { return states->data() + s * (states->size() / n_states); }
+  T* state(int s) const { return states->data() + s * state_size; }
   // The largest learning rate of any layer ("lr" stands first in every optimizer's table).
   double steepest() const;
   // The coefficients of every layer for optimizer step t (from 1).
@@ -48,7 +48,8 @@ struct Compiled {
   std::vector<T> l1;
   double max_grad_norm;
   int n_states = 0;
-  std::shared_ptr<Buffer<T>> states;  // n_states arrays like the network's values; shared with the views Python holds
+  Index state_size;                   // numbers in one: as many as the network's values
+  std::shared_ptr<Buffer<T>> states;  // one behind the other; shared with the views that Python holds
 };
 
 }  // namespace fastnn::trainer
