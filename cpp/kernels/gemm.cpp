@@ -14,14 +14,20 @@ namespace {
 
 constexpr Index kRowGroup = 192;  // rows of c a pass: 192 KB of L2 for its part of a, float32
 
-// Rows of b a pass: a panel of the usual width takes 16 KB (32 KB with 64-byte vectors) of L1.
-template <class T>
-inline constexpr Index kBlock = kLineVectors<T> == 1 ? 128 : 256;
+// Rows of b a pass: a panel of the usual width takes 16 KB (32 KB with 64-byte vectors) of L1. A transposed a takes a
+// cache line of each of its rows as well, hence fewer.
+template <class T, bool kTransposed>
+inline constexpr Index kBlock = kLineVectors<T> == 1 || kTransposed ? 128 : 256;
 
 // From this many rows of c on, a panel of b with far-apart rows is first copied to a small buffer on the stack: its
 // lines would fall into few sets of L1 and throw each other out.
 constexpr Index kCopyRows = 24;
 constexpr Index kCopyStride = 1024;  // bytes
+
+template <class T>
+bool worth_a_copy(Index rows, Index stride) noexcept {
+  return rows >= kCopyRows && stride * static_cast<Index>(sizeof(T)) >= kCopyStride;
+}
 
 template <class T, int kVectors>
 void copy_panel(Block<T>& block, T* to) noexcept {
@@ -44,12 +50,11 @@ void prefetch_rows(const T* b, Index stride, Index from, Index to) noexcept {
 // next: the panel after this one, or nullptr; where panels are copied it is fetched while this one is multiplied.
 template <class T, int kVectors, bool kTransposed>
 void panel(Block<T> block, Index rows, const T* next) noexcept {
-  constexpr bool kMayCopy = block_rows<T>(kVectors) >= 6 || kVectors == kLineVectors<T>;
+  constexpr bool kMayCopy = block_rows<T>(kVectors) >= 4 || kVectors == kLineVectors<T>;
   const Index stride = block.b_stride;
-  alignas(kAlign) T copy[kMayCopy ? kBlock<T> * kVectors * Vec<T>::kLanes : 1];
+  alignas(kAlign) T copy[kMayCopy ? kBlock<T, kTransposed> * kVectors * Vec<T>::kLanes : 1];
   if constexpr (kMayCopy) {
-    if (rows >= kCopyRows && stride * static_cast<Index>(sizeof(T)) >= kCopyStride)
-      copy_panel<T, kVectors>(block, copy);
+    if (worth_a_copy<T>(rows, stride)) copy_panel<T, kVectors>(block, copy);
   }
   if (block.b != copy) next = nullptr;
   const Index blocks = ceil_div(rows, block_rows<T>(kVectors));
@@ -73,17 +78,30 @@ void narrow_panel(const Block<T>& block, Index rows) noexcept {
       Vec<T>::zero().store(block.c + r * block.c_stride + j);
 }
 
-// Panels of kLines lines as long as they fit, then narrower ones.
+// One panel, and on to the columns after it.
+template <class T, int kVectors, bool kTransposed>
+void next_panel(Block<T>& block, Index rows, Index& cols) noexcept {
+  constexpr Index kWidth = kVectors * Vec<T>::kLanes;
+  panel<T, kVectors, kTransposed>(block, rows, cols > kWidth ? block.b + kWidth : nullptr);
+  block.b += kWidth;
+  block.c += kWidth;
+  if (block.start) block.start += kWidth;
+  cols -= kWidth;
+}
+
+// Panels of kLines lines as long as they fit, then narrower ones. Where two vectors make a line and panels are copied,
+// three lines go as two panels of three vectors: a block of 4 x 3 accumulators loads less than one of 6 x 2.
 template <class T, int kLines, bool kTransposed>
 void panels(Block<T> block, Index rows, Index cols) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
-  constexpr Index kWidth = kLines * kPad<T>;
-  for (; cols > kWidth - kPad<T> + kNarrow; cols -= kWidth) {
-    panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows, cols > kWidth ? block.b + kWidth : nullptr);
-    block.b += kWidth;
-    block.c += kWidth;
-    if (block.start) block.start += kWidth;
-  }
+  if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
+    if (worth_a_copy<T>(rows, block.b_stride))
+      while (cols > 2 * kPad<T> + kNarrow) {
+        next_panel<T, 3, kTransposed>(block, rows, cols);
+        next_panel<T, 3, kTransposed>(block, rows, cols);
+      }
+  while (cols > (kLines - 1) * kPad<T> + kNarrow)
+    next_panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows, cols);
   if (cols <= 0) return;
   if constexpr (kLines > 1)
     panels<T, kLines / 2, kTransposed>(block, rows, cols);
@@ -107,7 +125,7 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
   if (c.rows <= 0 || c.cols <= 0) return;
   Index p = 0;
   do {  // at least once: without k, c is the bias
-    const Index k = std::min(kBlock<T>, b.rows - p);
+    const Index k = std::min(kBlock<T, kTransposed>, b.rows - p);
     for (Index r = 0; r < c.rows; r += kRowGroup) {
       const Index rows = std::min(kRowGroup, c.rows - r);
       Block<T> block{

@@ -14,6 +14,9 @@ namespace fastnn::kernels {
 
 inline constexpr Index kShortRow = 32;  // columns; longer rows fill vectors by themselves
 
+// Is it worth taking rows of k columns side by side? From four of them on.
+constexpr bool side_by_side(Index rows, Index k) { return rows >= 4 && k > 0 && k <= kShortRow; }
+
 template <class T>
 class ShortRows {
  public:

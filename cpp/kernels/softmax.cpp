@@ -9,8 +9,6 @@ namespace fastnn::kernels {
 
 namespace {
 
-constexpr Index kFew = 4;  // rows at once that pay
-
 template <class T>
 void softmax_short(Matrix<T> z) noexcept {
   constexpr Index kRows = ShortRows<T>::kRows;
@@ -26,9 +24,8 @@ template <class T>
 void softmax(Matrix<T> z) noexcept {
   constexpr Index kRows = ShortRows<T>::kRows;
   Index r = 0;
-  if (z.cols > 0 && z.cols <= kShortRow)
-    for (; z.rows - r >= kFew; r += std::min(kRows, z.rows - r))
-      softmax_short(z.middle_rows(r, std::min(kRows, z.rows - r)));
+  for (; side_by_side(z.rows - r, z.cols); r += std::min(kRows, z.rows - r))
+    softmax_short(z.middle_rows(r, std::min(kRows, z.rows - r)));
   for (; r < z.rows; ++r) softmax_row(z.row(r), z.cols);
 }
 template <class T>

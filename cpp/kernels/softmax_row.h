@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/simd.h"
 #include "core/types.h"
@@ -46,10 +47,7 @@ double exponentials(const T* z, Index k, T offset, T* e) noexcept {
 template <class T>
 void softmax_row(T* z, Index k) noexcept {
   double sum = exponentials(z, k, row_max(z, k), z);
-  if (k <= kShortRow) {
-    sum = 0;
-    for (Index c = 0; c < k; ++c) sum += static_cast<double>(z[c]);
-  }
+  if (k <= kShortRow) sum = std::accumulate(z, z + k, 0.0);
   const auto share = Vec<T>::set(static_cast<T>(1 / sum));
   for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (Vec<T>::load(z + c) * share).store(z + c);
 }

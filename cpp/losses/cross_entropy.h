@@ -37,7 +37,7 @@ struct CrossEntropy {
     return (static_cast<double>(largest) - at_label) + std::log(sum);
   }
   // As row(), for a chunk of short rows.
-  static bool takes(Index rows, Index k) { return rows >= 4 && k <= kernels::kShortRow; }
+  static bool takes(Index rows, Index k) { return kernels::side_by_side(rows, k); }
   double rows(ConstMatrix<T> out, const Targets<T>& targets, const T* weights, T scale, Matrix<T> dout) const {
     constexpr Index kRows = kernels::ShortRows<T>::kRows;
     alignas(kAlign) T factor[kRows] = {};

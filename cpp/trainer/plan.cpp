@@ -149,18 +149,26 @@ class Builder {
   // (Not in the materialised form: norms are sums over its tiles, whatever the batch.)
   void make_tiles() {
     const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Pass::kFewRows;
-    for (Index height : {kTileRows, Index{48}, Index{32}, Index{16}}) {
+    for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
+      plan_.tile_size = 0;
       for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
         const auto& p = net_.parameters()[i];
         if (!net_.trains(p)) continue;
-        for (Index r = 0; r < p.rows; r += height)
-          for (Index c = 0; c < p.cols; c += kTileCols<T>)
-            plan_.tiles.push_back(
-                {static_cast<int>(i), {r, std::min(height, p.rows - r)}, {c, std::min(kTileCols<T>, p.cols - c)}});
+        const bool large = height == kWideTileRows && p.index == 0 && wide<T>(net_.layer(p.layer));
+        add_tiles(static_cast<int>(i), large ? height : std::min(height, kTileRows),
+                  large ? kWideTileCols<T> : kTileCols<T>);
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;
     }
+  }
+
+  void add_tiles(int param, Index height, Index width) {
+    const auto& p = net_.parameters()[static_cast<std::size_t>(param)];
+    plan_.tile_size = std::max(plan_.tile_size, std::min(height, p.rows) * padded<T>(std::min(width, p.cols)));
+    for (Index r = 0; r < p.rows; r += height)
+      for (Index c = 0; c < p.cols; c += width)
+        plan_.tiles.push_back({param, {r, std::min(height, p.rows - r)}, {c, std::min(width, p.cols - c)}});
   }
 
   double tile_flops() const {

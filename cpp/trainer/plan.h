@@ -60,6 +60,7 @@ struct Plan {
   std::vector<Phase> phases;
   int loop_start = 0;  // the first phase of the second and later steps: tiles keep W^T up to date
   std::vector<Tile> tiles;
+  Index tile_size = 0;  // numbers in the largest tile, rows padded
   std::vector<Tile> transposes;
   double flops = 0;  // of a step
 };
@@ -89,10 +90,13 @@ class PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
 };
 
-// Rows and columns of the largest tile: a thread's scratch.
-inline constexpr Index kTileRows = 96;
+// Rows and columns of the largest tiles: 24 KB of scratch, which stay in L1; 72 KB (L2) for wide layers, where x and dy
+// come from farther and are read once a tile.
+inline constexpr Index kTileRows = 96, kWideTileRows = 192;
 template <class T>
 inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
+template <class T>
+inline constexpr Index kWideTileCols = static_cast<Index>(384 / sizeof(T));
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 
 // Most chunks that any batch of at most `rows` rows is cut into.

@@ -22,7 +22,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   Workspace<T>& ws = workspace(batch, false, goal.form == Form::kMaterialised);
   ws.need_norms(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
-  ws.need_threads(limit);
+  ws.need_threads(limit, std::max(full.tile_size, ragged.tile_size));
   Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
   Engine<T> run = engine(ws);
   run.use(&full, &ragged);

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "trainer/plan.h"
@@ -37,12 +38,12 @@ class Workspace {
   void need_norms(Index tiles) {
     if (norms.size() < tiles) norms = Buffer<double>(tiles);
   }
-  void need_threads(int n_threads) {
-    const Index size = n_threads * kTileRows * kTileCols<T>;
-    if (tile_scratch_.size() < size) tile_scratch_ = Buffer<T>(size);
+  void need_threads(int n_threads, Index tile_size) {
+    tile_size_ = std::max(tile_size_, tile_size);
+    if (tile_scratch_.size() < n_threads * tile_size_) tile_scratch_ = Buffer<T>(n_threads * tile_size_);
   }
   Matrix<T> tile_scratch(int thread, Index rows, Index cols) {
-    return {tile_scratch_.data() + thread * kTileRows * kTileCols<T>, rows, cols, kTileCols<T>};
+    return {tile_scratch_.data() + thread * tile_size_, rows, cols, padded<T>(cols)};
   }
 
  private:
@@ -56,6 +57,7 @@ class Workspace {
   Arena<T> arena_;  // of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
+  Index tile_size_ = 0;  // a thread's share of it
 };
 
 }  // namespace fastnn::trainer
