@@ -4,6 +4,7 @@
 One spinning process per processor is let go and stopped in turn; a step is timed beside both. Ways
 to train: fastnn's fit and train_step at n_threads=None, and peers with the threads that they take
 by themselves. Each has its own process; they take turns, and medians count.
+The networks are those of `bench.compare`, each with its first optimizer there.
 The aim: at most three times the quiet step for fastnn. (Fair shares alone cost a factor of two.)
 """
 
@@ -170,12 +171,9 @@ def line(found: dict[str, Any]) -> str:
 
 def arguments() -> tuple[argparse.Namespace, list[Case]]:
     """Return the options and the networks that were asked for."""
-    sizes = [*_bench.NETWORKS, _bench.WIDE]
-    known = {
-        case.network: replace(case, max_steps=MAX_STEPS)
-        for case in cases()
-        if case.optimizer == "sgd" and (case.widths, case.batch) in sizes
-    }
+    known: dict[str, Case] = {}
+    for case in cases():  # each network once: SGD, where it has several rows
+        known.setdefault(case.network, replace(case, max_steps=MAX_STEPS))
     made = parser(__doc__, rounds=5, seconds=0.5)
     made.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(known)}")
     made.add_argument(
