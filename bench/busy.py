@@ -172,7 +172,7 @@ def line(found: dict[str, Any]) -> str:
 def arguments() -> tuple[argparse.Namespace, list[Case]]:
     """Return the options and the networks that were asked for."""
     known: dict[str, Case] = {}
-    for case in cases():  # each network once: SGD, where it has several rows
+    for case in cases():  # each network once, as its first row has it
         known.setdefault(case.network, replace(case, max_steps=MAX_STEPS))
     made = parser(__doc__, rounds=5, seconds=0.5)
     made.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(known)}")

@@ -1,6 +1,6 @@
 // How blocks pass over the three products. From the outside in: k in blocks (c is stored and reloaded in between, which
 // keeps every chain exact), rows of c in groups whose part of a fits in L2, panels of columns, blocks of rows. So the
-// current panel of b (kBlock x one or more cache lines) stays in L1 while all row blocks of the group pass over it.
+// current panel of b (kBlock x a cache line or more) stays in L1 while all row blocks of the group pass over it.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernels/gemm.h"
 
