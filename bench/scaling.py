@@ -40,7 +40,7 @@ def phases(widths: tuple[int, ...], batch: int) -> Phases:
     """(kind, items, operations of all items) of a step's phases, without the first step's own."""
     found = _core.testing.phase_items(list(itertools.pairwise(widths)), batch)
     # W^T is made before the first step only; later the tiles keep it.
-    kept = [phase for phase in found if phase[0] != "transpose"]
+    kept = [phase for phase in found if phase[0] != "panels"]
     if all(len(phase) == 3 for phase in kept):
         return [(kind, items, items * flops) for kind, items, flops in kept]
     return estimated(widths, batch, [(phase[0], phase[1]) for phase in kept])

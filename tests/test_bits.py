@@ -100,6 +100,14 @@ def test_small_and_ragged_batches(net: str, rows: int, batch_size: int) -> None:
         assert again == first, f"{n} threads"
 
 
+def test_weights_in_panels() -> None:
+    """Batches of 512 rows and more read W of wide layers from panels."""
+    first, _ = trained("wide", "adamw", "float32", 1, rows=1100, batch_size=520)
+    for n in THREADS[1:]:
+        again, _ = trained("wide", "adamw", "float32", n, rows=1100, batch_size=520)
+        assert again == first, f"{n} threads"
+
+
 def test_automatic_choice_of_threads_gives_the_same_bits() -> None:
     first, _ = trained("normed", "adamw", "float32", 1, epochs=20)
     again, _ = trained("normed", "adamw", "float32", 0, epochs=20)
@@ -153,7 +161,7 @@ def test_a_split_by_threads_would_be_seen() -> None:
 @pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
 def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]], rows: int) -> None:
     phases = _core.testing.phase_items(shape, rows)
-    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "transpose", "tiles"}
+    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "panels", "tiles"}
     for kind, items, _ in phases:
         if kind in ("rows", "blocks"):
             assert items >= 8, phases

@@ -223,3 +223,26 @@ def test_a_set_smaller_than_its_batch(dtype: str, data: Any) -> None:
     step.train_step(x, y, w)
     same_bits(small, exact)
     same_bits(small, step)
+
+
+@both_dtypes
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("max_grad_norm", [0.0, NO_LIMIT])
+def test_weights_in_panels(
+    rng: np.random.Generator, max_grad_norm: float, frozen: bool, dtype: str
+) -> None:
+    """Batches of 512 rows keep W of wide layers in panels: from one step to the next, from a whole
+    batch to a ragged one below 512 rows, and for the next epoch."""
+    rows, batch = 1100, 520
+    x, y = rng.standard_normal((rows, 7)), rng.integers(0, 3, rows)
+    fitted, looped = (make(NETWORKS["wide"], dtype, max_grad_norm=max_grad_norm) for _ in range(2))
+    for network in (fitted, looped):
+        network.set_frozen(2, frozen)
+    fitted.fit(x, y, batch_size=batch, epochs=2, shuffle=False)
+    for _ in range(2):
+        for start in range(0, rows, batch):
+            looped.train_step(x[start : start + batch], y[start : start + batch])
+    same_bits(fitted, looped)
+    whole = fitted.forward(x[:batch], training=False)
+    parts = [fitted.forward(x[k : k + 65], training=False) for k in range(0, batch, 65)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))

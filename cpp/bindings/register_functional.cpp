@@ -12,6 +12,7 @@
 #include "bindings/copies.h"
 #include "core/check.h"
 #include "kernels/gemm.h"
+#include "kernels/panels.h"
 #include "kernels/softmax.h"
 #include "layers/dropout_mask.h"
 #include "trainer/model.h"
@@ -77,10 +78,11 @@ py::tuple linear_backward(const py::object& dy, const py::object& x, const py::o
   require(g.rows == xv.rows, "[linear_backward] dy has ", g.rows, " rows, x has ", xv.rows);
   py::object dx = py::none();
   if (need_dx) {
-    MatrixBuffer<T> wt(wv.cols, wv.rows), dxv(xv.rows, xv.cols);
-    kernels::transpose<T>(wv, wt.view());
+    Buffer<T> memory(panels_size<T>(wv.cols, wv.rows));
+    const Panels<T> turned{memory.data(), wv.cols, wv.rows};
+    kernels::transpose<T>(wv, turned);
+    MatrixBuffer<T> dxv(xv.rows, xv.cols);
     const Matrix<T> to = dxv.view();
-    const ConstMatrix<T> turned = wt.view();
     RowChunks(g.rows, 2.0 * static_cast<double>(wv.rows * wv.cols), [&](Index first, Index count) {
       kernels::product<T>(g.middle_rows(first, count), turned, nullptr, to.middle_rows(first, count));
     }).go("linear_backward", n_threads);

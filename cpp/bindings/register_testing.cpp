@@ -73,7 +73,7 @@ void register_testing(py::module_& m) {
         const trainer::Network<float> network(configs, 0);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : trainer::make_plan(network, rows, {}).phases) {
-          static constexpr const char* kNames[] = {"rows", "blocks", "transpose", "tiles", "update"};
+          static constexpr const char* kNames[] = {"rows", "blocks", "panels", "tiles", "update"};
           items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
         return items;

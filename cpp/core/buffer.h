@@ -50,6 +50,14 @@ Index matrix_size(Index rows, Index cols) {
   return size;
 }
 
+// Numbers in panels.
+template <class T>
+Index panels_size(Index rows, Index cols) {
+  Index size = 0;
+  if (__builtin_mul_overflow(rows, padded<T>(cols), &size)) throw std::bad_alloc();
+  return size;
+}
+
 // rows x cols with padded rows.
 template <class T>
 class MatrixBuffer {
@@ -71,18 +79,8 @@ class MatrixBuffer {
 template <class T>
 class Arena {
  public:
-  Matrix<T> take(Index rows, Index cols) {
-    const Index at = used_, size = matrix_size<T>(rows, cols);
-    if (__builtin_add_overflow(used_, size, &used_) || __builtin_add_overflow(used_, kGap, &used_))
-      throw std::bad_alloc();
-    T* data = nullptr;
-#ifdef __SANITIZE_ADDRESS__
-    if (reserved_) data = blocks_.emplace_back(size).data();
-#else
-    if (reserved_) data = memory_.data() + at;
-#endif
-    return {data, rows, cols, row_stride<T>(cols)};
-  }
+  Matrix<T> take(Index rows, Index cols) { return {take(matrix_size<T>(rows, cols)), rows, cols, row_stride<T>(cols)}; }
+  Panels<T> take_panels(Index rows, Index cols) { return {take(panels_size<T>(rows, cols)), rows, cols}; }
   void reserve() {
 #ifndef __SANITIZE_ADDRESS__
     memory_ = Buffer<T>(used_);
@@ -92,6 +90,19 @@ class Arena {
   }
 
  private:
+  // nullptr while sizes are only counted.
+  T* take(Index size) {
+    const Index at = used_;
+    if (__builtin_add_overflow(used_, size, &used_) || __builtin_add_overflow(used_, kGap, &used_))
+      throw std::bad_alloc();
+    if (!reserved_) return nullptr;
+#ifdef __SANITIZE_ADDRESS__
+    return static_cast<void>(at), blocks_.emplace_back(size).data();
+#else
+    return memory_.data() + at;
+#endif
+  }
+
   // Behind each: matrices of a power of two in bytes would fall into the same sets of a cache.
   static constexpr Index kGap = 3 * kPad<T>;
 

@@ -61,4 +61,17 @@ struct Matrix {
 template <class T>
 using ConstMatrix = Matrix<const T>;
 
+// A matrix laid out for the products that read it as their right-hand side: some columns of every row one behind the
+// other, then the next columns; the last panel is as wide as what is left. A product runs down one panel after another
+// and never jumps. How many columns make a panel is the business of kernels/gemm.cpp.
+template <class T>
+struct Panels {
+  T* data = nullptr;
+  Index rows = 0, cols = 0;
+
+  // `count` columns from c on, whole panels: multiples of 256 bytes, but for the last ones.
+  Panels columns(Index c, Index count) const { return {data + c * rows, rows, count}; }
+  explicit operator bool() const { return data != nullptr; }
+};
+
 }  // namespace fastnn

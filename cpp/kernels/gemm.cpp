@@ -78,12 +78,15 @@ void narrow_panel(const Block<T>& block, Index rows) noexcept {
       Vec<T>::zero().store(block.c + r * block.c_stride + j);
 }
 
-// One panel, and on to the columns after it.
-template <class T, int kVectors, bool kTransposed>
-void next_panel(Block<T>& block, Index rows, Index& cols) noexcept {
+enum class Lie { kRows, kPanels };  // how b lies: row-major, or in panels
+
+// One panel, and on to the columns after it. b_rows: all rows of b.
+template <class T, int kVectors, bool kTransposed, Lie kLie>
+void next_panel(Block<T>& block, Index rows, Index& cols, Index b_rows) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
-  panel<T, kVectors, kTransposed>(block, rows, cols > kWidth ? block.b + kWidth : nullptr);
-  block.b += kWidth;
+  const T* const next = block.b + kWidth * (kLie == Lie::kRows ? 1 : b_rows);
+  panel<T, kVectors, kTransposed>(block, rows, cols > kWidth ? next : nullptr);
+  block.b = next;
   block.c += kWidth;
   if (block.start) block.start += kWidth;
   cols -= kWidth;
@@ -91,37 +94,37 @@ void next_panel(Block<T>& block, Index rows, Index& cols) noexcept {
 
 // Panels of kLines lines as long as they fit, then narrower ones. Where two vectors make a line and panels are copied,
 // three lines go as two panels of three vectors: a block of 4 x 3 accumulators loads less than one of 6 x 2.
-template <class T, int kLines, bool kTransposed>
-void panels(Block<T> block, Index rows, Index cols) noexcept {
+template <class T, int kLines, bool kTransposed, Lie kLie>
+void panels(Block<T> block, Index rows, Index cols, Index b_rows) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
     if (worth_a_copy<T>(rows, block.b_stride))
       while (cols > 2 * kPad<T> + kNarrow) {
-        next_panel<T, 3, kTransposed>(block, rows, cols);
-        next_panel<T, 3, kTransposed>(block, rows, cols);
+        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);
+        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);
       }
   while (cols > (kLines - 1) * kPad<T> + kNarrow)
-    next_panel<T, kLines * kLineVectors<T>, kTransposed>(block, rows, cols);
+    next_panel<T, kLines * kLineVectors<T>, kTransposed, kLie>(block, rows, cols, b_rows);
   if (cols <= 0) return;
   if constexpr (kLines > 1)
-    panels<T, kLines / 2, kTransposed>(block, rows, cols);
+    panels<T, kLines / 2, kTransposed, kLie>(block, rows, cols, b_rows);
   else
     narrow_panel<T, kTransposed>(block, rows);
 }
 
 // Few rows need wide panels to have enough chains under way; many rows take the width that fills the registers.
-template <class T, int kLines, bool kTransposed>
-void choose_width(const Block<T>& block, Index rows, Index cols) noexcept {
+template <class T, int kLines, bool kTransposed, Lie kLie>
+void choose_width(const Block<T>& block, Index rows, Index cols, Index b_rows) noexcept {
   if constexpr (kLines > 1) {
     constexpr int kRows = block_rows<T>(kLines * kLineVectors<T>);
-    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed>(block, rows, cols);
+    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed, kLie>(block, rows, cols, b_rows);
   }
-  panels<T, kLines, kTransposed>(block, rows, cols);
+  panels<T, kLines, kTransposed, kLie>(block, rows, cols, b_rows);
 }
 
-template <class T, bool kTransposed>
+// kLines: of the widest panels.
+template <class T, int kLines, bool kTransposed, Lie kLie>
 void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bool onto) noexcept {
-  constexpr int kWidestLines = 8 / kLineVectors<T>;  // eight vectors: still one row of them fits the registers
   if (c.rows <= 0 || c.cols <= 0) return;
   Index p = 0;
   do {  // at least once: without k, c is the bias
@@ -134,11 +137,14 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
         block.start = block.c;
         block.start_stride = c.stride;
       }
-      choose_width<T, kWidestLines, kTransposed>(block, rows, c.cols);
+      choose_width<T, kLines, kTransposed, kLie>(block, rows, c.cols, b.rows);
     }
     p += k;
   } while (p < b.rows);
 }
+
+template <class T>
+inline constexpr int kWidestLines = 8 / kLineVectors<T>;  // eight vectors: still one row of them fits the registers
 
 // x^T y of a single row of each: no chain is long enough to be worth a block of accumulators.
 template <class T>
@@ -159,13 +165,24 @@ void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
 
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  multiply<T, false>(x, w, bias, y, false);
+  multiply<T, kWidestLines<T>, false, Lie::kRows>(x, w, bias, y, false);
+}
+
+// All panels of full width, then the last one; where a panel is a line wide, none is narrower.
+template <class T>
+void product(ConstMatrix<T> x, Panels<T> w, const T* bias, Matrix<T> y) noexcept {
+  constexpr int kLines = kPanelLines<T>;
+  const Index full = kLines == 1 ? w.cols : w.cols / kPanelCols<T> * kPanelCols<T>;
+  multiply<T, kLines, false, Lie::kPanels>(x, panel_of(w, 0).view, bias, y.block(0, 0, y.rows, full), false);
+  if (full < w.cols)
+    multiply<T, kLines, false, Lie::kPanels>(x, panel_of(w, full).view, bias ? bias + full : bias,
+                                             y.block(0, full, y.rows, w.cols - full), false);
 }
 
 template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto) noexcept {
   if (x.rows == 1 && !onto) return outer_product<T>(x.data, y.data, c);
-  multiply<T, true>(x, y, nullptr, c, onto);
+  multiply<T, kWidestLines<T>, true, Lie::kRows>(x, y, nullptr, c, onto);
 }
 
 // Four outputs at a time share the loads of dy; a vector of outputs is folded at once.
@@ -206,28 +223,6 @@ void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
     }
 }
 
-// In strips of kPad rows of w, which become one cache line of every row of wt; each square of a strip is transposed in
-// registers. Rows and columns beyond w's own come in as zero.
-template <class T>
-void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  for (Index r0 = 0; r0 < padded<T>(w.rows); r0 += kPad<T>)
-    for (Index c0 = 0; c0 < w.cols; c0 += kLanes)
-      for (Index r = r0; r < r0 + kPad<T>; r += kLanes) {
-        Vec<T> square[kLanes];
-#pragma GCC unroll 16
-        for (Index i = 0; i < kLanes; ++i)
-          square[i] = r + i < w.rows ? Vec<T>::load(w.row(r + i) + c0) : Vec<T>::zero();
-        transpose_square(square);
-        if (c0 + kLanes <= w.cols) {
-#pragma GCC unroll 16
-          for (Index i = 0; i < kLanes; ++i) square[i].store(wt.row(c0 + i) + r);
-        } else {
-          for (Index i = 0; i < w.cols - c0; ++i) square[i].store(wt.row(c0 + i) + r);
-        }
-      }
-}
-
 template <class T>
 void column_sums(ConstMatrix<T> y, T* sums, bool onto) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
@@ -242,9 +237,9 @@ void column_sums(ConstMatrix<T> y, T* sums, bool onto) noexcept {
 
 #define FASTNN_INSTANTIATE(T)                                                                    \
   template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;        \
+  template void product<T>(ConstMatrix<T>, Panels<T>, const T*, Matrix<T>) noexcept;             \
   template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool) noexcept; \
   template void product_few<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;              \
-  template void transpose<T>(ConstMatrix<T>, Matrix<T>) noexcept;                                \
   template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

@@ -11,9 +11,12 @@
 namespace fastnn::kernels {
 
 // y (m, n) = x (m, k) w (k, n) + bias (n), bias == nullptr for none. Padded columns of y come from padded columns
-// of w and bias (zero there: zero here). Serves forward (w = W) and dx = dy W^T (w = W^T, see transpose).
+// of w and bias (zero there: zero here). Serves forward (w = W) and dx = dy W^T (w = W^T, see
+// panels.h).
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
+template <class T>
+void product(ConstMatrix<T> x, Panels<T> w, const T* bias, Matrix<T> y) noexcept;
 
 // c (m, n) = x^T y, or c += x^T y with `onto` (the chains go on where they ended), for x (k, m), y (k, n): dW of a tile. x may start at any column of a padded matrix
 // (its rows need not be aligned); y and c start on a vector boundary.
@@ -25,10 +28,6 @@ void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool on
 // same whatever the vector's width.
 template <class T>
 void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept;
-
-// wt (n, m) = w (m, n)^T; padded columns of wt become zero.
-template <class T>
-void transpose(ConstMatrix<T> w, Matrix<T> wt) noexcept;
 
 // sums (n) = column sums of y (k, n) in row order, or added onto them: db of a tile.
 template <class T>

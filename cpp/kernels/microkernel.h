@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -75,6 +76,26 @@ void micro_kernel(const Block<T>& given) noexcept {
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) sum[i][j].store(block.c + i * block.c_stride + j * kLanes);
+}
+
+// Columns of a panel of Panels: a block of accumulators that many rows take, a line, or four with 64-byte vectors.
+template <class T>
+inline constexpr int kPanelLines = kLineVectors<T> == 1 ? 4 : 1;
+template <class T>
+inline constexpr Index kPanelCols = kPanelLines<T> * kPad<T>;
+
+// The panel that holds column c.
+template <class T>
+struct Panel {
+  Index first;
+  Matrix<T> view;
+};
+template <class T>
+Panel<T> panel_of(Panels<T> whole, Index c) noexcept {
+  const Index first = c / kPanelCols<T> * kPanelCols<T>;
+  return {first,
+          {whole.data + first * whole.rows, whole.rows, std::min(kPanelCols<T>, whole.cols - first),
+           std::min(kPanelCols<T>, padded<T>(whole.cols) - first)}};
 }
 
 template <class T>

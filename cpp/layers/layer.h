@@ -35,7 +35,8 @@ struct Slot {
   Matrix<T> y;
   Matrix<T> dy, dx;            // dx empty: nobody needs it
   Matrix<T> scratch;           // batch rows x scratch_cols()
-  Matrix<T> wt;                // Linear: W^T, kept up to date by the plan unless the batch has few rows
+  Panels<T> wt;                // Linear: W^T, kept up to date by the plan unless the batch has few rows
+  Panels<T> w;                 // Linear: W once more, where and while the plan packs it
   double* partials = nullptr;  // whole-batch layers: chunks x partial_size()
   double* merged = nullptr;    // and their sum over chunks, in chunk order
 };
@@ -46,6 +47,7 @@ struct Pass {
   Index batch_rows = 0;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
+  bool packed = false;  // slots that have a `w` have it up to date
   // Batches so small that Linear works without W^T.
   static constexpr Index kFewRows = 8;
   bool few_rows() const { return batch_rows <= kFewRows; }

@@ -52,18 +52,22 @@ class Linear final : public Layer<T> {
   }
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
 
-  void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
-    kernels::product<T>(s.x.middle_rows(rows.first, rows.count), weight_.block(0, cols.first, weight_.rows, cols.count),
-                        has_bias_ ? bias_ + cols.first : nullptr,
-                        s.y.block(rows.first, cols.first, rows.count, cols.count));
+  void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
+    const auto x = s.x.middle_rows(rows.first, rows.count);
+    const auto y = s.y.block(rows.first, cols.first, rows.count, cols.count);
+    const T* bias = has_bias_ ? bias_ + cols.first : nullptr;
+    if (pass.packed && s.w)
+      kernels::product<T>(x, s.w.columns(cols.first, cols.count), bias, y);
+    else
+      kernels::product<T>(x, weight_.block(0, cols.first, weight_.rows, cols.count), bias, y);
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
     if (pass.few_rows())
       return kernels::product_few<T>(s.dy.middle_rows(rows.first, rows.count),
                                      weight_.middle_rows(cols.first, cols.count),
                                      s.dx.block(rows.first, cols.first, rows.count, cols.count));
-    kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.block(0, cols.first, s.wt.rows, cols.count),
-                        nullptr, s.dx.block(rows.first, cols.first, rows.count, cols.count));
+    kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
+                        s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch,
                      Matrix<T> grad) const noexcept override {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/faults.h"
-#include "kernels/gemm.h"
+#include "kernels/panels.h"
 
 namespace fastnn::trainer {
 
@@ -52,8 +52,8 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
     }
     case Phase::kBlocks:
       return blocks(p, item);
-    case Phase::kTranspose:
-      return transpose(plan_->transposes[static_cast<std::size_t>(item)]);
+    case Phase::kPanels:
+      return lay_out(plan_->panels[static_cast<std::size_t>(item)]);
     case Phase::kTiles:
       return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
@@ -128,7 +128,9 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
 // One wide product for a block of rows and columns, and the elementwise layers after it on the same block.
 template <class T>
 void Engine<T>::blocks(const Phase& phase, Index item) noexcept {
-  const Index row_block = item / phase.col_blocks, col_block = item % phase.col_blocks;
+  const Index row_blocks = phase.items / phase.col_blocks;
+  const Index row_block = phase.down ? item % row_blocks : item / phase.col_blocks;
+  const Index col_block = phase.down ? item / row_blocks : item % phase.col_blocks;
   const Range rows{row_block * phase.row_step, std::min(phase.row_step, batch_rows_ - row_block * phase.row_step)};
   const Range cols{col_block * phase.col_step, std::min(phase.col_step, phase.cols - col_block * phase.col_step)};
   for (const Op& op : phase.ops) {
@@ -140,12 +142,12 @@ void Engine<T>::blocks(const Phase& phase, Index item) noexcept {
 }
 
 template <class T>
-void Engine<T>::transpose(const Tile& tile) noexcept {
+void Engine<T>::lay_out(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  const Matrix<T> wt = ws_.slot(p.layer).wt;
-  if (!wt) return;
-  kernels::transpose<T>(p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count),
-                        wt.block(tile.cols.first, tile.rows.first, tile.cols.count, tile.rows.count));
+  const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
+  const auto& slot = ws_.slot(p.layer);
+  if (slot.wt) kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
+  if (slot.w && plan_->packed) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
 }
 
 template <class T>
@@ -205,7 +207,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[layer], job))
     flag(Verdict::kWeightsNotFinite);
   // For the next step of this run; another run makes its own.
-  if (p.index == 0 && steps_left_ > 1 && !plan_->transposes.empty()) transpose(tile);
+  if (p.index == 0 && steps_left_ > 1 && !plan_->panels.empty()) lay_out(tile);
 }
 
 // No element of x^T dy is larger than rows * max |x| * max |dy|.

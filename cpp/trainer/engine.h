@@ -94,14 +94,14 @@ class Engine final : public parallel::Program {
  private:
   const Phase& at(int phase) const { return plan_->phases[static_cast<std::size_t>(phase)]; }
   layers::Pass pass() const {
-    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(progress.step)};
+    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(progress.step), plan_->packed};
   }
   void begin_batch() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;
   void gather(Range rows) noexcept;
   void loss(Range rows, Index chunk) noexcept;
   void blocks(const Phase& phase, Index item) noexcept;
-  void transpose(const Tile& tile) noexcept;
+  void lay_out(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;

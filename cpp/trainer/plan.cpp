@@ -17,12 +17,6 @@ constexpr Index kBlockRows = 96;
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: how long a stop may wait
 
 template <class T>
-bool wide(const Layer<T>& layer) {
-  return layer.traits().wide_capable &&
-         layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
-}
-
-template <class T>
 class Builder {
  public:
   Builder(const Network<T>& network, Index rows, const Goal& goal) : net_(network) {
@@ -35,7 +29,7 @@ class Builder {
   Plan build() {
     lowest_ = plan_.goal.need_dx ? -1 : net_.lowest_trained();
     const bool backward = plan_.goal.gradient != Gradient::kNone;
-    if (backward) add_transposes();
+    add_panels(backward);
     open_rows();
     if (plan_.goal.forward) forward();
     if (backward) {
@@ -84,6 +78,7 @@ class Builder {
     const Index wanted = ceil_div(kMinItems, phase.col_blocks);
     phase.row_step = std::clamp(ceil_div(plan_.rows, wanted), std::min(kMinChunk, most), std::min(kBlockRows, most));
     phase.items = ceil_div(plan_.rows, phase.row_step) * phase.col_blocks;
+    phase.down = plan_.packed || phase.ops[0].kind == Op::kBackward;  // panels of W stay near; else it is read in rows
     phase.item_flops = row_flops * static_cast<double>(phase.row_step);
     plan_.phases.push_back(std::move(phase));
   }
@@ -92,7 +87,7 @@ class Builder {
     add({Op::kGather});
     for (int k = 0; k < net_.depth(); ++k) {
       const auto& layer = net_.layer(k);
-      if (wide(layer)) {
+      if (is_wide(layer)) {
         std::vector<Op> ops{{Op::kForward, k}};
         while (k + 1 < net_.depth() && net_.layer(k + 1).traits().elementwise) ops.push_back({Op::kForward, ++k});
         add_blocks(std::move(ops), layer.out());
@@ -115,7 +110,7 @@ class Builder {
         close_rows();
       }
       if (k <= lowest_) continue;
-      if (wide(layer)) {
+      if (is_wide(layer)) {
         std::vector<Op> ops{{Op::kBackward, k}};
         while (k - 1 > lowest_ && net_.layer(k - 1).traits().elementwise) ops.push_back({Op::kBackward, --k});
         add_blocks(std::move(ops), layer.in());
@@ -129,20 +124,24 @@ class Builder {
     return plan_.rows > layers::Pass::kFewRows && p.index == 0 && p.layer > lowest_ &&
            net_.layer(p.layer).traits().wide_capable;
   }
+  bool needs_packing(const Parameter& p) const {
+    return plan_.goal.forward && plan_.rows >= kPackRows && p.index == 0 && is_wide(net_.layer(p.layer));
+  }
 
-  void add_transposes() {
+  void add_panels(bool backward) {
     for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
       const auto& p = net_.parameters()[i];
-      if (!needs_transpose(p)) continue;
+      plan_.packed = plan_.packed || needs_packing(p);
+      if (!(backward && needs_transpose(p)) && !needs_packing(p)) continue;
       for (Index r = 0; r < p.rows; r += kTileRows)
-        plan_.transposes.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
+        plan_.panels.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
     }
-    if (plan_.transposes.empty()) return;
-    Phase phase{.kind = Phase::kTranspose};
-    phase.items = static_cast<Index>(plan_.transposes.size());
+    if (plan_.panels.empty()) return;
+    Phase phase{.kind = Phase::kPanels};
+    phase.items = static_cast<Index>(plan_.panels.size());
     phase.item_flops = 1e4;
     plan_.phases.push_back(std::move(phase));
-    if (plan_.goal.update) plan_.loop_start = 1;  // later, the tiles that update W keep W^T
+    if (plan_.goal.update) plan_.loop_start = 1;  // later, the tiles that update W keep them
   }
 
   // The highest tile that still gives every core something to do; for steps of some microseconds just the highest.
@@ -155,7 +154,7 @@ class Builder {
       for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
         const auto& p = net_.parameters()[i];
         if (!net_.trains(p)) continue;
-        const bool large = height == kWideTileRows && p.index == 0 && wide<T>(net_.layer(p.layer));
+        const bool large = height == kWideTileRows && p.index == 0 && is_wide(net_.layer(p.layer));
         add_tiles(static_cast<int>(i), large ? height : std::min(height, kTileRows),
                   large ? kWideTileCols<T> : kTileCols<T>);
       }
@@ -195,6 +194,12 @@ class Builder {
 }  // namespace
 
 template <class T>
+bool is_wide(const Layer<T>& layer) {
+  return layer.traits().wide_capable &&
+         layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
+}
+
+template <class T>
 Index chunk_rows(const Network<T>& network, Index rows) {
   if (const int parts = faults::split.load(std::memory_order_relaxed)) return ceil_div(rows, parts);
   Index row_bytes = static_cast<Index>(sizeof(T)) * padded<T>(network.n_features());
@@ -212,6 +217,8 @@ Plan make_plan(const Network<T>& network, Index rows, const Goal& goal) {
   return Builder<T>(network, rows, goal).build();
 }
 
+template bool is_wide(const Layer<float>&);
+template bool is_wide(const Layer<double>&);
 template Index chunk_rows(const Network<float>&, Index);
 template Index chunk_rows(const Network<double>&, Index);
 template Plan make_plan(const Network<float>&, Index, const Goal&);

@@ -34,16 +34,17 @@ struct Op {
 
 struct Phase {
   enum Kind {
-    kRows,       // item: a chunk of rows carried through `ops`
-    kBlocks,     // item: rows x columns of one wide product and the elementwise layers after it
-    kTranspose,  // item: a block of rows of some W, into W^T
-    kTiles,      // item: a tile of some parameter: its gradient and, fused, its update
-    kUpdate      // item: the same tile, from the materialised gradient
+    kRows,    // item: a chunk of rows carried through `ops`
+    kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
+    kPanels,  // item: a block of rows of some W, into the panels of W^T and W that products read
+    kTiles,   // item: a tile of some parameter: its gradient and, fused, its update
+    kUpdate   // item: the same tile, from the materialised gradient
   } kind;
   std::vector<Op> ops = {};
   Index items = 0;
   Index row_step = 1;
   Index col_step = 1, col_blocks = 1, cols = 0;
+  bool down = false;  // all row blocks under the same columns, then the next columns; or the other way round
   double item_flops = 0;
 };
 
@@ -58,12 +59,20 @@ struct Plan {
   Index chunk = 0;  // rows of a chunk
   Index chunks = 0;
   std::vector<Phase> phases;
-  int loop_start = 0;  // the first phase of the second and later steps: tiles keep W^T up to date
+  int loop_start = 0;   // the first phase of the second and later steps: tiles keep panels up to date
+  bool packed = false;  // wide layers' W is in panels as well
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, rows padded
-  std::vector<Tile> transposes;
+  std::vector<Tile> panels;
   double flops = 0;  // of a step
 };
+
+// Does the layer take phases of its own, because its weights are too large to be read again for every chunk?
+template <class T>
+bool is_wide(const Layer<T>& layer);
+
+// Batches of so many rows copy W of wide layers into panels once, not for every block of rows.
+inline constexpr Index kPackRows = 512;
 
 // Rows of a chunk and height of a tile for these shapes; tests rely on their lower bounds of items.
 template <class T>

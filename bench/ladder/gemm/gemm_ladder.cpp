@@ -45,7 +45,7 @@ template <class T>
 void ours(Problem<T>& p, Product product, Matrix<T> c) {
   if (product == Product::kForward) return fastnn::kernels::product<T>(p.x.view(), p.w.view(), p.bias.view().data, c);
   if (product == Product::kWeights) return fastnn::kernels::product_transposed<T>(p.x.view(), p.dy.view(), c);
-  fastnn::kernels::product<T>(p.dy.view(), p.wt.view(), nullptr, c);
+  fastnn::kernels::product<T>(p.dy.view(), p.panels(), nullptr, c);
 }
 
 // The last one is ours.
@@ -145,7 +145,7 @@ void measure(Problem<T>& p, bool with_loops, Summary& summary) {
     std::printf("%5td x %4td x %4td  %-8s", p.batch, p.in, p.out, name(product));
     print_times(take_turns(contestants), p.flops(), summary);
     if (product == Product::kInputs) {
-      const auto transpose = contestant("transpose", [&p] { fastnn::kernels::transpose<T>(p.w.view(), p.wt.view()); });
+      const auto transpose = contestant("transpose", [&p] { fastnn::kernels::transpose<T>(p.w.view(), p.panels()); });
       std::printf("  | %3.1f", static_cast<double>(p.in * p.out) / best(take_turns({transpose})[0]) * 1e-9);
     }
     std::printf("\n");

@@ -7,6 +7,7 @@
 
 #include "core/buffer.h"
 #include "kernels/gemm.h"
+#include "kernels/panels.h"
 
 namespace ladder {
 
@@ -21,11 +22,13 @@ inline const char* name(Product product) {
   return product == Product::kForward ? "x W + b" : product == Product::kWeights ? "x^T dy" : "dy W^T";
 }
 
-// wt: W^T, which a step makes once for all its chunks.
+// W^T, which a step makes once for all its chunks: wt as a matrix for others, panels() for ours.
 template <class T>
 struct Problem {
   Index batch, in, out;
   MatrixBuffer<T> x{batch, in}, w{in, out}, bias{1, out}, dy{batch, out}, wt{out, in};
+  fastnn::Buffer<T> memory{fastnn::panels_size<T>(out, in)};
+  fastnn::Panels<T> panels() { return {memory.data(), out, in}; }
   Problem(Index b, Index i, Index o) : batch(b), in(i), out(o) {
     std::uint64_t state = 1;
     for (auto m : {x.view(), w.view(), bias.view(), dy.view()})
@@ -34,7 +37,9 @@ struct Problem {
           state = state * 6364136223846793005ULL + 1442695040888963407ULL;
           m.row(r)[c] = static_cast<T>(static_cast<double>(state >> 11) * 0x1.0p-53 - 0.5);
         }
-    fastnn::kernels::transpose<T>(w.view(), wt.view());
+    fastnn::kernels::transpose<T>(w.view(), panels());
+    for (Index i = 0; i < in; ++i)
+      for (Index o = 0; o < out; ++o) wt.view().row(o)[i] = w.view().row(i)[o];
   }
   Index rows(Product product) const { return product == Product::kWeights ? in : batch; }
   Index cols(Product product) const { return product == Product::kInputs ? in : out; }
