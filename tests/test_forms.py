@@ -243,6 +243,21 @@ def test_weights_in_panels(
         for start in range(0, rows, batch):
             looped.train_step(x[start : start + batch], y[start : start + batch])
     same_bits(fitted, looped)
-    whole = fitted.forward(x[:batch], training=False)
     parts = [fitted.forward(x[k : k + 65], training=False) for k in range(0, batch, 65)]
+    whole = fitted.forward(x[:batch], training=False)
     np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+@both_dtypes
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_predict_with_weights_in_panels(
+    rng: np.random.Generator, n_threads: int, dtype: str
+) -> None:
+    """Calls of 512 rows or more copy W of wide layers, those of fewer rows read it as it lies."""
+    network = make(NETWORKS["wide"], dtype)
+    x = rng.standard_normal((1100, 7))
+    for _ in range(2):  # not the copy of the weights before
+        parts = [network.predict(x[k : k + 100]) for k in range(0, 1100, 100)]
+        whole = network.predict(x, n_threads=n_threads)
+        np.testing.assert_array_equal(whole, np.concatenate(parts))
+        network.train_step(x[:100], rng.integers(0, 3, 100))

@@ -19,14 +19,13 @@ constexpr Index kRowGroup = 192;  // rows of c a pass: 192 KB of L2 for its part
 template <class T, bool kTransposed>
 inline constexpr Index kBlock = kLineVectors<T> == 1 || kTransposed ? 128 : 256;
 
-// From this many rows of c on, a panel of b with far-apart rows is first copied to a small buffer on the stack: its
-// lines would fall into few sets of L1 and throw each other out.
-constexpr Index kCopyRows = 24;
-constexpr Index kCopyStride = 1024;  // bytes
-
-template <class T>
+// A panel of b whose rows lie far apart is first copied to a small buffer on the stack, where enough rows of c make up
+// for it: its lines fall into few sets of L1 and many pages. A transposed a takes up L1 as well, so it pays sooner there.
+template <class T, bool kTransposed>
 bool worth_a_copy(Index rows, Index stride) noexcept {
-  return rows >= kCopyRows && stride * static_cast<Index>(sizeof(T)) >= kCopyStride;
+  constexpr Index kRows = kTransposed ? 64 : 24;
+  constexpr Index kBytes = kTransposed ? 1024 : 8192;
+  return rows >= kRows && stride * static_cast<Index>(sizeof(T)) >= kBytes;
 }
 
 template <class T, int kVectors>
@@ -54,7 +53,7 @@ void panel(Block<T> block, Index rows, const T* next) noexcept {
   const Index stride = block.b_stride;
   alignas(kAlign) T copy[kMayCopy ? kBlock<T, kTransposed> * kVectors * Vec<T>::kLanes : 1];
   if constexpr (kMayCopy) {
-    if (worth_a_copy<T>(rows, stride)) copy_panel<T, kVectors>(block, copy);
+    if (worth_a_copy<T, kTransposed>(rows, stride)) copy_panel<T, kVectors>(block, copy);
   }
   if (block.b != copy) next = nullptr;
   const Index blocks = ceil_div(rows, block_rows<T>(kVectors));
@@ -98,7 +97,7 @@ template <class T, int kLines, bool kTransposed, Lie kLie>
 void panels(Block<T> block, Index rows, Index cols, Index b_rows) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
-    if (worth_a_copy<T>(rows, block.b_stride))
+    if (worth_a_copy<T, kTransposed>(rows, block.b_stride))
       while (cols > 2 * kPad<T> + kNarrow) {
         next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);
         next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);

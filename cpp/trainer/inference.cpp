@@ -5,11 +5,14 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/panels.h"
+
 namespace fastnn::trainer {
 
 namespace {
 constexpr Index kInferenceRows = 96;
 constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this much to do
+constexpr Index kStripRows = 96;
 }  // namespace
 
 template <class T>
@@ -60,26 +63,59 @@ int Inference<T>::pick_threads(int asked) const {
 template <class T>
 Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll) {
   if (score_) {
-    loss_ = Buffer<double>(items(0));
-    right_ = Buffer<double>(items(0));
-    weight_ = Buffer<double>(items(0));
+    loss_ = Buffer<double>(items(kChunks));
+    right_ = Buffer<double>(items(kChunks));
+    weight_ = Buffer<double>(items(kChunks));
   }
   if (n_threads == 1 && flops_ < kBriefFlops) {  // over before a team would have met, or anybody wants it to stop
     auto lane = pool.take(net_, chunk_);
-    for (Index item = 0; item < items(0); ++item) chunk(*lane, item);
+    for (Index item = 0; item < items(kChunks); ++item) chunk(*lane, item);
     pool.give_back(std::move(lane));
     return verdict_;
   }
   for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool.take(net_, chunk_));
-  const auto outcome = parallel::run(*this, 0, n_threads, poll);
+  plan_panels(*lanes_.front());
+  const auto outcome = parallel::run(*this, strips_.empty() ? kChunks : kPanels, n_threads, poll);
   threads_used_ = outcome.threads_used;
   for (auto& lane : lanes_) pool.give_back(std::move(lane));
   return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
 }
 
+// Every chunk reads W of wide layers: enough of them make a copy in panels worth while.
 template <class T>
-void Inference<T>::run(int, Index item, parallel::Worker& worker) noexcept {
-  chunk(*lanes_[static_cast<std::size_t>(worker.thread())], item);
+void Inference<T>::plan_panels(Lane<T>& lane) {
+  if (rows_ < kPackRows) return;
+  Index size = 0;
+  for (int k = 0; k < net_.depth(); ++k)
+    if (is_wide(net_.layer(k))) size += panels_size<T>(net_.layer(k).in(), net_.layer(k).out());
+  if (size == 0) return;
+  if (lane.panels.size() < size) lane.panels = Buffer<T>(size);
+  panels_.resize(static_cast<std::size_t>(net_.depth()));
+  T* at = lane.panels.data();
+  for (const auto& p : net_.parameters()) {
+    if (p.index != 0 || !is_wide(net_.layer(p.layer))) continue;
+    panels_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
+    at += panels_size<T>(p.rows, p.cols);
+    for (Index r = 0; r < p.rows; r += kStripRows) strips_.push_back({&p, {r, std::min(kStripRows, p.rows - r)}});
+  }
+}
+
+template <class T>
+Index Inference<T>::items(int phase) const noexcept {
+  return phase == kPanels ? static_cast<Index>(strips_.size()) : ceil_div(rows_, chunk_);
+}
+
+template <class T>
+double Inference<T>::item_flops(int phase) const noexcept {
+  return phase == kPanels ? 1e4 : net_.flops_per_row() * static_cast<double>(chunk_);
+}
+
+template <class T>
+void Inference<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
+  if (phase == kChunks) return chunk(*lanes_[static_cast<std::size_t>(worker.thread())], item);
+  const auto& [p, rows] = strips_[static_cast<std::size_t>(item)];
+  const ConstMatrix<T> w = p->in(net_.value_buffer().data());
+  kernels::pack<T>(w.middle_rows(rows.first, rows.count), panels_[static_cast<std::size_t>(p->layer)], rows.first);
 }
 
 template <class T>
@@ -120,7 +156,8 @@ Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
     layers::Slot<T> slot;
     slot.x = x;
     slot.y = y;
-    layer.forward(slot, {0, x.rows}, {0, layer.out()}, {});
+    if (!panels_.empty()) slot.w = panels_[static_cast<std::size_t>(k)];
+    layer.forward(slot, {0, x.rows}, {0, layer.out()}, {.packed = true});
     if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, y)) flag(verdict_, Verdict::kBadX);
     x = y;
   }
@@ -159,8 +196,8 @@ void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowId
 }
 
 template <class T>
-int Inference<T>::finish(int, bool) noexcept {
-  return parallel::kEnd;
+int Inference<T>::finish(int phase, bool stopped) noexcept {
+  return phase == kPanels && !stopped ? kChunks : parallel::kEnd;
 }
 
 template <class T>

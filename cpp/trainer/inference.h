@@ -29,6 +29,7 @@ struct Lane {
   MatrixBuffer<T> input, a, b, targets;
   Buffer<std::int32_t> labels;
   Buffer<T> weights;
+  Buffer<T> panels;  // of W, for the call whose first lane this is; empty until one has many rows
 };
 
 // Lanes that no call uses now. The one given back last waits apart, so that a caller alone never meets the mutex.
@@ -60,13 +61,19 @@ class Inference final : public parallel::Program {
   Scores scores() const;
   int threads_used() const { return threads_used_; }
 
-  Index items(int) const noexcept override { return ceil_div(rows_, chunk_); }
-  double item_flops(int) const noexcept override { return net_.flops_per_row() * static_cast<double>(chunk_); }
+  Index items(int phase) const noexcept override;
+  double item_flops(int phase) const noexcept override;
   bool may_skip(int) const noexcept override { return true; }
   void run(int phase, Index item, parallel::Worker& worker) noexcept override;
-  int finish(int, bool stopped) noexcept override;
+  int finish(int phase, bool stopped) noexcept override;
 
  private:
+  enum { kPanels, kChunks };  // phases: an item lays out a block of rows of some W | carries a chunk of rows
+  struct Strip {
+    const Parameter* parameter;
+    Range rows;
+  };
+  void plan_panels(Lane<T>& lane);
   void chunk(Lane<T>& lane, Index item) noexcept;
   ConstMatrix<T> input(Lane<T>& lane, Index first, Index count) noexcept;
   Matrix<T> carry(Lane<T>& lane, ConstMatrix<T> x) noexcept;
@@ -82,6 +89,8 @@ class Inference final : public parallel::Program {
   bool link_ = false, score_ = false, accuracy_ = false;
   Buffer<double> loss_, right_, weight_;  // a number per chunk
   std::vector<typename LanePool<T>::Lease> lanes_;
+  std::vector<Panels<T>> panels_;  // of each layer; empty: W is read as it lies
+  std::vector<Strip> strips_;
   int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
