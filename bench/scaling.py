@@ -39,7 +39,7 @@ Phases = list[tuple[str, int, float]]
 def phases(widths: tuple[int, ...], batch: int) -> Phases:
     """(kind, items, operations of all items) of a step's phases, without the first step's own."""
     found = _core.testing.phase_items(list(itertools.pairwise(widths)), batch)
-    # W^T is made before the first step only; later the tiles keep it.
+    # Weights are laid out in panels before the first step only; later the tiles keep them.
     kept = [phase for phase in found if phase[0] != "panels"]
     if all(len(phase) == 3 for phase in kept):
         return [(kind, items, items * flops) for kind, items, flops in kept]

@@ -63,7 +63,7 @@ using ConstMatrix = Matrix<const T>;
 
 // A matrix laid out for the products that read it as their right-hand side: some columns of every row one behind the
 // other, then the next columns; the last panel is as wide as what is left. A product runs down one panel after another
-// and never jumps. How many columns make a panel is the business of kernels/gemm.cpp.
+// and never jumps. How many columns make a panel: kernels/microkernel.h.
 template <class T>
 struct Panels {
   T* data = nullptr;
