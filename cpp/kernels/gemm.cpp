@@ -79,12 +79,27 @@ void narrow_panel(const Block<T>& block, Index rows) noexcept {
 
 enum class Lie { kRows, kPanels };  // how b lies: row-major, or in panels
 
-// One panel, and on to the columns after it. b_rows: all rows of b.
+// Rows of b: all of them, and the first that this pass reads.
+struct Depth {
+  Index whole, first;
+};
+
+// The block on the panel of kWidth columns at block.b, from its first row of this pass on.
+template <class T, Index kWidth, Lie kLie>
+Block<T> in_panel(Block<T> block, Depth depth) noexcept {
+  if constexpr (kLie == Lie::kPanels) {
+    block.b += depth.first * kWidth;
+    block.b_stride = kWidth;
+  }
+  return block;
+}
+
+// One panel, and on to the columns after it.
 template <class T, int kVectors, bool kTransposed, Lie kLie>
-void next_panel(Block<T>& block, Index rows, Index& cols, Index b_rows) noexcept {
+void next_panel(Block<T>& block, Index rows, Index& cols, Depth depth) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
-  const T* const next = block.b + kWidth * (kLie == Lie::kRows ? 1 : b_rows);
-  panel<T, kVectors, kTransposed>(block, rows, cols > kWidth ? next : nullptr);
+  const T* const next = block.b + kWidth * (kLie == Lie::kRows ? 1 : depth.whole);
+  panel<T, kVectors, kTransposed>(in_panel<T, kWidth, kLie>(block, depth), rows, cols > kWidth ? next : nullptr);
   block.b = next;
   block.c += kWidth;
   if (block.start) block.start += kWidth;
@@ -94,31 +109,31 @@ void next_panel(Block<T>& block, Index rows, Index& cols, Index b_rows) noexcept
 // Panels of kLines lines as long as they fit, then narrower ones. Where two vectors make a line and panels are copied,
 // three lines go as two panels of three vectors: a block of 4 x 3 accumulators loads less than one of 6 x 2.
 template <class T, int kLines, bool kTransposed, Lie kLie>
-void panels(Block<T> block, Index rows, Index cols, Index b_rows) noexcept {
+void panels(Block<T> block, Index rows, Index cols, Depth depth) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
     if (worth_a_copy<T, kTransposed>(rows, block.b_stride))
       while (cols > 2 * kPad<T> + kNarrow) {
-        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);
-        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, b_rows);
+        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, depth);
+        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, depth);
       }
   while (cols > (kLines - 1) * kPad<T> + kNarrow)
-    next_panel<T, kLines * kLineVectors<T>, kTransposed, kLie>(block, rows, cols, b_rows);
+    next_panel<T, kLines * kLineVectors<T>, kTransposed, kLie>(block, rows, cols, depth);
   if (cols <= 0) return;
   if constexpr (kLines > 1)
-    panels<T, kLines / 2, kTransposed, kLie>(block, rows, cols, b_rows);
+    panels<T, kLines / 2, kTransposed, kLie>(block, rows, cols, depth);
   else
-    narrow_panel<T, kTransposed>(block, rows);
+    narrow_panel<T, kTransposed>(in_panel<T, kPad<T>, kLie>(block, depth), rows);
 }
 
 // Few rows need wide panels to have enough chains under way; many rows take the width that fills the registers.
 template <class T, int kLines, bool kTransposed, Lie kLie>
-void choose_width(const Block<T>& block, Index rows, Index cols, Index b_rows) noexcept {
+void choose_width(const Block<T>& block, Index rows, Index cols, Depth depth) noexcept {
   if constexpr (kLines > 1) {
     constexpr int kRows = block_rows<T>(kLines * kLineVectors<T>);
-    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed, kLie>(block, rows, cols, b_rows);
+    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed, kLie>(block, rows, cols, depth);
   }
-  panels<T, kLines, kTransposed, kLie>(block, rows, cols, b_rows);
+  panels<T, kLines, kTransposed, kLie>(block, rows, cols, depth);
 }
 
 // kLines: of the widest panels.
@@ -136,7 +151,7 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
         block.start = block.c;
         block.start_stride = c.stride;
       }
-      choose_width<T, kLines, kTransposed, kLie>(block, rows, c.cols, b.rows);
+      choose_width<T, kLines, kTransposed, kLie>(block, rows, c.cols, {b.rows, p});
     }
     p += k;
   } while (p < b.rows);
@@ -167,15 +182,10 @@ void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noe
   multiply<T, kWidestLines<T>, false, Lie::kRows>(x, w, bias, y, false);
 }
 
-// All panels of full width, then the last one; where a panel is a line wide, none is narrower.
 template <class T>
 void product(ConstMatrix<T> x, Panels<T> w, const T* bias, Matrix<T> y) noexcept {
-  constexpr int kLines = kPanelLines<T>;
-  const Index full = kLines == 1 ? w.cols : w.cols / kPanelCols<T> * kPanelCols<T>;
-  multiply<T, kLines, false, Lie::kPanels>(x, panel_of(w, 0).view, bias, y.block(0, 0, y.rows, full), false);
-  if (full < w.cols)
-    multiply<T, kLines, false, Lie::kPanels>(x, panel_of(w, full).view, bias ? bias + full : bias,
-                                             y.block(0, full, y.rows, w.cols - full), false);
+  const ConstMatrix<T> first{w.data, w.rows, w.cols, 0};  // no stride: next_panel knows the width of each
+  multiply<T, kPanelLines<T>, false, Lie::kPanels>(x, first, bias, y, false);
 }
 
 template <class T>

@@ -84,7 +84,8 @@ inline constexpr int kPanelLines = kLineVectors<T> == 1 ? 4 : 1;
 template <class T>
 inline constexpr Index kPanelCols = kPanelLines<T> * kPad<T>;
 
-// The panel that holds column c.
+// The panel that holds column c. What is left behind the last full one makes panels of half the lines, and so on: those
+// that a product takes.
 template <class T>
 struct Panel {
   Index first;
@@ -92,10 +93,12 @@ struct Panel {
 };
 template <class T>
 Panel<T> panel_of(Panels<T> whole, Index c) noexcept {
-  const Index first = c / kPanelCols<T> * kPanelCols<T>;
-  return {first,
-          {whole.data + first * whole.rows, whole.rows, std::min(kPanelCols<T>, whole.cols - first),
-           std::min(kPanelCols<T>, padded<T>(whole.cols) - first)}};
+  Index width = kPanelCols<T>;
+  Index first = c / width * width;
+  const Index end = padded<T>(whole.cols);
+  for (; first + width > end; width /= 2)
+    if (first + width / 2 <= c && first + width / 2 < end) first += width / 2;
+  return {first, {whole.data + first * whole.rows, whole.rows, std::min(width, whole.cols - first), width}};
 }
 
 template <class T>
