@@ -74,4 +74,14 @@ struct Panels {
   explicit operator bool() const { return data != nullptr; }
 };
 
+// What the caller of a product reads and writes next: arrays that lie like c. The product asks for the lines that belong
+// to a block of c while it computes it, for they may be as far away as memory.
+template <class T>
+struct Ahead {
+  static constexpr int kMost = 5;
+  const T* arrays[kMost] = {};
+  int count = 0;
+  Index stride = 0;
+};
+
 }  // namespace fastnn

@@ -18,10 +18,12 @@ void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noe
 template <class T>
 void product(ConstMatrix<T> x, Panels<T> w, const T* bias, Matrix<T> y) noexcept;
 
-// c (m, n) = x^T y, or c += x^T y with `onto` (the chains go on where they ended), for x (k, m), y (k, n): dW of a tile. x may start at any column of a padded matrix
-// (its rows need not be aligned); y and c start on a vector boundary.
+// c (m, n) = x^T y, or c += x^T y with `onto` (the chains go on where they ended), for x (k, m), y (k, n): dW of a tile.
+// x may start at any column of a padded matrix (its rows need not be aligned); y and c start on a vector boundary.
+// ahead: what will be needed with c, asked for meanwhile.
 template <class T>
-void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto = false) noexcept;
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto = false,
+                        const Ahead<T>* ahead = nullptr) noexcept;
 
 // dx (m, n) = dy (m, k) w^T for w (n, k) as it lies, where m is so small that a transpose of w would cost more than the
 // product. The one product that is no chain: each element is a sum over a cache line of lanes, folded by halves, the

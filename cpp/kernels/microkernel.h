@@ -43,8 +43,35 @@ struct Block {
   Index c_stride;
 };
 
-template <class T, int kRows, int kVectors, bool kTransposed>
-void micro_kernel(const Block<T>& given) noexcept {
+// Rows of memory, as wide as a block, that are needed after it. Its loop asks for them on the way, a few a turn of some
+// steps of k: asked for all at once, most would be dropped.
+inline constexpr Index kTurn = 4, kRowsATurn = 2;
+template <class T>
+class Wishes {
+ public:
+  // Turns of a block of k steps; what they have no room for is left out.
+  explicit Wishes(Index k) noexcept : room_(std::min(k / kTurn * kRowsATurn, kMost)) {}
+  void add(const T* row, Index stride, Index count) noexcept {
+    count = std::min(count, room_ - n_);
+    for (Index i = 0; i < count; ++i) rows_[n_ + i] = row + i * stride;
+    n_ += count;
+  }
+  void clear() noexcept { n_ = 0; }
+  // A whole number of turns.
+  const T* const* begin() noexcept {
+    while (n_ % kRowsATurn != 0) rows_[n_] = rows_[0], ++n_;
+    return rows_;
+  }
+  const T* const* end() const noexcept { return rows_ + n_; }
+
+ private:
+  static constexpr Index kMost = 128;
+  Index room_, n_ = 0;
+  const T* rows_[kMost];
+};
+
+template <class T, int kRows, int kVectors, bool kTransposed, bool kAsks>
+void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const Block<T> block = given;  // a copy: stores to c cannot change it
   Vec<T> sum[kRows][kVectors];
@@ -58,9 +85,7 @@ void micro_kernel(const Block<T>& given) noexcept {
   const T* b = block.b;
   const Index a_stride = block.a_stride;
   const Index a_step = kTransposed ? a_stride : 1;
-// Four steps a turn: the loop's own instructions compete with the products for the front of the pipeline.
-#pragma GCC unroll 4
-  for (Index p = 0; p < block.k; ++p, a += a_step, b += block.b_stride) {
+  const auto step = [&]() __attribute__((always_inline)) {
     Vec<T> row[kVectors];
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) row[j] = Vec<T>::load(b + j * kLanes);
@@ -70,7 +95,23 @@ void micro_kernel(const Block<T>& given) noexcept {
 #pragma GCC unroll 16
       for (int j = 0; j < kVectors; ++j) sum[i][j] = fma(factor, row[j], sum[i][j]);
     }
-  }
+    a += a_step;
+    b += block.b_stride;
+  };
+  (void)wishes;
+  Index p = 0;
+  if constexpr (kAsks)
+    for (const T* const* wanted = wishes->begin(); wanted != wishes->end(); p += kTurn) {
+#pragma GCC unroll 4
+      for (Index q = 0; q < kTurn; ++q) step();
+#pragma GCC unroll 4
+      for (Index q = 0; q < kRowsATurn; ++q, ++wanted)
+#pragma GCC unroll 8
+        for (int j = 0; j < kVectors * kLanes; j += kPad<T>) __builtin_prefetch(*wanted + j);
+    }
+// Four steps a turn: the loop's own instructions compete with the products for the front of the pipeline.
+#pragma GCC unroll 4
+  for (; p < block.k; ++p) step();
 
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
@@ -102,18 +143,18 @@ Panel<T> panel_of(Panels<T> whole, Index c) noexcept {
 }
 
 template <class T>
-using Kernel = void (*)(const Block<T>&) noexcept;
+using Kernel = void (*)(const Block<T>&, Wishes<T>*) noexcept;
 
 namespace detail {
-template <class T, int kVectors, bool kTransposed, int... kIndex>
+template <class T, int kVectors, bool kTransposed, bool kAsks, int... kIndex>
 constexpr std::array<Kernel<T>, sizeof...(kIndex)> kernels_by_rows(std::integer_sequence<int, kIndex...>) {
-  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed>...};
+  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed, kAsks>...};
 }
 }  // namespace detail
 
-// kKernels<T, vectors, transposed>[rows - 1]
-template <class T, int kVectors, bool kTransposed>
-inline constexpr auto kKernels =
-    detail::kernels_by_rows<T, kVectors, kTransposed>(std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
+// kKernels<T, vectors, transposed, asks>[rows - 1]
+template <class T, int kVectors, bool kTransposed, bool kAsks>
+inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed, kAsks>(
+    std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
 
 }  // namespace fastnn::kernels

@@ -88,9 +88,9 @@ class Layer {
   virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Pass& pass) const noexcept = 0;
   // grad = gradient of block (rows, cols) of parameter `param`, over rows `batch` of the batch; every range of rows but
   // the first is added onto what the ranges before it left in grad.
-  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range batch,
-                             Matrix<T> grad) const noexcept {
-    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad;
+  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
+                             const Ahead<T>* ahead) const noexcept {
+    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad, (void)ahead;
   }
   // That gradient in a batch of a single row, as factors: left[r] * right[c]. None: {}.
   struct Outer {

@@ -69,12 +69,13 @@ class Linear final : public Layer<T> {
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
                         s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch,
-                     Matrix<T> grad) const noexcept override {
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
+                     const Ahead<T>* ahead) const noexcept override {
     const bool onto = batch.first > 0;
     const auto dy = s.dy.block(batch.first, cols.first, batch.count, cols.count);
     if (param == 0)
-      kernels::product_transposed<T>(s.x.block(batch.first, rows.first, batch.count, rows.count), dy, grad, onto);
+      kernels::product_transposed<T>(s.x.block(batch.first, rows.first, batch.count, rows.count), dy, grad, onto,
+                                     ahead);
     else
       kernels::column_sums<T>(dy, grad.data, onto);
   }

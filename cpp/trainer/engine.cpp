@@ -11,6 +11,7 @@ namespace fastnn::trainer {
 
 namespace {
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
+constexpr Index kNearBytes = 1536 * 1024;  // parameters and state that are still near a step later
 }  // namespace
 
 template <class T>
@@ -19,6 +20,7 @@ void Engine<T>::feed(const Data& data, const std::int64_t* order, Index rows, In
   order_ = order;
   rows_ = rows;
   batch_size_ = batch_size;
+  far_ = compiled_ && net_.size() * (1 + compiled_->n_states) * static_cast<Index>(sizeof(T)) > kNearBytes;
   rewind();
 }
 
@@ -146,7 +148,8 @@ void Engine<T>::lay_out(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
   const auto& slot = ws_.slot(p.layer);
-  if (slot.wt) kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
+  if (slot.wt && plan_->goal.gradient != Gradient::kNone)
+    kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
   if (slot.w && plan_->packed) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
 }
 
@@ -164,17 +167,34 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   if (batch_rows_ == 1 && fused && update_by_factors(tile)) return;
   const Matrix<T> grad =
       fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
+  Ahead<T> ahead;
+  if (fused && far_) ahead = wanted_by_update(tile);
   // A batch of many rows is a long item: it looks up between blocks of rows.
   const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
   const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
   for (Index first = 0; first < batch_rows_; first += step) {
     const Range batch{first, std::min(step, batch_rows_ - first)};
-    net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, batch, grad);
-    if (first + step < batch_rows_ && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
+    const bool last = first + step >= batch_rows_;
+    net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, batch, grad,
+                                      ahead.count > 0 && last ? &ahead : nullptr);
+    if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
   }
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip) return;
   ws_.norms[item] = tile_squares(net_, ws_.gradients.data(), tile);
+}
+
+template <class T>
+Ahead<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
+  const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+  const int states = compiled_->states_of(p.layer);
+  static_assert(Ahead<T>::kMost == 1 + optimizers::kMaxStates);
+  Ahead<T> ahead;
+  const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
+  ahead.stride = p.stride;
+  ahead.arrays[ahead.count++] = net_.values() + at;
+  for (int s = 0; s < states; ++s) ahead.arrays[ahead.count++] = compiled_->state(s) + at;
+  return ahead;
 }
 
 // A single row's gradient need not be stored: the optimizer multiplies as it goes.

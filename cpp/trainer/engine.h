@@ -103,6 +103,7 @@ class Engine final : public parallel::Program {
   void blocks(const Phase& phase, Index item) noexcept;
   void lay_out(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
+  Ahead<T> wanted_by_update(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
   void merge(const Phase& phase) noexcept;
@@ -125,6 +126,7 @@ class Engine final : public parallel::Program {
   Index batch_first_ = 0, batch_rows_ = 0;
   double weight_sum_ = 0, last_loss_ = 0, grad_norm_ = 0;
   T scale_ = 0, grad_factor_ = 1;
+  bool far_ = false;  // parameters and state have left L2 until they are updated
   Totals totals_;
   int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};

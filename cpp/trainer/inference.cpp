@@ -12,7 +12,6 @@ namespace fastnn::trainer {
 namespace {
 constexpr Index kInferenceRows = 96;
 constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this much to do
-constexpr Index kStripRows = 96;
 }  // namespace
 
 template <class T>
@@ -96,7 +95,7 @@ void Inference<T>::plan_panels(Lane<T>& lane) {
     if (p.index != 0 || !is_wide(net_.layer(p.layer))) continue;
     panels_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
     at += panels_size<T>(p.rows, p.cols);
-    for (Index r = 0; r < p.rows; r += kStripRows) strips_.push_back({&p, {r, std::min(kStripRows, p.rows - r)}});
+    for (Index r = 0; r < p.rows; r += kTileRows) strips_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
   }
 }
 
