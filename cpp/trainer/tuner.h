@@ -72,7 +72,7 @@ class Tuner {
   static constexpr double kServedLong = 0.1;   // seconds after which a choice is given up only for trial
   static constexpr double kMemory = 0.02;      // seconds that a mean looks back
   static constexpr double kTrialShare = 0.4;   // weight of one more trial in the mean
-  static constexpr double kGain = 0.9;         // more threads have to be this much faster, or are better left to others
+  static constexpr double kGain = 0.97;        // more threads have to be this much faster
   static constexpr double kWarm = 0.0003;      // seconds at the start of a trial that do not count,
   static constexpr Index kWarmUp = 3;          // and no more steps than these
   static constexpr int kRounds = 3;
