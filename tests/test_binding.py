@@ -136,11 +136,11 @@ def test_any_array_for_a_network(data, pair, dtype):
     call, role = pair
     lowest = 0.0 if role in {"classes", "weights"} else -2.0
     odd = [shape for shape in ODD if shape not in SHAPES[role]]
+    if call in {"predict", "forward"}:
+        odd.remove((N - 1, F))  # any number of rows is right
     source = data.draw(any_arrays(SHAPES[role], odd, lowest=lowest))
     if role == "classes" and is_numbers(source.array) and source.array.flags.writeable:
-        # NumPy 2.4 with AVX-512 now and then warns of a foreign byte order's harmless numbers.
-        with np.errstate(invalid="ignore"):
-            source.array[...] = np.asarray(source.array) // 1 % K
+        source.array[...] = np.asarray(source.array) // 1 % K
     if role == "x" and call == "predict" and source.array.shape == (0, F):
         return  # no rows are no error there; see test_no_rows
     before = bytes(source.memory)

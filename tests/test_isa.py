@@ -103,3 +103,18 @@ def test_classes_name_no_level():
     assert not [
         name for name, value in classes.items() if "._" in value.__module__[len("fastnn._core") :]
     ]
+
+
+AFTERWARDS = """
+thirds = np.arange(1, 9, dtype=np.longdouble) / 3
+print(json.dumps([float(third) for third in thirds]))
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("isa", LEVELS)
+def test_long_double_still_works_afterwards(isa: str, dtype: str) -> None:
+    """No level leaves the processor in MMX mode: extended precision would give NaN from then on."""
+    done = _run(TRAIN + AFTERWARDS, dtype, isa=isa)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [third / 3 for third in range(1, 9)]

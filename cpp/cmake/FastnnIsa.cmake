@@ -24,6 +24,11 @@ function(fastnn_isa_options isa result)
     # GCC 12 warns of the undefined values in its own AVX-512 intrinsics, a thousand times.
     list(APPEND options -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    # GCC 12 moves a pair of integers through an MMX register at v2 and never leaves that mode: from then on everything
+    # that calculates in long double, in the whole process, gets NaN.
+    list(APPEND options -mno-mmx)
+  endif()
   set(${result} ${options} PARENT_SCOPE)
 endfunction()
 
