@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "trainer/engine.h"
 #include "trainer/model.h"
 
 namespace fastnn::trainer {
