@@ -108,6 +108,17 @@ def test_dropout_of_nothing_and_of_everything(
     assert (dx != 0).any() == (p == 0)
 
 
+@both_dtypes
+@pytest.mark.parametrize("width", [127, 128, 131, 264, 400])
+def test_dropout_of_wide_rows(rng: np.random.Generator, width: int, dtype: str) -> None:
+    # Where vectors are long, many blocks of a row are drawn at a time, and what is left singly.
+    made = _core.Network([linear(3, width), ("dropout", {"p": 0.4})], dtype, 9)
+    made.set_progress(3, 0)
+    x = draws(rng, (5, 3), dtype)
+    mask = reference.dropout_mask((5, width), 0.4, 9, 1, 3, np.dtype(dtype))
+    np.testing.assert_array_equal(made.forward(x, True), made.forward(x, False) * mask)
+
+
 def test_dropout_changes_with_step_layer_and_seed() -> None:
     masks = [
         _core.dropout_mask((8, 8), 0.5, seed=s, layer=layer, step=t)

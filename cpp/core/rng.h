@@ -15,19 +15,50 @@ namespace fastnn {
 
 using Block = std::array<std::uint64_t, 4>;
 
+inline constexpr std::uint64_t kFactor0 = 0xD2E7470EE14C6C93ULL, kFactor1 = 0xCA5A826395121157ULL;
+inline constexpr std::uint64_t kWeyl0 = 0x9E3779B97F4A7C15ULL, kWeyl1 = 0xBB67AE8584CAA73BULL;  // steps of the keys
+
 // The block that numpy.random.Philox(key=key, counter=counter - 1) draws first: NumPy counts up before it draws.
 inline Block philox(Block counter, std::uint64_t key0, std::uint64_t key1) {
   for (int round = 0; round < 10; ++round) {
     if (round > 0) {
-      key0 += 0x9E3779B97F4A7C15ULL;
-      key1 += 0xBB67AE8584CAA73BULL;
+      key0 += kWeyl0;
+      key1 += kWeyl1;
     }
-    const auto product0 = static_cast<unsigned __int128>(0xD2E7470EE14C6C93ULL) * counter[0];
-    const auto product1 = static_cast<unsigned __int128>(0xCA5A826395121157ULL) * counter[2];
+    const auto product0 = static_cast<unsigned __int128>(kFactor0) * counter[0];
+    const auto product1 = static_cast<unsigned __int128>(kFactor1) * counter[2];
     counter = {static_cast<std::uint64_t>(product1 >> 64) ^ counter[1] ^ key0, static_cast<std::uint64_t>(product1),
                static_cast<std::uint64_t>(product0 >> 64) ^ counter[3] ^ key1, static_cast<std::uint64_t>(product0)};
   }
   return counter;
+}
+
+// The upper half of a b from products of 32 bits, which vectors have.
+inline std::uint64_t upper_half(std::uint64_t a, std::uint64_t b) {
+  constexpr std::uint64_t kLow = 0xFFFFFFFFULL;
+  const std::uint64_t low = (a & kLow) * (b & kLow);
+  const std::uint64_t upper = (a >> 32) * (b & kLow) + (low >> 32);
+  const std::uint64_t lower = (a & kLow) * (b >> 32) + (upper & kLow);
+  return (a >> 32) * (b >> 32) + (upper >> 32) + (lower >> 32);
+}
+
+// philox() of kBlocks counters side by side: counter[word][block]. The compiler makes vectors of the blocks, which pays
+// where they are 64 bytes long.
+template <int kBlocks>
+void philox_abreast(std::uint64_t (&counter)[4][kBlocks], std::uint64_t key0, std::uint64_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    if (round > 0) {
+      key0 += kWeyl0;
+      key1 += kWeyl1;
+    }
+    for (int i = 0; i < kBlocks; ++i) {
+      const std::uint64_t a = counter[0][i], b = counter[2][i];
+      counter[0][i] = upper_half(b, kFactor1) ^ counter[1][i] ^ key0;
+      counter[1][i] = b * kFactor1;
+      counter[2][i] = upper_half(a, kFactor0) ^ counter[3][i] ^ key1;
+      counter[3][i] = a * kFactor0;
+    }
+  }
 }
 
 // Who draws: the second word of the key. Layers use their position in the network for dropout and for their

@@ -24,8 +24,8 @@ class Dropout final : public Layer<T> {
   void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
       if (pass.training) {
-        dropout_mask_row<T>(p_, pass.seed, static_cast<std::uint64_t>(this->position()), pass.step, r, cols,
-                            s.scratch.row(r));
+        dropout_mask_row<T, kBlocks>(p_, pass.seed, static_cast<std::uint64_t>(this->position()), pass.step, r, cols,
+                                     s.scratch.row(r));
         multiply(s.x.row(r), s.scratch.row(r), s.y.row(r), cols);
       } else if (s.y.data != s.x.data) {
         std::memcpy(s.y.row(r) + cols.first, s.x.row(r) + cols.first,
@@ -40,6 +40,8 @@ class Dropout final : public Layer<T> {
   }
 
  private:
+  static constexpr int kBlocks = Vec<double>::kLanes == 8 ? 16 : 1;  // shorter vectors lose against plain words
+
   static void multiply(const T* x, const T* mask, T* y, Range cols) noexcept {
     for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
       (Vec<T>::load(x + c) * Vec<T>::load(mask + c)).store(y + c);
