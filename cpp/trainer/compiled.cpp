@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "trainer/compiled.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace fastnn::trainer {
@@ -40,6 +42,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
   }
   coefficients.resize(static_cast<std::size_t>(network.depth()));
   states = std::make_shared<Buffer<T>>(n_states * state_size);
+  // Written once: pages that are read first, by the copy that a fit begins with, would be mapped twice, within the fit.
+  std::fill_n(states->data(), states->size(), T(0));
 }
 
 template <class T>
