@@ -12,9 +12,6 @@ from .case import Case
 __all__ = ["cases", "flops", "quick_cases"]
 
 LR = _bench.LR
-# Adam's where the bench's 1e-3 learns the rows by heart in some dozen steps, or overshoots: there
-# rounding grows so fast that two correct programs part within the steps that are compared.
-CALM = 1e-4
 BATCHES = {(784, 128, 10): 32, (784, 512, 512, 10): 16, (1024, 4096, 4096, 10): 1}
 
 
@@ -24,8 +21,7 @@ def cases() -> list[Case]:
     for widths, batch in [*_bench.NETWORKS, _bench.WIDE]:
         for optimizer in ("sgd", "adam"):
             batches = BATCHES.get(widths, 32)
-            lr = CALM if widths == _bench.WIDE[0] and optimizer == "adam" else LR[optimizer]
-            found.append(Case(widths, batch, batches, optimizer, lr))
+            found.append(Case(widths, batch, batches, optimizer, LR[optimizer]))
     return found + _special()
 
 
@@ -33,8 +29,8 @@ def _special() -> list[Case]:
     adam, sgd = LR["adam"], LR["sgd"]
     return [
         # Neighbours' own benchmarks: a large regression, one with dropout,
-        Case((1444, 512, 256, 128, 64, 1), 128, 16, "adamw", CALM, loss="mse"),
-        Case((100, 256, 256, 256, 1), 256, 16, "adam", CALM, loss="mse", dropout=0.15),
+        Case((1444, 512, 256, 128, 64, 1), 128, 16, "adamw", adam, loss="mse"),
+        Case((100, 256, 256, 256, 1), 256, 16, "adam", adam, loss="mse", dropout=0.15),
         # SimpleChains.jl's (one full batch an epoch),
         Case((4, 32, 16, 4), 10_000, 1, "adam", adam, "tanh", "mse"),
         # OpenNN's (HIGGS),

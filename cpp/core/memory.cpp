@@ -36,7 +36,7 @@ Memory map_huge(std::size_t bytes) noexcept {
 
 Memory take_zeroed(std::size_t bytes) noexcept {
 #ifdef FASTNN_HUGE_PAGES
-  if (bytes >= kHugePage / 2) return map_huge(bytes);
+  if (bytes >= kHugePage) return map_huge(bytes);
 #endif
   void* raw = std::calloc(bytes + kAlign, 1);
   if (raw == nullptr) return {};
