@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .compare.networks import cases, flops
-from .compare.table import medians
+from .compare.table import medians, peak
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,9 +93,8 @@ def _row(case: Case, vector: int, measured: Any) -> str:
     if measured:
         times = {name: us for name, us in medians(measured).items() if name.startswith("fastnn/")}
         if "fastnn/1" in times:
-            peaks = sorted(entry["peak"]["1"] for entry in measured["rounds"])
-            one = work / times["fastnn/1"] * 1e6 / peaks[len(peaks) // 2]
-            share = f"{one:.2f} of one core"
+            best = peak(measured, "1")
+            share = f"{work / times['fastnn/1'] * 1e6 / best:.2f} of one core" if best else "-"
     return (
         f"| {case.network}, {case.batch}, {case.optimizer} | {work / 1e6:.3g} | "
         f"{work / padded_flops(case, vector):.2f} | {traffic / 1e6:.3g} | "

@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-__all__ = ["TITLES", "fraction", "markdown", "medians", "ratios"]
+__all__ = ["TITLES", "fraction", "markdown", "medians", "peak", "ratios"]
 
 OWN = "fastnn/auto"
 TITLES = {
@@ -54,11 +54,14 @@ def _times(case: dict[str, Any], name: str) -> list[float]:
 def fraction(case: dict[str, Any]) -> float | None:
     """Share of the peak of the cores that fastnn used; None where that was not measured."""
     us, threads = _best(case)["fastnn"]
+    best = peak(case, threads)
+    return None if best is None else case["flops"] / us * 1e6 / best
+
+
+def peak(case: dict[str, Any], threads: str) -> float | None:
+    """Return operations a second: of the best round, for in some all threads share a core."""
     peaks = [entry["peak"].get(threads) for entry in case["rounds"]]
-    if None in peaks or not peaks:
-        return None
-    share: float = case["flops"] / us * 1e6 / statistics.median(peaks)
-    return share
+    return None if None in peaks or not peaks else float(max(peaks))
 
 
 def _cell(case: dict[str, Any], peer: str) -> str:
