@@ -54,8 +54,8 @@ SOURCES = sorted(p for p in CPP.rglob("*") if p.suffix in {".h", ".cpp", ".c"})
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
-MAX_LINES = 300
-MAX_FUNCTION = 60
+MAX_LINES = 450
+MAX_FUNCTION = 80
 
 
 def _id(path: Path) -> str:
@@ -189,8 +189,8 @@ def test_files_are_short_or_say_why(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     head = "\n".join(lines[:12])
     assert "SPDX-License-Identifier: BSD-3-Clause" in head
-    assert len(lines) <= MAX_LINES or re.search(r"over 300 lines", head, re.IGNORECASE), (
-        f"{len(lines)} lines: split the file, or say in its first comment why it is over 300 lines"
+    assert len(lines) <= MAX_LINES or re.search(r"over 450 lines", head, re.IGNORECASE), (
+        f"{len(lines)} lines: split the file, or say in its first comment why it is over 450 lines"
     )
 
 
@@ -212,7 +212,7 @@ def _cpp_functions(path: Path) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("path", SOURCES, ids=_id)
 def test_functions_are_short(path):
     long = [f"line {at}: {length}" for at, length in _cpp_functions(path) if length > MAX_FUNCTION]
-    assert not long or "over 60 lines" in path.read_text(encoding="utf-8"), long
+    assert not long or "over 80 lines" in path.read_text(encoding="utf-8"), long
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_id)
@@ -224,7 +224,7 @@ def test_python_functions_are_short(path):
             is_doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             doc = (first.end_lineno or 0) - first.lineno + 1 if is_doc else 0
             length = (node.end_lineno or 0) - node.lineno + 1 - doc
-            assert length <= MAX_FUNCTION or "over 60 lines" in text, f"{node.name}: {length} lines"
+            assert length <= MAX_FUNCTION or "over 80 lines" in text, f"{node.name}: {length} lines"
 
 
 def _imports(path: Path) -> set[str]:

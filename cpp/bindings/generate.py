@@ -367,8 +367,7 @@ def functional_py() -> str:
     literal = any(h["kind"] == "choice" for row in members for h in row["hypers"])
     return "\n".join(
         [
-            HEAD + "# over 300 lines: each activation is a documented pair of functions",
-            '"""The activations and their backwards as functions."""',
+            HEAD + '"""The activations and their backwards as functions."""',
             "",
             "from __future__ import annotations",
             "",
