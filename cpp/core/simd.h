@@ -20,9 +20,9 @@ struct Vec {
 
   static Vec set(T s) { return {ei::pset1<Packet>(s)}; }
   static Vec zero() { return {ei::pzero(Packet{})}; }
-  static Vec load(const T* at) { return {ei::pload<Packet>(at)}; }     // `at` aligned to the vector
-  static Vec loadu(const T* at) { return {ei::ploadu<Packet>(at)}; }   // any address
-  static Vec counting(T first) { return {ei::plset<Packet>(first)}; }  // first, first + 1, ...
+  static Vec load(const T* at) { return {ei::pload<Packet>(at)}; }    // `at` aligned to the vector
+  static Vec loadu(const T* at) { return {ei::ploadu<Packet>(at)}; }  // any address
+  static Vec counting() { return {ei::plset<Packet>(T(0))}; }         // 0, 1, ...
   void store(T* at) const { ei::pstore(at, p); }
   void storeu(T* at) const { ei::pstoreu(at, p); }
 
@@ -87,10 +87,11 @@ Vec<T> select(Vec<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return {ei::pselect(mask.p, if_true.p, if_false.p)};
 }
 
-// Lanes of the vector at column c that belong to a row of k columns.
+// Lanes of the vector at column c that belong to a row of k columns. What becomes a T is what is left of the row, not a
+// column's number, which float could not hold beyond 2^24: rounded, it is still more than a vector or exact.
 template <class T>
 Vec<T> inside(Index c, Index k) {
-  return less(Vec<T>::counting(static_cast<T>(c)), Vec<T>::set(static_cast<T>(k)));
+  return less(Vec<T>::counting(), Vec<T>::set(static_cast<T>(k - c)));
 }
 
 // GCC warns where a packet is the argument of a class template, because the type's alignment is no part of its name.
