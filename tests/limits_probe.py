@@ -6,7 +6,6 @@ Arguments: names of libraries, imported in this order (fastnn is one), and used 
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import sys
@@ -16,16 +15,11 @@ from typing import Any
 
 import numpy as np
 
+import float_register
+
 rng = np.random.default_rng(4)
 X = rng.standard_normal((512, 64)).astype(np.float32)
 Y = rng.integers(0, 5, 512)
-
-
-def float_settings() -> int:
-    """Return MXCSR without its sticky flags: rounding, masks, flush-to-zero, denormals-are-zero."""
-    memory = ctypes.create_string_buffer(64)
-    ctypes.CDLL("libm.so.6").fegetenv(memory)
-    return int.from_bytes(memory[28:32], "little") & ~0x3F
 
 
 def use_fastnn() -> dict[str, Any]:
@@ -70,16 +64,16 @@ def pools() -> list[int]:
 
 if __name__ == "__main__":
     names = sys.argv[1:]
-    answers: dict[str, Any] = {"before": float_settings()}
+    answers: dict[str, Any] = {"before": float_register.read()}
     for name in names:
         import_module(name)
-    answers["imported"] = float_settings()
+    answers["imported"] = float_register.read()
     for name in names:
         answers[name] = {"fastnn": use_fastnn, "torch": use_torch, "sklearn": use_sklearn}[name]()
     if "torch" in names:
         answers["torch again"] = use_torch()
-    answers["used"] = float_settings()
-    thread = threading.Thread(target=lambda: answers.update(thread=float_settings()))
+    answers["used"] = float_register.read()
+    thread = threading.Thread(target=lambda: answers.update(thread=float_register.read()))
     thread.start()
     thread.join()
     answers["pools"] = pools() if "threadpoolctl" in sys.modules or len(names) > 1 else []

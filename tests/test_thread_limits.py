@@ -17,6 +17,7 @@ import pytest
 
 import probe
 from fastnn import _core, nn
+from float_register import needs_register
 
 CPUS = len(os.sched_getaffinity(0))
 two_cpus = pytest.mark.skipif(CPUS < 2, reason="one processor: nothing to limit")
@@ -182,10 +183,9 @@ def test_all_orders_of_imports(names: tuple[str, ...]) -> None:
     check_order(names)
 
 
+@needs_register
 def test_floating_point_settings_stay():
     """No flush-to-zero, no other rounding: not by import, not by training, not in new threads."""
-    if not Path("/proc").is_dir() or os.uname().machine != "x86_64":
-        pytest.skip("reads MXCSR through glibc")
     got = seen("fastnn")
     assert got["before"] == got["imported"] == got["used"] == got["thread"]
     tiny = np.float32(1e-45)

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include "core/float_mode.h"
 #include "core/parallel.h"
 
 namespace fastnn::bindings {
@@ -51,7 +52,7 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// The GIL is ours as long as this lives, on a thread that gave it up with WithoutGil.
+// The GIL is ours as long as this lives, on a thread that gave it up with WithoutGil; Python computes in its own mode.
 class WithGil {
  public:
   WithGil() noexcept {
@@ -66,6 +67,7 @@ class WithGil {
   WithGil(const WithGil&) = delete;
 
  private:
+  const CallersFloatMode mode_;
   PyGILState_STATE state_;
 };
 

@@ -22,6 +22,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   for (const auto& each : losses::registry()) names.emplace_back(each.name);
   require(row != nullptr, "[functional] unknown loss \'", name, "'; known: ", join(names));
   const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
+  const FloatMode mode;
   auto o = matrix<T>(row->name, "out", out);
   const Index n = o.view().rows, k = o.view().cols;
   MatrixBuffer<T> dense, dout(n, k);
@@ -138,6 +139,7 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
     }
     check_one(name, "parameter " + std::to_string(k), params[k], grads[k], own[k]);
   }
+  const FloatMode mode;
   const auto coefficients = row->coefficients(values.data(), t);
   for (std::size_t k = 0; k < params.size(); ++k) {
     if (params[k].dtype().itemsize() == 4)

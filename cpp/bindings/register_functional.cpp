@@ -49,6 +49,7 @@ class RowChunks final : public parallel::Program {
 
 template <class T>
 py::array linear(const py::object& x, const py::object& w, const py::object& b, const py::object& out, int n_threads) {
+  const FloatMode mode;
   const auto weight = matrix<T>("linear", "W", w);
   const auto input = matrix<T>("linear", "x", x, weight.view().rows);
   std::optional<MatrixBuffer<T>> bias;
@@ -71,6 +72,7 @@ py::array linear(const py::object& x, const py::object& w, const py::object& b, 
 
 template <class T>
 py::tuple linear_backward(const py::object& dy, const py::object& x, const py::object& w, bool need_dx, int n_threads) {
+  const FloatMode mode;
   const auto weight = matrix<T>("linear_backward", "W", w);
   const auto input = matrix<T>("linear_backward", "x", x, weight.view().rows);
   const auto grad = matrix<T>("linear_backward", "dy", dy, weight.view().cols);
@@ -108,6 +110,7 @@ py::array activation(const std::string& name, const py::dict& hyper, const py::o
   const auto& row = activation_row(name);
   const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
   auto a = matrix<T>(row.name, "z", z);
+  const FloatMode mode;
   row.loops<T>().forward(values.data(), a.view(), a.view());
   return result<T>(row.name, a.view(), out);
 }
@@ -121,12 +124,14 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
   const auto kept = matrix<T>(row.name, "saved", saved, grad.view().cols);
   require(kept.view().rows == grad.view().rows, "[", name, "] saved has ", kept.view().rows, " rows, dy has ",
           grad.view().rows);
+  const FloatMode mode;
   row.loops<T>().backward(values.data(), kept.view(), grad.view());
   return result<T>(row.name, grad.view(), out);
 }
 
 template <class T>
 py::array softmax(const py::object& x, const py::object& out, bool log) {
+  const FloatMode mode;
   auto a = matrix<T>("softmax", "x", x);
   if (log)
     kernels::log_softmax<T>(a.view());

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include "core/float_mode.h"
+
 namespace fastnn::parallel {
 
 namespace {
@@ -163,8 +165,11 @@ int team_work(Region& region, int n_threads) noexcept {
   // An asked-for number is obeyed, whatever OMP_DYNAMIC says; the caller's setting comes back.
   const int dynamic = omp_get_dynamic();
   if (dynamic) omp_set_dynamic(0);
+  // A thread is born with its maker's register, and the runtime may lend it to other libraries later.
+  const CallersFloatMode birth;
 #pragma omp parallel num_threads(n_threads)
   {
+    const FloatMode mode;
     const int team = omp_get_num_threads();
     if (omp_get_thread_num() == 0) used = team;
     region.work(omp_get_thread_num(), team);
@@ -235,6 +240,7 @@ Driver* driver() noexcept {
   thread_local Slot slot;
   if (!slot.driver || slot.forks != g_forks.load()) {
     try {
+      const CallersFloatMode birth;
       slot.driver = new Driver;
       slot.forks = g_forks.load();
     } catch (...) {
@@ -250,6 +256,7 @@ const int g_watch_forks = pthread_atfork(nullptr, nullptr, [] { g_forks.fetch_ad
 
 Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept {
   n_threads = std::clamp(n_threads, 1, kMaxThreads);
+  const FloatMode mode;
   Region region(program, first, n_threads, poll);
   int used = 1;
   Driver* own = nullptr;

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "core/float_mode.h"
 #include "kernels/reduce.h"
 #include "trainer/refuse.h"
 
@@ -41,6 +42,7 @@ void Trainer<T>::set_frozen(int position, bool frozen) {
 
 template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
+  const FloatMode mode;
   compiled_ = Compiled<T>(net_, spec);  // made first: a refused spec leaves the old one
   progress_.step = 0;
   plans_.clear();
@@ -142,6 +144,7 @@ bool Trainer<T>::may_overflow(const Goal& goal) const {
 
 template <class T>
 double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   need_compiled("train_step");
   pending_ = {};
   gradients_ready_ = false;
@@ -151,6 +154,7 @@ double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, paral
 
 template <class T>
 double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   need_compiled("loss_and_grad");
   pending_ = {};
   const double loss = one_batch("loss_and_grad", data, rows,
@@ -161,6 +165,7 @@ double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, in
 
 template <class T>
 void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   // The workspace must not change between forward and backward: ask for dx and gradients now.
   pending_ = {};
   workspace(rows, true, true);
@@ -174,6 +179,7 @@ void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out,
 
 template <class T>
 void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   require(pending_.rows > 0, "[backward] no forward pass to go back through: call forward first");
   require(pending_.rows == rows, "[backward] dlogits has ", rows, " rows, the forward pass had ", pending_.rows);
   one_batch("backward", data, rows,
@@ -196,6 +202,7 @@ void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads,
 
 template <class T>
 double Trainer<T>::clip_grad_norm(double max_norm) {
+  const FloatMode mode;
   require(gradients_ready_, "[clip_grad_norm] there are no gradients: call backward or loss_and_grad first");
   Buffer<T>& gradients = workspace_->gradients;
   const Plan& plan = plans_.get(net_, 1, {.gradient = Gradient::kGiven, .form = Form::kMaterialised});
@@ -210,6 +217,7 @@ double Trainer<T>::clip_grad_norm(double max_norm) {
 
 template <class T>
 void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   need_compiled("apply_gradients");
   require(gradients_ready_, "[apply_gradients] there are no gradients: call backward or loss_and_grad first");
   pending_ = {};
@@ -220,6 +228,7 @@ void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
 
 template <class T>
 Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
   need_compiled("evaluate");
   return score("evaluate", data, rows, metrics, n_threads, poll);
 }
@@ -237,6 +246,7 @@ Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool m
 template <class T>
 void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                          parallel::Poll poll) {
+  const FloatMode mode;
   Inference<T> job(net_, compiled_ ? &*compiled_ : nullptr, data, rows);
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
@@ -254,6 +264,7 @@ template class Trainer<float>;
 template class Trainer<double>;
 
 std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed) {
+  const FloatMode mode;
   if (is_double) return std::make_unique<Trainer<double>>(configs, seed);
   return std::make_unique<Trainer<float>>(configs, seed);
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <limits>
 
+#include "core/float_mode.h"
 #include "trainer/refuse.h"
 #include "trainer/trainer.h"
 
@@ -10,6 +11,7 @@ namespace fastnn::trainer {
 
 template <class T>
 FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
+  const FloatMode mode;
   need_compiled("fit");
   pending_ = {};
   gradients_ready_ = false;
