@@ -83,7 +83,6 @@ class Engine final : public parallel::Program {
   int threads_used() const { return threads_used_; }
   Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
   Index batch_rows() const { return batch_rows_; }
-  double grad_norm() const { return grad_norm_; }
 
   Index items(int phase) const noexcept override { return at(phase).items; }
   double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
@@ -124,7 +123,7 @@ class Engine final : public parallel::Program {
   const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;
   Index steps_left_ = 0;
   Index batch_first_ = 0, batch_rows_ = 0;
-  double weight_sum_ = 0, last_loss_ = 0, grad_norm_ = 0;
+  double weight_sum_ = 0, last_loss_ = 0;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and state have left L2 until they are updated
   Totals totals_;
