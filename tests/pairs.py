@@ -137,6 +137,7 @@ class Pair:
         ours, theirs = self.engine.optimizer_state(), self.twin.optimizer_state()
         assert ours["step"] == theirs["step"] == self.engine.step
         assert self.engine.num_batches == self.twin.num_batches
+        assert self.engine.draw == self.twin.draw
         for mine, other in zip(ours["state"], theirs["state"], strict=True):
             with_state = {(entry["layer"], entry["name"]) for entry in other}
             kept = [e for e in mine if (e["layer"], e["name"]) in with_state]
@@ -166,6 +167,6 @@ def snapshot(network: Any) -> list[np.ndarray]:
 
 def same_bits(a: Any, b: Any) -> None:
     """Assert that two networks are in the same state, to the bit."""
-    assert (a.step, a.num_batches) == (b.step, b.num_batches)
+    assert (a.step, a.num_batches, a.draw) == (b.step, b.num_batches, b.draw)
     for left, right in zip(snapshot(a), snapshot(b), strict=True):
         np.testing.assert_array_equal(left, right)

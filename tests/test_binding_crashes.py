@@ -39,17 +39,18 @@ CASES = {
     "a network that was never made": """
 for name in ("fit", "train_step", "train_step_grad", "loss_and_grad", "forward", "backward",
              "clip_grad_norm", "apply_gradients", "evaluate", "predict", "compile", "parameters",
-             "gradients", "optimizer_state", "set_frozen", "frozen", "set_progress"):
+             "gradients", "optimizer_state", "set_frozen", "frozen", "set_progress",
+             "change_layer"):
     net = _core.Network.__new__(_core.Network)
     arguments = {"fit": (x, y), "train_step": (x, y), "train_step_grad": (x, y), "predict": (x,),
                  "loss_and_grad": (x, y), "forward": (x, True), "backward": (x,),
                  "clip_grad_norm": (1.0,), "evaluate": (x, y), "frozen": (0,),
                  "compile": ("mse", {}, "sgd", {}), "set_frozen": (0, True),
-                 "set_progress": (1, 1)}.get(name, ())
+                 "change_layer": ([1], "dropout", {"p": 0.5}), "set_progress": (1, 1)}.get(name, ())
     more = {"batch_size": 2, "epochs": 1} if name == "fit" else {}
     refused(lambda: getattr(net, name)(*arguments, **more))
 for name in ("n_features", "n_outputs", "dtype", "flops_per_row", "threads_used", "step",
-             "num_batches", "busy"):
+             "num_batches", "draw", "busy"):
     refused(lambda: getattr(_core.Network.__new__(_core.Network), name))
 """,
     "an order that changes while it is used": """
@@ -135,7 +136,8 @@ calls = [lambda: net.predict(x), lambda: net.evaluate(x, y, metrics=True),
          lambda: net.compile("mse", {}, "sgd", {}, {}, 0.0), lambda: net.set_frozen(0, True),
          lambda: net.compile("cross_entropy", {}, "adam", {}, {}, 0.0),
          lambda: net.fit(x, y, batch_size=7, epochs=2), lambda: net.forward(x, True),
-         lambda: net.apply_gradients(), lambda: net.set_progress(3, 3)]
+         lambda: net.apply_gradients(), lambda: net.set_progress(3, 3),
+         lambda: net.change_layer([1], "linear", {})]
 
 def loop(call):
     while not stop:

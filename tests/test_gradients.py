@@ -54,10 +54,16 @@ def network(layers: Layers, loss: str = "mse", **options: Any) -> Any:
     return made
 
 
+def draw_again(made: Any) -> None:
+    """Let the next training pass draw the dropout masks of the first one since the last update."""
+    made.set_progress(made.step, made.num_batches)
+
+
 def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = True) -> None:
     """Every parameter's gradient, and the input's, of the loss of one batch."""
 
     def loss() -> float:
+        draw_again(made)
         return made.loss_and_grad(x, y, w, training=training)
 
     expected = [differences(loss, p["array"]) for p in made.parameters() if p["trainable"]]
@@ -72,11 +78,12 @@ def check_dx(made: Any, x: Any, training: bool = True) -> None:
     dy = np.random.default_rng(1).standard_normal((len(x), made.n_outputs))
 
     def projected() -> float:
+        draw_again(made)
         return float(np.sum(dy * made.forward(x, training)))
 
     expected_dx = differences(projected, x)
     expected = [differences(projected, p["array"]) for p in made.parameters() if p["trainable"]]
-    made.forward(x, training)
+    projected()
     dx = made.backward(dy, need_dx=True)
     assert_slopes(dx.reshape(x.shape), expected_dx)
     largest = max(np.abs(slopes).max() for slopes in expected)

@@ -154,7 +154,7 @@ def _class(row: Row, base: str, decorator: str, extra_doc: list[str], tail: list
     # What the base compares and shows for all: each function that dataclass writes costs a part of
     # a millisecond of every import.
     lines = [
-        f"@dataclass({decorator}, repr=False, eq=False)",
+        f"@dataclass({decorator}repr=False, eq=False)",
         f"class {row['class_name']}({base}):",
         *body,
         "",
@@ -177,7 +177,7 @@ def tail_docs(tail: list[str]) -> list[str]:
 def activations_py() -> str:
     """nn/_activations.py."""
     members = rows("activations")
-    classes = [_class(row, "Activation", "frozen=True", [], []) for row in members]
+    classes = [_class(row, "Activation", "", [], []) for row in members]
     return "\n".join(
         [
             HEAD + '"""The activations as layers."""',
@@ -222,7 +222,7 @@ def losses_py() -> str:
     for row in members:
         facts = f"    {_TARGETS[row['target']]}; {_TASKS[row['task']]}."
         mean = "    " + _MEANS[row["target"], bool(row["mean_over_outputs"])]
-        classes.append(_class(row, "Loss", "frozen=True, kw_only=True", ["", facts, mean], []))
+        classes.append(_class(row, "Loss", "kw_only=True, ", ["", facts, mean], []))
     return "\n".join(
         [
             HEAD + '"""The losses; each is called as ``loss, dout = Loss()(out, target)``."""',
@@ -255,7 +255,7 @@ _PER_LAYER = [
 def optimizers_py() -> str:
     """_optimizers.py."""
     members = rows("optimizers")
-    classes = [_class(row, "Optimizer", "frozen=True", [], _PER_LAYER) for row in members]
+    classes = [_class(row, "Optimizer", "", [], _PER_LAYER) for row in members]
     return "\n".join(
         [
             HEAD + '"""The optimizers as frozen descriptions."""',

@@ -141,11 +141,13 @@ py::array softmax(const py::object& x, const py::object& out, bool log) {
 }
 
 template <class T>
-py::array dropout_mask(Index rows, Index cols, double p, std::uint64_t seed, std::uint64_t layer, std::uint64_t step) {
+py::array dropout_mask(Index rows, Index cols, double p, std::uint64_t seed, std::uint64_t layer, std::uint64_t step,
+                       std::uint64_t draw) {
   require(rows >= 0 && cols >= 0, "[dropout_mask] shape (", rows, ", ", cols, "); expected numbers >= 0");
   require(p >= 0 && p <= 1, "[dropout_mask] p = ", p, "; expected 0 to 1");
   MatrixBuffer<T> mask(rows, cols);
-  for (Index r = 0; r < rows; ++r) layers::dropout_mask_row<T>(p, seed, layer, step, r, {0, cols}, mask.view().row(r));
+  for (Index r = 0; r < rows; ++r)
+    layers::dropout_mask_row<T>(p, seed, layer, step, draw, r, {0, cols}, mask.view().row(r));
   return result<T>("dropout_mask", mask.view(), py::none());
 }
 
@@ -209,13 +211,14 @@ void register_functional(py::module_& m) {
   m.def(
       "dropout_mask",
       [](std::pair<Index, Index> shape, double p, std::uint64_t seed, std::uint64_t layer, std::uint64_t step,
-         const std::string& dtype) {
+         const std::string& dtype, std::uint64_t draw) {
         require(dtype == "float32" || dtype == "float64", "[dropout_mask] unknown dtype '", dtype,
                 "'; known: float32, float64");
-        return dtype == "float64" ? dropout_mask<double>(shape.first, shape.second, p, seed, layer, step)
-                                  : dropout_mask<float>(shape.first, shape.second, p, seed, layer, step);
+        return dtype == "float64" ? dropout_mask<double>(shape.first, shape.second, p, seed, layer, step, draw)
+                                  : dropout_mask<float>(shape.first, shape.second, p, seed, layer, step, draw);
       },
-      arg("shape"), arg("p"), arg("seed"), arg("layer") = 0, arg("step") = 0, arg("dtype") = "float32");
+      arg("shape"), arg("p"), arg("seed"), arg("layer") = 0, arg("step") = 0, arg("dtype") = "float32",
+      arg("draw") = 0);
   m.def("uniform", uniform, arg("n"), arg("seed"), arg("stream") = 0,
         "Draws in [0, 1) of stream `stream` under `seed`.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),

@@ -62,6 +62,13 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
   flops_per_row_ = model_->flops_per_row();
 }
 
+void Network::change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings) {
+  const layers::Config config = layer_config(kind, settings);
+  const auto* row = layers::find(kind);
+  const trainer::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
+  model().change_layer(numbers, config);
+}
+
 py::list Network::parameters(const py::object& self, int array) {
   const bool busy = model().gate().writing();
   std::optional<trainer::Gate::Writer> writer;
@@ -124,7 +131,8 @@ void register_network(py::module_& m) {
       .def_property_readonly("num_batches", [](Network& n) { return n.model().batches(); })
       .def_property_readonly("busy", [](Network& n) { return n.model().gate().writing(); })
       .def_property_readonly("history", &Network::history)
-      .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"))
+      .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
+      .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"), arg("draw") = 0)
       .def("parameters", [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kValues); })
       .def("gradients",
            [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kGradients); })
@@ -132,6 +140,7 @@ void register_network(py::module_& m) {
       .def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))
       .def(
           "frozen", [](Network& n, int layer) { return n.model().frozen(layer); }, arg("layer"))
+      .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
       .def("compile", &Network::compile, arg("loss"), arg("loss_hyper"), arg("optimizer"), arg("optimizer_hyper"),
            arg("per_layer") = py::dict(), arg("max_grad_norm") = 0.0)
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),

@@ -6,6 +6,12 @@
 
 namespace fastnn::layers {
 
+namespace {
+// Share of the squared mean below which a variance of doubles is the rounding of a constant column: (1e-14)^2. float32
+// values that differ at all have more than 1e-15 divided by the rows.
+constexpr double kRounding = 1e-28;
+}  // namespace
+
 template <class T>
 void BatchNorm1d<T>::bind(std::span<const Matrix<T>> values) {
   weight_ = values[0].data;
@@ -39,12 +45,12 @@ void BatchNorm1d<T>::forward_partial(const Slot<T>& s, Range rows, double* parti
 }
 
 template <class T>
-bool BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
+Index BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
   const Index n = this->out();
   double *mean = part(s, kMean), *var = part(s, kVar), *inv_std = part(s, kInvStd);
   std::fill_n(mean, 2 * n, 0.0);
   double seen = chunks == 0 ? 1 : 0;
-  if (chunks == 0)  // not training: the running statistics, for a backward of forward(training=False)
+  if (chunks == 0)  // the running statistics: not training, or a single row
     for (Index c = 0; c < n; ++c)
       mean[c] = static_cast<double>(running_mean_[c]), var[c] = static_cast<double>(running_var_[c]);
   for (Index k = 0; k < chunks; ++k) {
@@ -58,14 +64,30 @@ bool BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_r
     }
     seen += rows;
   }
-  bool finite = true;
-  for (Index c = 0; c < n; ++c) {
+  const double rounding = eps_ == 0 && chunks > 0 ? kRounding : 0;
+  Index unusable = Layer<T>::kUsable;
+  for (Index c = n - 1; c >= 0; --c) {
     var[c] /= seen;
     inv_std[c] = 1 / std::sqrt(var[c] + eps_);
-    // As T, and not so near its end that the unbiased variance passes it: the running statistics keep them so.
-    finite = finite && std::isfinite(static_cast<T>(mean[c])) && std::isfinite(static_cast<T>(2 * var[c]));
+    if (!finite(mean[c], var[c]) || !(var[c] + eps_ > rounding * mean[c] * mean[c])) unusable = c;
   }
-  return finite;
+  return unusable;
+}
+
+// As T, and not so near its end that the unbiased variance passes it: the running statistics keep them so.
+template <class T>
+bool BatchNorm1d<T>::finite(double mean, double var) {
+  return std::isfinite(static_cast<T>(mean)) && std::isfinite(static_cast<T>(2 * var));
+}
+
+template <class T>
+Complaint BatchNorm1d<T>::complaint(const Slot<T>& s, Index column) const {
+  const std::string where =
+      "column " + std::to_string(column) + " of BatchNorm1d, layer " + std::to_string(this->position());
+  if (!finite(part(s, kMean)[column], part(s, kVar)[column]))
+    return {"the batch statistics are not finite in " + where, "Try a smaller learning rate or scaled inputs"};
+  return {where + ", has no variance to divide by: its values are all the same and eps is 0",
+          "Give the layer eps > 0, or leave that column out"};
 }
 
 template <class T>
@@ -74,7 +96,7 @@ void BatchNorm1d<T>::forward(const Slot<T>& s, Range rows, Range, const Pass& pa
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
     T* y = s.y.row(r);
-    if (pass.training) {
+    if (pass.own_statistics()) {
       const double *mean = part(s, kMean), *inv_std = part(s, kInvStd);
       for (Index c = 0; c < n; ++c)
         y[c] = static_cast<T>((static_cast<double>(x[c]) - mean[c]) * inv_std[c]) * weight_[c] + bias_[c];
@@ -113,14 +135,14 @@ void BatchNorm1d<T>::backward_merge(const Slot<T>& s, Index chunks, Index) const
     for (Index c = 0; c < 2 * n; ++c) sums[c] += s.partials[k * this->partial_size() + c];
 }
 
-// dx = weight inv_std (dy - mean(dy) - xhat mean(dy xhat)), in place of dy. Not training: the statistics are
-// constants, dx = weight inv_std dy.
+// dx = weight inv_std (dy - mean(dy) - xhat mean(dy xhat)), in place of dy. Running statistics are constants: dx =
+// weight inv_std dy.
 template <class T>
 void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Pass& pass) const noexcept {
   const Index n = this->out();
   const double *mean = part(s, kMean), *inv_std = part(s, kInvStd), *sum = part(s, kSumDy),
                *cross = part(s, kSumDyXhat);
-  const double share = pass.training ? 1 / static_cast<double>(pass.batch_rows) : 0;
+  const double share = pass.own_statistics() ? 1 / static_cast<double>(pass.batch_rows) : 0;
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
     T* dy = s.dy.row(r);
@@ -144,7 +166,7 @@ template <class T>
 void BatchNorm1d<T>::commit(const Slot<T>& s, Index batch_rows) noexcept {
   const double *mean = part(s, kMean), *var = part(s, kVar);
   const auto rows = static_cast<double>(batch_rows);
-  const double unbiased = batch_rows > 1 ? rows / (rows - 1) : 1;
+  const double unbiased = rows / (rows - 1);
   for (Index c = 0; c < this->out(); ++c) {
     running_mean_[c] = static_cast<T>((1 - momentum_) * static_cast<double>(running_mean_[c]) + momentum_ * mean[c]);
     running_var_[c] =

@@ -1,5 +1,6 @@
 // BatchNorm1d: y = (x - mean) / sqrt(var + eps) * weight + bias over the rows of the batch; torch's rules: the biased
-// variance normalises, the unbiased one enters the running statistics, which serve when not training.
+// variance normalises, the unbiased one enters the running statistics, which serve when not training and for a batch of
+// a single row.
 // Sums are in double: each chunk gives its mean and squared deviations, merged in chunk order (Chan, Golub, LeVeque 1979).
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -36,6 +37,11 @@ class BatchNorm1d final : public Layer<T> {
   }
   void bind(std::span<const Matrix<T>> values) override;
   void initialize(std::uint64_t seed) override;
+  bool change(const HyperValues& h) override {
+    eps_ = h[1];
+    momentum_ = h[2];
+    return true;
+  }
   double flops_per_row() const override { return 4.0 * static_cast<double>(this->out()); }
   Index partial_size() const override { return 2 * this->out(); }
 
@@ -44,7 +50,8 @@ class BatchNorm1d final : public Layer<T> {
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
                      const Ahead<T>* ahead) const noexcept override;
   void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
-  bool forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
+  Index forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
+  Complaint complaint(const Slot<T>& s, Index column) const override;
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
   void commit(const Slot<T>& s, Index batch_rows) noexcept override;
@@ -53,6 +60,7 @@ class BatchNorm1d final : public Layer<T> {
   static constexpr Index kMerged = 5;
 
  private:
+  static bool finite(double mean, double var);
   double* part(const Slot<T>& s, Index which) const { return s.merged + which * this->out(); }
   enum { kMean, kVar, kInvStd, kSumDy, kSumDyXhat };
   double eps_, momentum_;

@@ -19,13 +19,17 @@ class Dropout final : public Layer<T> {
   }};
   Dropout(Index width, const HyperValues& h) : Layer<T>(width, width, {.elementwise = true}), p_(h[0]) {}
 
-  Index scratch_cols() const override { return this->out(); }
+  bool change(const HyperValues& h) override {
+    p_ = h[0];
+    return true;
+  }
+  Index scratch_cols() const override { return this->out(); }  // whatever p is: it may change between steps
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
       if (pass.training) {
-        dropout_mask_row<T, kBlocks>(p_, pass.seed, static_cast<std::uint64_t>(this->position()), pass.step, r, cols,
-                                     s.scratch.row(r));
+        dropout_mask_row<T, kBlocks>(p_, pass.seed, static_cast<std::uint64_t>(this->position()), pass.step, pass.draw,
+                                     r, cols, s.scratch.row(r));
         multiply(s.x.row(r), s.scratch.row(r), s.y.row(r), cols);
       } else if (s.y.data != s.x.data) {
         std::memcpy(s.y.row(r) + cols.first, s.x.row(r) + cols.first,

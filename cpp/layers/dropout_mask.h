@@ -1,5 +1,6 @@
-// Which values a dropout layer keeps: a function of (seed, layer, step, row in batch, column); no thread or chunk
-// enters it.
+// Which values a dropout layer keeps: a function of (seed, layer, step, draw, row in batch, column); no thread or chunk
+// enters it. The draw counts the training passes since the last update. A pass that updates takes draw 0, so that a step
+// does not depend on how often the model was looked at before.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -29,17 +30,17 @@ std::array<std::uint32_t, 2 * kWords> halves(std::array<std::uint64_t, kWords> w
 
 // Lanes of kBlocks blocks from `block` on, in the order of their columns.
 template <int kBlocks>
-MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint64_t step, std::uint64_t seed,
-                              std::uint64_t layer) noexcept {
+MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint64_t step, std::uint64_t draw,
+                              std::uint64_t seed, std::uint64_t layer) noexcept {
   if constexpr (kBlocks == 1) {
-    return halves(philox({block, row, step, 0}, seed, layer));
+    return halves(philox({block, row, step, draw}, seed, layer));
   } else {
     std::uint64_t abreast[4][kBlocks];
     for (std::size_t i = 0; i < kBlocks; ++i) {
       abreast[0][i] = block + i;
       abreast[1][i] = row;
       abreast[2][i] = step;
-      abreast[3][i] = 0;
+      abreast[3][i] = draw;
     }
     philox_abreast(abreast, seed, layer);
     std::array<std::uint64_t, 4 * kBlocks> words;
@@ -52,8 +53,8 @@ MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint6
 // mask[cols]: lane j of the row's Philox words is kept when it is at least round(p 2^32). kBlocks: how many blocks at a
 // time, as long as so many are left; it enters no bit. cols.first is a multiple of 8.
 template <class T, int kBlocks = 1>
-void dropout_mask_row(double p, std::uint64_t seed, std::uint64_t layer, std::uint64_t step, Index row, Range cols,
-                      T* mask) noexcept {
+void dropout_mask_row(double p, std::uint64_t seed, std::uint64_t layer, std::uint64_t step, std::uint64_t draw,
+                      Index row, Range cols, T* mask) noexcept {
   const double threshold = std::round(p * 4294967296.0);
   const auto lowest = static_cast<std::uint32_t>(std::min(threshold, 4294967295.0));
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
@@ -63,7 +64,7 @@ void dropout_mask_row(double p, std::uint64_t seed, std::uint64_t layer, std::ui
   // Lanes become bits without a branch, which would be guessed wrongly too often.
   const auto keep = [&]<int kCount>(std::integral_constant<int, kCount>, T* to) {
     const auto block = static_cast<std::uint64_t>(first / kMaskLanes + 1);
-    const auto lanes = mask_lanes<kCount>(block, static_cast<std::uint64_t>(row), step, seed, layer);
+    const auto lanes = mask_lanes<kCount>(block, static_cast<std::uint64_t>(row), step, draw, seed, layer);
     std::array<Bits, lanes.size()> bits;
     for (std::size_t j = 0; j < lanes.size(); ++j) bits[j] = kept & -static_cast<Bits>(lanes[j] >= lowest);
     std::memcpy(to, bits.data(), sizeof(bits));

@@ -47,10 +47,20 @@ struct Pass {
   Index batch_rows = 0;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
-  bool packed = false;  // slots that have a `w` have it up to date
+  std::uint64_t draw = 0;  // training passes since the last update; 0 for the pass that updates
+  bool packed = false;     // slots that have a `w` have it up to date
   // Batches so small that Linear works without W^T.
   static constexpr Index kFewRows = 8;
   bool few_rows() const { return batch_rows <= kFewRows; }
+  bool own_statistics() const { return has_statistics(training, batch_rows); }
+  // Whether whole-batch layers take the statistics of the batch itself. A row alone has none: its variance is zero
+  // whatever it is, so it is normalised by the running statistics, which stay as they are.
+  static constexpr bool has_statistics(bool training, Index batch_rows) { return training && batch_rows > 1; }
+};
+
+// Why a batch could not be normalised, and what its owner can do about it.
+struct Complaint {
+  std::string what, advice;
 };
 
 struct Traits {
@@ -78,6 +88,11 @@ class Layer {
   virtual std::vector<ParamShape> params() const { return {}; }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
+  // Hyperparameters that may change between steps, all of the row's table; false: the layer has none of that kind.
+  virtual bool change(const HyperValues& hyper) {
+    (void)hyper;
+    return false;
+  }
   virtual double flops_per_row() const { return 0; }
   virtual Index scratch_cols() const { return 0; }
   virtual Index partial_size() const { return 0; }  // doubles a chunk
@@ -103,14 +118,19 @@ class Layer {
   }
 
   // Whole-batch layers: sums of one chunk, their merge in chunk order by one thread, and what the finished step
-  // leaves behind (running statistics). forward_merge with chunks == 0: not training, take the running statistics.
-  // False: some are not finite.
+  // leaves behind (running statistics). forward_merge with chunks == 0: take the running statistics. It returns
+  // kUsable, or the first column that cannot be normalised; `complaint` says why, after the engine has stopped.
+  static constexpr Index kUsable = -1;
   virtual void forward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;
   }
-  virtual bool forward_merge(const Slot<T>& slot, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
+  virtual Index forward_merge(const Slot<T>& slot, Index chunks, Index chunk_rows, Index batch_rows) const noexcept {
     (void)slot, (void)chunks, (void)chunk_rows, (void)batch_rows;
-    return true;
+    return kUsable;
+  }
+  virtual Complaint complaint(const Slot<T>& slot, Index column) const {
+    (void)slot, (void)column;
+    return {};
   }
   virtual void backward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;

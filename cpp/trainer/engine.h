@@ -25,7 +25,7 @@ enum class Verdict {
   kBadTarget,
   kBadWeight,
   kBadGrad,
-  kStatisticsNotFinite,  // of BatchNorm
+  kStatisticsNotFinite,  // of BatchNorm, or a variance of zero
   kLossNotFinite,
   kSteep,  // nothing wrong yet, but this update may overflow: keep a copy of the model first
   kWeightsNotFinite,
@@ -83,6 +83,11 @@ class Engine final : public parallel::Program {
   int threads_used() const { return threads_used_; }
   Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
   Index batch_rows() const { return batch_rows_; }
+  double grad_norm() const { return grad_norm_; }
+  // After Verdict::kStatisticsNotFinite: which layer could not normalise, and why.
+  layers::Complaint complaint() {
+    return net_.layer(unusable_.layer).complaint(ws_.slot(unusable_.layer), unusable_.column);
+  }
 
   Index items(int phase) const noexcept override { return at(phase).items; }
   double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
@@ -93,7 +98,12 @@ class Engine final : public parallel::Program {
  private:
   const Phase& at(int phase) const { return plan_->phases[static_cast<std::size_t>(phase)]; }
   layers::Pass pass() const {
-    return {plan_->goal.training, batch_rows_, net_.seed(), static_cast<std::uint64_t>(progress.step), plan_->packed};
+    return {.training = plan_->goal.training,
+            .batch_rows = batch_rows_,
+            .seed = net_.seed(),
+            .step = static_cast<std::uint64_t>(progress.step),
+            .draw = plan_->goal.update ? 0 : static_cast<std::uint64_t>(progress.draw),
+            .packed = plan_->packed};
   }
   void begin_batch() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;
@@ -106,6 +116,7 @@ class Engine final : public parallel::Program {
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
   void merge(const Phase& phase) noexcept;
+  void merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept;
   void merge_loss() noexcept;
   void merge_norm() noexcept;
   void bound(int layer, Range rows, Index chunk) noexcept;
@@ -123,7 +134,11 @@ class Engine final : public parallel::Program {
   const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;
   Index steps_left_ = 0;
   Index batch_first_ = 0, batch_rows_ = 0;
-  double weight_sum_ = 0, last_loss_ = 0;
+  struct {
+    int layer = 0;
+    Index column = 0;
+  } unusable_;  // where kStatisticsNotFinite was met
+  double weight_sum_ = 0, last_loss_ = 0, grad_norm_ = 0;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and state have left L2 until they are updated
   Totals totals_;

@@ -18,9 +18,9 @@ void Engine<T>::begin_batch() noexcept {
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
   ws_.set_rows(batch_rows_);
   grad_factor_ = 1;
-  if (plan_->goal.forward && !plan_->goal.training)
+  if (plan_->goal.forward && !pass().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
-      if (!net_.layer(k).traits().row_local) net_.layer(k).forward_merge(ws_.slot(k), 0, 0, batch_rows_);
+      if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
   if (!compiled_) return;
   weight_sum_ = static_cast<double>(batch_rows_);
   if (data_.weights) {
@@ -60,12 +60,20 @@ void Engine<T>::merge(const Phase& phase) noexcept {
   for (const Op& op : phase.ops) {
     const auto& layer = net_.layer(op.layer);
     const auto& slot = ws_.slot(op.layer);
-    if (op.kind == Op::kForwardPartial && !layer.forward_merge(slot, plan_->chunks, plan_->chunk, batch_rows_))
-      flag(Verdict::kStatisticsNotFinite);
+    if (op.kind == Op::kForwardPartial) merge_statistics(op.layer, plan_->chunks, plan_->chunk);
     if (op.kind == Op::kBackwardPartial) layer.backward_merge(slot, plan_->chunks, batch_rows_);
     if (op.kind == Op::kLoss) merge_loss();
     if (op.kind == Op::kBound) return merge_bounds();  // of all layers at once
   }
+}
+
+// chunks == 0: the running statistics. A pass that only predicts passes their Inf and NaN on.
+template <class T>
+void Engine<T>::merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept {
+  const Index column = net_.layer(layer).forward_merge(ws_.slot(layer), chunks, chunk_rows, batch_rows_);
+  if (column == Layer<T>::kUsable || (!plan_->goal.training && plan_->goal.gradient == Gradient::kNone)) return;
+  if (verdict_ != Verdict::kStatisticsNotFinite) unusable_ = {layer, column};
+  flag(Verdict::kStatisticsNotFinite);
 }
 
 template <class T>
@@ -87,19 +95,20 @@ template <class T>
 void Engine<T>::merge_norm() noexcept {
   double squares = 0;
   for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
-  const double norm = std::sqrt(squares);
-  if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
-  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->max_grad_norm));
+  grad_norm_ = std::sqrt(squares);
+  if (!std::isfinite(grad_norm_)) flag(Verdict::kWeightsNotFinite);
+  grad_factor_ = static_cast<T>(clip_factor(grad_norm_, compiled_->max_grad_norm));
 }
 
 template <class T>
 int Engine<T>::end_batch() noexcept {
   const Goal& goal = plan_->goal;
-  if (goal.forward && goal.training) {
+  if (goal.forward && pass().own_statistics()) {
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local && !net_.frozen(k)) net_.layer(k).commit(ws_.slot(k), batch_rows_);
     ++progress.batches;
   }
+  if (goal.forward && goal.training) ++progress.draw;
   if (goal.gradient == Gradient::kLoss) {
     totals_.rows += static_cast<double>(batch_rows_);
     totals_.loss += last_loss_ * static_cast<double>(batch_rows_);
@@ -108,7 +117,10 @@ int Engine<T>::end_batch() noexcept {
       for (Index k = 0; k < plan_->chunks; ++k) totals_.right += ws_.right[k];
     }
   }
-  if (goal.update) ++progress.step;
+  if (goal.update) {
+    ++progress.step;
+    progress.draw = 0;
+  }
   ++totals_.steps;
   cursor_ += batch_rows_;
   if (--steps_left_ <= 0 || exhausted()) return parallel::kEnd;

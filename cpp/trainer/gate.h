@@ -1,5 +1,6 @@
 // Gate: who may use a model now. Any number of readers (predict, evaluate) or one writer (fit, train_step, load); who
-// does not get in is refused, never kept waiting. A writer may open a window in which readers come in (callbacks).
+// does not get in is refused, never kept waiting. A writer may open a window in which readers come in (callbacks), and
+// one change of settings at a time.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -35,7 +36,7 @@ class Gate {
     Reader(Gate& gate, const char* what) : gate_(gate) {
       unsigned seen = gate.state_.load();
       do {
-        if ((seen & (kWriting | kOpen)) == kWriting)
+        if ((seen & (kWriting | kOpen)) == kWriting || (seen & kChanging))
           refuse(what, "the model is being trained by another call; wait for it to return");
       } while (!gate.state_.compare_exchange_weak(seen, seen + 1));
     }
@@ -43,6 +44,28 @@ class Gate {
       if (gate_.state_.fetch_sub(1) == kWriting + 1) gate_.state_.notify_all();  // a closing window waits for the last
     }
     Reader(const Reader&) = delete;
+
+   private:
+    Gate& gate_;
+  };
+
+  // A change of settings: alone with the model, or alone in a writer's window.
+  class Change {
+   public:
+    Change(Gate& gate, const char* what) : gate_(gate) {
+      unsigned seen = 0;
+      if (gate.state_.compare_exchange_strong(seen, kChanging)) return;
+      seen = kWriting | kOpen;
+      if (gate.state_.compare_exchange_strong(seen, kWriting | kOpen | kChanging)) return;
+      if ((seen & (kWriting | kOpen)) == kWriting)
+        refuse(what, "the model is being trained by another call; wait for it to return, or for the end of an epoch");
+      refuse(what, "another thread predicts or evaluates with this model; wait for it");
+    }
+    ~Change() {
+      gate_.state_.fetch_and(~kChanging);
+      gate_.state_.notify_all();  // a closing window waits
+    }
+    Change(const Change&) = delete;
 
    private:
     Gate& gate_;
@@ -64,8 +87,8 @@ class Gate {
     throw Busy(std::string("[") + what + "] " + why);
   }
 
-  // One word, so that nobody waits for a mutex: two flags above the number of readers.
-  static constexpr unsigned kWriting = 1U << 31, kOpen = 1U << 30;
+  // One word, so that nobody waits for a mutex: three flags above the number of readers.
+  static constexpr unsigned kWriting = 1U << 31, kOpen = 1U << 30, kChanging = 1U << 29;
   std::atomic<unsigned> state_{0};
 };
 

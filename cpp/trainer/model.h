@@ -12,6 +12,7 @@
 #include "trainer/data.h"
 #include "trainer/gate.h"
 #include "trainer/plan.h"
+#include "trainer/snapshot.h"
 
 namespace fastnn::trainer {
 
@@ -82,6 +83,8 @@ class Model {
   virtual int n_states() const = 0;
   virtual void set_frozen(int position, bool frozen) = 0;
   virtual bool frozen(int position) const = 0;
+  // Settings that take effect at the next step, of the layers at `positions`; Rescale has the position -1.
+  virtual void change_layer(const std::vector<int>& positions, const layers::Config& settings) = 0;
 
   virtual void compile(const CompileSpec& spec) = 0;
   virtual const losses::Row* loss() const = 0;  // nullptr before compile
@@ -101,7 +104,8 @@ class Model {
   virtual int threads_used() const = 0;
   virtual std::int64_t step() const = 0;
   virtual std::int64_t batches() const = 0;
-  virtual void set_progress(std::int64_t step, std::int64_t batches) = 0;
+  virtual std::int64_t draw() const = 0;
+  virtual void set_progress(Progress progress) = 0;
   virtual Gate& gate() = 0;
   virtual Plan plan_of(Index rows, const Goal& goal) = 0;  // for tests and summaries
   virtual void force_materialised(bool on) = 0;            // for tests of the two forms

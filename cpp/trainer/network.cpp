@@ -48,6 +48,7 @@ Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t se
     }
     preparing = false;
     layers_.push_back(layers::make_layer<T>(config, width));
+    kinds_.push_back(config.kind);
     layers_.back()->set_position(position++);
     width = layers_.back()->out();
   }
@@ -89,6 +90,23 @@ int Network<T>::at(int position) const {
   for (const auto& l : layers_) known.push_back(std::to_string(l->position()));
   require(false, "[Network] no layer has the number ", position, "; known: ", join(known));
   return 0;
+}
+
+template <class T>
+void Network<T>::change(int position, const layers::Config& settings) {
+  if (position == kRescale) {
+    require(settings.kind == "rescale" && scale_.size() > 0, "[Network] has no Rescale that could change");
+    auto scale = per_column<T>(settings.scale, n_features(), "scale");
+    auto shift = per_column<T>(settings.shift, n_features(), "shift");
+    scale_ = std::move(scale);
+    shift_ = std::move(shift);
+    return;
+  }
+  const auto k = static_cast<std::size_t>(at(position));
+  require(kinds_[k] == settings.kind, "[Network] layer ", position, " is a ", kinds_[k], ", not a ", settings.kind);
+  const auto* row = layers::find(settings.kind);
+  require(row && layers_[k]->change(resolve("[" + settings.kind + "]", row->hypers, settings.hyper)), "[Network] a ",
+          settings.kind, " has no settings that could change");
 }
 
 template <class T>

@@ -51,6 +51,11 @@ class Network {
   Layer<T>& layer(int k) const { return *layers_[static_cast<std::size_t>(k)]; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
+  // Settings of a layer that may change between steps, all of them; of the Rescale, whose position is kRescale. Throws
+  // std::invalid_argument, and then nothing has changed.
+  static constexpr int kRescale = -1;
+  void change(int position, const layers::Config& settings);
+
   bool frozen(int layer) const { return frozen_[static_cast<std::size_t>(layer)]; }
   void set_frozen(int position, bool frozen);
   bool frozen_at(int position) const { return frozen(at(position)); }
@@ -65,6 +70,7 @@ class Network {
 
   std::uint64_t seed_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
+  std::vector<std::string> kinds_;  // of layers_: their names in the registries
   std::vector<bool> frozen_;
   std::vector<Parameter> parameters_;
   Buffer<T> values_;

@@ -93,7 +93,7 @@ class Builder {
         add_blocks(std::move(ops), layer.out());
         continue;
       }
-      if (!layer.traits().row_local && plan_.goal.training) {
+      if (!layer.traits().row_local && layers::Pass::has_statistics(plan_.goal.training, plan_.rows)) {
         add({Op::kForwardPartial, k});
         close_rows();
       }

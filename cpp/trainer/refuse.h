@@ -62,13 +62,14 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
 }
 
 // Throws Diverged; `when` is empty or " in epoch 3, batch 7".
-[[noreturn]] inline void diverged(const char* where, Verdict verdict, double loss, const std::string& when) {
-  std::string what = "an update gave weights that are not finite";
-  if (verdict == Verdict::kLossNotFinite) what = "the loss is " + std::to_string(loss);
-  if (verdict == Verdict::kStatisticsNotFinite) what = "the batch statistics are not finite";
-  throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + what +
-                 "; the model is as at the end of the last finite epoch (or before the call). "
-                 "Try a smaller learning rate, scaled inputs or max_grad_norm");
+template <class T>
+[[noreturn]] void diverged(const char* where, Verdict verdict, Engine<T>& run, const std::string& when) {
+  layers::Complaint why{"an update gave weights that are not finite",
+                        "Try a smaller learning rate, scaled inputs or max_grad_norm"};
+  if (verdict == Verdict::kLossNotFinite) why.what = "the loss is " + std::to_string(run.last_loss());
+  if (verdict == Verdict::kStatisticsNotFinite) why = run.complaint();
+  throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + why.what +
+                 "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
 }
 
 }  // namespace fastnn::trainer

@@ -8,10 +8,11 @@
 
 namespace fastnn::trainer {
 
-// How far a model has come; dropout draws from `step`, BatchNorm counts `batches`.
+// How far a model has come. Dropout draws from `step` and `draw`; BatchNorm counts `batches`.
 struct Progress {
   std::int64_t step = 0;
-  std::int64_t batches = 0;
+  std::int64_t batches = 0;  // that gave statistics: training, and of more than one row
+  std::int64_t draw = 0;     // training passes since the last update
 };
 
 template <class T>

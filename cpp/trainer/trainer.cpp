@@ -41,10 +41,16 @@ void Trainer<T>::set_frozen(int position, bool frozen) {
 }
 
 template <class T>
+void Trainer<T>::change_layer(const std::vector<int>& positions, const layers::Config& settings) {
+  for (const int position : positions) net_.change(position, settings);
+  if (settings.kind == "rescale") pending_ = {};  // dx is scaled as the rows of its forward pass were
+}
+
+template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
   const FloatMode mode;
   compiled_ = Compiled<T>(net_, spec);  // made first: a refused spec leaves the old one
-  progress_.step = 0;
+  progress_ = {.batches = progress_.batches};
   plans_.clear();
 }
 
@@ -254,10 +260,10 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
 }
 
 template <class T>
-void Trainer<T>::raise(const char* where, Verdict verdict, const Engine<T>& run, const Data& data,
-                       const std::int64_t* order, const std::string& when) {
+void Trainer<T>::raise(const char* where, Verdict verdict, Engine<T>& run, const Data& data, const std::int64_t* order,
+                       const std::string& when) {
   refuse<T>(where, verdict, data, {order, run.batch_first()}, run.batch_rows(), net_.scaling(), net_.n_outputs());
-  diverged(where, verdict, run.last_loss(), when);
+  diverged(where, verdict, run, when);
 }
 
 template class Trainer<float>;

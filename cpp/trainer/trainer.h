@@ -26,6 +26,8 @@ class Trainer final : public Model {
   void set_frozen(int position, bool frozen) override;
   bool frozen(int position) const override { return net_.frozen_at(position); }
 
+  void change_layer(const std::vector<int>& positions, const layers::Config& settings) override;
+
   void compile(const CompileSpec& spec) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
 
@@ -43,7 +45,8 @@ class Trainer final : public Model {
   int threads_used() const override { return threads_used_; }
   std::int64_t step() const override { return progress_.step; }
   std::int64_t batches() const override { return progress_.batches; }
-  void set_progress(std::int64_t step, std::int64_t batches) override { progress_ = {step, batches}; }
+  std::int64_t draw() const override { return progress_.draw; }
+  void set_progress(Progress progress) override { progress_ = progress; }
   Gate& gate() override { return gate_; }
   Plan plan_of(Index rows, const Goal& goal) override { return make_plan(net_, rows, goal); }
   void force_materialised(bool on) override { force_materialised_ = on, plans_.clear(); }
@@ -67,7 +70,7 @@ class Trainer final : public Model {
   // The order of an epoch; throws Interrupted.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
   Scores validate(const FitSpec& spec, parallel::Poll poll);
-  void raise(const char* where, Verdict verdict, const Engine<T>& engine, const Data& data, const std::int64_t* order,
+  void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data, const std::int64_t* order,
              const std::string& when);
   void need_compiled(const char* where) const;
   void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, progress_); }
@@ -82,7 +85,7 @@ class Trainer final : public Model {
   parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;
-  int threads_used_ = 0;  // by the last call that trained; none did yet
+  int threads_used_ = 1;
   bool force_materialised_ = false;
   bool gradients_ready_ = false;
   struct {  // the forward pass that a backward may follow

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import FrozenInstanceError, dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from . import _registry
+from ._assign import refusal
 
 __all__ = ["PAIRS", "Description", "HyperValue", "Optimizer", "checked", "described"]
 
@@ -82,16 +83,26 @@ def checked(
     return {name: _checked_value(where, hypers[name], value) for name, value in flat.items()}
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Description:
     """Base of the generated classes: a room's row with values for its hyperparameters.
 
-    The classes let dataclass write no __repr__ and no __eq__: those of this base serve them all,
-    and an import has less to compile.
+    The classes let dataclass write no __repr__, no __eq__ and nothing that freezes them: those of
+    this base serve them all, refuse in words, and an import has less to compile.
     """
 
     room: ClassVar[str] = ""
     registry_name: ClassVar[str] = ""
+    remedy: ClassVar[str] = "it is fixed when the object is made"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The constructor writes each field once.
+        if name in vars(self) or name not in [f.name for f in fields(self)]:
+            raise FrozenInstanceError(refusal(self, name, self.remedy))
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"[{type(self).__name__}] {name} cannot be deleted")
 
     def __post_init__(self) -> None:
         # A wrong value is refused where it is written, not at the first step.
@@ -121,7 +132,37 @@ class Description:
         return checked(type(self).__name__, self.row["hypers"], values)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+class Overrides(Mapping[Any, Any]):
+    """A private copy of a dictionary of dictionaries that nobody can change."""
+
+    def __init__(self, values: Mapping[Any, Any]) -> None:
+        self._values = {
+            key: Overrides(value) if isinstance(value, Mapping) else copy.deepcopy(value)
+            for key, value in values.items()
+        }
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "[per_layer] cannot be changed: make a new optimizer, and compile the model with it"
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values))
+
+
+@dataclass(repr=False, eq=False)
 class Optimizer(Description):
     """Base of the optimizers: plain frozen descriptions, never bound to arrays.
 
@@ -130,11 +171,14 @@ class Optimizer(Description):
     """
 
     room: ClassVar[str] = "optimizers"
+    remedy: ClassVar[str] = (
+        "it is fixed when the object is made. Make a new one, and compile the model with it"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # A private copy: a dictionary changed later by its owner must not change the description.
-        object.__setattr__(self, "per_layer", copy.deepcopy(dict(getattr(self, "per_layer", {}))))
+        # A dictionary changed later by its owner must not change the description.
+        vars(self)["per_layer"] = Overrides(dict(getattr(self, "per_layer", {})))
         self.layer_hyper()
 
     def layer_hyper(self) -> dict[int, dict[str, float]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SGD", "Adam", "AdamW"]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class SGD(Optimizer):
     """w -= lr v, v = momentum v + (1 - dampening) g.
 
@@ -49,7 +49,7 @@ class SGD(Optimizer):
     per_layer: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Adam(Optimizer):
     """w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2.
 
@@ -80,7 +80,7 @@ class Adam(Optimizer):
     per_layer: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class AdamW(Optimizer):
     """w *= 1 - lr weight_decay, then as adam.
 

@@ -24,6 +24,7 @@ def dropout_mask(
     step: int = 0,
     *,
     layer: int = 0,
+    draw: int = 0,
     dtype: DTypeLike = np.float32,
 ) -> Array:
     """A mask to multiply with: 0 with probability `p`, else 1 / (1 - p).
@@ -36,9 +37,11 @@ def dropout_mask(
     seed : int
         From 0.
     step : int
-        Number of the training step, from 0: every step has its own mask.
+        Number of the training step, from 0: every step has its own masks.
     layer : int
         Position of the Dropout layer whose mask is wanted.
+    draw : int
+        Number of the training pass since the last update, from 0: a model draws a mask for each.
     dtype : float32 or float64
 
     Returns
@@ -48,7 +51,7 @@ def dropout_mask(
     Raises
     ------
     ValueError, TypeError
-        `p` out of range, sizes below 1, a negative seed or step, another dtype.
+        `p` out of range, sizes below 1, a negative seed, step or draw, another dtype.
 
     Examples
     --------
@@ -64,9 +67,9 @@ def dropout_mask(
     if len(sizes) not in (1, 2):
         raise ValueError(f"[{where}] shape is {shape}; expected (batch, features) or (features,)")
     rows = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])
-    seed, layer, step = (
+    seed, layer, step, draw = (
         integer(where, what, value, 0)
-        for what, value in (("seed", seed), ("layer", layer), ("step", step))
+        for what, value in (("seed", seed), ("layer", layer), ("step", step), ("draw", draw))
     )
     name = float_dtype(where, dtype).name
-    return _core.dropout_mask(rows, float(p), seed, layer, step, name).reshape(sizes)
+    return _core.dropout_mask(rows, float(p), seed, layer, step, name, draw).reshape(sizes)

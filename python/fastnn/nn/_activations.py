@@ -12,21 +12,21 @@ from ._layer import Activation
 __all__ = ["GELU", "Identity", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Identity(Activation):
     """f(z) = z."""
 
     registry_name: ClassVar[str] = "identity"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class ReLU(Activation):
     """f(z) = max(z, 0)."""
 
     registry_name: ClassVar[str] = "relu"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class LeakyReLU(Activation):
     """f(z) = z if z > 0 else negative_slope z.
 
@@ -41,21 +41,21 @@ class LeakyReLU(Activation):
     negative_slope: float = 0.01
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Tanh(Activation):
     """f(z) = tanh(z)."""
 
     registry_name: ClassVar[str] = "tanh"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Sigmoid(Activation):
     """f(z) = 1 / (1 + exp(-z))."""
 
     registry_name: ClassVar[str] = "sigmoid"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class GELU(Activation):
     """f(z) = z Phi(z), Phi the normal distribution function.
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from fastnn import _core, _validate
+from fastnn._assign import is_free, refusal
 from fastnn.errors import ModelBusyError
 
 from . import _state
-from ._layer import Layer, ParameterLayer
+from ._layer import Layer, ModelLayer, ParameterLayer
 from ._summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ._history import History
 
 __all__ = ["Container"]
+
+_ASSIGNABLE = ("history", "stop_training")
 
 
 class Container:
@@ -45,18 +48,26 @@ class Container:
         self.history: History | None = None
         self._install("Sequential", layers)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (is_free(self, name) or name in _ASSIGNABLE):
+            advice = "it follows from how the model was made; make a new Sequential"
+            if name in ("optimizer", "loss"):
+                advice = "call compile"
+            raise AttributeError(refusal(self, name, advice, _ASSIGNABLE))
+        object.__setattr__(self, name, value)
+
     def _install(self, where: str, layers: tuple[Layer, ...]) -> None:
         """Make `layers` this model's own in a new network; nothing changes if they do not fit."""
         for position, layer in enumerate(layers):
             _check_layer(where, position, layer, layers)
         own = self._network
-        # Models never share memory: a layer of another model is copied with values and freeze flag.
-        adopted = tuple(
-            layer._copy()
-            if isinstance(layer, ParameterLayer) and layer._network not in (None, own)
-            else layer
+        # Models share neither memory nor settings: a layer of another model is copied with both.
+        copies = {
+            id(layer): layer._copy()
             for layer in layers
-        )
+            if isinstance(layer, ModelLayer) and layer._network not in (None, own)
+        }
+        adopted = tuple(copies.get(id(layer), layer) for layer in layers)
         columns: int | None = None
         for position, layer in enumerate(adopted):
             columns = layer.width(f"{where}: layer {position}", columns)
@@ -71,9 +82,12 @@ class Container:
                 for name, value in layer.values().items()
             }
             _state.write(network, values)
+            places: dict[int, list[int]] = {}
+            for layer, number in zip(adopted, _numbers(adopted), strict=True):
+                places.setdefault(id(layer), []).append(-1 if number is None else number)
             for layer in adopted:
-                if isinstance(layer, ParameterLayer):
-                    layer._bind(network, numbers[id(layer)] or 0)
+                if isinstance(layer, ModelLayer):
+                    layer._bind(network, tuple(places[id(layer)]))
         self._layers, self._network, self._compiled = adopted, network, None
 
     def _net(self, where: str) -> _core.Network:
@@ -113,7 +127,7 @@ class Container:
 
     @property
     def threads_used(self) -> int:
-        """Threads of the last fit, step, forward or backward; 0 before the first."""
+        """Threads of the last call that computed; 0 before the first."""
         return 0 if self._network is None else int(self._network.threads_used)
 
     def append(self, layer: Layer) -> Self:
@@ -210,6 +224,20 @@ class Container:
                 f"[Sequential] no layer {index}; the model has {len(self._layers)}"
             ) from None
 
+    def __setitem__(self, index: Any, layer: Layer) -> None:
+        """Put another layer in the place of layer `index`.
+
+        The other layers keep their values. Earlier views of values no longer belong to the model,
+        and it has to be compiled again.
+        """
+        if isinstance(index, slice):
+            raise TypeError("[Sequential] model[...] = takes one layer's number; got a slice")
+        self._idle("__setitem__")
+        _ = self[index]  # refuses what is no layer's number
+        layers = list(self._layers)
+        layers[operator.index(index)] = layer
+        self._install(f"Sequential[{index}]", tuple(layers))
+
     def __repr__(self) -> str:
         lines = [
             f"  ({'-' if number is None else number}): {layer!r}"
@@ -222,12 +250,14 @@ class Container:
         state = {k: v for k, v in self.__dict__.items() if k != "_network"}
         if self._network is not None and self._compiled is not None:
             state["optimizer"] = _state.optimizer_state(self._network)
+        if self._network is not None:
+            state["draw"] = self._network.draw
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        optimizer, layers, compiled = (
-            state.pop(name, None) for name in ("optimizer", "_layers", "_compiled")
+        optimizer, layers, compiled, draw = (
+            state.pop(name, None) for name in ("optimizer", "_layers", "_compiled", "draw")
         )
         self.__dict__.update(state, _network=None, _layers=(), _compiled=None)
         self._install("Sequential", layers or ())
@@ -235,6 +265,8 @@ class Container:
             compiled.apply("Sequential", self._network, self._trainable_numbers())
             self._compiled = compiled
             _state.restore_optimizer(self._network, optimizer)
+        if self._network is not None:
+            self._network.set_progress(self._network.step, self._network.num_batches, draw or 0)
 
 
 def _numbers(layers: tuple[Layer, ...]) -> list[int | None]:

@@ -15,13 +15,16 @@ from fastnn._validate import Array
 from fastnn.callbacks import Callback, ProgressBar
 
 from ._history import History
+from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
+    from ._layer import Layer
     from ._sequential import Sequential
 
 __all__ = [
     "Data",
     "Settings",
+    "check_statistics",
     "checked_validation",
     "chosen_callbacks",
     "run",
@@ -105,6 +108,22 @@ def split_rows(x: Array, y: Array, w: Array | None, share: Any) -> tuple[Split, 
     if w is None:
         return (x[:n], y[:n], None), (x[n:], y[n:], None)
     return (x[:n], y[:n], w[:n]), (x[n:], y[n:], w[n:])
+
+
+def check_statistics(layers: Iterable[Layer], batch_size: int, n: int) -> None:
+    """Refuse batches of one row of n where running statistics would never learn from them."""
+    if min(batch_size, n) > 1:
+        return
+    for position, layer in enumerate(layers):
+        if isinstance(layer, ParameterLayer) and layer.counts()[1] and not layer.frozen:
+            came, needed = ("batch_size is 1", "a larger batch_size")
+            if n == 1:
+                came, needed = ("there is 1 row to train on", "more rows")
+            raise ValueError(
+                f"[{WHERE}] {came}; layer {position} ({layer!r}) takes statistics from the rows of "
+                f"a batch and expects at least 2: give {needed}, or freeze() the layer, which then "
+                "takes the running statistics that it has"
+            )
 
 
 def weighted(rows: Split, class_weight: Any, model: Sequential) -> Split:

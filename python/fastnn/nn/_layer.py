@@ -7,17 +7,21 @@ Layers compute nothing. Values live in the model's one buffer; a layer looks at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
 
-from fastnn._describe import Description
+from fastnn import _registry
+from fastnn._assign import is_free, refusal
+from fastnn._describe import Description, checked
 
 if TYPE_CHECKING:
     from fastnn import _core
     from fastnn._validate import Array
 
-__all__ = ["Activation", "Layer", "ParameterLayer", "layer_values"]
+__all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting", "layer_values"]
+
+Value = TypeVar("Value")
 
 
 def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
@@ -45,6 +49,25 @@ class Layer:
 
     registry_name: ClassVar[str] = ""
     numbered: ClassVar[bool] = True
+    remedy: ClassVar[str] = (
+        "it is fixed when the layer is made. Put a new layer in its place, model[i] = layer, and "
+        "compile again"
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (is_free(self, name) or isinstance(getattr(type(self), name, None), Setting)):
+            raise AttributeError(refusal(self, name, self.remedy, self._settings()))
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if not is_free(self, name):
+            raise AttributeError(f"[{type(self).__name__}] {name} cannot be deleted")
+        object.__delattr__(self, name)
+
+    @classmethod
+    def _settings(cls) -> list[str]:
+        """Names of the settings that may change between steps."""
+        return [name for name in dir(cls) if isinstance(getattr(cls, name), Setting)]
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
@@ -67,11 +90,12 @@ class Layer:
         return self
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Activation(Description, Layer):
     """Base of the activations (generated from the registry): element by element, without values."""
 
     room: ClassVar[str] = "activations"
+    remedy: ClassVar[str] = Layer.remedy
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The activation as the core takes it: name and hyperparameters."""
@@ -82,18 +106,118 @@ class Activation(Description, Layer):
         return n_in
 
 
-class ParameterLayer(Layer):
+class Setting(Generic[Value]):
+    """A setting of a layer that may change between steps: in effect from the next step on.
+
+    The layer holds the value; whoever assigns it tells the layer's model as well, or neither.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, layer: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layer: ModelLayer, owner: type) -> Value: ...
+    def __get__(self, layer: ModelLayer | None, owner: type) -> Any:
+        if layer is None:
+            return self
+        value = vars(layer)[self._name]
+        if isinstance(value, np.ndarray):  # a view, since a change of single numbers would be lost
+            value = value.view()
+            value.flags.writeable = False
+        return value
+
+    def __set__(self, layer: ModelLayer, value: Value) -> None:
+        layer._change(**{self._name: value})
+
+
+class ModelLayer(Layer):
+    """Base of layers with something of their own: settings that may change, values.
+
+    Each belongs to one model at most. The model binds it to its network, and to the numbers at
+    which it stands there: -1 without a number.
+    """
+
+    _network: _core.Network | None
+    _numbers: tuple[int, ...]
+
+    def __init__(self, **settings: Any) -> None:
+        known = self._checked(settings) if settings else {}
+        vars(self).update(known, _network=None, _numbers=())
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """`settings` in the registry's types; wrong ones raise and say what was expected."""
+        where = type(self).__name__
+        row = _registry.row(where, "layers", self.registry_name)
+        return dict(checked(where, row["hypers"], settings))
+
+    def _change(self, **settings: Any) -> None:
+        """Take other settings over, and have the model take them over."""
+        new = self._checked(settings)
+        if self._network is not None:
+            kind, present = self.spec()
+            self._network.change_layer(self._numbers, kind, present | new)
+        vars(self).update(new)
+
+    def _bind(self, network: _core.Network, numbers: tuple[int, ...]) -> None:
+        """Make the layer the door to the layers `numbers` of `network`."""
+        self._network, self._numbers = network, numbers
+
+    def _copy(self) -> Self:
+        """A layer that belongs to no model, with the same settings, values and freeze flag."""
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None, "_numbers": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+class ParameterLayer(ModelLayer):
     """Base of layers with values.
 
     Outside a model it has no values, unless it is a copy that waits for its model: copies, slices
     and pickles carry them in `_waiting`.
     """
 
-    def __init__(self) -> None:
-        self._network: _core.Network | None = None
-        self._number = -1
-        self._waiting: dict[str, Array] | None = None
-        self._frozen = False
+    _waiting: dict[str, Array] | None
+    _frozen: bool
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        vars(self).update(_waiting=None, _frozen=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property) and name != "frozen":
+            self._assign(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Refuse new values, but let `layer.weight *= 2` end: it has worked in place."""
+        present = self.values().get(name)
+        if present is None:
+            raise AttributeError(
+                f"[{type(self).__name__}] there is no {name} to assign: values are drawn when a "
+                "Sequential takes the layer (and a layer with bias=False has no bias)"
+            )
+        if not (
+            isinstance(value, np.ndarray)
+            and value.__array_interface__["data"] == present.__array_interface__["data"]
+            and (value.shape, value.strides) == (present.shape, present.strides)
+        ):
+            raise AttributeError(
+                f"[{type(self).__name__}] {name} cannot be assigned: values are copied into the "
+                f"model's own memory. Write layer.{name}[...] = values"
+            )
+
+    @property
+    def _number(self) -> int:
+        return self._numbers[0]
 
     @property
     def frozen(self) -> bool:
@@ -133,23 +257,13 @@ class ParameterLayer(Layer):
             )
         return found[name]
 
-    def _bind(self, network: _core.Network, number: int) -> None:
-        """Make the layer the door to the values of layer `number` of `network`."""
-        self._network, self._number, self._waiting = network, number, None
+    def _bind(self, network: _core.Network, numbers: tuple[int, ...]) -> None:
+        """Make the layer the door to the values of a layer of `network`, too."""
+        super()._bind(network, numbers)
+        self._waiting = None
         if self._frozen:
-            network.set_frozen(number, True)
-
-    def _copy(self) -> Self:
-        """A layer that belongs to no model, with copies of the values and the freeze flag."""
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__())
-        return twin
+            network.set_frozen(self._number, True)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
         values = {name: np.array(value) for name, value in self.values().items()}
-        state.update(_network=None, _number=-1, _waiting=values or None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        return {**super().__getstate__(), "_waiting": values or None}

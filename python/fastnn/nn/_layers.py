@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn import _registry, _validate
-from fastnn._describe import checked
+from fastnn import _validate
 
-from ._layer import Layer, ParameterLayer
+from ._layer import Layer, ModelLayer, ParameterLayer, Setting
 
 if TYPE_CHECKING:
     from fastnn._validate import Array
@@ -18,13 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchNorm1d", "Dropout", "Flatten", "Linear", "Rescale"]
 
 
-def _real(layer: str, registry_name: str, **values: Any) -> list[float]:
-    """Hyperparameters checked against the registry's ranges."""
-    given = checked(layer, _registry.row(layer, "layers", registry_name)["hypers"], values)
-    return [float(given[name]) for name in values]
-
-
-class Rescale(Layer):
+class Rescale(ModelLayer):
     """x * scale + shift, column by column, done while the rows are read: X itself stays as it is.
 
     Only before the first numbered layer. It has no number of its own in ``state_dict``, and it is
@@ -33,7 +26,9 @@ class Rescale(Layer):
     Parameters
     ----------
     scale : float or array_like of shape (columns,)
+        May be assigned later, as a whole; in effect from the next step or prediction on.
     shift : float or array_like of shape (columns,), default 0
+        Likewise.
 
     Examples
     --------
@@ -45,10 +40,17 @@ class Rescale(Layer):
     registry_name: ClassVar[str] = "rescale"
     numbered: ClassVar[bool] = False
 
+    scale: Setting[Any] = Setting()
+    shift: Setting[Any] = Setting()
+
     def __init__(self, scale: Any, shift: Any = 0) -> None:
-        self.scale = self._factor("scale", scale)
-        self.shift = self._factor("shift", shift)
-        self.width("Rescale", None)
+        super().__init__(scale=scale, shift=shift)
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """`settings` as numbers or arrays that fit each other."""
+        new = {what: self._factor(what, value) for what, value in settings.items()}
+        self._columns("Rescale", {**vars(self), **new}, None)
+        return new
 
     @staticmethod
     def _factor(what: str, value: Any) -> float | Array:
@@ -71,7 +73,12 @@ class Rescale(Layer):
 
     def width(self, where: str, n_in: int | None) -> int | None:
         """Columns are kept; arrays fix their number."""
-        for what, value in (("scale", self.scale), ("shift", self.shift)):
+        return self._columns(where, vars(self), n_in)
+
+    @staticmethod
+    def _columns(where: str, settings: dict[str, Any], n_in: int | None) -> int | None:
+        for what in ("scale", "shift"):
+            value = settings[what]
             if isinstance(value, np.ndarray):
                 if n_in not in (None, value.size):
                     raise ValueError(f"[{where}] {what} has {value.size} columns; expected {n_in}")
@@ -105,14 +112,17 @@ class Flatten(Layer):
         return "Flatten()"
 
 
-class Dropout(Layer):
+class Dropout(ModelLayer):
     """In training sets each value to 0 with probability p and multiplies the others by 1 / (1 - p).
 
-    Which values go depends on the model's seed, the layer, the step, the row and the column alone.
+    Which values go depends on the model's seed, the layer, the row, the column, the step and,
+    within a step, the training passes since the last update: every ``forward(x, training=True)``
+    draws anew. The first pass of a step draws what ``train_step`` would.
 
     Parameters
     ----------
     p : float, default 0.5
+        From 0 to 1. May be assigned later, ``model[3].p = 0``: in effect from the next step on.
 
     Examples
     --------
@@ -123,8 +133,10 @@ class Dropout(Layer):
 
     registry_name: ClassVar[str] = "dropout"
 
+    p: Setting[float] = Setting()
+
     def __init__(self, p: float = 0.5) -> None:
-        (self.p,) = _real("Dropout", self.registry_name, p=p)
+        super().__init__(p=p)
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
@@ -154,13 +166,19 @@ class Linear(ParameterLayer):
 
     registry_name: ClassVar[str] = "linear"
 
+    in_features: int
+    out_features: int
+    has_bias: bool
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        self.in_features = _validate.integer("Linear", "in_features", in_features)
-        self.out_features = _validate.integer("Linear", "out_features", out_features)
         if not isinstance(bias, (bool, np.bool_)):
             raise TypeError(f"[Linear] bias is {bias!r}; expected True or False")
-        self.has_bias = bool(bias)
+        vars(self).update(
+            in_features=_validate.integer("Linear", "in_features", in_features),
+            out_features=_validate.integer("Linear", "out_features", out_features),
+            has_bias=bool(bias),
+        )
 
     @property
     def weight(self) -> Array:
@@ -205,11 +223,18 @@ class BatchNorm1d(ParameterLayer):
     ``momentum``; prediction takes the running ones. Keras calls 1 - momentum momentum, with other
     defaults (momentum 0.99, eps 1e-3).
 
+    A batch of a single row has no variance: in training, too, it is normalised by the running
+    statistics, and leaves them and ``num_batches_tracked`` as they are. ``fit`` with nothing but
+    such batches is refused, unless the layer is frozen.
+
     Parameters
     ----------
     num_features : int
     eps : float, default 1e-5
+        Added to the variance; with 0, a column of equal values ends training. May be changed later:
+        in effect from the next step or prediction on.
     momentum : float, default 0.1
+        Likewise.
 
     Examples
     --------
@@ -220,12 +245,13 @@ class BatchNorm1d(ParameterLayer):
 
     registry_name: ClassVar[str] = "batch_norm1d"
 
+    num_features: int
+    eps: Setting[float] = Setting()
+    momentum: Setting[float] = Setting()
+
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.num_features = _validate.integer("BatchNorm1d", "num_features", num_features)
-        self.eps, self.momentum = _real(
-            "BatchNorm1d", self.registry_name, eps=eps, momentum=momentum
-        )
+        super().__init__(eps=eps, momentum=momentum)
+        vars(self)["num_features"] = _validate.integer("BatchNorm1d", "num_features", num_features)
 
     @property
     def weight(self) -> Array:

@@ -12,7 +12,7 @@ from ._loss import Loss
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HalfMSELoss", "L1Loss", "MSELoss"]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class MSELoss(Loss):
     """(out - target)^2.
 
@@ -30,7 +30,7 @@ class MSELoss(Loss):
     reduction: Literal["mean", "sum"] = "mean"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class HalfMSELoss(Loss):
     """(out - target)^2 / 2.
 
@@ -48,7 +48,7 @@ class HalfMSELoss(Loss):
     reduction: Literal["mean", "sum"] = "mean"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class L1Loss(Loss):
     """|out - target|.
 
@@ -66,7 +66,7 @@ class L1Loss(Loss):
     reduction: Literal["mean", "sum"] = "mean"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class CrossEntropyLoss(Loss):
     """log(sum_j exp(out_j)) - out_label.
 
@@ -84,7 +84,7 @@ class CrossEntropyLoss(Loss):
     reduction: Literal["mean", "sum"] = "mean"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class BCEWithLogitsLoss(Loss):
     """log(1 + exp(out)) - target out.
 
@@ -102,7 +102,7 @@ class BCEWithLogitsLoss(Loss):
     reduction: Literal["mean", "sum"] = "mean"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(kw_only=True, repr=False, eq=False)
 class BCELoss(Loss):
     """-target log(out) - (1 - target) log(1 - out).
 

@@ -38,7 +38,8 @@ class OwnLoop(Inference):
         y : array_like, optional
             Targets as the compiled loss wants them.
         grad : array_like of shape (n, n_outputs), optional
-            Instead of y: a gradient with respect to the outputs that was made elsewhere.
+            Instead of y: a gradient with respect to the outputs that was made elsewhere. With
+            dropout, from the first ``forward(x, training=True)`` after the last update.
         sample_weight : array_like of shape (n,), optional
             With y only.
         n_threads : int, optional
@@ -111,7 +112,8 @@ class OwnLoop(Inference):
         ----------
         x : array_like of shape (n, n_features)
         training : bool, default False
-            Whether dropout drops and BatchNorm takes the batch's statistics.
+            Whether dropout drops and BatchNorm takes the batch's statistics. Each such call draws
+            new masks: many of them show how sure the model is (Monte Carlo dropout).
         n_threads : int, optional
 
         Returns
@@ -167,6 +169,8 @@ class OwnLoop(Inference):
         n_threads: int | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """Loss of a batch and the gradients of all parameters; nothing is updated.
+
+        Each call draws new dropout masks, the first one of a step those of `train_step`.
 
         Parameters
         ----------

@@ -30,7 +30,8 @@ class Sequential(OwnLoop):
     Parameters
     ----------
     *layers : Layer
-        A layer that already belongs to a model is copied, with its values and its freeze flag.
+        A layer that already belongs to a model is copied, with its settings, its values and its
+        freeze flag.
     dtype : float32 or float64, default float32
     seed : int, default 0
         Of the initial values, dropout and shuffling.
@@ -119,6 +120,7 @@ class Sequential(OwnLoop):
         y : array_like
             Class indices (n,), or numbers (n, n_outputs); (n,) and (n, 1) are the same one output.
         batch_size : int, default 32
+            With BatchNorm at least 2, unless it is frozen.
         epochs : int, default 1
             Number of the last epoch, as in Keras: ``epochs - initial_epoch`` are run.
         verbose : {0, 1, 2}, default 0
@@ -160,5 +162,6 @@ class Sequential(OwnLoop):
         xs, ys, w = self._batch("fit", x, y, sample_weight)
         validation = _fit.checked_validation(validation_data, self)
         train, held_out = _fit.split_rows(xs, ys, w, 0 if validation else validation_split)
+        _fit.check_statistics(self, settings.batch_size, len(train[0]))
         data = _fit.Data(_fit.weighted(train, class_weight, self), validation or held_out)
         return _fit.run(self, settings, data, _fit.chosen_callbacks(callbacks, verbose))

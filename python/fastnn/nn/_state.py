@@ -88,7 +88,7 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     own = torch_keys(network)
     for key, array in values.items():
         if key.endswith(COUNTER):
-            network.set_progress(network.step, int(array))
+            network.set_progress(network.step, int(array), network.draw)
         else:
             own[key][...] = array
 

@@ -48,8 +48,8 @@ class Layer:
     def build(self, dtype: Any, seed: int, position: int) -> None:
         """Make the parameters; `position` keys the layer's random streams."""
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
-        """Return y; `step` counts the optimizer's steps so far."""
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        """Return y; `step` counts the optimizer's steps, `draw` training passes since the last."""
         raise NotImplementedError
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
@@ -70,7 +70,7 @@ class Rescale(Layer):
         self.scale = np.asarray(self.scale, dtype=dtype)
         self.shift = np.asarray(self.shift, dtype=dtype)
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         columns = x.reshape(len(x), -1)  # an image counts as one row of columns
         y: Array = columns * self.scale + self.shift
         return y.reshape(x.shape)
@@ -83,7 +83,7 @@ class Rescale(Layer):
 class Flatten(Layer):
     """(B, ...) becomes (B, I)."""
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         self.shape = x.shape
         return x.reshape(len(x), -1)
 
@@ -103,7 +103,7 @@ class Linear(Layer):
         weight, bias = init_linear(shape, self.bias, seed, position, dtype)
         self.params = {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         self.x = x
         return linear(x, self.params["weight"], self.params.get("bias"))
 
@@ -120,7 +120,7 @@ class ActivationLayer(Layer):
         super().__init__()
         self.activation, self.hyper = ACTIVATIONS[name], hyper
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         y = self.activation.f(x, **self.hyper)
         self.saved = x if self.activation.needs == "input" else y
         return y
@@ -130,7 +130,10 @@ class ActivationLayer(Layer):
 
 
 class Dropout(Layer):
-    """In training each value is dropped with probability p, and the others grow by 1 / (1 - p)."""
+    """In training each value is dropped with probability p, and the others grow by 1 / (1 - p).
+
+    Every training pass draws a new mask; backward takes that of its forward.
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -139,13 +142,13 @@ class Dropout(Layer):
     def build(self, dtype: Any, seed: int, position: int) -> None:
         self.seed, self.position = seed, position
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         self.mask: Array | None = None
         if not training or self.p == 0:
             return x
         n_rows, n_columns = x.shape
         self.mask = dropout_mask(
-            (n_rows, n_columns), self.p, self.seed, self.position, step, x.dtype
+            (n_rows, n_columns), self.p, self.seed, self.position, step, x.dtype, draw
         )
         return x * self.mask
 
@@ -159,6 +162,7 @@ class BatchNorm1d(Layer):
     Training takes mean and variance from the batch, and moves the running ones towards them by
     `momentum`; otherwise the running ones are used. As in torch the batch is normalised by the
     biased variance (1/B), while the running variance collects the unbiased one (1/(B - 1)).
+    A row alone has no variance: it is normalised by the running statistics, which stay as they are.
     All this is computed in double: float32 sums down a long column would lose digits.
     """
 
@@ -171,10 +175,10 @@ class BatchNorm1d(Layer):
         self.params = {"weight": np.ones(n, dtype), "bias": np.zeros(n, dtype)}
         self.statistics = {"running_mean": np.zeros(n, dtype), "running_var": np.ones(n, dtype)}
 
-    def forward(self, x: Array, training: bool, step: int) -> Array:
-        self.training = training
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        self.own_statistics = training and len(x) > 1
         wide = x.astype(np.float64)
-        if training:
+        if self.own_statistics:
             mean, var = wide.mean(axis=0), wide.var(axis=0)
             if not self.frozen:
                 self._update_statistics(mean, var, len(x))
@@ -186,7 +190,7 @@ class BatchNorm1d(Layer):
         return y.astype(x.dtype)
 
     def _update_statistics(self, mean: Array, var: Array, n_rows: int) -> None:
-        unbiased = var * n_rows / max(n_rows - 1, 1)  # one row has no variance: 0, as its own
+        unbiased = var * n_rows / (n_rows - 1)
         for name, new in (("running_mean", mean), ("running_var", unbiased)):
             running = self.statistics[name]
             running[:] = (1 - self.momentum) * running.astype(np.float64) + self.momentum * new
@@ -196,7 +200,7 @@ class BatchNorm1d(Layer):
         dweight, dbias = (dy * self.normalised).sum(axis=0), dy.sum(axis=0)
         self.grads = {"weight": dweight.astype(dtype), "bias": dbias.astype(dtype)}
         dx = dy
-        if self.training:  # mean and variance depend on x too: take out their parts of dy
+        if self.own_statistics:  # mean and variance depend on x too: take out their parts of dy
             dx = dy - dy.mean(axis=0) - self.normalised * (dy * self.normalised).mean(axis=0)
         result: Array = dx * self.inverse_std * self.params["weight"]
         return result.astype(dtype)

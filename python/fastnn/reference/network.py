@@ -38,7 +38,8 @@ class Network:
             layer.build(self.dtype, seed, position)
             position += layer.numbered
         self.step = 0  # updates done so far
-        self.num_batches = 0  # training batches that BatchNorm has seen
+        self.draw = 0  # passes since the last update: dropout draws anew in each
+        self.num_batches = 0  # training batches that BatchNorm has learned from
         self.max_grad_norm = 0.0
         self.states: dict[tuple[int, str], list[Array]] = {}
 
@@ -85,7 +86,7 @@ class Network:
         self.loss, self.loss_hyper = LOSSES[loss], loss_hyper
         self.optimizer = OPTIMIZERS[optimizer]
         self.max_grad_norm = max_grad_norm
-        self.step = 0
+        self.step = self.draw = 0
         overrides = per_layer or {}
         self.hyper = [optimizer_hyper | overrides.get(n, {}) for n in range(len(self.numbered))]
         self.states = {
@@ -113,7 +114,7 @@ class Network:
 
     def set_step(self, step: int) -> None:
         """Go on counting the optimizer's steps from `step`."""
-        self.step = step
+        self.step, self.draw = step, 0
 
     # -- one step -----------------------------------------------------------------------------
 
@@ -121,8 +122,9 @@ class Network:
         """Return the raw outputs (B, k), kept for backward."""
         y = np.asarray(x, dtype=self.dtype)
         for layer in self.layers:
-            y = layer.forward(y, training, self.step)
-        self.num_batches += training
+            y = layer.forward(y, training, self.step, self.draw)
+        self.draw += training
+        self.num_batches += training and len(y) > 1
         return y
 
     def backward(self, grad: Any, need_dx: bool = False) -> Array | None:
@@ -157,7 +159,7 @@ class Network:
 
     def apply_gradients(self) -> None:
         """Let the optimizer move every parameter that is not frozen."""
-        self.step += 1
+        self.step, self.draw = self.step + 1, 0
         for number, layer in enumerate(self.numbered):
             if layer.frozen:
                 continue
@@ -167,12 +169,14 @@ class Network:
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Train on one batch; return its loss before the update."""
+        self.draw = 0
         loss = self.loss_and_grad(x, y, sample_weight)
         self._update()
         return loss
 
     def train_step_grad(self, x: Any, grad: Any) -> None:
         """Train on one batch with a gradient dloss/doutputs made elsewhere."""
+        self.draw = 0
         self.forward(x, training=True)
         self.backward(grad)
         self._update()

@@ -2,8 +2,8 @@
 """The random streams of the engine, drawn with NumPy's Philox4x64-10.
 
 A counter-based generator is a function: the same key and counter give the same bits, whoever asks
-and in whatever order. The key is (seed, stream); the counter is (block, row, step, 0). One block
-has four words of 64 bits.
+and in whatever order. The key is (seed, stream); the counter is (block, row, step, draw), with draw
+0 for all but dropout. One block has four words of 64 bits.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 DROPOUT, INIT, SHUFFLE = 0, 2**32, 2**33
 
 
-def words(seed: int, stream: int, n: int, row: int = 0, step: int = 0) -> Array:
+def words(seed: int, stream: int, n: int, row: int = 0, step: int = 0, draw: int = 0) -> Array:
     """Return the first `n` 64-bit words of one stream."""
     key = np.array([seed, stream], dtype=np.uint64)
-    counter = np.array([0, row, step, 0], dtype=np.uint64)
+    counter = np.array([0, row, step, draw], dtype=np.uint64)
     drawn: Array = np.random.Philox(key=key, counter=counter).random_raw(n)
     return drawn
 
@@ -61,9 +61,17 @@ def init_linear(
 
 
 def dropout_mask(
-    shape: tuple[int, int], p: float, seed: int, layer: int, step: int, dtype: Any
+    shape: tuple[int, int],
+    p: float,
+    seed: int,
+    layer: int,
+    step: int,
+    dtype: Any,
+    draw: int = 0,
 ) -> Array:
     """Return 0 with probability `p` and 1 / (1 - p) otherwise, for each row and column of a batch.
+
+    `draw` counts the training passes since the optimizer's last step.
 
     Every row has its own counter, so a row's mask does not depend on how the batch is split.
     """
@@ -71,7 +79,7 @@ def dropout_mask(
     threshold = round(p * 2**32)
     kept = np.empty(shape, dtype=bool)
     for row in range(n_rows):
-        row_words = words(seed, DROPOUT + layer, -(-n_columns // 2), row, step)
+        row_words = words(seed, DROPOUT + layer, -(-n_columns // 2), row, step, draw)
         lanes = row_words.astype("<u8").view("<u4")  # two columns a word, the low half first
         kept[row] = lanes[:n_columns].astype(np.uint64) >= threshold
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0
