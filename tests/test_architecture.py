@@ -98,10 +98,9 @@ def test_one_place_per_concern(path):
         assert not re.search(r"#\s*pragma\s+omp|std::(j?thread|async)\b", code), (
             "threads belong to core/parallel"
         )
-    if room != "kernels":
-        assert not re.search(r"Eigen::(Map|Matrix|Array|Ref)\b", code), (
-            "Eigen products belong to kernels/"
-        )
+    assert not re.search(r"Eigen::(Map|Matrix|Array|Ref)\b", code), (
+        "vectors are Eigen's, products are kernels/gemm"
+    )
     if path.name != "float_mode.h":
         assert not re.search(r"(ld|st)mxcsr|fpcr|fe(set|get)(env|round)", code), (
             "the floating-point mode belongs to core/float_mode.h"

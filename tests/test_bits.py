@@ -132,15 +132,6 @@ def test_where_the_input_lies_does_not_matter(net: str) -> None:
         assert trained(net, "sgd", "float32", 2, x=x)[0] == first, name
 
 
-def test_other_cache_sizes_do_not_matter() -> None:
-    first, _ = trained("wide", "sgd", "float32", 2)
-    try:
-        _core.testing.set_cache_sizes(8 * 1024, 64 * 1024, 512 * 1024)
-        assert trained("wide", "sgd", "float32", 2)[0] == first
-    finally:
-        _core.testing.set_cache_sizes(32 * 1024, 512 * 1024, 32 * 1024 * 1024)
-
-
 def test_a_split_by_threads_would_be_seen() -> None:
     """The planted fault: chunks cut by the thread count change the order of sums."""
     results = []

@@ -151,6 +151,26 @@ def test_early_stopping_restores_the_best_epoch(model, data):
     assert model.evaluate(x, y - noise)["loss"] == stop.best
 
 
+def test_early_stopping_restores_the_best_epoch_of_a_whole_training(model, data):
+    """Also where patience did not run out: the last epoch is rarely the best one."""
+    x, y = data
+    model.compile(optim.SGD(lr=0.4), "mse")
+    kept = {}
+    keep = cb.LambdaCallback(
+        on_epoch_end=lambda epoch, _: kept.update({epoch: model[0].weight.copy()})
+    )
+    stop = cb.EarlyStopping(patience=1000)
+    noise = np.random.default_rng(3).standard_normal(len(y))
+    history = model.fit(
+        x, y + noise, epochs=40, validation_data=(x, y - noise), callbacks=[keep, stop]
+    )
+    losses = history.history["val_loss"]
+    assert stop.stopped_epoch is None
+    assert stop.best_epoch == np.argmin(losses) < 39
+    np.testing.assert_array_equal(model[0].weight, kept[stop.best_epoch])
+    assert not np.array_equal(model[0].weight, kept[39])
+
+
 @pytest.mark.parametrize(
     ("kwargs", "curve", "stopped", "best"),
     [

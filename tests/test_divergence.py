@@ -152,6 +152,110 @@ def test_a_gradient_that_overflows(dtype, optimizer, lr):
         assert_kept(net, before)
 
 
+def everything(net: Any) -> list[np.ndarray]:
+    """Parameters and the optimizer's state."""
+    states = [row["array"].copy() for rows in net.optimizer_state()["state"] for row in rows]
+    return weights(net) + states
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e300])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_state_that_overflows(dtype, optimizer, clip):
+    """Adam's mean square does while its weights stay finite: then nothing would move again."""
+    largest = float(np.finfo(dtype).max)
+    name, more = OPTIMIZERS[optimizer]
+    adam = name != "sgd"
+    hyper = {**more, "lr": 1e-3 if adam else 0.5}
+    # Adam squares the gradient; momentum adds 0.9 and 0.81 of it to it, at a weight far below.
+    size = float(np.sqrt(largest)) * 100 if adam else largest / 2
+    x, grad = np.ones((1, 1), dtype), np.full((1, 1), size, dtype)
+
+    def made() -> Any:
+        net = _core.Network([linear(1, 1)], dtype, 1)
+        net.compile("mse", {}, name, hyper, {}, clip)
+        return net
+
+    net = made()
+    for _ in range(5):
+        before = everything(net)
+        try:
+            net.train_step_grad(x, grad)
+        except TrainingDivergedError:
+            break
+    else:
+        pytest.fail("five steps without an overflow")
+    for now, then in zip(everything(net), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert all(np.isfinite(array).all() for array in everything(net))
+
+    net = made()
+    before = everything(net)
+    with pytest.raises(TrainingDivergedError):
+        net.fit(x, np.full((1, 1), -size, dtype), batch_size=1, epochs=5)
+    assert all(np.isfinite(array).all() for array in everything(net))
+    if adam:
+        net = made()
+        net.forward(x, True)
+        net.backward(grad)
+        with pytest.raises(TrainingDivergedError):
+            net.apply_gradients()
+        for now, then in zip(everything(net), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("large", ["x", "grad"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_may_be_large_because_of_either_factor(dtype, large):
+    """Weights whose copy costs more than a look at x and dy, and squares that overflow."""
+    size = 1e25 if dtype == "float32" else 1e200
+    net = _core.Network([linear(64, 64)], dtype, 1)
+    net.compile("mse", {}, "adam", {})
+    x = np.full((2, 64), size if large == "x" else 1.0, dtype)
+    grad = np.full((2, 64), size if large == "grad" else 1.0, dtype)
+    before = everything(net)
+    with pytest.raises(TrainingDivergedError, match="weights that are not finite"):
+        net.train_step_grad(x, grad)
+    for now, then in zip(everything(net), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 1.0])
+@pytest.mark.parametrize("rows", [2, 3, 20])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_variance_that_overflows_when_it_is_made_unbiased(dtype, rows, momentum):
+    """The batch's own variance is finite; times n / (n - 1) it is not, and would stay for ever."""
+    hyper = {"num_features": 2, "momentum": momentum}
+    net = _core.Network([("batch_norm1d", hyper), linear(2, 1)], dtype, 1)
+    net.compile("mse", {}, "sgd", {"lr": 1e-3})
+    variance = float(np.finfo(dtype).max) * (1 - 0.5 / rows)
+    x = np.ones((rows, 2), dtype)
+    # mean square deviation: of two groups of unequal size, share (1 - share) gap^2
+    share = rows // 2 / rows
+    x[: rows // 2, 0] = 0
+    x[rows // 2 :, 0] = np.sqrt(variance) / np.sqrt(share * (1 - share))
+    assert np.isfinite(x[:, 0].astype(np.longdouble).var().astype(dtype))
+    before = weights(net)
+    with pytest.raises(TrainingDivergedError, match="batch statistics are not finite"):
+        net.train_step(x, np.ones((rows, 1), dtype))
+    assert_kept(net, before)
+
+
+@pytest.mark.parametrize("layer", [0, 2, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_learning_rate_of_any_layer_may_be_the_one_that_is_too_large(dtype, layer):
+    """Two rows, and more weights than a look at their gradients costs: no copy by itself."""
+    far = 1e30 if dtype == "float32" else 1e300
+    layers = [linear(64, 64), ("tanh", {}), linear(64, 64), ("tanh", {}), linear(64, 64)]
+    net = _core.Network(layers, dtype, 1)
+    net.compile("mse", {}, "sgd", {"lr": 1e-3}, {layer: {"lr": far}}, 0.0)
+    x, grad = np.full((2, 64), 0.5, dtype), np.full((2, 64), 1e12, dtype)
+    before = weights(net)
+    with pytest.raises(TrainingDivergedError, match="weights that are not finite"):
+        net.train_step_grad(x, grad)
+    assert_kept(net, before)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_inputs_whose_products_overflow(dtype):
     largest = float(np.finfo(dtype).max)

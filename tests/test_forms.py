@@ -261,3 +261,34 @@ def test_predict_with_weights_in_panels(
         whole = network.predict(x, n_threads=n_threads)
         np.testing.assert_array_equal(whole, np.concatenate(parts))
         network.train_step(x[:100], rng.integers(0, 3, 100))
+
+
+def test_a_forward_pass_is_forgotten_by_what_changes_the_model(data: Any) -> None:
+    x, y, _ = data
+    network = make(NETWORKS["plain"], "float64")
+    for other in (
+        lambda: network.train_step(x, y),
+        lambda: network.train_step_grad(x, np.ones((N, 3))),
+        lambda: network.fit(x, y, batch_size=BATCH, epochs=1),
+        lambda: network.loss_and_grad(x, y),
+        lambda: network.set_frozen(0, False),
+    ):
+        network.forward(x, True)
+        other()
+        with pytest.raises(ValueError, match="call forward first"):
+            network.backward(np.ones((N, 3)))
+
+
+def test_gradients_are_applied_once(data: Any) -> None:
+    x, y, _ = data
+    network = make(NETWORKS["plain"], "float64")
+    network.loss_and_grad(x, y)
+    network.apply_gradients()
+    for again in (network.apply_gradients, lambda: network.clip_grad_norm(1.0)):
+        with pytest.raises(ValueError, match="there are no gradients"):
+            again()
+    network.forward(x, True)
+    network.backward(np.ones((N, 3)))
+    network.train_step(x, y)
+    with pytest.raises(ValueError, match="there are no gradients"):
+        network.apply_gradients()

@@ -64,7 +64,7 @@ def test_products(
 @both_dtypes
 @pytest.mark.parametrize("shape", [(5, 300, 517), (130, 1025, 9), (257, 64, 300), (1, 2049, 2)])
 def test_large_products(rng: np.random.Generator, shape: tuple[int, int, int], dtype: str) -> None:
-    """Shapes at which the engine blocks for caches, or leaves its own kernel for Eigen's."""
+    """Shapes at which products go in blocks, so that parts of their operands stay in caches."""
     n, n_in, n_out = shape
     x, w, dy = (draws(rng, s, dtype) for s in ((n, n_in), (n_in, n_out), (n, n_out)))
     wide = [a.astype(np.float64) for a in (dy, x, w)]

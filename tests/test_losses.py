@@ -69,6 +69,40 @@ def test_inside_a_network(
         close(ours, theirs, dtype, "linear")
 
 
+@both_dtypes
+@pytest.mark.parametrize("k", [2, 5, 40])
+def test_of_equal_outputs_the_first_is_the_answer(dtype: str, k: int) -> None:
+    """As argmax has it, in evaluate and in the accuracy of a fit."""
+    network = _core.Network([linear(1, k)], dtype, 0)
+    network.compile("cross_entropy", {}, "sgd", {"lr": 0.0})
+    weight, bias = (p["array"] for p in network.parameters())
+    weight[...] = 0
+    labels = np.arange(k)
+    x = np.ones((k, 1), dtype)
+    for outputs_of_all in ([0.0] * k, [-1.0] + [2.0] * (k - 1), [0.0] * (k - 1) + [-1.0]):
+        bias[...] = outputs_of_all
+        expected = float(np.mean(labels == np.argmax(outputs_of_all)))
+        assert network.evaluate(x, labels, metrics=True)["accuracy"] == expected
+        report = network.fit(x, labels, batch_size=k, epochs=1, metrics=True, shuffle=False)
+        assert report["accuracy"] == [expected]
+
+
+@both_dtypes
+@pytest.mark.parametrize(("loss", "boundary"), [("bce_with_logits", 0.0), ("bce", 0.5)])
+def test_an_output_on_the_boundary_says_no(dtype: str, loss: str, boundary: float) -> None:
+    """It takes more than one half to say yes; targets of one half count as no."""
+    layers = [linear(1, 1), *([("sigmoid", {})] if loss == "bce" else [])]
+    network = _core.Network(layers, dtype, 0)
+    network.compile(loss, {}, "sgd", {"lr": 0.0})
+    for p in network.parameters():
+        p["array"][...] = 0
+    x = np.zeros((4, 1), dtype)
+    assert network.predict(x).tolist() == [[0.5]] * 4
+    for target, share in ((0.0, 1.0), (0.5, 1.0), (1.0, 0.0)):
+        y = np.full((4, 1), target, dtype)
+        assert network.evaluate(x, y, metrics=True)["accuracy"] == share
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_logits_of_ten_thousand(dtype: str, reduction: str) -> None:

@@ -50,8 +50,14 @@ def _import_cost(statement: str) -> tuple[float, list[str]]:
     return best, modules
 
 
+def _compiles_on_import() -> bool:
+    return any(getattr(finder, "rebuild_flag", False) for finder in sys.meta_path)
+
+
 @pytest.mark.parametrize("statement", ["import fastnn", "import fastnn; from fastnn import _core"])
 def test_import_is_cheap(statement):
+    if "_core" in statement and _compiles_on_import():
+        pytest.skip("an editable install looks for changed sources when it is imported")
     seconds, modules = _import_cost(statement)
     assert seconds < IMPORT_BUDGET, f"{statement}: {1000 * seconds:.1f} ms on top of NumPy"
     loaded = {name for name in modules if any(name == h or name.startswith(h + ".") for h in HEAVY)}

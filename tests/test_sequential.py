@@ -273,6 +273,7 @@ def test_threads_are_obeyed_and_change_nothing(rng):
     x, y = make_data(rng, n=600)
     models = [compiled(make_model(n_threads=k)) for k in (1, 2, 3)]
     for k, model in enumerate(models, 1):
+        assert model.threads_used == 0
         assert model.fit(x, y, batch_size=200).threads_used == k
         assert model.threads_used == k
         assert model.fit(x, y, batch_size=200, n_threads=2).threads_used == 2

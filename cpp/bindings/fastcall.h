@@ -69,6 +69,13 @@ C& object_of(PyObject* self) {
   return py::handle(self).cast<C&>();
 }
 
+// object_of reads what pybind11 calls a detail: does it find in an object what a cast finds there? Asked once, at import.
+template <class C>
+void require_known_layout(const py::object& made) {
+  if (&object_of<C>(made.ptr()) != &made.cast<C&>())
+    throw py::import_error("[fastnn] this pybind11 lays objects out in another way; expected the layout of pybind11 3");
+}
+
 // Runs `body`, which returns a new reference; what it throws becomes Python's error, as in a pybind11 function.
 template <class F>
 PyObject* with_errors(F body) {

@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cstring>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,12 +34,10 @@ class Network {
   Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
           std::uint64_t seed);
 
-  // pybind11 makes room for an object before __init__ runs; zeros there let model() tell that it never did.
-  static void* operator new(std::size_t size) {
-    void* room = ::operator new(size);
-    std::memset(room, 0, size);
-    return room;
-  }
+  // pybind11 makes room for an object when a method is called whose __init__ never ran, and constructs nothing there.
+  // So an empty network is made in all room, and model() can tell; a constructor that follows reuses it, and as an empty
+  // network owns nothing, its destructor need not run.
+  static void* operator new(std::size_t size) { return ::new (::operator new(size)) Network; }
   static void* operator new(std::size_t, void* room) { return room; }
   static void operator delete(void* room) { ::operator delete(room); }
 
@@ -49,7 +47,7 @@ class Network {
   }
   py::dict history() const {
     model();
-    return history_;
+    return history_ ? py::reinterpret_borrow<py::dict>(history_) : py::dict();
   }
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
@@ -83,6 +81,7 @@ class Network {
 
  private:
   friend class BatchArgs;
+  Network() = default;
   double step(const BatchArgs& args, int n_threads);
   bool brief(double passes, Index rows) const {
     return passes * flops_per_row_ * static_cast<double>(rows) < trainer::kBriefFlops;
@@ -92,7 +91,7 @@ class Network {
                                : output<float>("out", py::none(), rows, cols);
   }
   std::unique_ptr<Model> model_;
-  py::dict history_;  // of the last fit, also one that raised
+  py::object history_;  // a dict, of the last fit, also one that raised; empty before the first
   bool flatten_ = false;
   double flops_per_row_ = 0;
 };

@@ -57,6 +57,8 @@ PyMethodDef g_methods[] = {
 }  // namespace
 
 void add_calls(const py::handle& cls) {
+  const auto layer = py::make_tuple("linear", py::dict(py::arg("in_features") = 1, py::arg("out_features") = 1));
+  require_known_layout<Network>(cls(py::make_tuple(layer)));
   for (PyMethodDef& method : g_methods) add_fast_method(cls, method);
 }
 

@@ -124,7 +124,8 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     const WithoutGil free;
     report = model().fit(spec, hooks);
   } catch (...) {
-    history_ = hooks.history();  // the epochs that ended before
+    const py::error_scope pending;  // what a signal handler raised waits, and no object is made beside it
+    history_ = hooks.history();     // the epochs that ended before
     throw;
   }
   history_ = hooks.history();

@@ -1,14 +1,16 @@
 // _core.testing: internals for pytest. Nothing here is an interface.
 // SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 #include <sched.h>
 
 #include <atomic>
+#include <functional>
 
 #include "bindings/border.h"
-#include "core/build.h"
 #include "core/faults.h"
 #include "trainer/plan.h"
+#include "trainer/tuner.h"
 
 namespace fastnn::bindings {
 
@@ -57,8 +59,6 @@ void register_testing(py::module_& m) {
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
-  m.def("set_cache_sizes", set_eigen_cache_sizes, py::arg("l1"), py::arg("l2"), py::arg("l3"),
-        "What Eigen believes of this processor's caches.");
   m.def(
       "phase_items",
       [](const std::vector<std::pair<Index, Index>>& linears, Index rows) {
@@ -80,6 +80,26 @@ void register_testing(py::module_& m) {
       },
       py::arg("linears"), py::arg("rows"),
       "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
+  m.def(
+      "choose_threads",
+      [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds) {
+        trainer::Tuner tuner;
+        std::vector<std::tuple<double, int, double>> stretches;
+        double now = 0;
+        while (now < seconds) {
+          const int n = tuner.pick(limit, flops);
+          const Index steps = tuner.steps();
+          const double start = now;
+          Index done = 0;
+          for (; done < steps && now < seconds; ++done) now += cost(now, n);
+          tuner.record(done, now - start);
+          stretches.emplace_back(start, n, now - start);
+        }
+        return stretches;
+      },
+      py::arg("limit"), py::arg("flops"), py::arg("cost"), py::arg("seconds"),
+      "(when, threads, seconds) of the stretches of a fit whose step at a time on a number of threads takes cost(time, "
+      "threads) seconds.");
 }
 
 }  // namespace fastnn::bindings

@@ -34,13 +34,11 @@ function(fastnn_set_flags target)
     target_compile_definitions(${target} INTERFACE FASTNN_TESTING=1)
   endif()
   # LTO is off: every hot path is one template instantiation, and it doubles the time of an install.
-  if(UNIX AND NOT APPLE)
-    target_link_options(
-      ${target} INTERFACE -Wl,--gc-sections
-      # Exports PyInit_* alone: copies of std:: templates compiled for v4 must not serve v2.
-      -Wl,--version-script=${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
-    set_target_properties(${target} PROPERTIES INTERFACE_LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
-  endif()
+  target_link_options(
+    ${target} INTERFACE -Wl,--gc-sections
+    # Exports PyInit_* alone: copies of std:: templates compiled for v4 must not serve v2.
+    -Wl,--version-script=${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
+  set_target_properties(${target} PROPERTIES INTERFACE_LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
   fastnn_set_sanitizer(${target})
 endfunction()
 

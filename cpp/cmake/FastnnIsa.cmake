@@ -20,9 +20,14 @@ function(fastnn_isa_options isa result)
   elseif(isa STREQUAL native)
     set(options -march=native)
   endif()
-  if(isa STREQUAL v4 AND CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # GCC 12 warns of the undefined values in its own AVX-512 intrinsics, a thousand times.
-    list(APPEND options -Wno-maybe-uninitialized -Wno-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 warns of the undefined values in its own AVX-512 intrinsics, a thousand times. `native` may have them, too.
+    execute_process(
+      COMMAND ${CMAKE_CXX_COMPILER} ${options} -dM -E -x c++ /dev/null
+      OUTPUT_VARIABLE macros COMMAND_ERROR_IS_FATAL ANY)
+    if(macros MATCHES "__AVX512F__")
+      list(APPEND options -Wno-maybe-uninitialized -Wno-uninitialized)
+    endif()
   endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     # GCC 12 moves a pair of integers through an MMX register at v2 and never leaves that mode: from then on everything

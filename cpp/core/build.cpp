@@ -24,8 +24,4 @@ Build build() {
               std::to_string(EIGEN_PATCH_VERSION)};
 }
 
-void set_eigen_cache_sizes(std::ptrdiff_t l1, std::ptrdiff_t l2, std::ptrdiff_t l3) {
-  Eigen::setCpuCacheSizes(l1, l2, l3);
-}
-
 }  // namespace fastnn

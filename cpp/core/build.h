@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cstddef>
 #include <string>
 
 namespace fastnn {
@@ -13,8 +12,5 @@ struct Build {
   std::string compiler, eigen;
 };
 Build build();
-
-// What Eigen believes of this processor's caches, in bytes: no result may depend on it.
-void set_eigen_cache_sizes(std::ptrdiff_t l1, std::ptrdiff_t l2, std::ptrdiff_t l3);
 
 }  // namespace fastnn

@@ -46,13 +46,6 @@ class LaneSum {
 };
 
 template <class T>
-double sum(const T* x, Index n) noexcept {
-  LaneSum lanes;
-  lanes.add(x, n);
-  return lanes.total();
-}
-
-template <class T>
 double sum_of_squares(const T* x, Index n) noexcept {
   LaneSum lanes;
   lanes.add_squares(x, n);

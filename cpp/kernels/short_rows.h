@@ -34,7 +34,6 @@ class ShortRows {
     for (Index c = 0; c < cols_; ++c)
       for (Index r = 0; r < kRows; ++r) sum_[r] += static_cast<double>(e_[c][r]);
   }
-  Index rows() const { return rows_; }
   double largest(Index r) const { return static_cast<double>(largest_[r]); }
   double exponential(Index r, Index c) const { return static_cast<double>(e_[c][r]); }
   double sum(Index r) const { return sum_[r]; }

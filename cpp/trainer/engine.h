@@ -83,7 +83,6 @@ class Engine final : public parallel::Program {
   int threads_used() const { return threads_used_; }
   Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
   Index batch_rows() const { return batch_rows_; }
-  double grad_norm() const { return grad_norm_; }
   // After Verdict::kStatisticsNotFinite: which layer could not normalise, and why.
   layers::Complaint complaint() {
     return net_.layer(unusable_.layer).complaint(ws_.slot(unusable_.layer), unusable_.column);
@@ -138,7 +137,7 @@ class Engine final : public parallel::Program {
     int layer = 0;
     Index column = 0;
   } unusable_;  // where kStatisticsNotFinite was met
-  double weight_sum_ = 0, last_loss_ = 0, grad_norm_ = 0;
+  double weight_sum_ = 0, last_loss_ = 0;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and state have left L2 until they are updated
   Totals totals_;

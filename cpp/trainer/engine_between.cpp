@@ -95,9 +95,9 @@ template <class T>
 void Engine<T>::merge_norm() noexcept {
   double squares = 0;
   for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
-  grad_norm_ = std::sqrt(squares);
-  if (!std::isfinite(grad_norm_)) flag(Verdict::kWeightsNotFinite);
-  grad_factor_ = static_cast<T>(clip_factor(grad_norm_, compiled_->max_grad_norm));
+  const double norm = std::sqrt(squares);
+  if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
+  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->max_grad_norm));
 }
 
 template <class T>

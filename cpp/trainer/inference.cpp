@@ -75,7 +75,6 @@ Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll)
   for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool.take(net_, chunk_));
   plan_panels(*lanes_.front());
   const auto outcome = parallel::run(*this, strips_.empty() ? kChunks : kPanels, n_threads, poll);
-  threads_used_ = outcome.threads_used;
   for (auto& lane : lanes_) pool.give_back(std::move(lane));
   return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
 }

@@ -59,7 +59,6 @@ class Inference final : public parallel::Program {
   void score(bool accuracy) { score_ = true, accuracy_ = accuracy; }
   Verdict run(LanePool<T>& pool, int n_threads, parallel::Poll poll);
   Scores scores() const;
-  int threads_used() const { return threads_used_; }
 
   Index items(int phase) const noexcept override;
   double item_flops(int phase) const noexcept override;
@@ -91,7 +90,6 @@ class Inference final : public parallel::Program {
   std::vector<typename LanePool<T>::Lease> lanes_;
   std::vector<Panels<T>> panels_;  // of each layer; empty: W is read as it lies
   std::vector<Strip> strips_;
-  int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 

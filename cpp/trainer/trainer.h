@@ -85,7 +85,7 @@ class Trainer final : public Model {
   parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;
-  int threads_used_ = 1;
+  int threads_used_ = 0;  // by the last call that trained; none did yet
   bool force_materialised_ = false;
   bool gradients_ready_ = false;
   struct {  // the forward pass that a backward may follow

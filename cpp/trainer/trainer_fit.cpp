@@ -42,7 +42,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     run.feed(spec.data, order, spec.rows, batch);
     const int used =
         run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
-    report.threads_used = std::max(used, epoch == spec.first_epoch ? 1 : report.threads_used);
+    report.threads_used = std::max(used, report.threads_used);
     report.steps += run.totals().steps;
     EpochLog log;
     log.train = {run.totals().loss / run.totals().rows,

@@ -127,7 +127,7 @@ class Container:
 
     @property
     def threads_used(self) -> int:
-        """Threads of the last call that computed; 0 before the first."""
+        """Threads of the last fit, step, forward or backward; 0 before the first."""
         return 0 if self._network is None else int(self._network.threads_used)
 
     def append(self, layer: Layer) -> Self:

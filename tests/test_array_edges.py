@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Nothing is read or written beyond the ends of the caller's arrays."""
+
+from __future__ import annotations
+
+import probe
+
+
+def test_the_pages_beside_arrays_are_not_touched() -> None:
+    """In every dtype and layout, by every call; what was called last is in the output."""
+    status, out, errors = probe.run("edge_probe.py", seconds=120)
+    assert status == 0, f"{''.join(out.splitlines(keepends=True)[-1:])}{errors[-3000:]}"
+    assert out.splitlines()[-1] == "440 cases"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many threads a step takes when nobody says so: the engine's choice, under times made up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fastnn import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FLOPS = 1e6  # of a step: neither so small nor so large that there is nothing to choose
+
+
+def shares(
+    limit: int, cost: Callable[[float, int], float], seconds: float, flops: float = FLOPS
+) -> list[tuple[float, int, float]]:
+    """(when, threads, how long) of all stretches; a step at time t takes ``cost(t, threads)``."""
+    return _core.testing.choose_threads(limit, flops, cost, seconds)
+
+
+def time_on(stretches: list[tuple[float, int, float]], first: float, last: float) -> Counter[int]:
+    counted: Counter[int] = Counter()
+    for start, threads, took in stretches:
+        if first <= start < last:
+            counted[threads] += took
+    return counted
+
+
+def usual(stretches: list[tuple[float, int, float]], first: float, last: float) -> int:
+    """Return the number that took nine tenths of the time."""
+    counted = time_on(stretches, first, last)
+    threads, took = counted.most_common(1)[0]
+    assert took >= 0.9 * sum(counted.values()), counted
+    return threads
+
+
+@pytest.mark.parametrize("fastest", [1, 2, 4, 8])
+@pytest.mark.parametrize("step", [20e-6, 2e-3])
+def test_the_fastest_is_taken(step, fastest):
+    def cost(_, threads):
+        return step * (1.0 if threads == fastest else 1.3 + 0.1 * abs(threads - fastest))
+
+    for flops in (FLOPS, 1e8):  # trials begin with one thread; with all
+        stretches = shares(8, cost, 3.0, flops)
+        assert {threads for _, threads, _ in stretches} == {1, 2, 4, 8}
+        assert usual(stretches, 1.0, 3.0) == fastest
+
+
+def test_more_threads_have_to_be_worth_it():
+    stretches = shares(2, lambda _, threads: 1e-4 * (1 if threads == 1 else 0.99), 3.0)
+    assert usual(stretches, 1.0, 3.0) == 1
+    stretches = shares(2, lambda _, threads: 1e-4 * (1 if threads == 1 else 0.9), 3.0)
+    assert usual(stretches, 1.0, 3.0) == 2
+
+
+def test_the_choice_follows_the_machine():
+    """Another program comes after two seconds and goes after four."""
+
+    def cost(now, threads):
+        busy = 2 <= now < 4
+        return 1e-4 * (1.0 if threads == 1 else 3.0 if busy else 0.6)
+
+    stretches = shares(2, cost, 7.0)
+    assert usual(stretches, 1.0, 2.0) == 2
+    assert usual(stretches, 3.0, 4.0) == 1
+    assert usual(stretches, 5.5, 7.0) == 2
+
+
+def test_one_stall_does_not_decide():
+    """A candidate that met a stall of 20 ms in its trial is tried again."""
+    stalled = []
+
+    def cost(_, threads):
+        if threads == 2 and not stalled:
+            stalled.append(True)
+            return 20e-3
+        return 1e-4 * (1.0 if threads == 1 else 0.6)
+
+    assert usual(shares(2, cost, 3.0), 1.0, 3.0) == 2
+
+
+def test_trials_cost_little():
+    """All together no more than a tenth, where the other choice takes five times as long."""
+    for fastest in (1, 4):
+        stretches = shares(4, lambda _, n, f=fastest: 1e-4 * (1 if n == f else 5), 10.0)
+        counted = time_on(stretches, 0, 10.0)
+        assert counted[fastest] >= 0.9 * sum(counted.values()), counted
+
+
+def test_where_there_is_nothing_to_choose():
+    def cost(_, threads):
+        return 1e-4 / threads
+
+    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e4)} == {1}  # a barrier costs more
+    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e10)} == {8}  # a trial would be felt
+    assert {n for _, n, _ in shares(1, cost, 0.1)} == {1}
+    assert {n for _, n, _ in shares(6, cost, 1.0)} == {1, 2, 4, 6}
