@@ -185,7 +185,9 @@ def test_stub_arguments_are_those_of_the_module():
         for node in body.body:
             if not isinstance(node, ast.FunctionDef) or node.decorator_list or node.name[0] == "_":
                 continue
-            given = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            given = [
+                a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            ]
             built = parameters_in(getattr(owner, node.name).__doc__)
             if owner is _core.Network:
                 given, built = given[1:], built[1:]

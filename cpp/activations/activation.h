@@ -22,7 +22,7 @@ void forward_loop(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept {
   const F<T> function(hyper);
   const Index width = padded<T>(z.cols);
   for (Index r = 0; r < z.rows; ++r)
-    for (Index c = 0; c < width; c += Vec<T>::kLanes) function.f(Vec<T>::load(z.row(r) + c)).store(a.row(r) + c);
+    for (Index c = 0; c < width; c += Vec<T>::kLanes) function.f(Vec<T>::loadu(z.row(r) + c)).storeu(a.row(r) + c);
 }
 
 template <class T, template <class> class F>
@@ -31,7 +31,7 @@ void backward_loop(const double* hyper, ConstMatrix<T> saved, Matrix<T> grad) no
   const Index width = padded<T>(grad.cols);
   for (Index r = 0; r < grad.rows; ++r)
     for (Index c = 0; c < width; c += Vec<T>::kLanes)
-      (Vec<T>::load(grad.row(r) + c) * function.df(Vec<T>::load(saved.row(r) + c))).store(grad.row(r) + c);
+      (Vec<T>::loadu(grad.row(r) + c) * function.df(Vec<T>::loadu(saved.row(r) + c))).storeu(grad.row(r) + c);
 }
 
 template <template <class> class F>

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <cstring>
 #include <span>
 #include <string>
 
@@ -36,6 +37,36 @@ struct Row {
     return of_type<T>(f32, f64);
   }
 };
+
+// The loops on numbers that lie side by side at any address, as callers have them: whole vectors in place, and what is
+// left over through a line of its own.
+// a = f(z); a may be z.
+template <class T>
+void forward(const Row& row, const double* hyper, const T* z, T* a, Index n) noexcept {
+  const Index whole = n / kPad<T> * kPad<T>, rest = n - whole;
+  const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
+  row.loops<T>().forward(hyper, {z, 1, whole, whole}, {a, 1, whole, whole});
+  if (rest == 0) return;
+  alignas(kAlign) T line[kPad<T>] = {};
+  std::memcpy(line, z + whole, bytes);
+  row.loops<T>().forward(hyper, {line, 1, rest, kPad<T>}, {line, 1, rest, kPad<T>});
+  std::memcpy(a + whole, line, bytes);
+}
+// dz = dy f'(saved), for at most kBackwardRun numbers; dz may be dy or saved.
+inline constexpr Index kBackwardRun = 1024;
+template <class T>
+void backward(const Row& row, const double* hyper, const T* dy, const T* saved, T* dz, Index n) noexcept {
+  const Index whole = dz == saved ? 0 : n / kPad<T> * kPad<T>, rest = n - whole;
+  if (dz != dy && whole > 0) std::memcpy(dz, dy, static_cast<std::size_t>(whole) * sizeof(T));
+  row.loops<T>().backward(hyper, {saved, 1, whole, whole}, {dz, 1, whole, whole});
+  if (rest == 0) return;
+  alignas(kAlign) T kept[kBackwardRun] = {}, grad[kBackwardRun] = {};
+  const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
+  std::memcpy(kept, saved + whole, bytes);
+  std::memcpy(grad, dy + whole, bytes);
+  row.loops<T>().backward(hyper, {kept, 1, rest, kBackwardRun}, {grad, 1, rest, kBackwardRun});
+  std::memcpy(dz + whole, grad, bytes);
+}
 
 // The one list (registry.cpp), in the order of the documentation.
 std::span<const Row> registry();

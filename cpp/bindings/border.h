@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include "core/check.h"
 #include "core/float_mode.h"
 #include "core/parallel.h"
 
@@ -15,7 +16,6 @@ namespace py = pybind11;
 void register_registries(py::module_& m);
 void register_network(py::module_& m);
 void register_functional(py::module_& m);
-void register_functional_training(py::module_& m);
 void register_info(py::module_& m);
 void register_testing(py::module_& m);
 
@@ -70,6 +70,12 @@ class WithGil {
   const CallersFloatMode mode_;
   PyGILState_STATE state_;
 };
+
+inline int checked_threads(const char* where, int n_threads) {
+  require(n_threads >= 0 && n_threads <= parallel::kMaxThreads, "[", where, "] n_threads = ", n_threads,
+          "; expected 1 to ", parallel::kMaxThreads, ", or 0 for automatic");
+  return n_threads;
+}
 
 // Signals while C++ runs without the GIL: takes it for that alone. A handler that raised is the call's exception.
 inline parallel::Poll signal_poll() {

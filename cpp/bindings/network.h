@@ -21,12 +21,6 @@ namespace fastnn::bindings {
 
 using trainer::Model;
 
-inline int checked_threads(const char* where, int n_threads) {
-  require(n_threads >= 0 && n_threads <= parallel::kMaxThreads, "[", where, "] n_threads = ", n_threads,
-          "; expected 1 to ", parallel::kMaxThreads, ", or 0 for automatic");
-  return n_threads;
-}
-
 class BatchArgs;
 
 class Network {

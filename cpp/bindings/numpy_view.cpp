@@ -93,20 +93,19 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, Index 
   source_.columns = offsets_.data();
 }
 
-// What py::array_t<T>({rows, cols}) makes, without its vectors of shape and strides.
 template <class T>
-py::array fresh(Index rows, Index cols) {
+py::array new_array(std::initializer_list<Index> shape) {
   const auto& numpy = py::detail::npy_api::get();
-  const Py_intptr_t shape[] = {rows, cols};
-  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(), 2, shape,
-                                               nullptr, nullptr, 0, nullptr);
+  PyObject* made =
+      numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(),
+                                  static_cast<int>(shape.size()), std::data(shape), nullptr, nullptr, 0, nullptr);
   if (made == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::array>(made);
 }
 
 template <class T>
 py::array output(const char* where, const py::handle& out, Index rows, Index cols) {
-  if (out.is_none()) return fresh<T>(rows, cols);
+  if (out.is_none()) return new_array<T>({rows, cols});
   const char* wanted = sizeof(T) == 4 ? "float32" : "float64";
   if (!py::isinstance<py::array>(out))
     throw py::type_error("[" + std::string(where) + "] out is a " + type_name(out) + "; expected a NumPy array of " +
@@ -128,6 +127,8 @@ py::array output(const char* where, const py::handle& out, Index rows, Index col
   return array;
 }
 
+template py::array new_array<float>(std::initializer_list<Index>);
+template py::array new_array<double>(std::initializer_list<Index>);
 template py::array output<float>(const char*, const py::handle&, Index, Index);
 template py::array output<double>(const char*, const py::handle&, Index, Index);
 

@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ kernels::DType numeric_dtype(const char* where, const char* name, const py::dtyp
 
 // "(3, 4)" for messages.
 std::string shape_text(const py::array& array);
+
+// What py::array_t<T>(shape) makes, without its vectors of shape and strides.
+template <class T>
+py::array new_array(std::initializer_list<Index> shape);
 
 // A fresh (rows, cols) array of T, or `out` after checks: dtype, shape, contiguous rows, aligned, writeable.
 template <class T>

@@ -29,7 +29,7 @@ constexpr int block_rows(int vectors) {
   return rows > 12 ? 12 : rows;
 }
 
-// c = start + a b for one block. a is read as a[i * a_stride + p], or as a[p * a_stride + i] when it is transposed.
+// c = start + a b for one block, none of them aligned to more than its numbers. a is read as a[i * a_stride + p], or as a[p * a_stride + i] when it is transposed.
 template <class T>
 struct Block {
   const T* a;
@@ -79,7 +79,7 @@ void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j)
-      sum[i][j] = block.start ? Vec<T>::load(block.start + i * block.start_stride + j * kLanes) : Vec<T>::zero();
+      sum[i][j] = block.start ? Vec<T>::loadu(block.start + i * block.start_stride + j * kLanes) : Vec<T>::zero();
 
   const T* a = block.a;
   const T* b = block.b;
@@ -88,7 +88,7 @@ void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
   const auto step = [&]() __attribute__((always_inline)) {
     Vec<T> row[kVectors];
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; ++j) row[j] = Vec<T>::load(b + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) row[j] = Vec<T>::loadu(b + j * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
       const auto factor = Vec<T>::set(kTransposed ? a[i] : a[i * a_stride]);
@@ -116,7 +116,7 @@ void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; ++j) sum[i][j].store(block.c + i * block.c_stride + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) sum[i][j].storeu(block.c + i * block.c_stride + j * kLanes);
 }
 
 // Columns of a panel of Panels: a block of accumulators that many rows take, a line, or four with 64-byte vectors.

@@ -38,19 +38,19 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
   auto suspect = zero;
   auto left = zero;
   const auto update_vector = [&](Index c) {
-    auto w = Vec<T>::load(tile.param + c);
-    auto g = Vec<T>::load(tile.grad + c);
+    auto w = Vec<T>::loadu(tile.param + c);
+    auto g = Vec<T>::loadu(tile.grad + c);
     if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // rounded as the product of a longer batch
     if constexpr (kFrom == From::kAdjusted)
       g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
     Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
-    for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::load(tile.state[s] + c);
+    for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::loadu(tile.state[s] + c);
     w = rule.update(w, g, kStates > 0 ? state : nullptr);
     for (int s = 0; s < kStates; ++s) {
-      state[s].store(tile.state[s] + c);
+      state[s].storeu(tile.state[s] + c);
       suspect = suspect | (state[s] * zero);
     }
-    w.store(tile.param + c);
+    w.storeu(tile.param + c);
     suspect = suspect | (w * zero);
   };
   for (Index r = 0; r < tile.rows; ++r) {

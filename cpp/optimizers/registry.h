@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 
@@ -56,6 +57,43 @@ struct Row {
     return of_type<T>(f32, f64);
   }
 };
+
+// The update of n numbers that lie side by side at any address, as callers have them: whole lines in place, and what is
+// left over through lines of its own.
+template <class T>
+struct Flat {
+  T* param = nullptr;
+  const T* grad = nullptr;
+  T* state[kMaxStates] = {};
+  T l1 = 0;
+};
+template <class T>
+void update(const Row& row, const Coefficients& c, const Flat<T>& flat, Index first, Index n) noexcept {
+  const auto part = [&](Index at, Index rows, Index cols) {
+    Tile<T> tile{.rows = rows, .cols = cols, .stride = cols, .grad_stride = cols, .l1 = flat.l1};
+    tile.param = flat.param + at;
+    tile.grad = flat.grad + at;
+    for (int s = 0; s < kMaxStates; ++s) tile.state[s] = flat.state[s] ? flat.state[s] + at : nullptr;
+    if (rows > 0 && cols > 0) row.loops<T>().update(c, tile);
+  };
+  constexpr Index kRow = 16 * kPad<T>;  // rows are asked for a few ahead
+  const Index rows = n / kRow, lines = n % kRow / kPad<T> * kPad<T>, rest = n % kPad<T>;
+  part(first, rows, kRow);
+  part(first + rows * kRow, 1, lines);
+  if (rest == 0) return;
+  const Index at = first + n - rest;
+  alignas(kAlign) T line[kMaxStates + 2][kPad<T>] = {};
+  const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
+  Tile<T> tile{.rows = 1, .cols = kPad<T>, .param = line[0], .stride = kPad<T>, .grad = line[1], .l1 = flat.l1};
+  std::memcpy(line[0], flat.param + at, bytes);
+  std::memcpy(line[1], flat.grad + at, bytes);
+  for (int s = 0; s < kMaxStates; ++s)
+    if (flat.state[s]) std::memcpy(tile.state[s] = line[s + 2], flat.state[s] + at, bytes);
+  row.loops<T>().update(c, tile);
+  std::memcpy(flat.param + at, line[0], bytes);
+  for (int s = 0; s < kMaxStates; ++s)
+    if (flat.state[s]) std::memcpy(flat.state[s] + at, line[s + 2], bytes);
+}
 
 std::span<const Row> registry();
 const Row* find(const std::string& name);

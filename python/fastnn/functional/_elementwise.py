@@ -22,6 +22,9 @@ __all__ = ["backward", "forward"]
 
 def forward(name: str, hyper: Mapping[str, Any], z: ArrayLike, out: Array | None) -> Array:
     """f(z) of the activation `name`, element by element."""
+    result = _core.plain_activation(name, hyper, z, out)
+    if result is not NotImplemented:
+        return result
     array = numbers(name, "z", z)
     values = _hypers(name, hyper)
     dtype = common_dtype(array)
@@ -34,6 +37,9 @@ def backward(
     name: str, hyper: Mapping[str, Any], dy: ArrayLike, saved: ArrayLike, out: Array | None
 ) -> Array:
     """Gradient dy f'(z) of the activation `name`, from what its forward call left."""
+    result = _core.plain_activation_backward(name, hyper, dy, saved, out)
+    if result is not NotImplemented:
+        return result
     where = f"{name}_backward"
     grad, kept = numbers(where, "dy", dy), numbers(where, "saved", saved)
     if grad.shape != kept.shape:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The products of a linear layer. Weights are (in_features, out_features), as in y = x @ w + b."""
+"""The products of a linear layer. Weights are (in_features, out_features), as in y = x @ w + b.
+
+Each function hands what came to the core first, which takes arrays as they lie if nothing has to be
+converted or worded; only what it leaves is looked at here.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +58,10 @@ def linear(
     array([[3.5, 3.5],
            [7.5, 7.5]])
     """
-    return _product("linear", x, w, b, out=out, n_threads=n_threads)
+    y = _core.plain_linear(x, w, b, out, n_threads)
+    if y is NotImplemented:
+        return _product("linear", x, w, b, out=out, n_threads=n_threads)
+    return y
 
 
 def matmul(
@@ -87,7 +94,10 @@ def matmul(
     >>> print(F.matmul([1, 2], [3, 4]))
     11.0
     """
-    return _product("matmul", x, w, None, out=out, n_threads=n_threads)
+    y = _core.plain_linear(x, w, None, out, n_threads)
+    if y is NotImplemented:
+        return _product("matmul", x, w, None, out=out, n_threads=n_threads)
+    return y
 
 
 def linear_backward(
@@ -132,6 +142,9 @@ def linear_backward(
     >>> dx, dw.ravel(), db
     (array([[4., 5.]]), array([2., 3.]), array([1.]))
     """
+    gradients = _core.plain_linear_backward(dy, x, w, need_dx, n_threads)
+    if gradients is not NotImplemented:
+        return gradients
     where = "linear_backward"
     x_, w_ = with_rank(where, "x", x, 1, 2), with_rank(where, "w", w, 1, 2)
     _check_inner(where, x_, w_)

@@ -65,6 +65,8 @@ def sgd_step_(
     >>> w
     array([0., 3.])
     """
+    if _done("sgd", (lr, momentum, dampening, weight_decay, nesterov, l1), params, grads, state):
+        return
     if momentum != 0 and state is None:
         raise ValueError("[sgd_step_] momentum needs a memory: pass state=F.sgd_state(params)")
     hyper = {
@@ -118,6 +120,8 @@ def adam_step_(
     >>> w.round(6), state.step
     (array([0.9, 2.1]), 1)
     """
+    if _done("adam", (lr, betas, eps, weight_decay, l1), params, grads, state):
+        return
     hyper = {
         "lr": lr,
         "betas": betas,
@@ -165,6 +169,8 @@ def adamw_step_(
     >>> w
     array([0.95])
     """
+    if _done("adamw", (lr, betas, eps, weight_decay, l1), params, grads, state):
+        return
     hyper = {
         "lr": lr,
         "betas": betas,
@@ -173,6 +179,24 @@ def adamw_step_(
         "l1": l1,
     }
     _step("adamw", hyper, params, grads, state)
+
+
+def _done(
+    name: str, hyper: tuple[Any, ...], params: Any, grads: Any, state: OptimizerState | None
+) -> bool:
+    """Whether the core took the step on arrays as they lie: nothing to convert or to word.
+
+    hyper: in the order of the core's list, betas as a pair.
+    """
+    if state is None:
+        return _core.plain_step(name, hyper, 1, params, grads, [])
+    if type(state) is not OptimizerState:
+        return False
+    t = state.step + 1
+    done = _core.plain_step(name, hyper, t, params, grads, state.arrays)
+    if done:
+        state.step = t
+    return done
 
 
 def _step(

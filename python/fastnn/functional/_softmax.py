@@ -152,6 +152,9 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
 
 
 def _over_last_axis(name: str, x: ArrayLike, out: Array | None) -> Array:
+    result = _core.plain_softmax(x, out, name == "log_softmax")
+    if result is not NotImplemented:
+        return result
     where = name
     array = numbers(where, "x", x)
     if array.ndim == 0 or array.shape[-1] == 0:

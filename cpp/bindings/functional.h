@@ -1,0 +1,32 @@
+// What the files of functional kernels share: plain calls, which take the usual case only and answer NotImplemented to
+// every other one, so that a small call costs little more than its arithmetic and errors are worded in one place.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <optional>
+
+#include "bindings/border.h"
+
+namespace fastnn::bindings {
+
+void register_functional_products(py::module_& m);
+void register_functional_rows(py::module_& m);
+void register_functional_steps(py::module_& m);
+void register_functional_training(py::module_& m);
+
+// n_threads of a plain call, None being 0; empty where it is refused or has to be converted.
+inline std::optional<int> plain_threads(PyObject* object) {
+  if (object == Py_None) return 0;
+  if (!PyLong_CheckExact(object)) return std::nullopt;
+  int overflow = 0;
+  const long value = PyLong_AsLongAndOverflow(object, &overflow);
+  if (overflow != 0 || value < 1 || value > parallel::kMaxThreads) return std::nullopt;
+  return static_cast<int>(value);
+}
+
+using PlainFunction = PyObject* (*)(PyObject* module, PyObject* const* args, Py_ssize_t count);
+inline PyMethodDef plain_function(const char* name, PlainFunction function, const char* doc) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, doc};
+}
+
+}  // namespace fastnn::bindings

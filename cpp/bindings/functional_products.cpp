@@ -1,0 +1,206 @@
+// linear and linear_backward: read where the operands lie, written where the results belong, tile by tile on threads.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <optional>
+
+#include "bindings/fastcall.h"
+#include "bindings/functional.h"
+#include "bindings/items.h"
+#include "bindings/operands.h"
+#include "core/check.h"
+
+namespace fastnn::bindings {
+
+namespace {
+
+template <class T>
+double flops(Index m, Index k, Index n) {
+  // A float64 takes as long as two float32; what is not multiplied is at least written.
+  return 2.0 * static_cast<double>(sizeof(T) / 4) * static_cast<double>(m) * static_cast<double>(n) *
+         static_cast<double>(k + 1);
+}
+
+template <class T>
+void linear_into(const Plain<T>& x, const Plain<T>& w, const T* bias, const Matrix<T>& y, int n_threads) {
+  const kernels::Tiling<T> tiling(x.rows, x.cols, w.cols);
+  run_items(tiling.count(), flops<T>(x.rows, x.cols, w.cols), n_threads,
+            [&](Index item) { kernels::plain_product<T>(x, w, bias, y, tiling, item); });
+}
+
+// dx.data == nullptr: not wanted.
+template <class T>
+void backward_into(const Plain<T>& dy, const Plain<T>& x, const Plain<T>& w, const Matrix<T>& dx, const Matrix<T>& dw,
+                   T* db, int n_threads) {
+  constexpr Index kSums = 4 * kPad<T>;  // columns of db an item
+  const double all = (dx ? 2 : 1) * flops<T>(x.rows, x.cols, w.cols);
+  const kernels::Tiling<T> tiles_dx = dx ? kernels::Tiling<T>(x.rows, w.cols, x.cols) : kernels::Tiling<T>();
+  const kernels::Tiling<T> tiles_dw(x.cols, x.rows, w.cols);
+  const Index first_dw = tiles_dx.count(), first_db = first_dw + tiles_dw.count();
+  run_items(first_db + ceil_div(w.cols, kSums), all, n_threads, [&](Index item) {
+    if (item < first_dw) return kernels::plain_product<T>(dy, w.transposed(), nullptr, dx, tiles_dx, item);
+    if (item < first_db) return kernels::plain_product<T>(x.transposed(), dy, nullptr, dw, tiles_dw, item - first_dw);
+    const Index c = (item - first_db) * kSums;
+    kernels::plain_column_sums<T>(dy.middle_cols(c, std::min(kSums, w.cols - c)), db + c);
+  });
+}
+
+template <class T>
+py::array linear(const py::object& x, const py::object& w, const py::object& b, const py::object& out, int n_threads) {
+  checked_threads("linear", n_threads);
+  const FloatMode mode;
+  const Operand<T> weight("linear", "W", w);
+  const Operand<T> input("linear", "x", x, weight.view().rows);
+  const Index m = input.view().rows, n = weight.view().cols;
+  std::optional<Operand<T>> bias;
+  Buffer<T> row;  // the bias, its numbers side by side
+  if (!b.is_none()) {
+    bias.emplace("linear", "b", b, 1, true);
+    require(bias->view().rows == n, "[linear] b has ", bias->view().rows, " values, W has ", n, " columns");
+    if (bias->view().row_stride != 1) {
+      row = Buffer<T>(n);
+      for (Index o = 0; o < n; ++o) row[o] = *bias->view().at(o, 0);
+    }
+  }
+  const T* values = !bias ? nullptr : row.size() > 0 ? row.data() : bias->view().data;
+  py::array y = output<T>("linear", out, m, n);
+  bool shares = false;
+  for (const py::object* each : {&x, &w, &b})
+    shares = shares || (!out.is_none() && !each->is_none() && may_share_memory(y.ptr(), each->ptr()));
+  if (!shares) {
+    linear_into<T>(input.view(), weight.view(), values, writable<T>(y), n_threads);
+    return y;
+  }
+  MatrixBuffer<T> aside(m, n);
+  linear_into<T>(input.view(), weight.view(), values, aside.view(), n_threads);
+  return result<T>("linear", aside.view(), out);
+}
+
+template <class T>
+py::tuple gradients(const Plain<T>& dy, const Plain<T>& x, const Plain<T>& w, bool need_dx, int n_threads) {
+  py::object dx = py::none();
+  Matrix<T> to_dx;
+  if (need_dx) {
+    py::array made = new_array<T>({x.rows, x.cols});
+    to_dx = writable<T>(made);
+    dx = made;
+  }
+  py::array dw = new_array<T>({w.rows, w.cols}), db = new_array<T>({w.cols});
+  backward_into<T>(dy, x, w, to_dx, writable<T>(dw), static_cast<T*>(db.mutable_data()), n_threads);
+  return py::make_tuple(dx, dw, db);
+}
+
+template <class T>
+py::tuple linear_backward(const py::object& dy, const py::object& x, const py::object& w, bool need_dx, int n_threads) {
+  checked_threads("linear_backward", n_threads);
+  const FloatMode mode;
+  const Operand<T> weight("linear_backward", "W", w);
+  const Operand<T> input("linear_backward", "x", x, weight.view().rows);
+  const Operand<T> grad("linear_backward", "dy", dy, weight.view().cols);
+  require(grad.view().rows == input.view().rows, "[linear_backward] dy has ", grad.view().rows, " rows, x has ",
+          input.view().rows);
+  return gradients<T>(grad.view(), input.view(), weight.view(), need_dx, n_threads);
+}
+
+// The usual case without detours; every other one is nullptr, and nothing has happened.
+template <class T>
+PyObject* plain_linear_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out, int n_threads) {
+  if (!PlainArray::is<T>(w)) return nullptr;
+  const PlainArray of_x(x), of_w(w);
+  if (of_x.ndim() != 2 || of_w.ndim() != 2) return nullptr;
+  const auto input = of_x.matrix<T>(), weight = of_w.matrix<T>();
+  if (!input || !weight || input->cols != weight->rows || weight->rows == 0 || weight->cols == 0) return nullptr;
+  const T* bias = nullptr;
+  if (b != Py_None) {
+    if (!PlainArray::is<T>(b)) return nullptr;
+    const PlainArray of_b(b);
+    if (of_b.ndim() != 1 || of_b.shape(0) != weight->cols || !of_b.contiguous()) return nullptr;
+    bias = of_b.data<const T>();
+  }
+  if (out == Py_None) {
+    py::array y = new_array<T>({input->rows, weight->cols});
+    linear_into<T>(*input, *weight, bias, {static_cast<T*>(y.mutable_data()), input->rows, weight->cols, weight->cols},
+                   n_threads);
+    return y.release().ptr();
+  }
+  if (!PlainArray::is<T>(out)) return nullptr;
+  const PlainArray to(out);
+  if (to.ndim() != 2 || to.shape(0) != input->rows || to.shape(1) != weight->cols || !to.writeable() ||
+      !to.contiguous() || may_share_memory(out, x) || may_share_memory(out, w) ||
+      (bias != nullptr && may_share_memory(out, b)))
+    return nullptr;
+  linear_into<T>(*input, *weight, bias, {to.data<T>(), input->rows, weight->cols, weight->cols}, n_threads);
+  return Py_NewRef(out);
+}
+
+PyObject* plain_linear(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  return with_errors([&]() -> PyObject* {
+    const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
+    PyObject* y = nullptr;
+    if (n_threads) {
+      if (PlainArray::is<float>(args[0]))
+        y = plain_linear_of<float>(args[0], args[1], args[2], args[3], *n_threads);
+      else if (PlainArray::is<double>(args[0]))
+        y = plain_linear_of<double>(args[0], args[1], args[2], args[3], *n_threads);
+    }
+    return y != nullptr ? y : Py_NewRef(Py_NotImplemented);
+  });
+}
+
+template <class T>
+PyObject* plain_backward_of(PyObject* const* args, bool need_dx, int n_threads) {
+  if (!PlainArray::is<T>(args[1]) || !PlainArray::is<T>(args[2])) return nullptr;
+  const PlainArray of_dy(args[0]), of_x(args[1]), of_w(args[2]);
+  if (of_dy.ndim() != 2 || of_x.ndim() != 2 || of_w.ndim() != 2) return nullptr;
+  const auto dy = of_dy.matrix<T>(), x = of_x.matrix<T>(), w = of_w.matrix<T>();
+  if (!dy || !x || !w || x->cols != w->rows || dy->cols != w->cols || dy->rows != x->rows || w->rows == 0 ||
+      w->cols == 0)
+    return nullptr;
+  return gradients<T>(*dy, *x, *w, need_dx, n_threads).release().ptr();
+}
+
+PyObject* plain_linear_backward(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  return with_errors([&]() -> PyObject* {
+    const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
+    PyObject* all = nullptr;
+    if (n_threads && (args[3] == Py_True || args[3] == Py_False)) {
+      if (PlainArray::is<float>(args[0]))
+        all = plain_backward_of<float>(args, args[3] == Py_True, *n_threads);
+      else if (PlainArray::is<double>(args[0]))
+        all = plain_backward_of<double>(args, args[3] == Py_True, *n_threads);
+    }
+    return all != nullptr ? all : Py_NewRef(Py_NotImplemented);
+  });
+}
+
+PyMethodDef g_plain[] = {
+    plain_function(
+        "plain_linear", plain_linear,
+        "plain_linear(x, w, b, out, n_threads) -> object\n\nlinear where everything is plain; else NotImplemented."),
+    plain_function("plain_linear_backward", plain_linear_backward,
+                   "plain_linear_backward(dy, x, w, need_dx, n_threads) -> object\n\n"
+                   "linear_backward where everything is plain; else NotImplemented."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_functional_products(py::module_& m) {
+  using py::arg;
+  using O = const py::object&;
+  const auto none = py::none();
+  if (PyModule_AddFunctions(m.ptr(), g_plain) != 0) throw py::error_already_set();
+  m.def(
+      "linear",
+      [](O x, O w, O b, O out, int n) {
+        return wants_double({x, w, b}) ? linear<double>(x, w, b, out, n) : linear<float>(x, w, b, out, n);
+      },
+      arg("x"), arg("w"), arg("b") = none, arg("out") = none, arg("n_threads") = 0);
+  m.def(
+      "linear_backward",
+      [](O dy, O x, O w, bool need_dx, int n) {
+        return wants_double({dy, x, w}) ? linear_backward<double>(dy, x, w, need_dx, n)
+                                        : linear_backward<float>(dy, x, w, need_dx, n);
+      },
+      arg("dy"), arg("x"), arg("w"), arg("need_dx") = true, arg("n_threads") = 0);
+}
+
+}  // namespace fastnn::bindings

@@ -1,0 +1,317 @@
+// Activations, their backwards and softmax on the caller's arrays.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "activations/registry.h"
+#include "bindings/fastcall.h"
+#include "bindings/functional.h"
+#include "bindings/items.h"
+#include "bindings/operands.h"
+#include "core/check.h"
+#include "kernels/softmax.h"
+
+namespace fastnn::bindings {
+
+namespace {
+
+constexpr Index kRun = 16384;      // numbers an item
+constexpr double kPerNumber = 20;  // what one of them costs, in flops of the products
+
+// Calls f(row, first column, numbers) for runs of at most `most` numbers that lie side by side; `flat`: rows follow one
+// another without a gap in every array, and count as one.
+template <class F>
+void for_runs(Index rows, Index cols, bool flat, Index most, F f) {
+  if (flat) cols *= rows, rows = 1;
+  if (rows == 0 || cols == 0) return;
+  const double cost = kPerNumber * static_cast<double>(rows) * static_cast<double>(cols);
+  const auto run = [&f, cols, most](Index row, Index first, Index count) {
+    for (Index end = first + count; first < end; first += most) f(row, first, std::min(most, end - first));
+  };
+  if (cols >= kRun) {
+    const Index runs = ceil_div(cols, kRun);
+    return run_items(rows * runs, cost, 0, [&](Index item) {
+      const Index first = item % runs * kRun;
+      run(item / runs, first, std::min(kRun, cols - first));
+    });
+  }
+  const Index group = kRun / cols;
+  run_items(ceil_div(rows, group), cost, 0, [&](Index item) {
+    for (Index row = item * group; row < std::min(rows, (item + 1) * group); ++row) run(row, 0, cols);
+  });
+}
+
+template <class T>
+void activation_into(const activations::Row& row, const double* hyper, const ConstMatrix<T>& z, const Matrix<T>& a) {
+  for_runs(z.rows, z.cols, z.stride == z.cols && a.stride == a.cols, kRun,
+           [&](Index r, Index c, Index n) { activations::forward<T>(row, hyper, z.row(r) + c, a.row(r) + c, n); });
+}
+
+template <class T>
+void backward_into(const activations::Row& row, const double* hyper, const ConstMatrix<T>& dy,
+                   const ConstMatrix<T>& saved, const Matrix<T>& dz) {
+  const bool flat = dy.stride == dy.cols && saved.stride == saved.cols && dz.stride == dz.cols;
+  for_runs(dy.rows, dy.cols, flat, activations::kBackwardRun, [&](Index r, Index c, Index n) {
+    activations::backward<T>(row, hyper, dy.row(r) + c, saved.row(r) + c, dz.row(r) + c, n);
+  });
+}
+
+template <class T>
+void softmax_into(const ConstMatrix<T>& x, const Matrix<T>& out, bool log) {
+  if (x.rows == 0 || x.cols == 0) return;
+  MatrixBuffer<T> scratch;
+  const bool is_long = padded<T>(x.cols) > kernels::kLongRow<T>;
+  if (is_long) scratch = MatrixBuffer<T>(x.rows, x.cols);
+  const Index group = std::max<Index>(1, kRun / 2 / x.cols);
+  const double cost = 4 * kPerNumber * static_cast<double>(x.rows) * static_cast<double>(padded<T>(x.cols));
+  run_items(ceil_div(x.rows, group), cost, 0, [&](Index item) {
+    const Index first = item * group, rows = std::min(group, x.rows - first);
+    kernels::softmax_rows<T>(x.middle_rows(first, rows), out.middle_rows(first, rows), log,
+                             is_long ? scratch.view().middle_rows(first, rows) : Matrix<T>{});
+  });
+}
+
+// Rows whose numbers lie side by side.
+template <class T>
+ConstMatrix<T> rows_of(const Plain<T>& view) {
+  return {view.data, view.rows, view.cols, view.row_stride};
+}
+// An operand that can be read so: in place, or else a copy.
+template <class T>
+struct RowOperand {
+  RowOperand(const char* where, const char* name, const py::object& object, Index cols = -1)
+      : operand(where, name, object, cols) {
+    if (operand.view().col_stride == 1) {
+      view = rows_of(operand.view());
+      return;
+    }
+    copy = matrix<T>(where, name, object, cols);
+    view = copy.view();
+  }
+  Operand<T> operand;
+  MatrixBuffer<T> copy;
+  ConstMatrix<T> view;
+};
+
+// Runs f(where the result goes), which is `out` or a new array; a result aside, where `out` overlaps an input that it is
+// not equal to.
+template <class T, class F>
+py::array into(const char* where, const py::object& out, Index rows, Index cols,
+               std::initializer_list<const py::object*> inputs, F f) {
+  py::array array = output<T>(where, out, rows, cols);
+  const Matrix<T> to = writable<T>(array);
+  bool overlaps = false;
+  for (const py::object* input : inputs) {
+    if (out.is_none() || !may_share_memory(array.ptr(), input->ptr())) continue;
+    const auto other = py::reinterpret_borrow<py::array>(*input);
+    const bool equal = other.data() == array.data() && other.dtype().is(array.dtype()) && other.ndim() == 2 &&
+                       std::equal(other.strides(), other.strides() + 2, array.strides());
+    overlaps = overlaps || !equal;
+  }
+  if (!overlaps) {
+    f(to);
+    return array;
+  }
+  MatrixBuffer<T> aside(rows, cols);
+  f(aside.view());
+  return result<T>(where, std::as_const(aside).view(), out);
+}
+
+const activations::Row& activation_row(const std::string& name) {
+  const auto* row = activations::find(name);
+  std::vector<std::string> names;
+  for (const auto& each : activations::registry()) names.emplace_back(each.name);
+  require(row != nullptr, "[functional] unknown activation \'", name, "'; known: ", join(names));
+  return *row;
+}
+
+template <class T>
+py::array activation(const std::string& name, const py::dict& hyper, const py::object& z, const py::object& out) {
+  const auto& row = activation_row(name);
+  const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
+  const FloatMode mode;
+  const RowOperand<T> in(row.name, "z", z);
+  return into<T>(row.name, out, in.view.rows, in.view.cols, {&z},
+                 [&](const Matrix<T>& a) { activation_into<T>(row, values.data(), in.view, a); });
+}
+
+template <class T>
+py::array activation_backward(const std::string& name, const py::dict& hyper, const py::object& dy,
+                              const py::object& saved, const py::object& out) {
+  const auto& row = activation_row(name);
+  const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
+  const FloatMode mode;
+  const RowOperand<T> grad(row.name, "dy", dy), kept(row.name, "saved", saved, grad.view.cols);
+  require(kept.view.rows == grad.view.rows, "[", name, "] saved has ", kept.view.rows, " rows, dy has ",
+          grad.view.rows);
+  return into<T>(row.name, out, grad.view.rows, grad.view.cols, {&dy, &saved},
+                 [&](const Matrix<T>& dz) { backward_into<T>(row, values.data(), grad.view, kept.view, dz); });
+}
+
+template <class T>
+py::array softmax(const py::object& x, const py::object& out, bool log) {
+  const FloatMode mode;
+  const RowOperand<T> in("softmax", "x", x);
+  return into<T>("softmax", out, in.view.rows, in.view.cols, {&x},
+                 [&](const Matrix<T>& to) { softmax_into<T>(in.view, to, log); });
+}
+
+// -- plain calls: C-contiguous arrays of one shape and dtype, `out` among them or None ------------------------------
+
+// The array that a plain call writes: `out`, a new one of the shape of `like`, or nothing where it has to go the long
+// way. It may be one of the inputs, and overlaps none otherwise.
+template <class T>
+py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObject*> inputs) {
+  if (out == Py_None) {
+    const auto* proxy = py::detail::array_proxy(like);
+    const auto& numpy = py::detail::npy_api::get();
+    PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, Py_NewRef(proxy->descr), proxy->nd,
+                                                 proxy->dimensions, nullptr, nullptr, 0, nullptr);
+    if (made == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(made);
+  }
+  if (!PlainArray::is<T>(out)) return {};
+  const PlainArray to(out);
+  if (!to.writeable() || !to.contiguous() || !to.same_shape(PlainArray(like))) return {};
+  for (PyObject* input : inputs)
+    if (input != out && may_share_memory(input, out)) return {};
+  return py::reinterpret_borrow<py::object>(out);
+}
+
+// One row of all numbers.
+template <class T, class U>
+Matrix<U> flat(PyObject* array) {
+  const PlainArray all(array);
+  return {all.data<U>(), 1, all.size(), all.size()};
+}
+
+const activations::Row* plain_row(PyObject* name, PyObject* hyper, HyperValues& values) {
+  const auto* row = activations::find(PyUnicode_AsUTF8(name));
+  if (row == nullptr || row->hypers.empty()) return row;
+  try {
+    values = resolve("", row->hypers, hyper_given("", py::reinterpret_borrow<py::dict>(hyper), row->hypers));
+  } catch (const std::exception&) {  // the long way finds it again, and words it
+    return nullptr;
+  }
+  return row;
+}
+
+template <class T>
+py::object plain_forward_of(PyObject* const* args) {
+  PyObject* z = args[2];
+  if (!PlainArray(z).contiguous()) return {};
+  HyperValues values;
+  const auto* row = plain_row(args[0], args[1], values);
+  if (row == nullptr) return {};
+  const py::object a = plain_out<T>(args[3], z, {z});
+  if (a) activation_into<T>(*row, values.data(), flat<T, const T>(z), flat<T, T>(a.ptr()));
+  return a;
+}
+
+template <class T>
+py::object plain_backward_of(PyObject* const* args) {
+  PyObject *dy = args[2], *saved = args[3];
+  if (!PlainArray::is<T>(saved) || !PlainArray(dy).contiguous() || !PlainArray(saved).contiguous() ||
+      !PlainArray(dy).same_shape(PlainArray(saved)))
+    return {};
+  HyperValues values;
+  const auto* row = plain_row(args[0], args[1], values);
+  if (row == nullptr) return {};
+  const py::object dz = plain_out<T>(args[4], dy, {dy, saved});
+  if (dz) backward_into<T>(*row, values.data(), flat<T, const T>(dy), flat<T, const T>(saved), flat<T, T>(dz.ptr()));
+  return dz;
+}
+
+template <class T>
+py::object plain_softmax_of(PyObject* const* args) {
+  const PlainArray x(args[0]);
+  const int ndim = x.ndim();
+  if (!x.contiguous() || ndim == 0 || x.shape(ndim - 1) == 0) return {};
+  const py::object to = plain_out<T>(args[1], args[0], {args[0]});
+  if (!to) return {};
+  const Index cols = x.shape(ndim - 1), rows = x.size() / cols;
+  softmax_into<T>({x.data<const T>(), rows, cols, cols}, {PlainArray(to.ptr()).data<T>(), rows, cols, cols},
+                  args[2] == Py_True);
+  return to;
+}
+
+// The answer of `f32` or `f64`, by the dtype of `decides`.
+template <class Single, class Double>
+PyObject* plain_answer(PyObject* decides, bool fits, Single f32, Double f64) {
+  return with_errors([&]() -> PyObject* {
+    py::object answer;
+    if (fits && PlainArray::is<float>(decides))
+      answer = f32();
+    else if (fits && PlainArray::is<double>(decides))
+      answer = f64();
+    return answer ? answer.release().ptr() : Py_NewRef(Py_NotImplemented);
+  });
+}
+
+bool named(PyObject* const* args) { return PyUnicode_CheckExact(args[0]) && PyDict_CheckExact(args[1]); }
+
+PyObject* plain_activation(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 4) return Py_NewRef(Py_NotImplemented);
+  return plain_answer(
+      args[2], named(args), [&] { return plain_forward_of<float>(args); },
+      [&] { return plain_forward_of<double>(args); });
+}
+
+PyObject* plain_activation_backward(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 5) return Py_NewRef(Py_NotImplemented);
+  return plain_answer(
+      args[2], named(args), [&] { return plain_backward_of<float>(args); },
+      [&] { return plain_backward_of<double>(args); });
+}
+
+PyObject* plain_softmax(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 3) return Py_NewRef(Py_NotImplemented);
+  return plain_answer(
+      args[0], true, [&] { return plain_softmax_of<float>(args); }, [&] { return plain_softmax_of<double>(args); });
+}
+
+PyMethodDef g_plain_rows[] = {
+    plain_function(
+        "plain_activation", plain_activation,
+        "plain_activation(name, hyper, z, out) -> object\n\nactivation of plain arrays; else NotImplemented."),
+    plain_function("plain_activation_backward", plain_activation_backward,
+                   "plain_activation_backward(name, hyper, dy, saved, out) -> object\n\n"
+                   "activation_backward of plain arrays; else NotImplemented."),
+    plain_function(
+        "plain_softmax", plain_softmax,
+        "plain_softmax(x, out, log) -> object\n\nsoftmax or log_softmax of plain arrays; else NotImplemented."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_functional_rows(py::module_& m) {
+  using py::arg;
+  using O = const py::object&;
+  const auto none = py::none();
+  if (PyModule_AddFunctions(m.ptr(), g_plain_rows) != 0) throw py::error_already_set();
+  m.def(
+      "activation",
+      [](const std::string& name, const py::dict& hyper, O z, O out) {
+        return wants_double({z}) ? activation<double>(name, hyper, z, out) : activation<float>(name, hyper, z, out);
+      },
+      arg("name"), arg("hyper"), arg("z"), arg("out") = none);
+  m.def(
+      "activation_backward",
+      [](const std::string& name, const py::dict& hyper, O dy, O saved, O out) {
+        return wants_double({dy, saved}) ? activation_backward<double>(name, hyper, dy, saved, out)
+                                         : activation_backward<float>(name, hyper, dy, saved, out);
+      },
+      arg("name"), arg("hyper"), arg("dy"), arg("saved"), arg("out") = none);
+  m.def(
+      "softmax",
+      [](O x, O out) { return wants_double({x}) ? softmax<double>(x, out, false) : softmax<float>(x, out, false); },
+      arg("x"), arg("out") = none);
+  m.def(
+      "log_softmax",
+      [](O x, O out) { return wants_double({x}) ? softmax<double>(x, out, true) : softmax<float>(x, out, true); },
+      arg("x"), arg("out") = none);
+}
+
+}  // namespace fastnn::bindings

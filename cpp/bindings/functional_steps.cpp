@@ -1,0 +1,254 @@
+// Optimizer steps on the caller's arrays, in place where they lie.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "bindings/border.h"
+#include "bindings/fastcall.h"
+#include "bindings/functional.h"
+#include "bindings/items.h"
+#include "bindings/operands.h"
+#include "core/check.h"
+#include "optimizers/registry.h"
+
+namespace fastnn::bindings {
+
+namespace {
+
+double l1_of(const optimizers::Row& row, const HyperValues& values) {
+  for (std::size_t h = 0; h < row.hypers.size(); ++h)
+    if (row.hypers[h].name == std::string_view("l1")) return values[h];
+  return 0;
+}
+
+template <class T>
+void update_flat(const optimizers::Row& row, const optimizers::Coefficients& c, const optimizers::Flat<T>& flat,
+                 Index n) {
+  constexpr Index kRun = 16384;
+  constexpr double kPerNumber = 30;  // in flops of the products
+  run_items(ceil_div(n, kRun), kPerNumber * static_cast<double>(n), 0,
+            [&](Index item) { optimizers::update<T>(row, c, flat, item * kRun, std::min(kRun, n - item * kRun)); });
+}
+
+// Numbers of one shape that lie side by side, none of them in two arrays; but the gradient may be the parameter.
+template <class T>
+bool lie_flat(PyObject* param, PyObject* grad, const std::vector<PyObject*>& states) {
+  std::vector<PyObject*> all{param};
+  if (grad != param) all.push_back(grad);
+  all.insert(all.end(), states.begin(), states.end());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!PlainArray::is<T>(all[i]) || !PlainArray(all[i]).contiguous() ||
+        !PlainArray(all[i]).same_shape(PlainArray(param)) || (all[i] != grad && !PlainArray(all[i]).writeable()))
+      return false;
+    for (std::size_t j = 0; j < i; ++j)
+      if (may_share_memory(all[i], all[j])) return false;
+  }
+  return PlainArray(param).writeable();
+}
+
+template <class T>
+void step_in_place(const optimizers::Row& row, const optimizers::Coefficients& c, T l1, PyObject* param, PyObject* grad,
+                   const std::vector<PyObject*>& states) {
+  optimizers::Flat<T> flat{PlainArray(param).data<T>(), PlainArray(grad).data<const T>(), {}, l1};
+  for (std::size_t s = 0; s < states.size(); ++s) flat.state[s] = PlainArray(states[s]).data<T>();
+  update_flat<T>(row, c, flat, PlainArray(param).size());
+}
+
+// One parameter of any strides: in place, or on a copy of the caller's memory.
+template <class T>
+void step_one(const optimizers::Row& row, const optimizers::Coefficients& c, T l1, const py::array& param,
+              const py::array& grad, const std::vector<py::array>& states) {
+  std::vector<PyObject*> own;
+  for (const auto& state : states) own.push_back(state.ptr());
+  if (lie_flat<T>(param.ptr(), grad.ptr(), own)) return step_in_place<T>(row, c, l1, param.ptr(), grad.ptr(), own);
+  const auto n = static_cast<Index>(param.size());
+  const auto copy = [&](const char* name, const py::array& a) {
+    return matrix<T>(row.name, name, a.attr("reshape")(1, n).template cast<py::object>());
+  };
+  auto w = copy("parameter", param);
+  const auto g = copy("gradient", grad);
+  std::vector<MatrixBuffer<T>> kept;
+  for (const auto& state : states) kept.push_back(copy("state", state));
+  optimizers::Flat<T> flat{w.view().data, g.view().data, {}, l1};
+  for (std::size_t s = 0; s < kept.size(); ++s) flat.state[s] = kept[s].view().data;
+  update_flat<T>(row, c, flat, n);
+  const auto write = [&](const py::array& to, MatrixBuffer<T>& from) {
+    py::object target = to;
+    target[py::ellipsis()] = py::array_t<T>({n}, from.view().data).attr("reshape")(to.attr("shape"));
+  };
+  write(param, w);
+  for (std::size_t s = 0; s < kept.size(); ++s) write(states[s], kept[s]);
+}
+
+// One parameter with its gradient and state: same shape, same float dtype, writeable where they are written.
+void check_one(const std::string& rule, const std::string& which, const py::array& param, const py::array& grad,
+               const std::vector<py::array>& states) {
+  const std::string where = "[" + rule + "] " + which;
+  const py::dtype dtype = param.dtype();
+  const bool native =
+      dtype.kind() == 'f' && (dtype.itemsize() == 4 || dtype.itemsize() == 8) && dtype.attr("isnative").cast<bool>();
+  if (!native)
+    throw py::type_error(where + " has dtype " + std::string(py::str(py::object(dtype))) +
+                         "; expected float32 or float64");
+  std::vector<py::array> others{grad};
+  others.insert(others.end(), states.begin(), states.end());
+  require(param.writeable(), where, " is read-only");
+  for (std::size_t a = 0; a < others.size(); ++a) {
+    const char* what = a == 0 ? "gradient" : "state";
+    const Rows checked(rule.c_str(), ("the " + std::string(what) + " of " + which).c_str(),
+                       others[a].attr("reshape")(-1), 1, false, true);  // dtype and masks
+    require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
+            shape_text(others[a]), "; expected ", shape_text(param));
+    if (!others[a].dtype().equal(dtype))
+      throw py::type_error(where + ": its " + what + " has dtype " +
+                           std::string(py::str(py::object(others[a].dtype()))) + "; expected " +
+                           std::string(py::str(py::object(dtype))));
+    require(a == 0 || others[a].writeable(), where, ": its state is read-only");
+  }
+}
+
+void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t t,
+                    const std::vector<py::array>& params, const std::vector<py::array>& grads,
+                    const std::vector<std::vector<py::array>>& states) {
+  const auto* row = optimizers::find(name);
+  std::vector<std::string> names;
+  for (const auto& each : optimizers::registry()) names.emplace_back(each.name);
+  require(row != nullptr, "[functional] unknown optimizer \'", name, "'; known: ", join(names));
+  const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
+  require(t >= 1, "[", name, "] t = ", t, "; steps are counted from 1");
+  const auto n_states = static_cast<std::size_t>(row->states(values.data()));
+  require(grads.size() == params.size(), "[", name, "] ", grads.size(), " gradients came for ", params.size(),
+          " parameters");
+  require(states.size() >= n_states, "[", name, "] ", states.size(), " state lists came, expected ", n_states);
+  const double l1 = l1_of(*row, values);
+  // All of them are checked before the first is written.
+  std::vector<std::vector<py::array>> own(params.size());
+  for (std::size_t k = 0; k < params.size(); ++k) {
+    for (std::size_t s = 0; s < n_states; ++s) {
+      require(states[s].size() == params.size(), "[", name, "] state ", s, " has ", states[s].size(),
+              " arrays, expected ", params.size());
+      own[k].push_back(states[s][k]);
+    }
+    check_one(name, "parameter " + std::to_string(k), params[k], grads[k], own[k]);
+  }
+  const FloatMode mode;
+  const auto coefficients = row->coefficients(values.data(), t);
+  for (std::size_t k = 0; k < params.size(); ++k) {
+    if (params[k].dtype().itemsize() == 4)
+      step_one<float>(*row, coefficients, static_cast<float>(l1), params[k], grads[k], own[k]);
+    else
+      step_one<double>(*row, coefficients, l1, params[k], grads[k], own[k]);
+  }
+}
+
+// -- the plain call ------------------------------------------------------------------------------------------------
+
+// A hyperparameter as resolve() would take it; false where it is anything unusual.
+bool plain_hyper(PyObject* object, const Hyper& hyper, double& value) {
+  if (hyper.kind == HyperKind::kFlag) {
+    value = object == Py_True ? 1 : 0;
+    return PyBool_Check(object);
+  }
+  if (PyFloat_Check(object))
+    value = PyFloat_AS_DOUBLE(object);
+  else if (PyLong_CheckExact(object))
+    value = PyLong_AsDouble(object);
+  else
+    return false;
+  if (PyErr_Occurred()) PyErr_Clear();
+  return value >= hyper.lowest && value <= hyper.highest && std::isfinite(value) && hyper.kind == HyperKind::kReal;
+}
+
+// `given` in the order of the row's table; a pair of numbers (betas) counts as two.
+bool plain_hypers(PyObject* given, const optimizers::Row& row, HyperValues& values) {
+  if (!PyTuple_CheckExact(given)) return false;
+  const auto take = [&](PyObject* object) {
+    if (values.size() == row.hypers.size()) return false;
+    double value = 0;
+    const bool usual = plain_hyper(object, row.hypers[values.size()], value);
+    values.push_back(value);
+    return usual;
+  };
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(given); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(given, i);
+    if (!PyTuple_CheckExact(item)) {
+      if (!take(item)) return false;
+      continue;
+    }
+    if (PyTuple_GET_SIZE(item) != 2 || !take(PyTuple_GET_ITEM(item, 0)) || !take(PyTuple_GET_ITEM(item, 1)))
+      return false;
+  }
+  return values.size() == row.hypers.size();
+}
+
+// One array, or a list of them.
+std::vector<PyObject*> plain_list(PyObject* object) {
+  if (!PyList_CheckExact(object)) return {object};
+  std::vector<PyObject*> arrays;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) arrays.push_back(PyList_GET_ITEM(object, i));
+  return arrays;
+}
+
+// plain_step(name, hyper, t, params, grads, memory): True if it was done; nothing has happened otherwise.
+PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  return with_errors([&]() -> PyObject* {
+    if (count != 6 || !PyUnicode_CheckExact(args[0]) || !PyLong_CheckExact(args[2]) || !PyList_CheckExact(args[5]))
+      return Py_NewRef(Py_False);
+    const auto* row = optimizers::find(PyUnicode_AsUTF8(args[0]));
+    HyperValues values;
+    int overflow = 0;
+    const long long t = PyLong_AsLongLongAndOverflow(args[2], &overflow);
+    if (row == nullptr || t < 1 || !plain_hypers(args[1], *row, values)) return Py_NewRef(Py_False);
+    const auto params = plain_list(args[3]), grads = plain_list(args[4]);
+    const auto n_states = static_cast<std::size_t>(row->states(values.data()));
+    if (params.size() != grads.size() || (n_states > 0 && PyList_GET_SIZE(args[5]) != Py_ssize_t(n_states)))
+      return Py_NewRef(Py_False);
+    std::vector<std::vector<PyObject*>> states(params.size());
+    for (std::size_t s = 0; s < n_states; ++s) {
+      PyObject* kind = PyList_GET_ITEM(args[5], Py_ssize_t(s));
+      if (!PyList_CheckExact(kind) || PyList_GET_SIZE(kind) != Py_ssize_t(params.size())) return Py_NewRef(Py_False);
+      for (std::size_t k = 0; k < params.size(); ++k) states[k].push_back(PyList_GET_ITEM(kind, Py_ssize_t(k)));
+    }
+    std::vector<bool> is_double;  // all of them are looked at before the first is written
+    for (std::size_t k = 0; k < params.size(); ++k) {
+      is_double.push_back(lie_flat<double>(params[k], grads[k], states[k]));
+      if (!is_double[k] && !lie_flat<float>(params[k], grads[k], states[k])) return Py_NewRef(Py_False);
+    }
+    std::vector<py::object> held;  // a list may change while the GIL is free
+    for (std::size_t k = 0; k < params.size(); ++k) {
+      held.push_back(py::reinterpret_borrow<py::object>(params[k]));
+      held.push_back(py::reinterpret_borrow<py::object>(grads[k]));
+      for (PyObject* state : states[k]) held.push_back(py::reinterpret_borrow<py::object>(state));
+    }
+    const double l1 = l1_of(*row, values);
+    const FloatMode mode;
+    const auto c = row->coefficients(values.data(), t);
+    for (std::size_t k = 0; k < params.size(); ++k) {
+      if (is_double[k])
+        step_in_place<double>(*row, c, l1, params[k], grads[k], states[k]);
+      else
+        step_in_place<float>(*row, c, static_cast<float>(l1), params[k], grads[k], states[k]);
+    }
+    return Py_NewRef(Py_True);
+  });
+}
+
+PyMethodDef g_plain_steps[] = {
+    plain_function("plain_step", plain_step,
+                   "plain_step(name, hyper, t, params, grads, memory) -> object\n\n"
+                   "optimizer_step of plain arrays: True; else nothing is done: False."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_functional_steps(py::module_& m) {
+  using py::arg;
+  if (PyModule_AddFunctions(m.ptr(), g_plain_steps) != 0) throw py::error_already_set();
+  m.def("optimizer_step", optimizer_step, arg("name"), arg("hyper"), arg("t"), arg("params"), arg("grads"),
+        arg("states"));
+}
+
+}  // namespace fastnn::bindings

@@ -1,0 +1,53 @@
+// Work of one call on the caller's arrays that falls into independent items: runs them on threads without the GIL, and
+// listens to signals. What is short runs at once on the calling thread.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "bindings/border.h"
+#include "core/check.h"
+#include "trainer/model.h"
+
+namespace fastnn::bindings {
+
+// Work from here on is worth a second thread where the caller has asked for no number. In flops of the products' speed.
+inline constexpr double kWorthThreads = 1.5e6;
+
+template <class F>
+class Items final : public parallel::Program {
+ public:
+  Items(Index count, double flops, F& f) : count_(count), flops_(flops), f_(f) {}
+  Index items(int) const noexcept override { return count_; }
+  double item_flops(int) const noexcept override { return flops_ / static_cast<double>(count_); }
+  bool may_skip(int) const noexcept override { return true; }
+  void run(int, Index item, parallel::Worker&) noexcept override { f_(item); }
+  int finish(int, bool) noexcept override { return parallel::kEnd; }
+
+ private:
+  Index count_;
+  double flops_;
+  F& f_;
+};
+
+// f(item) for every item of [0, count), on n_threads threads; 0: as many as the work is worth. flops: of all of them.
+template <class F>
+void run_items(Index count, double flops, int n_threads, F f) {
+  if (count <= 0) return;
+  if (n_threads == 0) {
+    static thread_local parallel::LimitsNow limits;
+    n_threads = flops < kWorthThreads || count == 1 ? 1 : limits.available();
+  }
+  n_threads = static_cast<int>(std::min<Index>(n_threads, count));
+  if (n_threads == 1 && flops < trainer::kBriefFlops) {
+    const FloatMode mode;
+    for (Index item = 0; item < count; ++item) f(item);
+    return;
+  }
+  Items<F> program(count, flops, f);
+  const WithoutGil free;
+  if (parallel::run(program, 0, n_threads, signal_poll()).stopped) throw trainer::Interrupted("interrupted");
+}
+
+}  // namespace fastnn::bindings

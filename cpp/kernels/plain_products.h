@@ -1,0 +1,41 @@
+// Products on memory as callers have it: rows at any distance, neither padded nor aligned, read and written where they
+// lie. The arithmetic is that of gemm.h, the same micro-kernel and the same chains in k order: the same bits.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "core/types.h"
+
+namespace fastnn::kernels {
+
+// A matrix of the caller: element (r, c) at data[r * row_stride + c * col_stride], one of the two being 1. A transpose
+// changes places, not memory.
+template <class T>
+struct Plain {
+  const T* data = nullptr;
+  Index rows = 0, cols = 0;
+  Index row_stride = 0, col_stride = 1;
+
+  const T* at(Index r, Index c) const { return data + r * row_stride + c * col_stride; }
+  Plain middle_rows(Index first, Index count) const { return {at(first, 0), count, cols, row_stride, col_stride}; }
+  Plain middle_cols(Index first, Index count) const { return {at(0, first), rows, count, row_stride, col_stride}; }
+  Plain transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+};
+
+// How c (m, n) = a (m, k) b (k, n) is cut into tiles, by its shape alone: every tile is one item of work.
+template <class T>
+struct Tiling {
+  Tiling() = default;
+  Tiling(Index m, Index k, Index n) noexcept;
+  Index count() const { return row_groups * col_groups; }
+  Index rows = 0, cols = 0, row_groups = 0, col_groups = 0;
+};
+
+// Tile `item` of c (m, n) = a (m, k) b (k, n) + bias (n), bias == nullptr for none. c shares no memory with the others.
+template <class T>
+void plain_product(Plain<T> a, Plain<T> b, const T* bias, Matrix<T> c, const Tiling<T>& tiling, Index item) noexcept;
+
+// sums = column sums of y in row order, as column_sums of gemm.h.
+template <class T>
+void plain_column_sums(Plain<T> y, T* sums) noexcept;
+
+}  // namespace fastnn::kernels
