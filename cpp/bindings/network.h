@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <new>
@@ -45,11 +46,11 @@ class Network {
   }
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
-  py::list parameters(const py::object& self, int array);
+  py::list parameters(const py::object& self, int array, std::optional<int> layer = {});
   void compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
                const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm);
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
-               Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
+               Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
                const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch);
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
   double train_step_grad(py::handle x, py::handle grad, int n_threads);
@@ -66,6 +67,13 @@ class Network {
     model().set_frozen(layer, frozen);
   }
   void change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings);
+  // Values in the order of parameters(); None leaves one as it is. All of them, or none where one does not fit.
+  void load(const py::list& values, std::int64_t batches);
+  void ask_to_stop(bool stop) {
+    model();
+    stop_ = stop;
+  }
+  bool asked_to_stop() const { return stop_; }
   void set_progress(std::int64_t step, std::int64_t batches, std::int64_t draw) {
     const trainer::Gate::Writer writer(model().gate(), "load");
     require(step >= 0 && batches >= 0 && draw >= 0, "[set_progress] step = ", step, ", batches = ", batches,
@@ -86,6 +94,7 @@ class Network {
   }
   std::unique_ptr<Model> model_;
   py::object history_;  // a dict, of the last fit, also one that raised; empty before the first
+  std::atomic<bool> stop_{false};  // the running fit is to end; set from any thread and from signal handlers
   bool flatten_ = false;
   double flops_per_row_ = 0;
 };

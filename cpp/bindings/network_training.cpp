@@ -14,9 +14,19 @@ namespace {
 // What a running fit asks of Python, with the GIL taken for that alone.
 class FitHooks final : public trainer::Hooks {
  public:
-  FitHooks(Model& model, const py::object& orders, const py::object& on_epoch, bool metrics, bool validates)
-      : model_(model), orders_(orders), on_epoch_(on_epoch), metrics_(metrics), validates_(validates) {}
-  parallel::Poll poll() override { return signal_poll(); }
+  FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
+           bool metrics, bool validates)
+      : model_(model), stop_(stop), orders_(orders), on_epoch_(on_epoch), metrics_(metrics), validates_(validates) {}
+  parallel::Poll poll() override {
+    return {[](void* self) noexcept {
+              const auto& hooks = *static_cast<const FitHooks*>(self);
+              if (hooks.stopped()) return true;
+              const auto signals = signal_poll();
+              return signals.ask(signals.context) || hooks.stopped();  // a handler may have asked
+            },
+            this};
+  }
+  bool stopped() const override { return stop_.load(std::memory_order_relaxed); }
 
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
@@ -76,6 +86,7 @@ class FitHooks final : public trainer::Hooks {
 
  private:
   Model& model_;
+  const std::atomic<bool>& stop_;
   py::object orders_, on_epoch_;
   std::vector<std::int64_t> order_;
   bool metrics_, validates_;
@@ -85,7 +96,7 @@ class FitHooks final : public trainer::Hooks {
 }  // namespace
 
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
-                      Index first_epoch, bool shuffle, std::uint64_t seed, const py::object& orders,
+                      Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
                       const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch) {
   if (!model().gate().writing()) history_ = py::dict();
   BatchArgs args("fit", *this, x, y, w);
@@ -102,6 +113,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   spec.epochs = epochs;
   spec.first_epoch = first_epoch;
   spec.shuffle = shuffle;
+  spec.drop_last = drop_last;
   spec.own_orders = !orders.is_none();
   spec.seed = seed;
   spec.metrics = metrics;
@@ -116,13 +128,16 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
-  FitHooks hooks(model(), orders, on_epoch, metrics, held_out != nullptr);
+  FitHooks hooks(model(), stop_, orders, on_epoch, metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
   trainer::FitReport report;
   try {
     const trainer::Gate::Writer writer(model().gate(), "fit");
-    const WithoutGil free;
-    report = model().fit(spec, hooks);
+    {
+      const WithoutGil free;
+      report = model().fit(spec, hooks);
+    }
+    if (PyErr_Occurred()) throw py::error_already_set();  // a stop and a signal whose handler raised came together
   } catch (...) {
     const py::error_scope pending;  // what a signal handler raised waits, and no object is made beside it
     history_ = hooks.history();     // the epochs that ended before

@@ -7,6 +7,7 @@ namespace fastnn::bindings {
 
 void register_info(py::module_& m) {
   m.attr("isa") = build().isa;
+  m.attr("max_threads") = parallel::kMaxThreads;
   m.def(
       "threads_available", [] { return parallel::limits().available(); },
       "Threads a call uses at most when it is not told: the smallest of the OpenMP limit of the calling thread, the "

@@ -69,14 +69,14 @@ void Network::change_layer(const std::vector<int>& numbers, const std::string& k
   model().change_layer(numbers, config);
 }
 
-py::list Network::parameters(const py::object& self, int array) {
+py::list Network::parameters(const py::object& self, int array, std::optional<int> layer) {
   const bool busy = model().gate().writing();
   std::optional<trainer::Gate::Writer> writer;
   if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // may have to make room for them
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
   const auto item = dtype.itemsize();
   py::list rows;
-  for (const auto& view : model().parameters(array)) {
+  for (const auto& view : model().parameters(array, layer)) {
     const auto& p = view.parameter;
     py::object base = self;
     if (view.owner)
@@ -110,6 +110,36 @@ void Network::compile(const std::string& loss, const py::dict& loss_hyper, const
   model().compile(spec);
 }
 
+void Network::load(const py::list& values, std::int64_t batches) {
+  const auto views = model().parameters(Model::kValues);
+  require(values.size() == views.size(), "[load] ", values.size(), " arrays came; expected ", views.size());
+  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+  std::vector<std::optional<py::array>> given;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    const py::object value = values[i];
+    given.emplace_back();
+    if (value.is_none()) continue;
+    const auto& p = views[i].parameter;
+    const bool fits = py::isinstance<py::array>(value) && py::reinterpret_borrow<py::array>(value).dtype().equal(dtype);
+    if (!fits)
+      throw py::type_error("[load] array " + std::to_string(i) + " does not fit; expected one of " + this->dtype());
+    given.back() = py::reinterpret_borrow<py::array>(value);
+    require(given.back()->size() == p.rows * p.cols && (given.back()->flags() & py::array::c_style), "[load] array ", i,
+            " has shape ", shape_text(*given.back()), "; expected (", p.rows, ", ", p.cols, ") without gaps");
+  }
+  require(batches >= 0, "[load] batches = ", batches, "; expected a number >= 0");
+  const trainer::Gate::Writer writer(model().gate(), "load_state_dict");
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    if (!given[i]) continue;
+    const auto& p = views[i].parameter;
+    const auto item = static_cast<std::size_t>(dtype.itemsize()), row = item * static_cast<std::size_t>(p.cols);
+    for (Index r = 0; r < p.rows; ++r)
+      std::memcpy(static_cast<char*>(views[i].data) + static_cast<std::size_t>(r * p.stride) * item,
+                  static_cast<const char*>(given[i]->data()) + static_cast<std::size_t>(r) * row, row);
+  }
+  model().set_progress({model().step(), batches, model().draw()});
+}
+
 py::dict Network::optimizer_state(const py::object& self) {
   py::list states;
   for (int s = 0; s < model().n_states(); ++s) states.append(parameters(self, s));
@@ -133,7 +163,14 @@ void register_network(py::module_& m) {
       .def_property_readonly("history", &Network::history)
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
       .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"), arg("draw") = 0)
-      .def("parameters", [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kValues); })
+      .def("load", &Network::load, arg("values"), arg("num_batches"))
+      .def_property("stop", &Network::asked_to_stop, &Network::ask_to_stop)
+      .def(
+          "parameters",
+          [](const py::object& self, std::optional<int> layer) {
+            return self.cast<Network&>().parameters(self, Model::kValues, layer);
+          },
+          arg("layer") = none)
       .def("gradients",
            [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kGradients); })
       .def("optimizer_state", [](const py::object& self) { return self.cast<Network&>().optimizer_state(self); })
@@ -144,8 +181,9 @@ void register_network(py::module_& m) {
       .def("compile", &Network::compile, arg("loss"), arg("loss_hyper"), arg("optimizer"), arg("optimizer_hyper"),
            arg("per_layer") = py::dict(), arg("max_grad_norm") = 0.0)
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),
-           arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("seed") = 0, arg("orders") = none,
-           arg("validation") = none, arg("metrics") = false, arg("n_threads") = 0, arg("on_epoch") = none)
+           arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("drop_last") = false, arg("seed") = 0,
+           arg("orders") = none, arg("validation") = none, arg("metrics") = false, arg("n_threads") = 0,
+           arg("on_epoch") = none)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)
       .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -45,6 +46,7 @@ class Hooks {
   virtual parallel::Poll poll() = 0;
   virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;    // false: enough
   virtual const std::int64_t* order(Index epoch, Index rows) = 0;  // nullptr: shuffle says
+  virtual bool stopped() const = 0;                                // somebody asked fit to end, which is no error
 };
 
 struct FitSpec {
@@ -52,6 +54,7 @@ struct FitSpec {
   Index rows = 0;
   Index batch_size = 32, epochs = 1, first_epoch = 0;
   bool shuffle = true, own_orders = false;
+  bool drop_last = false;  // a last batch that is not full is left out
   std::uint64_t seed = 0;
   Data validation;
   Index validation_rows = 0;
@@ -77,9 +80,10 @@ class Model {
   virtual Index n_features() const = 0;
   virtual Index n_outputs() const = 0;
   virtual double flops_per_row() const = 0;
-  // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter.
+  // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter, or of those
+  // of the layer at torch's number `position`.
   static constexpr int kValues = -2, kGradients = -1;
-  virtual std::vector<ParameterView> parameters(int array) = 0;
+  virtual std::vector<ParameterView> parameters(int array, std::optional<int> position = {}) = 0;
   virtual int n_states() const = 0;
   virtual void set_frozen(int position, bool frozen) = 0;
   virtual bool frozen(int position) const = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "trainer/network.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace fastnn::trainer {
@@ -60,6 +62,7 @@ Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t se
 template <class T>
 void Network<T>::allocate() {
   Index size = 0;
+  first_.push_back(0);
   for (int k = 0; k < depth(); ++k) {
     int index = 0;
     for (const auto& shape : layer(k).params()) {
@@ -71,12 +74,12 @@ void Network<T>::allocate() {
         throw std::bad_alloc();
       parameters_.push_back(std::move(p));
     }
+    first_.push_back(parameters_.size());
   }
   values_ = Buffer<T>(size);
   for (int k = 0; k < depth(); ++k) {
     std::vector<Matrix<T>> views;
-    for (const auto& p : parameters_)
-      if (p.layer == k) views.push_back(p.in(values_.data()));
+    for (const auto& p : parameters_of(k)) views.push_back(p.in(values_.data()));
     layer(k).bind(views);
     layer(k).initialize(seed_);
   }
@@ -84,8 +87,9 @@ void Network<T>::allocate() {
 
 template <class T>
 int Network<T>::at(int position) const {
-  for (int k = 0; k < depth(); ++k)
-    if (layer(k).position() == position) return k;
+  // Numbers rise from layer to layer.
+  const auto found = std::ranges::lower_bound(layers_, position, {}, [](const auto& l) { return l->position(); });
+  if (found != layers_.end() && (*found)->position() == position) return static_cast<int>(found - layers_.begin());
   std::vector<std::string> known;
   for (const auto& l : layers_) known.push_back(std::to_string(l->position()));
   require(false, "[Network] no layer has the number ", position, "; known: ", join(known));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,10 @@ class Network {
   int depth() const { return static_cast<int>(layers_.size()); }
   Layer<T>& layer(int k) const { return *layers_[static_cast<std::size_t>(k)]; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  std::span<const Parameter> parameters_of(int layer) const {
+    const auto k = static_cast<std::size_t>(layer);
+    return std::span(parameters_).subspan(first_[k], first_[k + 1] - first_[k]);
+  }
 
   // Settings of a layer that may change between steps, all of them; of the Rescale, whose position is kRescale. Throws
   // std::invalid_argument, and then nothing has changed.
@@ -72,7 +77,8 @@ class Network {
   std::vector<std::unique_ptr<Layer<T>>> layers_;
   std::vector<std::string> kinds_;  // of layers_: their names in the registries
   std::vector<bool> frozen_;
-  std::vector<Parameter> parameters_;
+  std::vector<Parameter> parameters_;  // layer by layer
+  std::vector<std::size_t> first_;     // those of layer k: parameters_[first_[k]] up to parameters_[first_[k + 1]]
   Buffer<T> values_;
   Buffer<T> scale_, shift_;
 };

@@ -13,10 +13,10 @@
 namespace fastnn::trainer {
 
 // Throws std::invalid_argument that names row, column and value, or Interrupted; returns for every other verdict.
-// The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays.
+// The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays. `certain`: one of its cells is wrong.
 template <class T>
 void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowIds ids, Index count,
-            kernels::Scaling<T> scaling, Index n_outputs) {
+            kernels::Scaling<T> scaling, Index n_outputs, bool certain = true) {
   if (verdict == Verdict::kGood) return;  // before any word is made
   const auto find = [&](const kernels::Source& source, const char* name, const char* expected, auto bad) {
     for (Index r = 0; r < count; ++r)
@@ -25,7 +25,7 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
         require(!bad(value, c), "[", where, "] ", name, " has ", value, " at row ", ids[r], ", column ", c,
                 "; expected ", expected);
       }
-    require(false, "[", where, "] ", name, " has a value that is not allowed; expected ", expected);
+    require(!certain, "[", where, "] ", name, " has a value that is not allowed; expected ", expected);
   };
   const auto overflows = [&](double value, Index c) {
     T x = static_cast<T>(value);
@@ -59,6 +59,16 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
     case Verdict::kWeightsNotFinite:
       return;
   }
+}
+
+// Looks for a wrong cell in rows that nobody has read yet.
+template <class T>
+void refuse_any(const char* where, const Data& data, kernels::RowIds ids, Index count, kernels::Scaling<T> scaling,
+                Index n_outputs) {
+  if (count == 0) return;
+  refuse<T>(where, Verdict::kBadX, data, ids, count, scaling, n_outputs, false);
+  refuse<T>(where, Verdict::kBadTarget, data, ids, count, scaling, n_outputs, false);
+  if (data.weights) refuse<T>(where, Verdict::kBadWeight, data, ids, count, scaling, n_outputs, false);
 }
 
 // Throws Diverged; `when` is empty or " in epoch 3, batch 7".

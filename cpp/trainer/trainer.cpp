@@ -19,7 +19,7 @@ constexpr double kSteepLr = 1.0;    // beyond, one update may overflow: keep a c
 }  // namespace
 
 template <class T>
-std::vector<ParameterView> Trainer<T>::parameters(int array) {
+std::vector<ParameterView> Trainer<T>::parameters(int array, std::optional<int> position) {
   T* buffer = net_.values();
   if (array == kGradients) buffer = workspace(1, false, true).gradients.data();
   std::shared_ptr<void> owner;
@@ -28,7 +28,7 @@ std::vector<ParameterView> Trainer<T>::parameters(int array) {
     owner = compiled_->states;
   }
   std::vector<ParameterView> views;
-  for (const auto& p : net_.parameters())
+  for (const auto& p : position ? net_.parameters_of(net_.at(*position)) : std::span(net_.parameters()))
     if (array == kValues || p.trainable) views.push_back({p, p.in(buffer).data, owner});
   return views;
 }

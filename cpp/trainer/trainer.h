@@ -21,7 +21,7 @@ class Trainer final : public Model {
   Index n_features() const override { return net_.n_features(); }
   Index n_outputs() const override { return net_.n_outputs(); }
   double flops_per_row() const override { return net_.flops_per_row(); }
-  std::vector<ParameterView> parameters(int array) override;
+  std::vector<ParameterView> parameters(int array, std::optional<int> position) override;
   int n_states() const override { return compiled_ ? compiled_->n_states : 0; }
   void set_frozen(int position, bool frozen) override;
   bool frozen(int position) const override { return net_.frozen_at(position); }

@@ -16,7 +16,10 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   pending_ = {};
   gradients_ready_ = false;
   const Index batch = std::min(spec.batch_size, spec.rows);
-  const Index rest = spec.rows % batch;
+  const Index dropped = spec.drop_last ? spec.rows % spec.batch_size : 0;
+  require(dropped < spec.rows, "[fit] drop_last leaves no batch: X has ", spec.rows, " rows; expected at least ",
+          spec.batch_size, ", the batch size");
+  const Index rows = spec.rows - dropped, rest = rows % batch;
   const Goal goal = training_goal(batch, Gradient::kLoss);
   plans_.clear();
   const Plan& full = plans_.get(net_, batch, goal);
@@ -32,22 +35,33 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   // With the caller's own orders a row may come first in a later epoch: look at all of them now.
   if (spec.own_orders) score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
   FitReport report;
-  for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs; ++epoch) {
-    const std::int64_t* order = hooks.order(epoch, spec.rows);
-    if (!order && spec.shuffle) {
-      shuffle(spec, epoch, shuffled.data(), hooks.poll());
-      order = shuffled.data();
-    }
-    snapshot();
-    run.feed(spec.data, order, spec.rows, batch);
-    const int used =
-        run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
-    report.threads_used = std::max(used, report.threads_used);
-    report.steps += run.totals().steps;
+  for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs && !hooks.stopped(); ++epoch) {
+    const Index steps_before = report.steps;
+    run.rewind();
     EpochLog log;
-    log.train = {run.totals().loss / run.totals().rows,
-                 run.totals().weights > 0 ? run.totals().right / run.totals().weights : 0};
-    if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
+    try {
+      const std::int64_t* order = hooks.order(epoch, spec.rows);
+      if (!order && spec.shuffle) {
+        shuffle(spec, epoch, shuffled.data(), hooks.poll());
+        order = shuffled.data();
+        // What the first epoch leaves out, a later one trains on.
+        if (epoch == spec.first_epoch)
+          refuse_any<T>("fit", spec.data, {order, rows}, dropped, net_.scaling(), net_.n_outputs());
+      }
+      snapshot();
+      run.feed(spec.data, order, rows, batch);
+      const int used =
+          run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
+      report.threads_used = std::max(used, report.threads_used);
+      report.steps += run.totals().steps;
+      log.train = {run.totals().loss / run.totals().rows,
+                   run.totals().weights > 0 ? run.totals().right / run.totals().weights : 0};
+      if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
+    } catch (const Interrupted&) {
+      if (!hooks.stopped()) throw;
+      report.steps = steps_before + run.totals().steps;
+      break;
+    }
     threads_used_ = report.threads_used;
     if (!hooks.epoch_end(epoch, log)) break;
   }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ._compiled import Compiled
     from ._history import History
+    from ._sequential import Sequential
 
 __all__ = ["Container"]
 
@@ -58,8 +59,7 @@ class Container:
 
     def _install(self, where: str, layers: tuple[Layer, ...]) -> None:
         """Make `layers` this model's own in a new network; nothing changes if they do not fit."""
-        for position, layer in enumerate(layers):
-            _check_layer(where, position, layer, layers)
+        _check_layers(where, layers)
         own = self._network
         # Models share neither memory nor settings: a layer of another model is copied with both.
         copies = {
@@ -172,12 +172,20 @@ class Container:
         state_dict : mapping of str to array
             Anything that NumPy can read; values are converted to the model's dtype.
         strict : bool, default True
-            Refuse missing and unexpected keys. The model changes as a whole or not at all.
+            Refuse missing and unexpected keys.
 
         Returns
         -------
         IncompatibleKeys
             ``missing_keys`` and ``unexpected_keys``, as in torch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A key, shape, dtype or value that does not fit: numbers that the model's dtype does not
+            hold, a negative ``running_var`` or counter. The model changes as a whole or not at all.
+        ModelBusyError
+            Another thread is using this model.
         """
         where = "Sequential.load_state_dict"
         return _state.load(where, self._net("load_state_dict"), state_dict, strict)
@@ -210,19 +218,24 @@ class Container:
     @overload
     def __getitem__(self, index: int) -> Layer: ...
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Layer | Self:
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
         if isinstance(index, slice):
-            threads = self._threads or None
-            return type(self)(
-                *self._layers[index], dtype=self._dtype, seed=self._seed, n_threads=threads
-            )
+            return self._part(self._layers[index])
         try:
             return self._layers[operator.index(index)]
         except IndexError:
             raise IndexError(
                 f"[Sequential] no layer {index}; the model has {len(self._layers)}"
             ) from None
+        except TypeError:
+            raise TypeError(
+                f"[Sequential] the index is {index!r}; expected a layer's number or a slice"
+            ) from None
+
+    def _part(self, layers: tuple[Layer, ...]) -> Sequential:
+        """A plain Sequential of copies of `layers`."""
+        raise NotImplementedError
 
     def __setitem__(self, index: Any, layer: Layer) -> None:
         """Put another layer in the place of layer `index`.
@@ -243,7 +256,8 @@ class Container:
             f"  ({'-' if number is None else number}): {layer!r}"
             for number, layer in zip(_numbers(self._layers), self._layers, strict=True)
         ]
-        return "\n".join(["Sequential(", *lines, ")"]) if lines else "Sequential()"
+        name = type(self).__name__
+        return "\n".join([f"{name}(", *lines, ")"]) if lines else f"{name}()"
 
     def __getstate__(self) -> dict[str, Any]:
         # Configuration and arrays only: a pickle must not name an instruction set.
@@ -260,7 +274,12 @@ class Container:
             state.pop(name, None) for name in ("optimizer", "_layers", "_compiled", "draw")
         )
         self.__dict__.update(state, _network=None, _layers=(), _compiled=None)
-        self._install("Sequential", layers or ())
+        given = layers or ()
+        self._install("Sequential", given)
+        # copy.copy hands in the layers of the original: a subclass's names for them move along.
+        own = {id(old): new for old, new in zip(given, self._layers, strict=True)}
+        for name, value in self.__dict__.items():
+            self.__dict__[name] = own.get(id(value), value)
         if compiled is not None and self._network is not None:
             compiled.apply("Sequential", self._network, self._trainable_numbers())
             self._compiled = compiled
@@ -279,7 +298,27 @@ def _numbers(layers: tuple[Layer, ...]) -> list[int | None]:
     return numbers
 
 
-def _check_layer(where: str, position: int, layer: Any, layers: tuple[Layer, ...]) -> None:
+def _check_layers(where: str, layers: tuple[Any, ...]) -> None:
+    first: dict[int, int] = {}  # position of each object
+    computes = False  # whether a layer before this one does more than prepare the input
+    for position, layer in enumerate(layers):
+        _check_layer(where, position, layer)
+        if isinstance(layer, ParameterLayer) and id(layer) in first:
+            raise ValueError(
+                f"[{where}] layer {position} is the same object as layer {first[id(layer)]}; "
+                f"expected one {type(layer).__name__} each, since tied weights do not exist here"
+            )
+        prepares = layer.registry_name in ("rescale", "flatten")
+        if prepares and computes:
+            raise ValueError(
+                f"[{where}] layer {position} ({layer!r}) prepares the input; expected before all "
+                "other layers"
+            )
+        first[id(layer)] = position
+        computes = computes or not prepares
+
+
+def _check_layer(where: str, position: int, layer: Any) -> None:
     if isinstance(layer, type) and issubclass(layer, Layer):
         name = layer.__name__
         raise TypeError(f"[{where}] layer {position} is the class {name}; write nn.{name}()")
@@ -291,18 +330,4 @@ def _check_layer(where: str, position: int, layer: Any, layers: tuple[Layer, ...
         raise TypeError(
             f"[{where}] layer {position} is {type(layer).__name__}; expected a layer such as "
             "nn.Linear(4, 8)"
-        )
-    first = next(k for k, other in enumerate(layers) if other is layer)
-    if isinstance(layer, ParameterLayer) and first != position:
-        raise ValueError(
-            f"[{where}] layer {position} is the same object as layer {first}; expected one "
-            f"{type(layer).__name__} each, since tied weights do not exist here"
-        )
-    preparation = ("rescale", "flatten")
-    if layer.registry_name in preparation and any(
-        other.registry_name not in preparation for other in layers[:position]
-    ):
-        raise ValueError(
-            f"[{where}] layer {position} ({layer!r}) prepares the input; expected before all "
-            "other layers"
         )

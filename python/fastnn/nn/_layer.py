@@ -28,11 +28,10 @@ def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
     """Views of a layer's parameters and buffers in torch's layout; read-only while fit runs."""
     found: dict[str, Array] = {}
     locked = network.busy
-    for entry in network.parameters():
-        if entry["layer"] == number:
-            view = entry["array"].T
-            view.flags.writeable = not locked
-            found[entry["name"]] = view
+    for entry in network.parameters(number):
+        view = entry["array"].T
+        view.flags.writeable = not locked
+        found[entry["name"]] = view
     return found
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastnn._describe import Optimizer
 
     from ._history import History
+    from ._layer import Layer
     from ._loss import Loss
 
 __all__ = ["Sequential"]
@@ -32,6 +33,8 @@ class Sequential(OwnLoop):
     *layers : Layer
         A layer that already belongs to a model is copied, with its settings, its values and its
         freeze flag.
+        ``model[1:3]`` is a Sequential of copies, also of a subclass; copies and pickles keep the
+        class and call no constructor.
     dtype : float32 or float64, default float32
     seed : int, default 0
         Of the initial values, dropout and shuffling.
@@ -68,6 +71,11 @@ class Sequential(OwnLoop):
     def loss(self) -> Loss | None:
         """The compiled loss."""
         return None if self._compiled is None else self._compiled.loss
+
+    def _part(self, layers: tuple[Layer, ...]) -> Sequential:
+        return Sequential(
+            *layers, dtype=self._dtype, seed=self._seed, n_threads=self._threads or None
+        )
 
     def compile(
         self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None

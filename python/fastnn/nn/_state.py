@@ -46,14 +46,32 @@ def torch_keys(network: _core.Network) -> dict[str, Array]:
     return found
 
 
-def _as_value(where: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
+def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
+    """`value` in the shape and dtype of `own`, checked after it was converted."""
     # Anything with __array__ will do, a torch tensor among them.
     array = _validate.as_array(where, f"'{key}'", value)
-    if array.shape != shape:
-        raise ValueError(f"[{where}] '{key}' has shape {array.shape}; the model expects {shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"[{where}] '{key}' has values that are not finite")
-    return array
+    if array.shape != own.shape:
+        raise ValueError(
+            f"[{where}] '{key}' has shape {array.shape}; the model expects {own.shape}"
+        )
+    if key.endswith(COUNTER):
+        count = array.item()
+        if not (0 <= count < 2**63 and count == int(count)):
+            raise ValueError(f"[{where}] '{key}' is {count}; expected a whole number of at least 0")
+        return np.array(int(count), own.dtype)
+    with np.errstate(over="ignore"):  # what overflows is refused in words
+        converted = array.astype(own.dtype, copy=False)
+    looks: list[tuple[Array, str, str]] = [
+        (~np.isfinite(converted), "values that are not finite: ", f"finite {own.dtype}")
+    ]
+    if key.endswith("running_var"):
+        looks.append((array < 0, "", "at least 0"))
+    for wrong, kind, expected in looks:
+        if wrong.any():
+            at = tuple(map(int, np.argwhere(wrong)[0]))
+            found = f"{kind}{array[at]} at [{', '.join(map(str, at))}]"
+            raise ValueError(f"[{where}] '{key}' has {found}; expected {expected}")
+    return converted
 
 
 def load(
@@ -75,7 +93,7 @@ def load(
         found = f"missing: {absent}; unexpected: {extra}"
         raise ValueError(f"[{where}] the keys do not fit: {found}; the model has: {', '.join(own)}")
     given = {
-        key: _as_value(where, key, values[key], array.shape)
+        key: _as_value(where, key, values[key], array)
         for key, array in own.items()
         if key in values
     }
@@ -84,13 +102,17 @@ def load(
 
 
 def write(network: _core.Network, values: Mapping[str, Array]) -> None:
-    """Copy checked `values` in; converts to the network's dtype."""
-    own = torch_keys(network)
-    for key, array in values.items():
-        if key.endswith(COUNTER):
-            network.set_progress(network.step, int(array), network.draw)
-        else:
-            own[key][...] = array
+    """Copy checked `values` in, of the network's dtype: all of them, or none if it is in use."""
+    batches = network.num_batches
+    found: list[Array | None] = []
+    for entry in network.parameters():
+        value = values.get(f"{entry['layer']}.{entry['name']}")
+        # The core has (in, out). A copy: the values given may be views of this very model.
+        dtype = entry["array"].dtype
+        found.append(None if value is None else np.array(value.T, dtype, order="C"))
+        if entry["name"] == "running_var":
+            batches = int(values.get(f"{entry['layer']}.{COUNTER}", batches))
+    network.load(found, batches)
 
 
 def optimizer_state(network: _core.Network) -> dict[str, Any]:
