@@ -17,18 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _registry
+from . import _core, _registry
 
 __all__ = [
     "Array",
     "as_array",
     "dtype_name",
     "features",
+    "flag",
     "integer",
     "is_masked_array",
     "metrics",
+    "not_negative",
+    "number",
     "positive",
     "same_rows",
+    "seed",
+    "shown",
     "targets",
     "thread_count",
     "weights",
@@ -148,8 +153,21 @@ def weights(where: str, w: Any, n: int, what: str = "sample_weight") -> Array:
     return array
 
 
-def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = 2**63 - 1) -> int:
-    """`value` as an int of at least `lowest`; no bool, no float, no string."""
+def shown(value: object) -> str:
+    """`value` as a message shows it: its repr, or its type where that would fill the screen."""
+    try:
+        text = repr(value)
+    except Exception:  # a repr of the user's own
+        text = ""
+    return text if 0 < len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
+
+
+_LARGEST = 2**63 - 1  # what the core's sizes and counters hold
+
+
+def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = _LARGEST) -> int:
+    """`value` as an int from `lowest` to `highest`; no bool, no float, no string."""
+    bound = f"of at least {lowest}" + (f" and at most {highest}" if highest != _LARGEST else "")
     if not isinstance(value, (bool, np.bool_)):
         try:
             number = operator.index(value)
@@ -158,24 +176,62 @@ def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = 2
         if number is not None and lowest <= number <= highest:
             return number
         if number is not None:
-            bound = f"at most {highest}" if number > highest else f"at least {lowest}"
-            raise ValueError(f"[{where}] {what} is {number}; expected an integer of {bound}")
-    raise TypeError(f"[{where}] {what} is {value!r}; expected an integer of at least {lowest}")
+            if number > _LARGEST == highest:
+                bound = f"of at most {highest}"
+            raise ValueError(f"[{where}] {what} is {number}; expected an integer {bound}")
+    raise TypeError(f"[{where}] {what} is {shown(value)}; expected an integer {bound}")
+
+
+def seed(where: str, value: Any) -> int:
+    """A seed: 64 bits without a sign, everywhere."""
+    return integer(where, "seed", value, 0, 2**64 - 1)
+
+
+def flag(where: str, what: str, value: Any) -> bool:
+    """`value` as a bool; nothing else counts as one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected True or False")
+    return bool(value)
+
+
+def number(where: str, what: str, value: Any, expected: str = "a finite number") -> float:
+    """`value` as a finite float; no bool, no string."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected {expected}")
+    try:
+        given = float(value)
+    except OverflowError:
+        given = math.inf
+    if not math.isfinite(given):
+        raise ValueError(f"[{where}] {what} is {shown(value)}; expected {expected}")
+    return given
 
 
 def positive(where: str, what: str, value: Any) -> float:
     """`value` as a finite float above zero."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"[{where}] {what} is {value!r}; expected a number above 0")
-    number = float(value)
-    if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"[{where}] {what} is {value!r}; expected a finite number above 0")
-    return number
+    expected = "a finite number above 0"
+    given = number(where, what, value, expected)
+    if not given > 0:
+        raise ValueError(f"[{where}] {what} is {value!r}; expected {expected}")
+    return given
+
+
+def not_negative(where: str, what: str, value: Any) -> float:
+    """`value` as a finite float of at least zero."""
+    expected = "a finite number of at least 0"
+    given = number(where, what, value, expected)
+    if given < 0:
+        raise ValueError(f"[{where}] {what} is {value!r}; expected {expected}")
+    return given
 
 
 def thread_count(where: str, n_threads: Any) -> int:
     """n_threads as the core takes it: 0 stands for None, the automatic choice."""
-    return 0 if n_threads is None else integer(where, "n_threads", n_threads)
+    if n_threads is None:
+        return 0
+    return integer(where, "n_threads", n_threads, 1, _core.max_threads)
 
 
 def dtype_name(where: str, dtype: Any) -> str:

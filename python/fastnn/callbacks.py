@@ -4,11 +4,15 @@
 Whole epochs run in C++, so the hooks are those of epochs and of the training as a whole; there are
 no hooks for single batches in this version (a loop of ``train_step`` has its own place for them).
 Hooks run on the thread that called fit. The model may predict, evaluate and be copied there; its
-values can be changed again after ``on_train_end``.
+values can be changed again in ``on_train_end``. A callback whose hook has a name that nobody calls
+is refused when fit begins.
 """
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import re
 import sys
 import time
 import warnings
@@ -18,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validate
+from .errors import ModelBusyError
 
 if TYPE_CHECKING:
     from ._validate import Array
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EarlyStopping", "LambdaCallback", "ProgressBar"]
 
 Logs = Mapping[str, float]
+
+_PATIENT = 5.0  # seconds that the best values wait for other threads' calls to end
 
 
 class Callback:
@@ -55,7 +62,46 @@ class Callback:
         """After the last epoch, also if training stopped early; not if it raised."""
 
     def close(self) -> None:
-        """At the very end, whatever happened: let go of what the callback holds open."""
+        """At the very end, whatever happened: let go of what the callback holds open.
+
+        Also after Ctrl-C and other exceptions; the model may be changed again.
+        """
+
+
+def check_hooks(where: str, callback: Callback) -> None:
+    """Refuse a hook with a name that nobody calls, or one that cannot be called as it will be."""
+    name = type(callback).__name__
+    known = [hook for hook in vars(Callback) if not hook.startswith("_")]
+    for hook in known:
+        function = getattr(callback, hook)
+        if not callable(function):
+            raise TypeError(f"[{where}] {name}.{hook} is {function!r}; expected a method")
+        wanted = inspect.signature(getattr(Callback, hook)).parameters
+        try:
+            inspect.signature(function).bind(*list(wanted)[1:])
+        except TypeError as error:
+            words = ", ".join(wanted)
+            raise TypeError(
+                f"[{where}] {name}.{hook} cannot be called: {error}; expected {hook}({words})"
+            ) from None
+        except ValueError:  # a function of C without a signature
+            pass
+    for attribute in dir(callback):
+        if attribute in known or attribute.startswith("_"):
+            continue
+        near = difflib.get_close_matches(attribute.lower(), known, n=1, cutoff=0.85)
+        foreign = re.match(r"on(_|[A-Z])", attribute) or (near and near[0].startswith("on_"))
+        if foreign and callable(getattr(callback, attribute)):
+            if near:
+                hint = f". Did you mean {near[0]!r}?"
+            elif re.search("batch|step", attribute):
+                hint = "; there are no hooks for single batches: write a loop of train_step"
+            else:
+                hint = "; a method of your own may begin with an underscore"
+            raise ValueError(
+                f"[{where}] {name} has {attribute!r}, which is no hook; known: "
+                f"{', '.join(known)}{hint}"
+            )
 
 
 class LambdaCallback(Callback):
@@ -124,8 +170,9 @@ class EarlyStopping(Callback):
     mode : {"auto", "min", "max"}, default "auto"
         "auto" wants accuracies large and everything else small.
     restore_best_weights : bool, default True
-        Bring back the values of the best epoch at the end (Keras' default is False). The
-        optimizer's state stays that of the last epoch.
+        Bring back the values of the best epoch at the end, however the training ended: also when
+        it ran to its last epoch, after ``model.stop()``, Ctrl-C or another exception (Keras'
+        default is False). The optimizer's state stays that of the last epoch.
     start_from_epoch : int, default 0
         Earlier epochs are not looked at.
 
@@ -149,14 +196,20 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         where = "EarlyStopping"
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"[{where}] mode is {mode!r}; expected 'auto', 'min' or 'max'")
-        if not min_delta >= 0:
-            raise ValueError(f"[{where}] min_delta is {min_delta!r}; expected at least 0")
+        if repr(mode) not in ("'auto'", "'min'", "'max'"):
+            raise ValueError(
+                f"[{where}] mode is {_validate.shown(mode)}; expected 'auto', 'min' or 'max'"
+            )
+        if not isinstance(monitor, str):
+            raise TypeError(
+                f"[{where}] monitor is {_validate.shown(monitor)}; expected a name: 'val_loss'"
+            )
         self.monitor = monitor
-        self.min_delta = float(min_delta)
+        self.min_delta = _validate.not_negative(where, "min_delta", min_delta)
         self.patience = _validate.integer(where, "patience", patience, 0)
-        self.restore_best_weights = restore_best_weights
+        self.restore_best_weights = _validate.flag(
+            where, "restore_best_weights", restore_best_weights
+        )
         self.start_from_epoch = _validate.integer(where, "start_from_epoch", start_from_epoch, 0)
         largest = mode == "max" or (mode == "auto" and monitor.endswith("accuracy"))
         self._sign = -1.0 if largest else 1.0
@@ -201,9 +254,22 @@ class EarlyStopping(Callback):
 
     def on_train_end(self) -> None:
         """Bring back the best epoch's values."""
-        if self._values is not None:
-            self.model.load_state_dict(self._values)
-            self._values = None
+        self.close()
+
+    def close(self) -> None:
+        """Bring them back after a training that raised, too."""
+        if self._values is None:
+            return
+        last_try = time.monotonic() + _PATIENT
+        while True:
+            try:
+                self.model.load_state_dict(self._values)
+                break
+            except ModelBusyError:  # another thread predicts
+                if time.monotonic() > last_try:
+                    raise
+                time.sleep(0.001)
+        self._values = None
 
 
 class ProgressBar(Callback):
@@ -212,19 +278,22 @@ class ProgressBar(Callback):
     Parameters
     ----------
     bar : bool, optional
-        False: lines even if tqdm is installed. Both go to ``sys.stdout``.
+        False: lines even if tqdm is installed. Both go to ``sys.stdout``; where that is missing,
+        closed or broken, nothing is shown and the training goes on.
     """
 
     def __init__(self, bar: bool | None = None) -> None:
-        self.bar = bar
+        self.bar = bar if bar is None else _validate.flag("ProgressBar", "bar", bar)
+        self._out = _Output()
         self._tqdm: Any = None
         self._began = 0.0
 
     def on_train_begin(self) -> None:
         """Open the bar."""
-        self._tqdm = None
+        self._tqdm, self._out = None, _Output()
         if self.bar is not False:
-            self._tqdm = _open_bar(self.params["epochs"], self.params["initial_epoch"])
+            first = self.params["initial_epoch"]
+            self._tqdm = _open_bar(self.params["epochs"], first, self._out)
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Take the time."""
@@ -233,15 +302,14 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the figures."""
         if self._tqdm is not None:
-            self._tqdm.set_postfix(
-                {name: f"{value:.4g}" for name, value in logs.items()}, refresh=False
-            )
-            self._tqdm.update()
+            shown = {name: f"{value:.4g}" for name, value in logs.items()}
+            self._out.attempt(self._tqdm.set_postfix, shown, refresh=False)
+            self._out.attempt(self._tqdm.update)
             return
         figures = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
         seconds = time.perf_counter() - self._began
-        sys.stdout.write(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}  {seconds:.2f} s\n")
-        sys.stdout.flush()
+        self._out.write(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}  {seconds:.2f} s\n")
+        self._out.flush()
 
     def on_train_end(self) -> None:
         """Close the bar."""
@@ -250,16 +318,59 @@ class ProgressBar(Callback):
     def close(self) -> None:
         """Close the bar, also after a training that raised."""
         if self._tqdm is not None:
-            self._tqdm.close()
-            self._tqdm = None
+            bar, self._tqdm = self._tqdm, None
+            self._out.attempt(bar.close)
 
 
-def _open_bar(epochs: int, first: int) -> Any:
+class _Output:
+    """sys.stdout as long as it takes what is written; after its first failure nothing is."""
+
+    def __init__(self) -> None:
+        self._works = True
+
+    def attempt(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The function's result, or None if there is no output or it fails."""
+        if not self._works:
+            return None
+        try:
+            return function(*args, **kwargs)
+        except Exception:  # whatever a stream, or a notebook's widget, may raise
+            self._works = False
+            return None
+
+    def _on_stdout(self, name: str, *args: Any) -> Any:
+        method = getattr(sys.stdout, name, None)  # a stream of the user's own may only write
+        return None if method is None else self.attempt(method, *args)
+
+    def write(self, text: str) -> None:
+        """As a stream's."""
+        self._on_stdout("write", text)
+
+    def flush(self) -> None:
+        """As a stream's."""
+        self._on_stdout("flush")
+
+    def isatty(self) -> bool:
+        """As a stream's."""
+        return bool(self._on_stdout("isatty"))
+
+    def fileno(self) -> int:
+        """As a stream's: tqdm asks for the width of the terminal."""
+        return int(sys.stdout.fileno())
+
+    @property
+    def encoding(self) -> str:
+        """As a stream's: tqdm draws with the characters that it has."""
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _open_bar(epochs: int, first: int, out: _Output) -> Any:
     try:
         with warnings.catch_warnings():
             # tqdm warns in notebooks without ipywidgets; its text bar is fine there.
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
-    except ImportError:
+
+            return tqdm(total=epochs, initial=first, unit="epoch", file=out, dynamic_ncols=True)
+    except Exception:  # not installed, or it does not work here: lines do
         return None
-    return tqdm(total=epochs, initial=first, unit="epoch", file=sys.stdout)

@@ -10,7 +10,37 @@ from . import _core, _validate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["batches"]
+__all__ = ["Batches", "batches"]
+
+
+class Batches:
+    """The batches of `batches`: every loop over it is one pass over the rows.
+
+    With shuffle each pass has an order of its own: the first that of `epoch`, the next that of
+    ``epoch + 1``, and so on, as in a fit of so many epochs. ``len()`` is the number of batches.
+    """
+
+    def __init__(self, x: Any, y: Any, size: int, seed: int | None, epoch: int, rows: int) -> None:
+        self._x, self._y, self._size, self._seed = x, y, size, seed
+        self._epoch, self._rows = epoch, rows  # of the next pass; of each pass
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self._rows, self._size)
+        return whole + (rest > 0)
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch, self._epoch = self._epoch, self._epoch + 1
+        order = None if self._seed is None else _core.permutation(len(self._x), self._seed, epoch)
+        return self._pass(order)
+
+    def _pass(self, order: Any) -> Iterator[Any]:
+        for first in range(0, self._rows, self._size):
+            rows = slice(first, min(first + self._size, self._rows))
+            chosen = rows if order is None else order[rows]
+            yield self._x[chosen] if self._y is None else (self._x[chosen], self._y[chosen])
+
+    def __repr__(self) -> str:
+        return f"<Batches: {len(self)} of up to {self._size} rows>"
 
 
 def batches(
@@ -21,30 +51,40 @@ def batches(
     seed: int = 0,
     *,
     epoch: int = 0,
-) -> Iterator[Any]:
-    """Go through the rows once, batch by batch.
+    drop_last: bool = False,
+) -> Batches:
+    """Go through the rows batch by batch; each loop over the result is one pass.
 
     Parameters
     ----------
     x : array_like of shape (n, ...)
     y : array_like of shape (n, ...), optional
     batch_size : int, default 32
-        The last batch may be smaller.
     shuffle : bool, default False
         Draw the order from `seed` and `epoch`: the one in which ``fit(shuffle=True)`` of a model
-        with that seed goes through its epoch of that number.
-    seed, epoch : int, default 0
+        with that seed goes through its epoch of that number. A further loop over the same object
+        takes the order of the next epoch; a new call begins with that of `epoch` again.
+    seed : int, default 0
+        From 0 to 2**64 - 1.
+    epoch : int, default 0
+    drop_last : bool, default False
+        Leave out a last batch of fewer rows.
 
-    Yields
-    ------
-    ndarray or pair of ndarray
-        ``(x_batch, y_batch)``, or ``x_batch`` alone if there is no y. Views unless shuffled.
+    Returns
+    -------
+    Batches
+        An iterable of ``(x_batch, y_batch)``, or of ``x_batch`` alone if there is no y: views
+        unless shuffled.
 
     Examples
     --------
     >>> import numpy as np
-    >>> [len(xb) for xb in batches(np.zeros((70, 2)), batch_size=32)]
+    >>> rows = batches(np.arange(70), batch_size=32, shuffle=True)
+    >>> [len(xb) for xb in rows]
     [32, 32, 6]
+    >>> first, second = (np.concatenate(list(rows)) for _ in range(2))
+    >>> bool((first == second).all()), bool((np.sort(first) == np.sort(second)).all())
+    (False, True)
     """
     # Checked at the call, not at the first batch.
     xs = _validate.as_array("batches", "x", x)
@@ -54,12 +94,10 @@ def batches(
     if ys is not None:
         _validate.same_rows("batches", len(xs), "y", ys)
     size = _validate.integer("batches", "batch_size", batch_size)
-    key = _validate.integer("batches", "seed", seed, 0, 2**64 - 1)
+    key = _validate.seed("batches", seed)
     number = _validate.integer("batches", "epoch", epoch, 0)
-    return _batches(xs, ys, size, _core.permutation(len(xs), key, number) if shuffle else None)
-
-
-def _batches(x: Any, y: Any, size: int, order: Any) -> Iterator[Any]:
-    for first in range(0, len(x), size):
-        rows = slice(first, first + size) if order is None else order[first : first + size]
-        yield x[rows] if y is None else (x[rows], y[rows])
+    shuffled = _validate.flag("batches", "shuffle", shuffle)
+    rows = len(xs)
+    if _validate.flag("batches", "drop_last", drop_last):
+        rows -= rows % size
+    return Batches(xs, ys, size, key if shuffled else None, number, rows)

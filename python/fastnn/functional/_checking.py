@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn import _validate
+
 from ._arrays import Array, numbers
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def check_gradient(
     n_samples : int, optional
         At most that many entries, drawn without repetition; None looks at all of them.
     seed : int
-        Of the draw.
+        Of the draw: from 0 to 2**64 - 1.
 
     Returns
     -------
@@ -163,22 +165,22 @@ def check_gradient(
     (2, True)
     """
     where = "check_gradient"
-    if not eps > 0:
-        raise ValueError(f"[{where}] eps is {eps}; expected a positive number")
+    if not callable(f):
+        raise TypeError(f"[{where}] f is {_validate.shown(f)}; expected a function of x")
+    key = _validate.seed(where, seed)
+    _validate.positive(where, "eps", eps)
     point = numbers(where, "x", x).astype(np.float64)
     if point.size == 0:
         raise ValueError(f"[{where}] x is empty")
+    count = point.size
+    if n_samples is not None:
+        count = min(_validate.integer(where, "n_samples", n_samples), count)
     gradient = numbers(where, "the gradient of f", _pair(where, f(point.copy()))[1])
     if gradient.shape != point.shape:
         raise ValueError(
             f"[{where}] f gives a gradient of shape {gradient.shape}, x has {point.shape}"
         )
-    count = point.size if n_samples is None else min(int(n_samples), point.size)
-    if count < 1:
-        raise ValueError(
-            f"[{where}] n_samples is {n_samples}; expected at least 1, or None for all"
-        )
-    chosen = np.sort(np.random.default_rng(seed).choice(point.size, count, replace=False))
+    chosen = np.sort(np.random.default_rng(key).choice(point.size, count, replace=False))
     numeric = np.empty(count)
     for i, entry in enumerate(chosen):
         ends = []

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn import _core
-from fastnn._validate import integer
+from fastnn import _core, _validate
 
 from ._arrays import Array, float_dtype
 from .init import _sizes
@@ -35,7 +34,7 @@ def dropout_mask(
     p : float
         0 <= p < 1.
     seed : int
-        From 0.
+        From 0 to 2**64 - 1.
     step : int
         Number of the training step, from 0: every step has its own masks.
     layer : int
@@ -51,7 +50,7 @@ def dropout_mask(
     Raises
     ------
     ValueError, TypeError
-        `p` out of range, sizes below 1, a negative seed, step or draw, another dtype.
+        `p` out of range, sizes below 1, a seed out of range, a negative step or draw, another dtype.
 
     Examples
     --------
@@ -61,15 +60,15 @@ def dropout_mask(
     [0.0, 1.25]
     """
     where = "dropout_mask"
-    if not 0 <= p < 1:
+    if not 0 <= _validate.number(where, "p", p, "0 <= p < 1") < 1:
         raise ValueError(f"[{where}] p is {p}; expected 0 <= p < 1")
     sizes = _sizes(where, shape)
     if len(sizes) not in (1, 2):
         raise ValueError(f"[{where}] shape is {shape}; expected (batch, features) or (features,)")
     rows = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])
-    seed, layer, step, draw = (
-        integer(where, what, value, 0)
-        for what, value in (("seed", seed), ("layer", layer), ("step", step), ("draw", draw))
+    layer, step, draw = (
+        _validate.integer(where, what, value, 0)
+        for what, value in (("layer", layer), ("step", step), ("draw", draw))
     )
-    name = float_dtype(where, dtype).name
-    return _core.dropout_mask(rows, float(p), seed, layer, step, name, draw).reshape(sizes)
+    key, name = _validate.seed(where, seed), float_dtype(where, dtype).name
+    return _core.dropout_mask(rows, float(p), key, layer, step, name, draw).reshape(sizes)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _core
-from fastnn._validate import integer
+from fastnn import _core, _validate
 
 from ._arrays import float_dtype
 
@@ -34,14 +33,16 @@ def uniform(
     seed: int = 0,
     dtype: DTypeLike = np.float32,
 ) -> NDArray[Any]:
-    """Even draws from [low, high).
+    """Even draws from [low, high), both rounded to `dtype` first.
 
     Parameters
     ----------
     shape : int or tuple of int
     low, high : float
+        Numbers that `dtype` holds, however far apart. No draw is `high`, unless it is `low`: then
+        all of them are.
     seed : int
-        From 0.
+        From 0 to 2**64 - 1.
     dtype : float32 or float64
 
     Returns
@@ -51,7 +52,7 @@ def uniform(
     Raises
     ------
     ValueError, TypeError
-        A size below 1, high below low, a negative seed, another dtype.
+        A size below 1, high below low, a seed out of range, another dtype.
 
     Examples
     --------
@@ -60,13 +61,7 @@ def uniform(
     >>> w.shape, w.dtype, bool(abs(w).max() <= 0.1)
     ((64, 10), dtype('float32'), True)
     """
-    where = "init.uniform"
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"[{where}] low is {low} and high {high}; expected finite, low <= high")
-    sizes = _sizes(where, shape)
-    draws = _core.uniform(math.prod(sizes), integer(where, "seed", seed, 0), _STREAM)
-    values: NDArray[Any] = low + (high - low) * draws.reshape(sizes)
-    return values.astype(float_dtype(where, dtype))
+    return _drawn("init.uniform", shape, low, high, seed, dtype)
 
 
 def xavier_uniform(
@@ -98,8 +93,8 @@ def xavier_uniform(
     """
     where = "init.xavier_uniform"
     fan_in, fan_out = _fans(where, shape)
-    bound = gain * math.sqrt(6 / (fan_in + fan_out))
-    return uniform((fan_in, fan_out), -bound, bound, seed=seed, dtype=dtype)
+    bound = _validate.not_negative(where, "gain", gain) * math.sqrt(6 / (fan_in + fan_out))
+    return _drawn(where, (fan_in, fan_out), -bound, bound, seed, dtype)
 
 
 def kaiming_uniform(
@@ -128,14 +123,42 @@ def kaiming_uniform(
     >>> bool(abs(F.init.kaiming_uniform((6, 4), seed=1)).max() <= 1)
     True
     """
-    fan_in, fan_out = _fans("init.kaiming_uniform", shape)
+    where = "init.kaiming_uniform"
+    fan_in, fan_out = _fans(where, shape)
     bound = math.sqrt(6 / fan_in)
-    return uniform((fan_in, fan_out), -bound, bound, seed=seed, dtype=dtype)
+    return _drawn(where, (fan_in, fan_out), -bound, bound, seed, dtype)
+
+
+def _drawn(
+    where: str, shape: int | tuple[int, ...], low: float, high: float, seed: int, dtype: DTypeLike
+) -> NDArray[Any]:
+    kind = float_dtype(where, dtype)
+    low, high = _end(where, "low", low, kind), _end(where, "high", high, kind)
+    if not low <= high:
+        raise ValueError(f"[{where}] low is {low} and high {high}; expected finite, low <= high")
+    sizes = _sizes(where, shape)
+    draws = _core.uniform(math.prod(sizes), _validate.seed(where, seed), _STREAM).reshape(sizes)
+    # The span of the two largest numbers is no number: halved, it is.
+    half = 1.0 if math.isfinite(high - low) else 0.5
+    values: NDArray[Any] = (low * half + (high * half - low * half) * draws) / half
+    # Rounding may have led beyond either end.
+    first, last = kind.type(low), kind.type(high)
+    last = max(first, np.nextafter(last, first))
+    drawn: NDArray[Any] = np.clip(values.astype(kind), first, last)
+    return drawn
+
+
+def _end(where: str, what: str, value: float, kind: np.dtype[Any]) -> float:
+    """An end of the interval; a number that `kind` holds."""
+    given = _validate.number(where, what, value)
+    if abs(given) > float(np.finfo(kind).max):
+        raise ValueError(f"[{where}] {what} is {value!r}; expected a number that {kind} holds")
+    return given
 
 
 def _sizes(where: str, shape: int | tuple[int, ...]) -> tuple[int, ...]:
     sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    return tuple(integer(where, f"shape[{i}]", size) for i, size in enumerate(sizes))
+    return tuple(_validate.integer(where, f"shape[{i}]", size) for i, size in enumerate(sizes))
 
 
 def _fans(where: str, shape: tuple[int, int]) -> tuple[int, int]:

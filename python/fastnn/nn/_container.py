@@ -40,7 +40,7 @@ class Container:
         self, *layers: Layer, dtype: Any = np.float32, seed: int = 0, n_threads: int | None = None
     ) -> None:
         self._dtype = _validate.dtype_name("Sequential", dtype)
-        self._seed = _validate.integer("Sequential", "seed", seed, 0, 2**64 - 1)
+        self._seed = _validate.seed("Sequential", seed)
         self._threads = _validate.thread_count("Sequential", n_threads)
         self._layers: tuple[Layer, ...] = ()
         self._network: _core.Network | None = None

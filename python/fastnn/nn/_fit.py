@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from fastnn import _validate
 from fastnn._validate import Array
-from fastnn.callbacks import Callback, ProgressBar
+from fastnn.callbacks import Callback, ProgressBar, check_hooks
 
 from ._history import History
 from ._layer import ParameterLayer
@@ -53,6 +54,7 @@ class Settings:
     initial_epoch: int
     verbose: int
     shuffle: bool
+    drop_last: bool
     n_threads: int
 
     @classmethod
@@ -64,42 +66,46 @@ class Settings:
         initial_epoch: Any,
         verbose: Any,
         shuffle: Any,
+        drop_last: Any,
         n_threads: int,
     ) -> Settings:
         """Refuses what is no number, or not positive."""
-        if not isinstance(shuffle, (bool, np.bool_)):
-            raise TypeError(f"[{WHERE}] shuffle is {shuffle!r}; expected True or False")
         return cls(
             batch_size=_validate.integer(WHERE, "batch_size", batch_size),
             epochs=_validate.integer(WHERE, "epochs", epochs),
             initial_epoch=_validate.integer(WHERE, "initial_epoch", initial_epoch, 0),
             verbose=verbose,
-            shuffle=bool(shuffle),
+            shuffle=_validate.flag(WHERE, "shuffle", shuffle),
+            drop_last=_validate.flag(WHERE, "drop_last", drop_last),
             n_threads=n_threads,
         )
 
     def params(self, n: int) -> dict[str, Any]:
         """What History and the callbacks are told; n is the number of training rows."""
+        if self.drop_last and n < self.batch_size:
+            raise ValueError(
+                f"[{WHERE}] drop_last=True leaves no batch of {n} rows; expected a batch_size of "
+                f"at most {n}, not {self.batch_size}"
+            )
         return {
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "initial_epoch": self.initial_epoch,
-            "steps": -(-n // self.batch_size),
+            "steps": n // self.batch_size if self.drop_last else -(-n // self.batch_size),
             "verbose": self.verbose,
         }
 
 
 def split_rows(x: Array, y: Array, w: Array | None, share: Any) -> tuple[Split, Split | None]:
     """Views of training and validation rows: the last `share` validates, as in Keras."""
-    if isinstance(share, (bool, np.bool_)) or not isinstance(share, (int, float, np.number)):
-        raise TypeError(f"[{WHERE}] validation_split is {share!r}; expected a number from 0 to 1")
-    if not 0 <= share < 1:
+    given = _validate.number(WHERE, "validation_split", share, "at least 0 and below 1")
+    if not 0 <= given < 1:
         raise ValueError(
             f"[{WHERE}] validation_split is {share!r}; expected at least 0 and below 1"
         )
     if share == 0:
         return (x, y, w), None
-    n = math.floor(len(x) * (1 - float(share)))
+    n = _training_rows(len(x), share)
     if n in (0, len(x)):
         raise ValueError(
             f"[{WHERE}] validation_split = {share} of {len(x)} rows leaves one part empty; "
@@ -124,6 +130,18 @@ def check_statistics(layers: Iterable[Layer], batch_size: int, n: int) -> None:
                 f"a batch and expects at least 2: give {needed}, or freeze() the layer, which then "
                 "takes the running statistics that it has"
             )
+
+
+def _training_rows(n: int, share: Any) -> int:
+    """n (1 - share), rounded down as in Keras, for the decimal fraction that `share` stands for.
+
+    10 (1 - 0.9) is 0.9999999999999998 in binary: what is as near to a whole number as rounding may
+    lead is that number.
+    """
+    # A float32 of 0.8 stands for 0.8, too.
+    exact = n * (1 - float(str(share) if isinstance(share, np.floating) else share))
+    nearest = round(exact)
+    return nearest if abs(exact - nearest) <= n * 2.0**-50 else math.floor(exact)
 
 
 def weighted(rows: Split, class_weight: Any, model: Sequential) -> Split:
@@ -183,17 +201,21 @@ def chosen_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     elif isinstance(callbacks, Iterable):
         chosen = list(callbacks)
     else:
-        raise TypeError(f"[{WHERE}] callbacks is {callbacks!r}; expected a list of callbacks")
+        raise TypeError(
+            f"[{WHERE}] callbacks is {_validate.shown(callbacks)}; expected a list of callbacks"
+        )
     for callback in chosen:
         if not isinstance(callback, Callback):
             hint = "; write it with ()" if isinstance(callback, type) else ""
             raise TypeError(
-                f"[{WHERE}] callbacks has {callback!r}; expected objects of "
+                f"[{WHERE}] callbacks has {_validate.shown(callback)}; expected objects of "
                 f"fastnn.callbacks.Callback{hint}"
             )
-    if verbose not in (0, 1, 2):
+        check_hooks(WHERE, callback)
+    if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
         raise ValueError(
-            f"[{WHERE}] verbose is {verbose!r}; expected 0 (quiet), 1 (bar) or 2 (lines)"
+            f"[{WHERE}] verbose is {_validate.shown(verbose)}; expected 0 (quiet), 1 (bar) or "
+            "2 (lines)"
         )
     if verbose and not any(isinstance(callback, ProgressBar) for callback in chosen):
         chosen.append(ProgressBar(bar=None if verbose == 1 else False))
@@ -252,8 +274,6 @@ def checked_validation(data: Any, model: Sequential) -> Split | None:
 def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callback]) -> History:
     """All epochs in one call of the core, with the callbacks around it."""
     network, compiled = model._ready("fit")
-    # Before anything of the running fit is overwritten: its history, its wish to stop.
-    model._idle("fit")
     history = History(settings.params(len(data.train[0])))
     names = ["loss", *compiled.metrics]
     if data.validation is not None:
@@ -262,7 +282,7 @@ def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callb
     first = settings.initial_epoch
     stream = max(first, model._epochs_seen)
     end = EpochEnd(model, history, callbacks, first - stream, settings.epochs - 1)
-    model.history, model.stop_training = history, False
+    model.history = history
     try:
         for callback in callbacks:
             callback.model, callback.params = model, {**history.params, "metrics": names}
@@ -276,6 +296,7 @@ def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callb
                     epochs=settings.epochs - first,
                     first_epoch=stream,
                     shuffle=settings.shuffle,
+                    drop_last=settings.drop_last,
                     seed=model.seed,
                     validation=data.validation,
                     metrics=bool(compiled.metrics),
@@ -290,6 +311,7 @@ def run(model: Sequential, settings: Settings, data: Data, callbacks: list[Callb
             callback.on_train_end()
     finally:
         model._epochs_seen = stream + len(history.epoch)
-        for callback in callbacks:
-            callback.close()
+        with ExitStack() as closing:  # each of them, whatever the others raise
+            for callback in reversed(callbacks):
+                closing.callback(callback.close)
     return history

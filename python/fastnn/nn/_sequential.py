@@ -72,6 +72,17 @@ class Sequential(OwnLoop):
         """The compiled loss."""
         return None if self._compiled is None else self._compiled.loss
 
+    def stop(self) -> None:
+        """End the running fit within 0.2 s, as if it had come to its end.
+
+        From another thread, a callback or a signal handler. The epoch in progress ends after the
+        present batch and is not in the history that fit returns; callbacks are told
+        ``on_train_end``. Without a running fit nothing happens: the next one is not affected.
+        """
+        self.stop_training = True
+        if self._network is not None:
+            self._network.stop = True
+
     def _part(self, layers: tuple[Layer, ...]) -> Sequential:
         return Sequential(
             *layers, dtype=self._dtype, seed=self._seed, n_threads=self._threads or None
@@ -112,6 +123,7 @@ class Sequential(OwnLoop):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        drop_last: bool = False,
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
@@ -135,11 +147,15 @@ class Sequential(OwnLoop):
             Quiet, a progress bar, or a line an epoch.
         callbacks : list of Callback, optional
         validation_split : float, default 0
-            Share of the rows, from the end, that validate instead of training.
+            Share of the rows, from the end, that validate instead of training. Rows that train are
+            counted down: of 9 rows and 0.5 four train and five validate.
         validation_data : (x, y) or (x, y, sample_weight), optional
             Takes precedence over validation_split.
         shuffle : bool, default True
             A new order each epoch, from the seed; False: a loop of train_step, to the bit.
+        drop_last : bool, default False
+            Leave out a last batch of fewer than batch_size rows: with shuffle other rows each
+            epoch. The epoch's loss is that of the rows it was trained on.
         class_weight : dict of int to float, optional
             Factors of the rows of a class; 1 for those not named. Not applied to validation rows.
         sample_weight : array_like of shape (n,), optional
@@ -158,13 +174,17 @@ class Sequential(OwnLoop):
         ModelBusyError
             Another thread is training this model.
         """
-        self._ready("fit")
+        network, _ = self._ready("fit")
+        # Before anything of a running fit is overwritten: its history, its wish to stop.
+        self._idle("fit")
+        self.stop_training = network.stop = False
         settings = _fit.Settings.of(
             batch_size=batch_size,
             epochs=epochs,
             initial_epoch=initial_epoch,
             verbose=verbose,
             shuffle=shuffle,
+            drop_last=drop_last,
             n_threads=self._n_threads("fit", n_threads),
         )
         xs, ys, w = self._batch("fit", x, y, sample_weight)
