@@ -93,7 +93,7 @@ class Network {
                                : output<float>("out", py::none(), rows, cols);
   }
   std::unique_ptr<Model> model_;
-  py::object history_;  // a dict, of the last fit, also one that raised; empty before the first
+  py::object history_;             // a dict, of the last fit, also one that raised; empty before the first
   std::atomic<bool> stop_{false};  // the running fit is to end; set from any thread and from signal handlers
   bool flatten_ = false;
   double flops_per_row_ = 0;

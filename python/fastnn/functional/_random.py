@@ -50,7 +50,7 @@ def dropout_mask(
     Raises
     ------
     ValueError, TypeError
-        `p` out of range, sizes below 1, a seed out of range, a negative step or draw, another dtype.
+        `p` or the seed out of range, sizes below 1, a negative step or draw, another dtype.
 
     Examples
     --------
