@@ -234,11 +234,16 @@ def test_another_thread_is_refused(rng: np.random.Generator) -> None:
     x, y = rng.standard_normal((20_000, 4)), rng.standard_normal((20_000, 2))
     model, refused = model_of(), []
     going = threading.Event()
-    watch = callbacks.LambdaCallback(on_epoch_end=lambda *_: going.set())
-    fit = threading.Thread(target=lambda: model.fit(x, y, epochs=60, callbacks=[watch]))
+
+    def look(*_: Any) -> None:
+        going.set()
+        model.stop_training = bool(refused)
+
+    watch = callbacks.LambdaCallback(on_epoch_end=look)
+    fit = threading.Thread(target=lambda: model.fit(x, y, epochs=10_000, callbacks=[watch]))
     fit.start()
-    assert going.wait(30)
-    while fit.is_alive() and not refused:
+    assert going.wait(60)
+    while fit.is_alive() and not refused:  # in between the epochs it may come in
         try:
             model[3].p = 0.25
         except ModelBusyError as error:
