@@ -199,6 +199,14 @@ def tsan(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant wrong lines in a copy of the sources: each has to make the tests that it names fail."""
+    extras = PROJECT["project"]["optional-dependencies"]["test"]
+    session.install(*_group("dev"), *extras, "numpy>=2.0")
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure a step against the NumPy twin on this machine."""
     session.install(".[test]")

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The list of mutations fits the sources: `nox -s mutants` can plant each of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mutants import ROOT, Mutation, mutations
+
+ALL = mutations()
+ROOMS = ("kernels", "activations", "losses", "optimizers", "layers", "trainer", "bindings", "nn")
+
+
+def test_the_list_covers_every_room():
+    assert len(ALL) >= 60
+    assert len({m.name for m in ALL}) == len(ALL)
+    for room in ROOMS:
+        assert sum(f"/{room}/" in m.file for m in ALL) >= 3, room
+
+
+@pytest.mark.parametrize("mutation", ALL, ids=[m.name for m in ALL])
+def test_it_can_be_planted_and_its_tests_exist(mutation: Mutation):
+    text = (ROOT / mutation.file).read_text(encoding="utf-8")
+    assert mutation.planted(text) != text
+    assert mutation.tests
+    for test in mutation.tests:
+        file, _, name = test.partition("::")
+        written = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {re.escape(name)}\(", written, re.MULTILINE), test
+
+
+def test_one_line_that_stands_twice_is_refused():
+    with pytest.raises(ValueError, match="old stands 2 times"):
+        Mutation("twice", "x.py", "a", "b", []).planted("a a")
+
+
+def test_what_is_planted_is_a_file_of_the_sources():
+    for mutation in ALL:
+        assert Path(mutation.file).parts[0] in ("cpp", "python"), mutation.file
