@@ -110,7 +110,8 @@ def refused(
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_number_that_is_not_finite(dtype, pair, place):
     call, role = pair
-    for value in NOT_FINITE + (TOO_LARGE if dtype == "float32" else []):
+    # Weights are relative: a large one is none for float32 to hold.
+    for value in NOT_FINITE + (TOO_LARGE if dtype == "float32" and role != "w" else []):
         given = arrays(dtype)
         bad = given[role]
         row, column = CELLS[place]

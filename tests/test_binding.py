@@ -197,7 +197,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "softmax": (_core.softmax, [(N, F)]),
     "log_softmax": (_core.log_softmax, [(N, F)]),
     "mse": (lambda o, t, w: _core.loss("mse", {}, o, t, w), [(N, F), (N, F), (N,)]),
-    "bce_with_logits": (lambda o, t: _core.loss("bce_with_logits", {}, o, t), [(N, F), (N, F)]),
+    "l1": (lambda o, t: _core.loss("l1", {}, o, t), [(N, F), (N, F)]),
 }
 
 

@@ -14,50 +14,62 @@ namespace fastnn::bindings {
 
 namespace {
 
+// Refuses what lies outside the interval that the loss's row states for targets or outputs. NaN passes, as everywhere in
+// functions of arrays.
+template <class T>
+void check_range(const std::string& where, const losses::Row& row, const char* what, const losses::Interval& interval,
+                 ConstMatrix<T> x, const std::string& remedy) {
+  const Index r = losses::first_outside<T>(interval, x);
+  if (r < 0) return;
+  const Index c = interval.first_excluded(x.row(r), x.cols);
+  const std::string column = x.cols > 1 ? ", column " + std::to_string(c) : "";
+  require(false, "[", where, "] ", what, " has ", interval.shown(x.row(r)[c]), " at row ", r, column, "; ",
+          row.class_name, " expects ", interval.text(), remedy);
+}
+
+// `where` is the function's name for messages.
 template <class T>
 py::tuple loss(const std::string& name, const py::dict& hyper, const py::object& out, const py::object& target,
-               const py::object& weights) {
+               const py::object& weights, const std::string& where) {
   const auto* row = losses::find(name);
   std::vector<std::string> names;
   for (const auto& each : losses::registry()) names.emplace_back(each.name);
   require(row != nullptr, "[functional] unknown loss \'", name, "'; known: ", join(names));
-  const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
+  const auto values = resolve("[" + where + "]", row->hypers, hyper_given("[" + where + "]", hyper, row->hypers));
   const FloatMode mode;
-  auto o = matrix<T>(row->name, "out", out);
+  auto o = matrix<T>(where.c_str(), "out", out);
   const Index n = o.view().rows, k = o.view().cols;
   MatrixBuffer<T> dense, dout(n, k);
   Buffer<std::int32_t> labels(n);
   losses::Targets<T> targets;
   if (row->target == losses::TargetKind::kDense) {
-    dense = matrix<T>(row->name, "target", target, k, k == 1);
-    require(dense.view().rows == n, "[", name, "] target has ", dense.view().rows, " rows, out has ", n);
+    dense = matrix<T>(where.c_str(), "target", target, k, k == 1);
+    require(dense.view().rows == n, "[", where, "] target has ", dense.view().rows, " rows, out has ", n);
     targets.dense = dense.view();
+    check_range<T>(where, *row, "target", row->targets, targets.dense, "");
   } else {
-    const Rows classes(row->name, "target", target, 1, false, true);
-    require(classes.rows() == n, "[", name, "] target has ", classes.rows(), " rows, out has ", n);
+    const Rows classes(where.c_str(), "target", target, 1, false, true);
+    require(classes.rows() == n, "[", where, "] target has ", classes.rows(), " rows, out has ", n);
     if (!kernels::gather_classes(classes.source(), {}, n, k, labels.data()))
       for (Index r = 0; r < n; ++r) {
         const double value = kernels::element(classes.source(), r, 0);
-        require(value >= 0 && value < static_cast<double>(k) && value == std::floor(value), "[", name, "] target has ",
+        require(value >= 0 && value < static_cast<double>(k) && value == std::floor(value), "[", where, "] target has ",
                 value, " at row ", r, "; expected class numbers 0 to ", k - 1);
       }
     targets.classes = labels.data();
   }
-  double total = static_cast<double>(n);
+  check_range<T>(where, *row, "out", row->outputs, o.view(), std::string(": ") + row->outputs_remedy);
+  losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (!weights.is_none()) {
-    const auto w = matrix<T>(row->name, "sample_weight", weights, 1, true);
-    require(w.view().rows == n, "[", name, "] sample_weight has ", w.view().rows, " rows, out has ", n);
+    const Rows w(where.c_str(), "sample_weight", weights, 1, false, true);
+    require(w.rows() == n, "[", where, "] sample_weight has ", w.rows(), " rows, out has ", n);
     per_row = Buffer<T>(n);
-    total = 0;
-    for (Index r = 0; r < n; ++r) total += static_cast<double>(per_row[r] = w.view().row(r)[0]);
+    sums = losses::weigh<T>(w.source(), {}, n, per_row.data()).sums;
   }
-  const bool sum = values[0] != 0 || total == 0;
-  const double divisor = sum ? 1 : row->mean_over_outputs ? total * static_cast<double>(k) : total;
-  const double value =
-      row->loops<T>().value(values.data(), o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
-                            static_cast<T>(1 / divisor), dout.view());
-  return py::make_tuple(value / divisor, result<T>(row->name, dout.view(), py::none()));
+  sums.loss = row->loops<T>().value(values.data(), o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
+                                    static_cast<T>(row->scale(values.data(), sums, k)), dout.view());
+  return py::make_tuple(row->average(values.data(), sums, k), result<T>(where.c_str(), dout.view(), py::none()));
 }
 
 }  // namespace
@@ -68,11 +80,12 @@ void register_functional_training(py::module_& m) {
   const auto none = py::none();
   m.def(
       "loss",
-      [](const std::string& name, const py::dict& hyper, O out, O target, O weights) {
-        return wants_double({out}) ? loss<double>(name, hyper, out, target, weights)
-                                   : loss<float>(name, hyper, out, target, weights);
+      [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where) {
+        const std::string& caller = where.empty() ? name : where;
+        return wants_double({out}) ? loss<double>(name, hyper, out, target, weights, caller)
+                                   : loss<float>(name, hyper, out, target, weights, caller);
       },
-      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none);
+      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("where") = "");
 }
 
 }  // namespace fastnn::bindings

@@ -215,14 +215,22 @@ _TASKS = {
 }
 
 
+def _in(interval: str) -> str:
+    """A range as it follows "numbers": " from 0 to 1"; nothing for all of them."""
+    return f" from {interval}" if " to " in interval else f" {interval}".rstrip()
+
+
 def losses_py() -> str:
     """nn/_losses.py."""
     members = rows("losses")
     classes = []
     for row in members:
-        facts = f"    {_TARGETS[row['target']]}; {_TASKS[row['task']]}."
-        mean = "    " + _MEANS[row["target"], bool(row["mean_over_outputs"])]
-        classes.append(_class(row, "Loss", "kw_only=True, ", ["", facts, mean], []))
+        targets = _TARGETS[row["target"]] + _in(row["targets"])
+        facts = ["", f"    {targets}; {_TASKS[row['task']]}."]
+        if row["outputs"]:
+            facts.append(f"    Outputs are numbers{_in(row['outputs'])}.")
+        facts.append("    " + _MEANS[row["target"], bool(row["mean_over_outputs"])])
+        classes.append(_class(row, "Loss", "kw_only=True, ", facts, []))
     return "\n".join(
         [
             HEAD + '"""The losses; each is called as ``loss, dout = Loss()(out, target)``."""',
@@ -390,7 +398,9 @@ def functional_py() -> str:
 
 
 def _markdown_table(room: str) -> Iterator[str]:
-    extra = {"losses": ["target", "task"], "activations": ["needs"]}.get(room, [])
+    extra = {"losses": ["target", "targets", "outputs", "task"], "activations": ["needs"]}.get(
+        room, []
+    )
     columns = ["name", "class", "formula", *extra, "hyperparameters"]
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
@@ -401,7 +411,7 @@ def _markdown_table(room: str) -> Iterator[str]:
         hypers = ", ".join(f"`{text}`" for text in shown) or "-"
         formula = row["formula"].replace("|", "\\|")
         cells = [f"`{row['name']}`", f"`{row['class_name']}`", f"`{formula}`"]
-        yield f"| {' | '.join([*cells, *(str(row[e]) for e in extra), hypers])} |"
+        yield f"| {' | '.join([*cells, *(str(row[e]) or '-' for e in extra), hypers])} |"
 
 
 def tables_md() -> str:

@@ -63,6 +63,9 @@ py::dict registries() {
     d["target"] = row.target == losses::TargetKind::kDense ? "dense" : "class";
     d["task"] = task_name(row.task);
     d["mean_over_outputs"] = row.mean_over_outputs;
+    d["targets"] = row.targets.text();  // "0 to 1"; empty for all numbers
+    d["outputs"] = row.outputs.text();
+    d["outputs_remedy"] = row.outputs_remedy;
     losses.append(d);
   }
   for (const auto& row : optimizers::registry()) {

@@ -232,6 +232,40 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
   });
 }
 
+Extent extent(const Source& source, RowIds ids, Index rows) noexcept {
+  return with_type(source.dtype, [&](auto s) {
+    using S = decltype(s);
+    const Index offset = source.columns ? source.columns[0] : 0;
+    Extent found{std::numeric_limits<double>::infinity(), 0};
+    bool finite = true;
+    for (Index r = 0; r < rows; ++r) {
+      const auto w = static_cast<double>(read<S>(source.data + ids[r] * source.row_stride + offset, source.swapped));
+      finite = finite && std::isfinite(w);
+      found.lowest = w < found.lowest ? w : found.lowest;
+      found.size = std::abs(w) > found.size ? std::abs(w) : found.size;
+    }
+    if (!finite) found.size = std::numeric_limits<double>::infinity();
+    return found;
+  });
+}
+
+template <class T>
+double gather_column(const Source& source, RowIds ids, Index rows, double factor, T* to) noexcept {
+  return with_type(source.dtype, [&](auto s) {
+    using S = decltype(s);
+    const Index offset = source.columns ? source.columns[0] : 0;
+    double sum = 0;
+    for (Index r = 0; r < rows; ++r) {
+      const S w = read<S>(source.data + ids[r] * source.row_stride + offset, source.swapped);
+      to[r] = static_cast<T>(static_cast<double>(w) * factor);
+      sum += static_cast<double>(to[r]);
+    }
+    return sum;
+  });
+}
+
+template double gather_column(const Source&, RowIds, Index, double, float*) noexcept;
+template double gather_column(const Source&, RowIds, Index, double, double*) noexcept;
 template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;
 template bool gather(const Source&, RowIds, Scaling<double>, Matrix<double>) noexcept;
 template ConstMatrix<float> in_place(const Source&, Scaling<float>, Index, Index) noexcept;

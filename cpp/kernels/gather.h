@@ -66,7 +66,17 @@ bool finite_by_product(ConstMatrix<T> x, ConstMatrix<T> y) noexcept;
 // labels[r] = the class of row ids[r]. False if any is not a whole number in [0, n_classes); those become 0.
 bool gather_classes(const Source& source, RowIds ids, Index count, Index n_classes, std::int32_t* labels) noexcept;
 
-// One element as double, for messages and for sums of weights.
+// A column of weights: the smallest and the largest |w| of rows ids[0] to ids[rows - 1]; infinite where one is not finite.
+struct Extent {
+  double lowest = 0, size = 0;
+};
+Extent extent(const Source& source, RowIds ids, Index rows) noexcept;
+
+// to[r] = T(w[ids[r]] * factor), multiplied in double. Returns the sum of the results, in row order.
+template <class T>
+double gather_column(const Source& source, RowIds ids, Index rows, double factor, T* to) noexcept;
+
+// One element as double, for messages.
 double element(const Source& source, Index row, Index col) noexcept;
 
 }  // namespace fastnn::kernels

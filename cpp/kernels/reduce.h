@@ -77,4 +77,24 @@ double max_abs(ConstMatrix<T> x) noexcept {
   return static_cast<double>(*std::max_element(lanes, lanes + kLanes));
 }
 
+// The first row of x with an element below `lowest` or above `highest`, or -1. NaN is neither.
+template <class T>
+Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  const auto low = Vec<T>::set(lowest), high = Vec<T>::set(highest), one = Vec<T>::set(1);
+  const Index whole = x.cols / kLanes * kLanes;
+  for (Index r = 0; r < x.rows; ++r) {
+    const T* row = x.row(r);
+    auto outside = Vec<T>::zero();
+    for (Index c = 0; c < whole; c += kLanes) {
+      const auto v = Vec<T>::loadu(row + c);
+      outside = outside | less(v, low) | less(high, v);
+    }
+    bool any = whole > 0 && !all_zero(select(outside, one, Vec<T>::zero()));
+    for (Index c = whole; c < x.cols; ++c) any = any || row[c] < lowest || row[c] > highest;
+    if (any) return r;
+  }
+  return -1;
+}
+
 }  // namespace fastnn::kernels

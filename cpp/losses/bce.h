@@ -11,6 +11,9 @@ namespace fastnn::losses {
 template <class T>
 struct Bce : Elementwise<T, Bce<T>> {
   static constexpr Task kTask = Task::kBinary;
+  static constexpr Interval kTargets{.lowest = 0, .highest = 1}, kOutputs = kTargets;
+  static constexpr const char* kOutputsRemedy =
+      "a Sigmoid is missing at the end of the network (BCEWithLogitsLoss takes outputs without one)";
   using Elementwise<T, Bce<T>>::Elementwise;
 
   static Vec<T> value(Vec<T> p, Vec<T> t) { return (t - Vec<T>::set(1)) * clamped(log1p(-p)) - t * clamped(log(p)); }

@@ -11,6 +11,7 @@ namespace fastnn::losses {
 template <class T>
 struct BceWithLogits : Elementwise<T, BceWithLogits<T>> {
   static constexpr Task kTask = Task::kBinary;
+  static constexpr Interval kTargets{.lowest = 0, .highest = 1};
   using Elementwise<T, BceWithLogits<T>>::Elementwise;
 
   static Vec<T> value(Vec<T> z, Vec<T> t) { return (max(z, Vec<T>::zero()) - z * t) + log1p(exp(-abs(z))); }

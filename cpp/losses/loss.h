@@ -1,6 +1,6 @@
 // The contract of a loss: value and gradient of a chunk of rows from raw outputs, with per-row weights; a loss
 // owns the link (identity, logistic, softmax) that predict applies, and what "right" means for accuracy.
-// It does not know how batches are averaged beyond `scale`: the plan divides by the weights of the whole batch.
+// A member does not know how batches are averaged beyond `scale`: its row divides by the weights of a whole batch.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -9,6 +9,8 @@
 
 #include "core/hyper.h"
 #include "core/types.h"
+#include "losses/average.h"
+#include "losses/interval.h"
 
 namespace fastnn::losses {
 
@@ -26,6 +28,8 @@ struct Targets {
 //   template <class T> struct Huber {
 //     static constexpr TargetKind kTarget; static constexpr Task kTask; static constexpr bool kMeanOverOutputs;
 //     static constexpr std::array<Hyper, 2> kHypers;
+//     static constexpr Interval kTargets, kOutputs;    // where not all numbers make sense; others are refused
+//     static constexpr const char* kOutputsRemedy;     // with kOutputs: what a network without such outputs lacks
 //     explicit Huber(const double* hyper);
 //     // unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
 //     // beyond k. dout == nullptr: value only.
@@ -63,12 +67,29 @@ struct Row {
   Task task;
   bool mean_over_outputs;  // reduction="mean" divides by (weights of the batch) x k instead of the weights alone
   std::span<const Hyper> hypers;
+  Interval targets, outputs;   // what lies outside is refused, where targets are gathered and where losses are made
+  const char* outputs_remedy;  // for the message about outputs
   Loops<float> f32;
   Loops<double> f64;
 
   template <class T>
   const Loops<T>& loops() const {
     return of_type<T>(f32, f64);
+  }
+  bool is_sum(const double* hyper) const { return hyper[0] != 0; }
+  // The loss of rows of k outputs.
+  double average(const double* hyper, const Sums& sums, Index k) const {
+    return is_sum(hyper) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums.weight, k);
+  }
+  // What gradients are multiplied with besides the weights that are in units of 2^exponent.
+  double scale(const double* hyper, const Sums& sums, Index k) const {
+    return is_sum(hyper) ? power_of_two(sums.exponent) : 1 / divisor(sums.weight, k);
+  }
+
+ private:
+  double divisor(double weight, Index k) const {
+    if (weight == 0) return 1;
+    return mean_over_outputs ? weight * static_cast<double>(k) : weight;
   }
 };
 
@@ -109,6 +130,22 @@ double right_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T
   return sum;
 }
 
+template <class M>
+constexpr Interval targets_of() {
+  if constexpr (requires { M::kTargets; }) return M::kTargets;
+  return {};
+}
+template <class M>
+constexpr Interval outputs_of() {
+  if constexpr (requires { M::kOutputs; }) return M::kOutputs;
+  return {};
+}
+template <class M>
+constexpr const char* remedy_of() {
+  if constexpr (requires { M::kOutputsRemedy; }) return M::kOutputsRemedy;
+  return "";
+}
+
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
   return {name,
@@ -118,9 +155,27 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           L<float>::kTask,
           L<float>::kMeanOverOutputs,
           L<float>::kHypers,
+          targets_of<L<float>>(),
+          outputs_of<L<float>>(),
+          remedy_of<L<float>>(),
           {value_loop<float, L>, link_loop<float, L>, right_loop<float, L>},
           {value_loop<double, L>, link_loop<double, L>, right_loop<double, L>}};
 }
+
+// The first row of x with a number outside the interval, or -1. Nothing is looked at where the interval is everything.
+template <class T>
+Index first_outside(const Interval& interval, ConstMatrix<T> x) noexcept;
+
+// Rows ids[0], ids[1], ... of y in `dense` or in `classes`, whichever the loss takes, as many as `dense` has.
+// good: all are finite and in its range, or classes of k outputs.
+template <class T>
+struct Read {
+  Targets<T> targets;
+  bool good;
+};
+template <class T>
+Read<T> read_targets(const Row& row, const kernels::Source& y, kernels::RowIds ids, Index k, Matrix<T> dense,
+                     std::int32_t* classes) noexcept;
 
 std::span<const Row> registry();
 const Row* find(const std::string& name);

@@ -26,6 +26,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
       optimizer(known("optimizer", spec.optimizer, optimizers::find(spec.optimizer), optimizers::registry())),
       max_grad_norm(spec.max_grad_norm),
       state_size(network.size()) {
+  require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
+          " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
   require(max_grad_norm >= 0, "[compile] max_grad_norm = ", max_grad_norm, ", expected a number > 0 or none");
   const std::string where = "[" + spec.optimizer + "]";
   std::size_t l1_at = optimizer->hypers.size();

@@ -25,13 +25,11 @@ struct Compiled {
   // Throws std::invalid_argument that lists the known names.
   Compiled(const Network<T>& network, const CompileSpec& spec);
 
-  bool loss_is_sum() const { return loss_hyper[0] != 0; }
-  // What a batch's sum of weighted losses is divided by.
-  double divisor(double weight_sum, Index outputs) const {
-    if (loss_is_sum() || weight_sum == 0) return 1;
-    return loss->mean_over_outputs ? weight_sum * static_cast<double>(outputs) : weight_sum;
+  bool loss_is_sum() const { return loss->is_sum(loss_hyper.data()); }
+  double average(const losses::Sums& sums, Index outputs) const {
+    return loss->average(loss_hyper.data(), sums, outputs);
   }
-  Index target_cols(Index outputs) const { return loss->target == losses::TargetKind::kDense ? outputs : 1; }
+  double scale(const losses::Sums& sums, Index outputs) const { return loss->scale(loss_hyper.data(), sums, outputs); }
   int states_of(int layer) const { return optimizer->states(hyper_of(layer).data()); }
   const HyperValues& hyper_of(int layer) const { return optimizer_hyper[static_cast<std::size_t>(layer)]; }
   T* state(int s) const { return states->data() + s * state_size; }

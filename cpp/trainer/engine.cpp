@@ -98,30 +98,28 @@ void Engine<T>::gather(Range rows) noexcept {
   const kernels::RowIds ids{order_, batch_first_ + rows.first};
   if (!kernels::gather<T>(data_.x, ids, net_.scaling(), ws_.input().middle_rows(rows.first, rows.count)))
     flag(Verdict::kBadX);
-  if (data_.y) {
-    const bool good =
-        compiled_->loss->target == losses::TargetKind::kDense
-            ? kernels::gather<T>(data_.y, ids, {}, ws_.targets.middle_rows(rows.first, rows.count))
-            : kernels::gather_classes(data_.y, ids, rows.count, net_.n_outputs(), ws_.labels.data() + rows.first);
-    if (!good) flag(Verdict::kBadTarget);
-  }
-  if (data_.weights)
-    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      ws_.weights[r] = static_cast<T>(kernels::element(data_.weights, ids[r - rows.first], 0));
-      if (!(ws_.weights[r] >= 0) || std::isinf(ws_.weights[r])) flag(Verdict::kBadWeight);
-    }
+  if (data_.y &&
+      !losses::read_targets<T>(*compiled_->loss, data_.y, ids, net_.n_outputs(),
+                               ws_.targets.middle_rows(rows.first, rows.count), ws_.labels.data() + rows.first)
+           .good)
+    flag(Verdict::kBadTarget);
 }
 
 template <class T>
 void Engine<T>::loss(Range rows, Index chunk) noexcept {
-  const auto& loops = compiled_->loss->template loops<T>();
+  const losses::Row& row = *compiled_->loss;
+  const auto& loops = row.loops<T>();
   const double* hyper = compiled_->loss_hyper.data();
   const ConstMatrix<T> out = ws_.output().middle_rows(rows.first, rows.count);
   losses::Targets<T> targets;
-  if (compiled_->loss->target == losses::TargetKind::kDense)
+  if (row.target == losses::TargetKind::kDense)
     targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
   else
     targets.classes = ws_.labels.data() + rows.first;
+  if (const Index bad = losses::first_outside<T>(row.outputs, out); bad >= 0) {
+    outside_.note(rows.first + bad, out.row(bad)[row.outputs.first_excluded(out.row(bad), out.cols)]);
+    flag(Verdict::kBadOutput);
+  }
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;
   ws_.loss[chunk] = loops.value(hyper, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
   if (wants_accuracy) ws_.right[chunk] = loops.right(hyper, out, targets, weights);

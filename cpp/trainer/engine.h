@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
+#include <mutex>
 
 #include "core/parallel.h"
 #include "kernels/reduce.h"
@@ -26,6 +28,7 @@ enum class Verdict {
   kBadWeight,
   kBadGrad,
   kStatisticsNotFinite,  // of BatchNorm, or a variance of zero
+  kBadOutput,            // outside the range that the loss's row states
   kLossNotFinite,
   kSteep,  // nothing wrong yet, but this update may overflow: keep a copy of the model first
   kWeightsNotFinite,
@@ -52,11 +55,26 @@ double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
   return squares;
 }
 
-// Sums over the batches of an epoch, rows counted once each.
+// Over the batches of an epoch.
 struct Totals {
-  double rows = 0, loss = 0;      // loss: batch means times batch rows
-  double weights = 0, right = 0;  // accuracy = right / weights
+  losses::Sums sums;
   Index steps = 0;
+};
+
+// The first row whose outputs the loss cannot take, and one of them; whoever finds a row notes it.
+class OutputOutside {
+ public:
+  void note(Index row, double value) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (row < row_) row_ = row, value_ = value;
+  }
+  Index row() const { return row_; }
+  double value() const { return value_; }
+
+ private:
+  std::mutex mutex_;
+  Index row_ = std::numeric_limits<Index>::max();
+  double value_ = 0;
 };
 
 template <class T>
@@ -87,6 +105,7 @@ class Engine final : public parallel::Program {
   layers::Complaint complaint() {
     return net_.layer(unusable_.layer).complaint(ws_.slot(unusable_.layer), unusable_.column);
   }
+  const OutputOutside& outside() const { return outside_; }
 
   Index items(int phase) const noexcept override { return at(phase).items; }
   double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
@@ -136,11 +155,13 @@ class Engine final : public parallel::Program {
   struct {
     int layer = 0;
     Index column = 0;
-  } unusable_;  // where kStatisticsNotFinite was met
-  double weight_sum_ = 0, last_loss_ = 0;
+  } unusable_;         // where kStatisticsNotFinite was met
+  losses::Sums sums_;  // of the batch
+  double last_loss_ = 0;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and state have left L2 until they are updated
   Totals totals_;
+  OutputOutside outside_;
   int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };

@@ -22,16 +22,12 @@ void Engine<T>::begin_batch() noexcept {
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
   if (!compiled_) return;
-  weight_sum_ = static_cast<double>(batch_rows_);
-  if (data_.weights) {
-    const kernels::RowIds ids{order_, batch_first_};
-    weight_sum_ = 0;
-    for (Index r = 0; r < batch_rows_; ++r)
-      weight_sum_ += static_cast<double>(static_cast<T>(kernels::element(data_.weights, ids[r], 0)));
-  }
-  if (!std::isfinite(weight_sum_)) flag(Verdict::kBadWeight);
+  losses::Weighed weighed{losses::unweighted(batch_rows_)};
+  if (data_.weights) weighed = losses::weigh<T>(data_.weights, {order_, batch_first_}, batch_rows_, ws_.weights.data());
+  sums_ = weighed.sums;
+  scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
+  if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.watch) std::fill_n(ws_.bounds.data(), plan_->chunks, 0.0);
-  scale_ = static_cast<T>(1 / compiled_->divisor(weight_sum_, net_.n_outputs()));
   if (plan_->goal.update) compiled_->set_step(progress.step + 1);
 }
 
@@ -78,9 +74,8 @@ void Engine<T>::merge_statistics(int layer, Index chunks, Index chunk_rows) noex
 
 template <class T>
 void Engine<T>::merge_loss() noexcept {
-  double sum = 0;
-  for (Index k = 0; k < plan_->chunks; ++k) sum += ws_.loss[k];
-  last_loss_ = sum / compiled_->divisor(weight_sum_, net_.n_outputs());
+  for (Index k = 0; k < plan_->chunks; ++k) sums_.loss += ws_.loss[k];
+  last_loss_ = compiled_->average(sums_, net_.n_outputs());
   if (!std::isfinite(last_loss_)) flag(Verdict::kLossNotFinite);
 }
 
@@ -110,12 +105,11 @@ int Engine<T>::end_batch() noexcept {
   }
   if (goal.forward && goal.training) ++progress.draw;
   if (goal.gradient == Gradient::kLoss) {
-    totals_.rows += static_cast<double>(batch_rows_);
-    totals_.loss += last_loss_ * static_cast<double>(batch_rows_);
-    if (wants_accuracy) {
-      totals_.weights += weight_sum_;
-      for (Index k = 0; k < plan_->chunks; ++k) totals_.right += ws_.right[k];
-    }
+    if (wants_accuracy)
+      for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
+    // A mean over outputs is taken in each batch: what is left is a mean over rows.
+    if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.weight;
+    totals_.sums.add(sums_);
   }
   if (goal.update) {
     ++progress.step;

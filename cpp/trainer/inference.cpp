@@ -62,9 +62,7 @@ int Inference<T>::pick_threads(int asked) const {
 template <class T>
 Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll) {
   if (score_) {
-    loss_ = Buffer<double>(items(kChunks));
-    right_ = Buffer<double>(items(kChunks));
-    weight_ = Buffer<double>(items(kChunks));
+    sums_.resize(static_cast<std::size_t>(items(kChunks)));
   }
   if (n_threads == 1 && flops_ < kBriefFlops) {  // over before a team would have met, or anybody wants it to stop
     auto lane = pool.take(net_, chunk_);
@@ -164,33 +162,22 @@ Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
 
 template <class T>
 void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
-  losses::Targets<T> targets;
-  bool good = true;
-  if (compiled_->loss->target == losses::TargetKind::kDense) {
-    const Matrix<T> dense = lane.targets.view().middle_rows(0, out.rows);
-    good = kernels::gather<T>(data_.y, ids, {}, dense);
-    targets.dense = dense;
-  } else {
-    good = kernels::gather_classes(data_.y, ids, out.rows, net_.n_outputs(), lane.labels.data());
-    targets.classes = lane.labels.data();
-  }
-  double weight = static_cast<double>(out.rows);
-  if (data_.weights) {
-    weight = 0;
-    for (Index r = 0; r < out.rows; ++r) {
-      lane.weights[r] = static_cast<T>(kernels::element(data_.weights, ids[r], 0));
-      weight += static_cast<double>(lane.weights[r]);
-      if (!(lane.weights[r] >= 0)) flag(verdict_, Verdict::kBadWeight);
-    }
-    if (!std::isfinite(weight)) flag(verdict_, Verdict::kBadWeight);
-  }
+  const losses::Row& loss = *compiled_->loss;
+  const auto [targets, good] = losses::read_targets<T>(
+      loss, data_.y, ids, net_.n_outputs(), lane.targets.view().middle_rows(0, out.rows), lane.labels.data());
   if (!good) flag(verdict_, Verdict::kBadTarget);
+  losses::Weighed weighed{losses::unweighted(out.rows)};
+  if (data_.weights) weighed = losses::weigh<T>(data_.weights, ids, out.rows, lane.weights.data());
+  if (!weighed.valid) flag(verdict_, Verdict::kBadWeight);
+  if (const Index bad = losses::first_outside<T>(loss.outputs, out); bad >= 0) {
+    outside_.note(ids[bad], out.row(bad)[loss.outputs.first_excluded(out.row(bad), out.cols)]);
+    flag(verdict_, Verdict::kBadOutput);
+  }
   const T* weights = data_.weights ? lane.weights.data() : nullptr;
-  const auto& loops = compiled_->loss->template loops<T>();
   const double* hyper = compiled_->loss_hyper.data();
-  loss_[item] = loops.value(hyper, out, targets, weights, T(0), {});
-  right_[item] = accuracy_ ? loops.right(hyper, out, targets, weights) : 0;
-  weight_[item] = weight;
+  losses::Sums& sums = sums_[static_cast<std::size_t>(item)] = weighed.sums;
+  sums.loss = loss.loops<T>().value(hyper, out, targets, weights, T(0), {});
+  if (accuracy_) sums.right = loss.loops<T>().right(hyper, out, targets, weights);
 }
 
 template <class T>
@@ -200,9 +187,9 @@ int Inference<T>::finish(int phase, bool stopped) noexcept {
 
 template <class T>
 Scores Inference<T>::scores() const {
-  double loss = 0, right = 0, weight = 0;
-  for (Index k = 0; k < loss_.size(); ++k) loss += loss_[k], right += right_[k], weight += weight_[k];
-  return {loss / compiled_->divisor(weight, net_.n_outputs()), weight > 0 ? right / weight : 0};
+  losses::Sums all;
+  for (const losses::Sums& chunk : sums_) all.add(chunk);
+  return {compiled_->average(all, net_.n_outputs()), all.accuracy(), all.weight};
 }
 
 template class LanePool<float>;

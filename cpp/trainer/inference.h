@@ -59,6 +59,7 @@ class Inference final : public parallel::Program {
   void score(bool accuracy) { score_ = true, accuracy_ = accuracy; }
   Verdict run(LanePool<T>& pool, int n_threads, parallel::Poll poll);
   Scores scores() const;
+  const OutputOutside& outside() const { return outside_; }
 
   Index items(int phase) const noexcept override;
   double item_flops(int phase) const noexcept override;
@@ -86,7 +87,8 @@ class Inference final : public parallel::Program {
   T* out_ = nullptr;
   Index out_stride_ = 0;
   bool link_ = false, score_ = false, accuracy_ = false;
-  Buffer<double> loss_, right_, weight_;  // a number per chunk
+  std::vector<losses::Sums> sums_;  // of each chunk
+  OutputOutside outside_;
   std::vector<typename LanePool<T>::Lease> lanes_;
   std::vector<Panels<T>> panels_;  // of each layer; empty: W is read as it lies
   std::vector<Strip> strips_;

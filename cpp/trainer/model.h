@@ -33,6 +33,7 @@ inline constexpr double kBriefFlops = 5e5;
 struct Scores {
   double loss = 0;
   double accuracy = 0;
+  double weight = 0;  // of all rows; zero where none of them counts
 };
 
 struct EpochLog {

@@ -12,13 +12,57 @@
 
 namespace fastnn::trainer {
 
-// Throws std::invalid_argument that names row, column and value, or Interrupted; returns for every other verdict.
-// The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays. `certain`: one of its cells is wrong.
+// The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays.
 template <class T>
-void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowIds ids, Index count,
-            kernels::Scaling<T> scaling, Index n_outputs, bool certain = true) {
-  if (verdict == Verdict::kGood) return;  // before any word is made
-  const auto find = [&](const kernels::Source& source, const char* name, const char* expected, auto bad) {
+struct Refusal {
+  const char* where;
+  const Data& data;
+  kernels::RowIds ids;
+  Index count;
+  kernels::Scaling<T> scaling;
+  Index n_outputs;
+  const Compiled<T>* compiled;  // nullptr before compile
+  const OutputOutside& outside;
+  bool certain = true;  // one of the cells is wrong
+
+  // Throws std::invalid_argument that names row, column and value, or Interrupted; returns for every other verdict.
+  void raise(Verdict verdict) const {
+    switch (verdict) {
+      case Verdict::kBadX:
+        return x();
+      case Verdict::kBadTarget:
+        return target();
+      case Verdict::kBadWeight:
+        return weight();
+      case Verdict::kBadGrad:
+        return find(data.grad, "grad", finite(), [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
+      case Verdict::kBadOutput:
+        return require(false, "[", where, "] the outputs have ", compiled->loss->outputs.shown(outside.value()),
+                       " at row ", ids[outside.row()], "; ", compiled->loss->class_name, " expects ",
+                       compiled->loss->outputs.text(), ": ", compiled->loss->outputs_remedy);
+      case Verdict::kStopped:
+        throw Interrupted(std::string("[") + where + "] interrupted");
+      case Verdict::kGood:
+      case Verdict::kStatisticsNotFinite:
+      case Verdict::kLossNotFinite:
+      case Verdict::kSteep:
+      case Verdict::kWeightsNotFinite:
+        return;
+    }
+  }
+
+  // Looks for a wrong cell in rows that nobody has read yet.
+  void raise_if_any() const {
+    Refusal looking = *this;
+    looking.certain = false;
+    looking.x();
+    looking.target();
+    if (data.weights) looking.weight();
+  }
+
+ private:
+  template <class Bad>
+  void find(const kernels::Source& source, const char* name, const std::string& expected, Bad bad) const {
     for (Index r = 0; r < count; ++r)
       for (Index c = 0; c < source.cols; ++c) {
         const double value = kernels::element(source, ids[r], c);
@@ -26,50 +70,43 @@ void refuse(const char* where, Verdict verdict, const Data& data, kernels::RowId
                 "; expected ", expected);
       }
     require(!certain, "[", where, "] ", name, " has a value that is not allowed; expected ", expected);
-  };
-  const auto overflows = [&](double value, Index c) {
-    T x = static_cast<T>(value);
-    if (scaling.scale) x *= scaling.scale[c];
-    if (scaling.shift) x += scaling.shift[c];
-    return !std::isfinite(x);
-  };
-  const auto not_finite = [](double value, Index) { return !std::isfinite(static_cast<T>(value)); };
-  const auto not_class = [&](double v, Index) {
-    return !(v >= 0 && v < static_cast<double>(n_outputs) && v == std::floor(v));
-  };
-  const std::string finite = std::string("finite numbers (as ") + (sizeof(T) == 4 ? "float32)" : "float64)");
-  const std::string classes = "class numbers 0 to " + std::to_string(n_outputs - 1);
-  switch (verdict) {
-    case Verdict::kBadX:
-      return find(data.x, "X", finite.c_str(), overflows);
-    case Verdict::kBadGrad:
-      return find(data.grad, "grad", finite.c_str(), not_finite);
-    case Verdict::kBadWeight:
-      return find(data.weights, "sample_weight", "finite numbers >= 0",
-                  [&](double v, Index c) { return not_finite(v, c) || v < 0; });
-    case Verdict::kBadTarget:
-      if (data.y.cols == 1 && n_outputs > 1) return find(data.y, "y", classes.c_str(), not_class);
-      return find(data.y, "y", finite.c_str(), not_finite);
-    case Verdict::kStopped:
-      throw Interrupted(std::string("[") + where + "] interrupted");
-    case Verdict::kGood:
-    case Verdict::kStatisticsNotFinite:
-    case Verdict::kLossNotFinite:
-    case Verdict::kSteep:
-    case Verdict::kWeightsNotFinite:
-      return;
   }
-}
+  static std::string finite() {
+    return std::string("finite numbers (as ") + (sizeof(T) == 4 ? "float32)" : "float64)");
+  }
 
-// Looks for a wrong cell in rows that nobody has read yet.
-template <class T>
-void refuse_any(const char* where, const Data& data, kernels::RowIds ids, Index count, kernels::Scaling<T> scaling,
-                Index n_outputs) {
-  if (count == 0) return;
-  refuse<T>(where, Verdict::kBadX, data, ids, count, scaling, n_outputs, false);
-  refuse<T>(where, Verdict::kBadTarget, data, ids, count, scaling, n_outputs, false);
-  if (data.weights) refuse<T>(where, Verdict::kBadWeight, data, ids, count, scaling, n_outputs, false);
-}
+  void x() const {
+    find(data.x, "X", finite(), [&](double value, Index c) {
+      T x = static_cast<T>(value);
+      if (scaling.scale) x *= scaling.scale[c];
+      if (scaling.shift) x += scaling.shift[c];
+      return !std::isfinite(x);
+    });
+  }
+  void target() const {
+    const losses::Row& loss = *compiled->loss;
+    if (loss.target == losses::TargetKind::kClass)
+      return find(data.y, "y", "class numbers 0 to " + std::to_string(n_outputs - 1), [&](double v, Index) {
+        return !(v >= 0 && v < static_cast<double>(n_outputs) && v == std::floor(v));
+      });
+    for (Index r = 0; r < count; ++r)
+      for (Index c = 0; c < data.y.cols; ++c) {
+        const double value = kernels::element(data.y, ids[r], c);
+        if (!std::isfinite(static_cast<T>(value)) || !loss.targets.excludes<T>(value)) continue;
+        const std::string column = data.y.cols > 1 ? ", column " + std::to_string(c) : "";
+        require(false, "[", where, "] y has ", loss.targets.shown(value), " at row ", ids[r], column, "; ",
+                loss.class_name, " expects ", loss.targets.text());
+      }
+    find(data.y, "y", finite(), [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
+  }
+  // Where losses are added up, weights are not relative: they are factors of gradients.
+  void weight() const {
+    const bool as_t = compiled->loss_is_sum();
+    find(data.weights, "sample_weight", as_t ? finite() + " >= 0" : "finite numbers >= 0", [&](double v, Index) {
+      return !(v >= 0) || !std::isfinite(as_t ? static_cast<double>(static_cast<T>(v)) : v);
+    });
+  }
+};
 
 // Throws Diverged; `when` is empty or " in epoch 3, batch 7".
 template <class T>

@@ -245,7 +245,7 @@ Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool m
   Inference<T> job(net_, &*compiled_, data, rows);
   job.score(metrics);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
-  refuse<T>(where, verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
+  if (verdict != Verdict::kGood) refusal(where, data, {}, rows, job.outside()).raise(verdict);
   return job.scores();
 }
 
@@ -256,13 +256,13 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
   Inference<T> job(net_, compiled_ ? &*compiled_ : nullptr, data, rows);
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
-  refuse<T>("predict", verdict, data, {}, rows, net_.scaling(), net_.n_outputs());
+  if (verdict != Verdict::kGood) refusal("predict", data, {}, rows, job.outside()).raise(verdict);
 }
 
 template <class T>
 void Trainer<T>::raise(const char* where, Verdict verdict, Engine<T>& run, const Data& data, const std::int64_t* order,
                        const std::string& when) {
-  refuse<T>(where, verdict, data, {order, run.batch_first()}, run.batch_rows(), net_.scaling(), net_.n_outputs());
+  refusal(where, data, {order, run.batch_first()}, run.batch_rows(), run.outside()).raise(verdict);
   diverged(where, verdict, run, when);
 }
 

@@ -7,6 +7,7 @@
 
 #include "trainer/inference.h"
 #include "trainer/model.h"
+#include "trainer/refuse.h"
 #include "trainer/snapshot.h"
 #include "trainer/tuner.h"
 
@@ -70,8 +71,13 @@ class Trainer final : public Model {
   // The order of an epoch; throws Interrupted.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
   Scores validate(const FitSpec& spec, parallel::Poll poll);
-  void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data, const std::int64_t* order,
-             const std::string& when);
+  void need_weight(const char* where, const Scores& scores);
+  Refusal<T> refusal(const char* where, const Data& data, kernels::RowIds ids, Index count,
+                     const OutputOutside& outside) const {
+    return {where, data, ids, count, net_.scaling(), net_.n_outputs(), compiled_ ? &*compiled_ : nullptr, outside};
+  }
+  [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,
+                          const std::int64_t* order, const std::string& when);
   void need_compiled(const char* where) const;
   void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, progress_); }
   void restore() { progress_ = saved_.put_back(net_.values(), *compiled_->states); }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <limits>
 
+#include "core/check.h"
 #include "core/float_mode.h"
 #include "trainer/refuse.h"
 #include "trainer/trainer.h"
@@ -45,8 +46,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
         shuffle(spec, epoch, shuffled.data(), hooks.poll());
         order = shuffled.data();
         // What the first epoch leaves out, a later one trains on.
-        if (epoch == spec.first_epoch)
-          refuse_any<T>("fit", spec.data, {order, rows}, dropped, net_.scaling(), net_.n_outputs());
+        if (epoch == spec.first_epoch) refusal("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
       run.feed(spec.data, order, rows, batch);
@@ -54,8 +54,9 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
           run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
       report.threads_used = std::max(used, report.threads_used);
       report.steps += run.totals().steps;
-      log.train = {run.totals().loss / run.totals().rows,
-                   run.totals().weights > 0 ? run.totals().right / run.totals().weights : 0};
+      const losses::Sums& sums = run.totals().sums;
+      log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
+      need_weight("fit", log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
     } catch (const Interrupted&) {
       if (!hooks.stopped()) throw;
@@ -72,14 +73,25 @@ template <class T>
 void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll) {
   const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
   if (!permute(order, spec.rows, spec.seed, static_cast<std::uint64_t>(epoch), stopped))
-    refuse<T>("fit", Verdict::kStopped, spec.data, {}, 0, {}, 0);
+    throw Interrupted("[fit] interrupted");
+}
+
+// Of rows that all weigh nothing there is no loss: 0 would be the best of all.
+template <class T>
+void Trainer<T>::need_weight(const char* where, const Scores& scores) {
+  if (scores.weight > 0) return;
+  restore();
+  require(false, "[", where, "] sample_weight is zero for all rows; expected a positive one");
 }
 
 // Validation data that is refused is refused in the first epoch: the model goes back to before the call.
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
+  const char* where = "fit, validation";
   try {
-    return score("fit, validation", spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
+    const Scores scores = score(where, spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
+    need_weight(where, scores);
+    return scores;
   } catch (const std::invalid_argument&) {
     restore();
     throw;

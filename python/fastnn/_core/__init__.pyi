@@ -155,7 +155,12 @@ def activation_backward(
 def softmax(x: _Array, out: _Array | None = None) -> _Array: ...
 def log_softmax(x: _Array, out: _Array | None = None) -> _Array: ...
 def loss(
-    name: str, hyper: _Hyper, out: _Array, target: _Array, sample_weight: _Array | None = None
+    name: str,
+    hyper: _Hyper,
+    out: _Array,
+    target: _Array,
+    sample_weight: _Array | None = None,
+    where: str = "",
 ) -> tuple[float, _Array]: ...
 def optimizer_step(
     name: str,

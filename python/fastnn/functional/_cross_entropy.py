@@ -72,13 +72,13 @@ def cross_entropy(
         raise ValueError(
             f"[{where}] y[{bad[0]}] is {labels[bad[0]]}; expected classes from 0 to {k - 1}"
         )
-    dtype = common_dtype(scores)
     loss, grad = _core.loss(
         "cross_entropy",
         loss_hyper(where, where, reduction),
-        converted(rows, dtype),
+        converted(rows, common_dtype(scores)),
         labels.astype(np.int64),
-        row_weights(where, sample_weight, n, dtype),
+        row_weights(where, sample_weight, n),
+        where,
     )
     return loss, grad.reshape(scores.shape)
 
@@ -89,13 +89,11 @@ def loss_hyper(where: str, name: str, reduction: str) -> dict[str, Any]:
     return checked(where, row["hypers"], {"reduction": reduction})
 
 
-def row_weights(
-    where: str, sample_weight: ArrayLike | None, n: int, dtype: np.dtype[Any]
-) -> Array | None:
-    """`sample_weight` as (n,) of `dtype`; None stays None."""
+def row_weights(where: str, sample_weight: ArrayLike | None, n: int) -> Array | None:
+    """`sample_weight` as (n,); None stays None."""
     if sample_weight is None:
         return None
     weights = numbers(where, "sample_weight", sample_weight)
     if weights.shape != (n,):
         raise ValueError(f"[{where}] sample_weight has shape {weights.shape}; expected ({n},)")
-    return converted(weights, dtype)
+    return weights

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Losses: each returns its value and the gradient with respect to its first argument together.
 
-With `sample_weight` w the value is sum(w l) / sum(w), and the elementwise losses also divide by the
-number of outputs; reduction="sum" leaves both divisions out.
+With `sample_weight` w the value is sum(w l) / sum(w), so that only the ratios of weights count, and
+the elementwise losses also divide by the number of outputs; reduction="sum" leaves both divisions
+out. Targets, or probabilities, outside the range of a loss are refused by row.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def bce_with_logits(
     Raises
     ------
     ValueError, TypeError
-        As `mse_loss`.
+        As `mse_loss`; targets outside [0, 1].
 
     Examples
     --------
@@ -196,7 +197,7 @@ def bce_loss(
     Raises
     ------
     ValueError, TypeError
-        As `mse_loss`.
+        As `mse_loss`; `p` or targets outside [0, 1].
 
     Examples
     --------
@@ -223,12 +224,12 @@ def _elementwise(
         raise ValueError(
             f"[{where}] target has shape {targets.shape}, but the first argument {outputs.shape}"
         )
-    dtype = common_dtype(outputs)
     loss, grad = _core.loss(
         name,
         loss_hyper(where, name, reduction),
-        converted(rows, dtype),
-        converted(goal, dtype),
-        row_weights(where, sample_weight, rows.shape[0], dtype),
+        converted(rows, common_dtype(outputs)),
+        goal,
+        row_weights(where, sample_weight, rows.shape[0]),
+        where,
     )
     return loss, grad.reshape(outputs.shape)

@@ -113,6 +113,12 @@ def split_rows(x: Array, y: Array, w: Array | None, share: Any) -> tuple[Split, 
         )
     if w is None:
         return (x[:n], y[:n], None), (x[n:], y[n:], None)
+    for part, name in ((w[:n], "training"), (w[n:], "validation")):
+        if not part.any():
+            raise ValueError(
+                f"[{WHERE}] sample_weight is zero for all {len(part)} {name} rows of "
+                f"validation_split = {share}; expected a positive one"
+            )
     return (x[:n], y[:n], w[:n]), (x[n:], y[n:], w[n:])
 
 
@@ -166,10 +172,21 @@ def weighted(rows: Split, class_weight: Any, model: Sequential) -> Split:
         )
     weights: Array = table[labels.astype(np.intp)]
     if w is not None:
-        weights *= w
+        relative = loss.hyper()["reduction"] == "mean"
+        weights = _relative(weights) * _relative(w) if relative else weights * w
     if not weights.any():
-        raise ValueError(f"[{WHERE}] all rows have weight zero; expected a positive one")
+        raise ValueError(
+            f"[{WHERE}] class_weight{'' if w is None else ' times sample_weight'} is zero for all "
+            "rows; expected a positive one"
+        )
     return x, y, weights
+
+
+def _relative(weights: Array) -> Array:
+    """`weights` in units of a power of two, that of the largest: products stay numbers."""
+    exponent = np.frexp(np.max(weights))[1]
+    shifted: Array = np.ldexp(weights.astype(np.float64, copy=False), -exponent)
+    return shifted
 
 
 def _class_table(class_weight: Any, classes: int) -> Array:

@@ -19,8 +19,9 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        ``"loss"`` is the row-weighted mean of the batch losses, each taken before its update,
-        without decay terms; metrics likewise. ``"val_..."`` is measured after the epoch.
+        ``"loss"`` is the loss of the epoch's rows, sum(w l) / sum(w) with their weights (or
+        sum(w l) for ``reduction="sum"``), each taken before its batch's update, without decay
+        terms; metrics likewise. ``"val_..."`` is measured after the epoch.
     epoch : list of int
         Numbers of the epochs that ended, from ``initial_epoch``.
     params : dict

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastnn._validate import Array
 
     from ._compiled import Compiled
+    from ._loss import Loss
 
 __all__ = ["REFUSALS", "Inference"]
 
@@ -70,12 +71,18 @@ class Inference(Container):
         y : array_like
             Targets as the compiled loss wants them.
         sample_weight : array_like of shape (n,), optional
+            Weights of the rows: loss and accuracy are sum(w l) / sum(w).
         n_threads : int, optional
 
         Returns
         -------
         dict of str to float
             ``{"loss": ..., "accuracy": ...}``
+
+        Raises
+        ------
+        ValueError
+            A number that is not finite, a target or an output outside the range of the loss.
         """
         network, compiled = self._ready("evaluate")
         xs, ys, w = self._batch("evaluate", x, y, sample_weight)
@@ -127,6 +134,12 @@ class Inference(Container):
         ndarray of shape (n, classes)
             Rows sum to 1: one binary output gives two columns, as in scikit-learn. Several binary
             outputs are several yes/no questions: one column each, the probability of yes.
+
+        Raises
+        ------
+        ValueError
+            The loss has no classes; or it takes probabilities and the network's outputs are none,
+            for want of a Sigmoid.
         """
         _, compiled = self._ready("predict_proba")
         if compiled.loss.row["task"] == "regression":
@@ -135,6 +148,18 @@ class Inference(Container):
                 "expected a loss of classes"
             )
         p = self.predict(x, n_threads=n_threads)
+        if compiled.loss.row["outputs"]:  # without a link, and so whatever the last layer gives
+            _check_probabilities(p, compiled.loss)
         if compiled.loss.row["task"] == "binary" and p.shape[1] == 1:
             return np.hstack([1 - p, p])
         return p
+
+
+def _check_probabilities(p: Array, loss: Loss) -> None:
+    wrong = (p < 0) | (p > 1)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"[Sequential.predict_proba] the outputs have {p[row, column]:g} at row {row}; "
+            f"{type(loss).__name__} expects {loss.row['outputs']}: {loss.row['outputs_remedy']}"
+        )

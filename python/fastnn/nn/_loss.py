@@ -36,13 +36,18 @@ class Loss(Description):
         target : array_like
             Class indices (n,) or numbers of the shape of `out`, as the loss says.
         sample_weight : array_like of shape (n,), optional
-            Weights of the rows: the mean is sum(w l) / sum(w).
+            Weights of the rows: the mean is sum(w l) / sum(w), so only their ratios count.
 
         Returns
         -------
         loss : float
         dout : ndarray of the shape of `out`
             What ``model.backward`` takes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes that do not fit; targets or outputs outside the range of the loss.
         """
         where = type(self).__name__
         raw = _validate.as_array(where, "out", out)
@@ -55,9 +60,10 @@ class Loss(Description):
         rows = raw if raw.ndim == 2 else raw[:, None]
         wanted = _validate.targets(where, target, len(rows), self, rows.shape[1], what="target")
         if self.row["target"] == "dense":
-            wanted = wanted.reshape(rows.shape).astype(rows.dtype, copy=False)
+            wanted = wanted.reshape(rows.shape)
         if sample_weight is not None:
-            checked = _validate.weights(where, sample_weight, len(rows))
-            sample_weight = checked.astype(rows.dtype, copy=False)
-        value, grad = _core.loss(self.registry_name, self.hyper(), rows, wanted, sample_weight)
+            sample_weight = _validate.weights(where, sample_weight, len(rows))
+        value, grad = _core.loss(
+            self.registry_name, self.hyper(), rows, wanted, sample_weight, where
+        )
         return value, grad.reshape(raw.shape)

@@ -88,7 +88,7 @@ class CrossEntropyLoss(Loss):
 class BCEWithLogitsLoss(Loss):
     """log(1 + exp(out)) - target out.
 
-    Targets are numbers (n, k); predict gives the probability of yes for each output.
+    Targets are numbers (n, k) from 0 to 1; predict gives the probability of yes for each output.
     The mean is over all elements, rows and outputs.
 
     Parameters
@@ -106,7 +106,8 @@ class BCEWithLogitsLoss(Loss):
 class BCELoss(Loss):
     """-target log(out) - (1 - target) log(1 - out).
 
-    Targets are numbers (n, k); predict gives the probability of yes for each output.
+    Targets are numbers (n, k) from 0 to 1; predict gives the probability of yes for each output.
+    Outputs are numbers from 0 to 1.
     The mean is over all elements, rows and outputs.
 
     Parameters

@@ -41,7 +41,9 @@ class OwnLoop(Inference):
             Instead of y: a gradient with respect to the outputs that was made elsewhere. With
             dropout, from the first ``forward(x, training=True)`` after the last update.
         sample_weight : array_like of shape (n,), optional
-            With y only.
+            With y only. Weights of the rows are relative within the batch: its loss is
+            sum(w l) / sum(w), so a batch of one row ignores them; with ``reduction="sum"`` they are
+            factors.
         n_threads : int, optional
 
         Returns

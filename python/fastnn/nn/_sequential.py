@@ -158,7 +158,11 @@ class Sequential(OwnLoop):
             epoch. The epoch's loss is that of the rows it was trained on.
         class_weight : dict of int to float, optional
             Factors of the rows of a class; 1 for those not named. Not applied to validation rows.
+            Relative within a batch, as sample_weight.
         sample_weight : array_like of shape (n,), optional
+            Weights of the rows, finite and at least 0. They are relative within a batch, whose
+            loss is sum(w l) / sum(w): only their ratios count, and batches of one row ignore them.
+            With ``reduction="sum"`` they are factors, and nothing is divided.
         initial_epoch : int, default 0
         n_threads : int, optional
 
@@ -169,6 +173,9 @@ class Sequential(OwnLoop):
 
         Raises
         ------
+        ValueError
+            A number that is not finite, a target or an output outside the range of the loss, or
+            training or validation rows that all weigh zero.
         TrainingDivergedError
             A parameter became infinite or NaN; the model is as after the last finite epoch.
         ModelBusyError

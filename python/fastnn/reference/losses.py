@@ -3,7 +3,9 @@
 
 A loss owns the link, which makes predictions of raw outputs, and says which of them are right.
 A new loss is its functions and one row of LOSSES. Averages are made in one place, Loss.value and
-Loss.gradient: sum(w l) / sum(w), with the weights w of the rows (1 if not given).
+Loss.gradient: sum(w l) / sum(w), with the weights w of the rows (1 if not given). Only the ratios
+of weights matter there: they are taken in units of a power of two, that of the largest, before they
+are rounded to the network's dtype.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from fastnn.reference.functional import log_softmax, logistic, one_hot, softmax
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOSSES", "Loss", "loss"]
+__all__ = ["LOSSES", "Loss", "Sums", "loss", "weights_of"]
 
 
 def _no_link(out: Array) -> Array:
@@ -42,6 +44,7 @@ class Loss:
     mean_over_outputs : whether reduction="mean" also divides by the number of outputs
     link : raw outputs -> predictions
     right : (out, target) -> share of right outputs of each row
+    target_range, output_range : smallest and largest number that makes sense, both included
     """
 
     class_name: str
@@ -52,6 +55,8 @@ class Loss:
     mean_over_outputs: bool = True
     link: Callable[[Array], Array] = _no_link
     right: Callable[[Array, Array], Array] = _nothing_right
+    target_range: tuple[float, float] = (-np.inf, np.inf)
+    output_range: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def hypers(self) -> dict[str, Any]:
@@ -67,44 +72,98 @@ class Loss:
             dense = dense[:, None]
         if dense.shape != out.shape:
             raise ValueError(f"targets have shape {dense.shape}, outputs {out.shape}")
+        _check_range("targets", dense, self.target_range)
+        _check_range("outputs", out, self.output_range)
         return dense
 
     def value(
         self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> float:
-        """Return the loss of a batch; its sums are made in double."""
+        """Return the loss of a batch."""
+        return self.average(self.sums(out, y, weight, **hyper), out.shape[1], reduction)
+
+    def sums(self, out: Array, y: Any, weight: Any = None, **hyper: Any) -> Sums:
+        """Return the sums over rows that averages are made of; they are made in double."""
         losses = self.f(out, self.targets(y, out), **hyper).reshape(len(out), -1)
-        weights = _weights(weight, out)
-        total = float(np.sum(weights * losses.sum(axis=1, dtype=np.float64)))
-        return total * self._scale(weights, out, reduction)
+        right = self.right(out, self.targets(y, out))
+        w, exponent = weights_of(weight, out)
+        w = w.astype(np.float64)
+        return Sums(
+            float(np.sum(w)),
+            float(np.sum(w * losses.sum(axis=1, dtype=np.float64))),
+            float(np.sum(w * right)),
+            exponent,
+        )
+
+    def average(self, sums: Sums, outputs: int, reduction: str = "mean") -> float:
+        """Return the loss of all rows that are in `sums`, each of them with so many outputs."""
+        if reduction == "sum":
+            return sums.loss * 2.0**sums.exponent
+        return sums.loss / self._divisor(sums.weight, outputs)
 
     def gradient(
         self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> Array:
         """Return dvalue/dout, in the dtype of `out`."""
-        weights = _weights(weight, out)
-        scale = out.dtype.type(self._scale(weights, out, reduction))
-        result: Array = (weights * scale)[:, None] * self.df(out, self.targets(y, out), **hyper)
+        w, exponent = weights_of(weight, out)
+        total = float(np.sum(w, dtype=np.float64))
+        scale = 2.0**exponent if reduction == "sum" else 1 / self._divisor(total, out.shape[1])
+        factors = w * out.dtype.type(scale)
+        result: Array = factors[:, None] * self.df(out, self.targets(y, out), **hyper)
         return result
 
-    def accuracy(self, out: Array, y: Any, weight: Any = None) -> tuple[float, float]:
-        """Return the weighted share of right outputs, and the sum of the weights."""
-        weights = _weights(weight, out).astype(np.float64)
-        total = float(np.sum(weights))
-        right = float(np.sum(weights * self.right(out, self.targets(y, out))))
-        return right / total if total else 0.0, total
-
-    def _scale(self, weights: Array, out: Array, reduction: str) -> float:
-        if reduction == "sum":
-            return 1.0
-        divisor = float(np.sum(weights, dtype=np.float64))
-        if self.mean_over_outputs:
-            divisor *= out.shape[1]
-        return 1.0 / divisor if divisor else 0.0  # a batch whose rows all weigh nothing has no loss
+    def _divisor(self, weight: float, outputs: int) -> float:
+        if weight == 0:
+            return 1.0  # of rows that all weigh nothing: they have no loss
+        return weight * outputs if self.mean_over_outputs else weight
 
 
-def _weights(weight: Any, out: Array) -> Array:
-    return np.ones(len(out), out.dtype) if weight is None else np.asarray(weight, out.dtype)
+@dataclass(frozen=True)
+class Sums:
+    """Sums over rows, in units of 2^exponent: of w, of w l, of w times the share of right outputs.
+
+    Sums of several batches, each in its own units, add up.
+    """
+
+    weight: float = 0.0
+    loss: float = 0.0
+    right: float = 0.0
+    exponent: int = -1022
+
+    def __add__(self, other: Sums) -> Sums:
+        exponent = max(self.exponent, other.exponent)
+        a, b = 2.0 ** (self.exponent - exponent), 2.0 ** (other.exponent - exponent)
+        return Sums(
+            self.weight * a + other.weight * b,
+            self.loss * a + other.loss * b,
+            self.right * a + other.right * b,
+            exponent,
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """Weighted share of right outputs."""
+        return self.right / self.weight if self.weight else 0.0
+
+
+def weights_of(weight: Any, out: Array) -> tuple[Array, int]:
+    """Return the weights of the rows in units of 2^exponent, in the dtype of `out`; and exponent.
+
+    The largest of them lies between 1 and 2, however small or large it was.
+    """
+    if weight is None:
+        return np.ones(len(out), out.dtype), 0
+    given = np.asarray(weight, np.float64).reshape(len(out))
+    exponent = int(np.clip(np.frexp(given.max(initial=0.0))[1] - 1, -1022, 1022))
+    return np.ldexp(given, -exponent).astype(out.dtype), exponent
+
+
+def _check_range(what: str, numbers: Array, allowed: tuple[float, float]) -> None:
+    wrong = (numbers < allowed[0]) | (numbers > allowed[1])
+    if wrong.any():
+        raise ValueError(
+            f"{what} have {numbers[wrong][0]:g}; expected {allowed[0]:g} to {allowed[1]:g}"
+        )
 
 
 def mse(out: Array, target: Array) -> Array:
@@ -218,8 +277,17 @@ LOSSES = {
         task="binary",
         link=logistic,
         right=right_logits,
+        target_range=(0, 1),
     ),
-    "bce": Loss("BCELoss", f=bce, df=bce_df, task="binary", right=right_probabilities),
+    "bce": Loss(
+        "BCELoss",
+        f=bce,
+        df=bce_df,
+        task="binary",
+        right=right_probabilities,
+        target_range=(0, 1),
+        output_range=(0, 1),
+    ),
 }
 
 

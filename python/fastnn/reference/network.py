@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.reference.layers import Layer, make_layer
-from fastnn.reference.losses import LOSSES
+from fastnn.reference.losses import LOSSES, Sums
 from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
 from fastnn.reference.random import permutation
 
@@ -208,8 +208,8 @@ class Network:
 
         Returns
         -------
-        history : lists over epochs. "loss" is the mean over the rows of what their batches lost
-            before their updates, "accuracy" the weighted share of outputs that were right;
+        history : lists over epochs. "loss" is the loss of all rows with their weights, each as it
+            was before its batch's update, "accuracy" the weighted share of outputs that were right;
             "val_loss" and "val_accuracy" are those of the validation data after the epoch.
         """
         x, y = np.asarray(x), np.asarray(y)
@@ -239,29 +239,31 @@ class Network:
         metrics: bool,
     ) -> dict[str, float]:
         x, y, w = data
-        loss_sum, right_sum, weight_sum = 0.0, 0.0, 0.0
-        with_accuracy = metrics and self.loss.task != "regression"
+        sums = Sums()
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             w_rows = None if w is None else w[rows]
-            loss_sum += len(rows) * self.train_step(x[rows], y[rows], w_rows)
-            if with_accuracy:
-                accuracy, weight = self.loss.accuracy(self.outputs, y[rows], w_rows)
-                right_sum += weight * accuracy
-                weight_sum += weight
-        logs = {"loss": loss_sum / len(order)}
-        if with_accuracy:
-            logs["accuracy"] = right_sum / weight_sum if weight_sum else 0.0
-        return logs
+            self.train_step(x[rows], y[rows], w_rows)
+            sums += self._sums(y[rows], w_rows)
+        return self._logs(sums, metrics)
 
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, metrics: bool = True
     ) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss has one, over all rows."""
-        outputs = self.forward(x, training=False)
-        logs = {"loss": self.loss.value(outputs, y, sample_weight, **self.loss_hyper)}
+        self.outputs = self.forward(x, training=False)
+        return self._logs(self._sums(y, sample_weight), metrics)
+
+    def _sums(self, y: Any, w: Any) -> Sums:
+        """What the last outputs add to the loss and the accuracy of an epoch."""
+        hyper = {name: v for name, v in self.loss_hyper.items() if name != "reduction"}
+        return self.loss.sums(self.outputs, y, w, **hyper)
+
+    def _logs(self, sums: Sums, metrics: bool) -> dict[str, float]:
+        reduction = self.loss_hyper.get("reduction", "mean")
+        logs = {"loss": self.loss.average(sums, self.outputs.shape[1], reduction)}
         if metrics and self.loss.task != "regression":
-            logs["accuracy"], _ = self.loss.accuracy(outputs, y, sample_weight)
+            logs["accuracy"] = sums.accuracy
         return logs
 
     def predict(self, x: Any, link: bool = True) -> Array:

@@ -1,0 +1,66 @@
+// Weights of rows, and sums over rows that become averages: sum(w l) / sum(w) of a batch, an epoch, an evaluation.
+// Weights are relative: they are counted in units of a power of two, that of the largest among them, before anything is
+// rounded to T. So weights of 1e-300 or 1e300 act as their ratios say, and others keep their bits.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/gather.h"
+
+namespace fastnn::losses {
+
+// 2^exponent; zero below the smallest normal number.
+inline double power_of_two(int exponent) noexcept {
+  if (exponent < -1022) return 0;
+  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52U);
+}
+// The power of two at or below a finite x > 0, as an exponent; at least -1023.
+inline int binary_exponent(double x) noexcept {
+  return static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52U) - 1023;
+}
+
+// Over rows, in units of 2^exponent: of weights, of weight * loss, of weight * (share of right outputs).
+struct Sums {
+  // Weights of this size and below (a double's smallest normal numbers) are the smallest that are told apart.
+  static constexpr int kLowestExponent = -1022, kHighestExponent = 1022;
+  double weight = 0, loss = 0, right = 0;
+  int exponent = kLowestExponent;
+
+  void add(const Sums& other) noexcept {
+    const int common = std::max(exponent, other.exponent);
+    const double own = power_of_two(exponent - common), its = power_of_two(other.exponent - common);
+    weight = weight * own + other.weight * its;
+    loss = loss * own + other.loss * its;
+    right = right * own + other.right * its;
+    exponent = common;
+  }
+  double accuracy() const noexcept { return weight > 0 ? right / weight : 0; }
+};
+
+// Of rows that weigh one each.
+inline Sums unweighted(Index rows) noexcept { return {static_cast<double>(rows), 0, 0, 0}; }
+
+// Weights of rows ids[0] to ids[rows - 1] as `to` holds them, in units of 2^sums.exponent, and their sum.
+// valid: all of them are finite and not negative.
+struct Weighed {
+  Sums sums;
+  bool valid = true;
+};
+template <class T>
+Weighed weigh(const kernels::Source& weights, kernels::RowIds ids, Index rows, T* to) noexcept {
+  const auto [lowest, size] = kernels::extent(weights, ids, rows);
+  Weighed result;
+  result.valid = lowest >= 0 && std::isfinite(size);
+  result.sums.exponent = 0;
+  if (std::isfinite(size))
+    result.sums.exponent = std::clamp(binary_exponent(size), Sums::kLowestExponent, Sums::kHighestExponent);
+  const double unit = power_of_two(-result.sums.exponent);
+  result.sums.weight = kernels::gather_column<T>(weights, ids, rows, unit, to);
+  return result;
+}
+
+}  // namespace fastnn::losses

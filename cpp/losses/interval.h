@@ -1,0 +1,72 @@
+// Interval: the numbers that a loss takes as targets, or as outputs of a network.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cmath>
+#include <iomanip>
+#include <limits>
+#include <sstream>
+#include <string>
+
+#include "core/types.h"
+
+namespace fastnn::losses {
+
+// Numbers from lowest to highest. An open end does not belong to them; NaN is never outside.
+struct Interval {
+  static constexpr double kNoEnd = std::numeric_limits<double>::infinity();
+  double lowest = -kNoEnd, highest = kNoEnd;
+  bool open_below = false, open_above = false;
+
+  constexpr bool everything() const { return lowest == -kNoEnd && highest == kNoEnd; }
+
+  // The smallest and the largest number of T that belong to it. Numbers below the smallest normal one count as zero.
+  template <class T>
+  T first() const {
+    const auto end = static_cast<T>(lowest);
+    if (!open_below) return end;
+    return end == 0 ? std::numeric_limits<T>::min() : std::nextafter(end, std::numeric_limits<T>::infinity());
+  }
+  template <class T>
+  T last() const {
+    const auto end = static_cast<T>(highest);
+    if (!open_above) return end;
+    return end == 0 ? -std::numeric_limits<T>::min() : std::nextafter(end, -std::numeric_limits<T>::infinity());
+  }
+  // As T holds it.
+  template <class T>
+  bool excludes(double value) const {
+    return static_cast<T>(value) < first<T>() || static_cast<T>(value) > last<T>();
+  }
+  // Which of n numbers is the first that it excludes; the last one if none is.
+  template <class T>
+  Index first_excluded(const T* x, Index n) const {
+    Index c = 0;
+    while (c + 1 < n && !excludes<T>(static_cast<double>(x[c]))) ++c;
+    return c;
+  }
+
+  // A number that it excludes, in as many digits as that takes: 1.0000000001 is not shown as 1.
+  std::string shown(double value) const {
+    std::ostringstream words;
+    words << value;
+    if (!excludes<double>(std::stod(words.str()))) words.str(""), words << std::setprecision(17) << value;
+    return words.str();
+  }
+
+  // "0 to 1", "at least 0", "above 0 and below 1"; empty for all numbers.
+  std::string text() const {
+    std::ostringstream words;
+    const bool below = lowest != -kNoEnd, above = highest != kNoEnd;
+    if (below && above && !open_below && !open_above) {
+      words << lowest << " to " << highest;
+    } else {
+      if (below) words << (open_below ? "above " : "at least ") << lowest;
+      if (below && above) words << " and ";
+      if (above) words << (open_above ? "below " : "at most ") << highest;
+    }
+    return words.str();
+  }
+};
+
+}  // namespace fastnn::losses

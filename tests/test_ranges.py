@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ranges of targets and outputs, as the rows of the losses state them: what lies outside is refused
+by row, in every call."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import fastnn.functional as F
+from fastnn import _core, nn, reference
+from guises import DTYPES
+from pairs import REGISTRIES, Pair, linear, names, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+N = 75
+ROWS = {row["name"]: row for row in REGISTRIES["losses"]}
+BINARY = [name for name in names("losses") if ROWS[name]["task"] == "binary"]
+# Two labels, and the one of them that is wrong; in every dtype that holds both.
+LABELS = [(-1, 1, -1), (1, 2, 2), (0, 255, 255)]
+LABELS_OF_DTYPES = [
+    (labels, kind)
+    for labels in LABELS
+    for kind in ["i1", "u1", "i8", "f2", "f4", "f8"]
+    if np.array_equal(np.array(labels, float).astype("i8").astype(kind), labels)
+]
+
+
+def model_of(name: str, k: int = 1, dtype: str = "float32") -> nn.Sequential:
+    end = [nn.Sigmoid()] if ROWS[name]["outputs"] else []
+    model = nn.Sequential(nn.Linear(4, k), *end, dtype=dtype)
+    model.compile("sgd", name, ["accuracy"])
+    return model
+
+
+def data(low: float, high: float, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(8)
+    return rng.standard_normal((N, 4)), np.where(rng.random((N, k)) < 0.5, float(low), high)
+
+
+def calls_of(model: nn.Sequential, x: Any, y: Any) -> dict[str, Callable[[], Any]]:
+    good = np.zeros_like(y)
+    out = np.full(y.shape, 0.5)
+    name = type(model.loss).__name__
+    function = {"bce": "bce_loss", "bce_with_logits": "bce_with_logits"}[
+        model.loss.registry_name  # type: ignore[union-attr]
+    ]
+    return {
+        "fit": lambda: model.fit(x, y, batch_size=16, shuffle=False),
+        "fit, validation": lambda: model.fit(x, good, validation_data=(x, y)),
+        "train_step": lambda: model.train_step(x, y),
+        "loss_and_grad": lambda: model.loss_and_grad(x, y),
+        "evaluate": lambda: model.evaluate(x, y),
+        name: lambda: model.loss(out, y),  # type: ignore[misc]
+        function: lambda: getattr(F, function)(out, y),
+    }
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("labels", "kind"), LABELS_OF_DTYPES, ids=str)
+@pytest.mark.parametrize("name", BINARY)
+def test_labels_that_are_no_probabilities(
+    name: str, labels: tuple[int, int, int], kind: str, dtype: str
+) -> None:
+    low, high, wrong = labels
+    x, y = data(low, high)
+    y = y.astype(kind)[:, 0]
+    row = int(np.flatnonzero(y == wrong)[0])
+    model = model_of(name, 1, dtype)
+    before = snapshot(model._network)
+    for where, call in calls_of(model, x, y).items():
+        what = "y" if where[0].islower() and where not in F.__all__ else "target"
+        text = (
+            f"[{where}] {what} has {wrong} at row {row}; {ROWS[name]['class_name']} expects 0 to 1"
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            call()
+        if where != "fit, validation":
+            for now, was in zip(snapshot(model._network), before, strict=True):
+                np.testing.assert_array_equal(now, was)
+
+
+@pytest.mark.parametrize("k", [2, 7, 8, 17, 33])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_cell_is_named(k: int, dtype: str) -> None:
+    """In every column, whole vectors of them and what is left over."""
+    x, y = data(0, 1, k)
+    model = model_of("bce_with_logits", k, dtype)
+    for column in range(k):
+        wrong = y.copy()
+        wrong[61, column] = 1.5
+        text = rf"^\[evaluate\] y has 1.5 at row 61, column {column}; BCEWithLogitsLoss expects 0 "
+        with pytest.raises(ValueError, match=text):
+            model.evaluate(x, wrong)
+        with pytest.raises(ValueError, match=rf"y has 1.5 at row 61, column {column}"):
+            model.fit(x, wrong, batch_size=16, n_threads=2)
+
+
+def test_just_outside() -> None:
+    """Shown in as many digits as it takes, and judged as the model's dtype has it."""
+    x, y = data(0, 1)
+    y[3] = 1 + 1e-10
+    with pytest.raises(ValueError, match=r"y has 1\.0000000001\d* at row 3; BCE"):
+        model_of("bce_with_logits", dtype="float64").evaluate(x, y)
+    model_of("bce_with_logits", dtype="float32").evaluate(x, y)
+
+
+def test_soft_targets_are_targets() -> None:
+    x, y = data(0.1, 0.9)
+    for name in BINARY:
+        model = model_of(name)
+        for call in calls_of(model, x, y).values():
+            call()
+
+
+@pytest.mark.parametrize("name", [n for n in names("losses") if n not in BINARY])
+def test_other_losses_take_any_numbers(name: str) -> None:
+    assert ROWS[name]["targets"] == ROWS[name]["outputs"] == ""
+    if ROWS[name]["target"] == "dense":
+        x, y = data(-1e4, 1e4)
+        model = nn.Sequential(nn.Linear(4, 1))
+        model.compile("sgd", name)
+        assert np.isfinite(model.evaluate(x, y)["loss"])
+
+
+def test_the_twin_has_the_same_ranges() -> None:
+    for name, row in ROWS.items():
+        twin = reference.LOSSES[name]
+        for ours, theirs in (
+            (row["targets"], twin.target_range),
+            (row["outputs"], twin.output_range),
+        ):
+            assert ours == ("" if np.isinf(theirs).all() else f"{theirs[0]:g} to {theirs[1]:g}")
+    half = np.full((2, 1), 0.5)
+    for name in BINARY:
+        with pytest.raises(ValueError, match="targets have -1; expected 0 to 1"):
+            reference.loss(name, {}, half, [[0], [-1]])
+    with pytest.raises(ValueError, match=r"outputs have 1\.5; expected 0 to 1"):
+        reference.loss("bce", {}, half + 1, [[0], [1]])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_sigmoid_that_is_missing(k: int, dtype: str) -> None:
+    x, y = data(0, 1, k)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, k), dtype=dtype)
+    model.compile("adam", "bce", ["accuracy"])
+    out = model.predict(x)
+    row = int(np.flatnonzero(((out < 0) | (out > 1)).any(axis=1))[0])
+    before = snapshot(model._network)
+    calls: dict[str, Callable[[], Any]] = {
+        "fit": lambda: model.fit(x, y, batch_size=16, shuffle=False),
+        "train_step": lambda: model.train_step(x, y),
+        "loss_and_grad": lambda: model.loss_and_grad(x, y),
+        "evaluate": lambda: model.evaluate(x, y, n_threads=2),
+        "Sequential.predict_proba": lambda: model.predict_proba(x),
+    }
+    for where, call in calls.items():
+        text = (
+            rf"^\[{where}\] the outputs have \S+ at row {row}; BCELoss expects 0 to 1: a Sigmoid is"
+        )
+        with pytest.raises(ValueError, match=text) as caught:
+            call()
+        assert "learning rate" not in str(caught.value)
+        for now, was in zip(snapshot(model._network), before, strict=True):
+            np.testing.assert_array_equal(now, was)
+    for call in (lambda: nn.BCELoss()(out, y), lambda: F.bce_loss(out, y)):
+        with pytest.raises(ValueError, match=rf" out has \S+ at row {row}.*: a Sigmoid is missing"):
+            call()
+
+
+def test_a_validation_that_needs_a_sigmoid() -> None:
+    """Its row is one of the validation data."""
+    model = nn.Sequential(nn.Linear(4, 1))
+    model.compile("sgd", "bce")
+    for array in model.state_dict().values():
+        array[...] = 0.1
+    x, y = np.ones((N, 4)), np.ones(N)
+    bad = x.copy()
+    bad[41] = 5
+    text = r"^\[fit, validation\] the outputs have \S+ at row 41; BCELoss expects 0 to 1"
+    with pytest.raises(ValueError, match=text):
+        model.fit(x, y, validation_data=(bad, y))
+
+
+def test_outputs_that_are_no_number_are_no_missing_sigmoid() -> None:
+    assert np.isnan(F.bce_loss([np.nan, 0.5], [0.0, 1.0])[0])
+    assert np.isnan(F.bce_with_logits([0.5, 0.5], [np.nan, 1.0])[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sigmoids_end_inside(dtype: str) -> None:
+    """At any logit, so that nobody who has one is told that it is missing."""
+    z = np.concatenate([np.linspace(-120, 120, 20001), [-1e30, 1e30, 17.3, 36.8, 88.8]])
+    p = F.sigmoid(z.astype(dtype))
+    for y in (0.0, 1.0):
+        assert np.isfinite(F.bce_loss(p, np.full(p.shape, y, dtype))[0])
+
+
+def test_one_output_is_no_choice() -> None:
+    network = _core.Network([linear(4, 1)])
+    with pytest.raises(
+        ValueError, match=r"^\[compile\] CrossEntropyLoss on 1 output; expected one"
+    ):
+        network.compile("cross_entropy", {}, "sgd", {"lr": 0.1})
+    with pytest.raises(ValueError, match="call compile first"):
+        network.fit(np.ones((3, 4)), np.zeros(3), batch_size=1, epochs=1)
+
+
+def test_a_sigmoid_below_is_enough() -> None:
+    pair = Pair([linear(4, 3), ("sigmoid", {})]).compile("bce")
+    x, y = data(0, 1, 3)
+    assert np.isfinite(pair.engine.fit(x, y, batch_size=16, epochs=2)["loss"]).all()
