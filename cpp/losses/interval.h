@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "core/check.h"
 #include "core/types.h"
 
 namespace fastnn::losses {
@@ -49,7 +50,7 @@ struct Interval {
   // A number that it excludes, in as many digits as that takes: 1.0000000001 is not shown as 1.
   std::string shown(double value) const {
     std::ostringstream words;
-    words << value;
+    detail::write(words, value);
     if (!excludes<double>(std::stod(words.str()))) words.str(""), words << std::setprecision(17) << value;
     return words.str();
   }
