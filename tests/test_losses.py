@@ -158,6 +158,21 @@ def test_a_confident_row_keeps_its_small_loss(dtype: str) -> None:
     np.testing.assert_allclose(dz, reference.logistic(-z), rtol=rtol)
 
 
+@both_dtypes
+@pytest.mark.parametrize("k", [3, 40])
+@pytest.mark.parametrize("rows", [1, 9])
+def test_a_confident_row_keeps_its_small_gradient(rows: int, k: int, dtype: str) -> None:
+    """Softmax - 1 at the label is 1e-6 or less, where 1 - 1e-6 has one digit of it in float32."""
+    z = np.zeros((rows, k))
+    z[:, 1] = 15
+    _, dz = _core.loss("cross_entropy", {"reduction": "sum"}, z.astype(dtype), np.ones(rows, int))
+    others = np.exp(-15.0) / (1 + (k - 1) * np.exp(-15.0))
+    expected = np.full((rows, k), others)
+    expected[:, 1] = -(k - 1) * others
+    rtol = {"float32": 1e-6, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(dz, expected, rtol=rtol)
+
+
 @every_loss
 def test_weights_are_repetitions(rng: np.random.Generator, name: str) -> None:
     out, y = outputs(rng, name, 5, 3), targets(rng, name, 5, 3)

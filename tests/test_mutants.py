@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import mutants
 from mutants import ROOT, Mutation, mutations
 
 ALL = mutations()
@@ -35,6 +36,43 @@ def test_it_can_be_planted_and_its_tests_exist(mutation: Mutation):
 def test_one_line_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="old stands 2 times"):
         Mutation("twice", "x.py", "a", "b", []).planted("a a")
+
+
+class Pretended:
+    """A copy of the tree in which ``survives`` names what no test notices."""
+
+    survives = ""
+    planted: list[str]
+
+    def __init__(self, _: Path) -> None:
+        Pretended.planted = []
+
+    def run(self, tests: list[str]) -> tuple[str, str]:
+        assert tests
+        return "passed", "3 passed"
+
+    def outcome(self, mutation: Mutation) -> tuple[str, str]:
+        self.planted.append(mutation.name)
+        return ("survived" if mutation.name == self.survives else "killed"), "as pretended"
+
+
+@pytest.mark.parametrize("survives", ["", "ties count as right"])
+def test_the_program_says_what_survived(monkeypatch, capsys, survives):
+    monkeypatch.setattr(mutants, "Copy", Pretended)
+    monkeypatch.setattr(Pretended, "survives", survives)
+    monkeypatch.setattr("sys.argv", ["mutants.py", "--only", "ties count"])
+    assert mutants.main() == (1 if survives else 0)
+    out = capsys.readouterr().out
+    assert Pretended.planted == ["ties count as right", "ties count as wrong"]
+    assert f"2 mutations, {1 if survives else 2} killed" in out
+    assert ("not killed: ties count as right (cpp/losses/cross_entropy.h)" in out) == bool(survives)
+
+
+def test_the_program_lists_without_running(monkeypatch, capsys):
+    monkeypatch.setattr(mutants, "Copy", None)
+    monkeypatch.setattr("sys.argv", ["mutants.py", "--list"])
+    assert mutants.main() == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(ALL)
 
 
 def test_what_is_planted_is_a_file_of_the_sources():
