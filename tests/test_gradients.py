@@ -15,6 +15,7 @@ from pairs import (
     Layers,
     cases,
     linear,
+    names,
     network_with,
     outputs,
     targets,
@@ -137,6 +138,16 @@ def test_activations(rng: np.random.Generator, name: str, hyper: dict[str, Any])
     x, y = rng.standard_normal((N, N_IN)), rng.standard_normal((N, N_OUT))
     check_network(made, x, y)
     check_dx(made, x)
+
+
+@pytest.mark.parametrize("second", [*names("activations"), "dropout"])
+@pytest.mark.parametrize("first", [*names("activations"), "dropout"])
+def test_one_elementwise_layer_after_the_other(
+    rng: np.random.Generator, first: str, second: str
+) -> None:
+    """None writes over what the one before it looks at on the way back."""
+    made = network([linear(N_IN, WIDTH), (first, {}), (second, {}), linear(WIDTH, N_OUT)])
+    check_network(made, rng.standard_normal((N, N_IN)), rng.standard_normal((N, N_OUT)))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -131,6 +131,36 @@ def test_a_handler_that_returns_changes_nothing(data, n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
+def test_steps_before_an_interruption_are_kept(data, n_threads):
+    """Also those of the epoch that it ends: here the first one, of a million steps."""
+    rows = 16_000_000
+    x, y = np.broadcast_to(data[0][:1], (rows, 12)), np.broadcast_to(data[1][:1], rows)
+    model, seen, ended = compiled(), [], threading.Event()
+
+    def fail(*_):
+        if model._network.busy:
+            seen.append(model._network.step)
+        if len(seen) == 3:  # the core asks for signals every 50 ms: it has worked in between
+            raise OwnError
+
+    def send():
+        while not ended.wait(0.02):
+            os.kill(os.getpid(), signal.SIGALRM)
+
+    signal.signal(signal.SIGALRM, fail)
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        with pytest.raises(OwnError):
+            model.fit(x, y, batch_size=16, epochs=10**6, shuffle=False, n_threads=n_threads)
+    finally:
+        ended.set()
+        thread.join()
+    assert model.history.epoch == []
+    assert 0 < model._network.step < rows / 16
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
 def test_fit_in_another_thread_neither_answers_nor_blocks(data, n_threads):
     """Signals are the main thread's: it gets its exception, and the fit beside it goes on."""
 

@@ -147,6 +147,18 @@ def test_layers_have_their_own_hyperparameters(
     np.testing.assert_array_equal(pair.engine.parameters()[0]["array"], before)
 
 
+@both_dtypes
+@pytest.mark.parametrize("without", [0, 2])
+def test_layers_may_need_more_state_than_the_last_one(
+    rng: np.random.Generator, without: int, dtype: str
+) -> None:
+    """One layer without momentum, which keeps no velocity, below or above one that does."""
+    hyper = {"lr": 0.01, "momentum": 0.9}
+    pair = Pair(PLAIN, dtype).compile("mse", "sgd", hyper, per_layer={without: {"momentum": 0.0}})
+    assert len(pair.engine.optimizer_state()["state"]) == 1
+    train(pair, rng)
+
+
 @pytest.mark.parametrize("max_grad_norm", [0.0, 0.1])
 @pytest.mark.parametrize(
     "frozen", [(1,), (2,), (5,), (7,), (1, 2), (1, 2, 5), (1, 2, 5, 7)], ids=str

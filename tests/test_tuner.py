@@ -71,17 +71,18 @@ def test_the_choice_follows_the_machine():
     assert usual(stretches, 5.5, 7.0) == 2
 
 
-def test_one_stall_does_not_decide():
+@pytest.mark.parametrize("step", [1, 4, 8, 12, 40])
+def test_one_stall_does_not_decide(step):
     """A candidate that met a stall of 20 ms in its trial is tried again."""
-    stalled = []
+    done = []
 
     def cost(_, threads):
-        if threads == 2 and not stalled:
-            stalled.append(True)
-            return 20e-3
-        return 1e-4 * (1.0 if threads == 1 else 0.6)
+        if threads == 2:
+            done.append(threads)
+        stalls = threads == 2 and len(done) == step
+        return 20e-3 if stalls else 1e-4 * (1.0 if threads == 1 else 0.6)
 
-    assert usual(shares(2, cost, 3.0), 1.0, 3.0) == 2
+    assert usual(shares(2, cost, 1.5), 0.3, 1.5) == 2
 
 
 def test_trials_cost_little():
