@@ -101,6 +101,22 @@ for view in views:
     assert (view == 2).all()
 assert all(np.abs(row["array"]).max() < 2 for other in others for row in other.parameters())
 """,
+    "a batch too large for memory, with gradients at hand": """
+wide = np.ones((5, 2**12), np.float32)
+huge = np.broadcast_to(np.float32(1), (2**28, 2**12))
+for last in (lambda: net.apply_gradients(), lambda: net.clip_grad_norm(1.0), gc.collect):
+    net = _core.Network([linear(2**12, 1)], "float32", 0)
+    net.compile("mse", {}, "adam", {}, {}, 0.0)
+    net.loss_and_grad(wide, np.zeros((5, 1)))
+    views = [row["array"] for row in net.gradients()]
+    before = [view.copy() for view in views]
+    refused(lambda: net.forward(huge, True), MemoryError)
+    assert all(np.array_equal(a, b) for a, b in zip(views, before))
+    last()
+    assert all(np.isfinite(view).all() for view in views)
+    refused(lambda: net.backward(np.zeros((5, 1), np.float32)))
+    net.train_step(wide, np.zeros((5, 1)))
+""",
     "views asked for while another thread trains": """
 sys.setswitchinterval(1e-6)
 net = network()

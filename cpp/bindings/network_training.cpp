@@ -98,7 +98,7 @@ class FitHooks final : public trainer::Hooks {
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
                       Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
                       const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch) {
-  if (!model().gate().writing()) history_ = py::dict();
+  if (!model().gate().writing()) history_ = py::dict();  // also a fit that is refused has one
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
   require(!y.is_none(), "[fit] y is None; expected targets");
@@ -131,8 +131,8 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   FitHooks hooks(model(), stop_, orders, on_epoch, metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
   trainer::FitReport report;
+  const trainer::Gate::Writer writer(model().gate(), "fit");
   try {
-    const trainer::Gate::Writer writer(model().gate(), "fit");
     {
       const WithoutGil free;
       report = model().fit(spec, hooks);
@@ -140,7 +140,10 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     if (PyErr_Occurred()) throw py::error_already_set();  // a stop and a signal whose handler raised came together
   } catch (...) {
     const py::error_scope pending;  // what a signal handler raised waits, and no object is made beside it
-    history_ = hooks.history();     // the epochs that ended before
+    try {
+      history_ = hooks.history();  // the epochs that ended before
+    } catch (...) {                // no memory for it: why the fit ended is the news
+    }
     throw;
   }
   history_ = hooks.history();

@@ -48,6 +48,28 @@ layers::Config layer_config(const std::string& kind, const py::dict& given) {
   return config;
 }
 
+// Makes a Network in `place`. pybind11 enters a new object into its table after the constructor has returned, where
+// std::bad_alloc would end the process; here it is caught as in any call, and the object stays one that was never made.
+void make_network(py::detail::value_and_holder& place, const std::vector<std::pair<std::string, py::dict>>& layer_list,
+                  const std::string& dtype, std::uint64_t seed) {
+  auto made = std::make_unique<Network>(layer_list, dtype, seed);
+  place.value_ptr() = made.get();
+  try {
+    place.type->init_instance(place.inst, &made);
+  } catch (...) {
+    place.value_ptr() = nullptr;
+    throw;
+  }
+}
+
+// Keeps `owner` alive as the base of an array.
+py::object shared_owner(const std::shared_ptr<void>& owner) {
+  auto held = std::make_unique<std::shared_ptr<void>>(owner);
+  py::capsule capsule(held.get(), [](void* of) { delete static_cast<std::shared_ptr<void>*>(of); });
+  held.release();
+  return capsule;
+}
+
 }  // namespace
 
 Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
@@ -78,11 +100,7 @@ py::list Network::parameters(const py::object& self, int array, std::optional<in
   py::list rows;
   for (const auto& view : model().parameters(array, layer)) {
     const auto& p = view.parameter;
-    py::object base = self;
-    if (view.owner)
-      base = py::capsule(new std::shared_ptr<void>(view.owner),
-                         [](void* owner) { delete static_cast<std::shared_ptr<void>*>(owner); });
-
+    const py::object base = view.owner ? shared_owner(view.owner) : self;
     py::array a = p.matrix ? py::array(dtype, {p.rows, p.cols}, {p.stride * item, item}, view.data, base)
                            : py::array(dtype, {p.cols}, {item}, view.data, base);
     if (busy) a.attr("setflags")(py::arg("write") = false);
@@ -150,8 +168,8 @@ void register_network(py::module_& m) {
   using py::arg;
   const auto none = py::none();
   py::class_<Network> cls(m, "Network", "Layers, their values and their training; see fastnn.nn.Sequential.");
-  cls.def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, std::uint64_t>(),
-          arg("layers"), arg("dtype") = "float32", arg("seed") = 0)
+  cls.def("__init__", &make_network, py::detail::is_new_style_constructor(), arg("layers"), arg("dtype") = "float32",
+          arg("seed") = 0)
       .def_property_readonly("n_features", [](Network& n) { return n.model().n_features(); })
       .def_property_readonly("n_outputs", [](Network& n) { return n.model().n_outputs(); })
       .def_property_readonly("dtype", &Network::dtype)

@@ -47,8 +47,14 @@ void register_testing(py::module_& m) {
       "Every training step allocates once: a fault.");
 #ifdef FASTNN_TESTING
   m.def(
-      "fail_allocation", [](long n) { faults::failing_allocation = n; }, py::arg("n"),
-      "The n-th allocation of the engine from now on fails, and all after it; 0: none.");
+      "fail_allocation",
+      [](long n, bool only) {
+        faults::only_one_fails = only;
+        return faults::failing_allocation.exchange(n);
+      },
+      py::arg("n"), py::arg("only") = false,
+      "The n-th allocation of the engine from now on fails, and all after it unless it is the only one; 0: none.\n"
+      "Returns how many were left until one would have failed: 0 after the only one did, 1 while all do.");
   m.def(
       "race",
       [] {

@@ -10,8 +10,10 @@ namespace fastnn::faults {
 inline std::atomic<int> split{0};            // n > 0: batches are cut into n chunks, as if n threads decided
 inline std::atomic<bool> allocation{false};  // every step allocates once
 
-// n > 0: the n-th allocation from now on fails, and every later one; 0: none does. Only in builds with FASTNN_TESTING.
+// n > 0: the n-th allocation from now on fails, and, unless only one has to, every later one; 0: none does.
+// Only in builds with FASTNN_TESTING.
 inline std::atomic<long> failing_allocation{0};
+inline std::atomic<bool> only_one_fails{false};
 
 // Counts one allocation; true if it has to fail.
 inline bool allocation_fails() noexcept {
@@ -19,7 +21,8 @@ inline bool allocation_fails() noexcept {
   long left = failing_allocation.load(std::memory_order_relaxed);
   while (left > 1)
     if (failing_allocation.compare_exchange_weak(left, left - 1)) return false;
-  return left == 1;
+  if (left != 1) return false;
+  return !only_one_fails.load(std::memory_order_relaxed) || failing_allocation.compare_exchange_strong(left, 0);
 #else
   return false;
 #endif

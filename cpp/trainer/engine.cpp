@@ -154,7 +154,7 @@ void Engine<T>::lay_out(const Tile& tile) noexcept {
 template <class T>
 Matrix<T> Engine<T>::gradient_view(const Tile& tile) {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  return p.in(ws_.gradients.data()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
+  return p.in(gradients_).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
 }
 
 template <class T>
@@ -179,7 +179,7 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   }
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip) return;
-  ws_.norms[item] = tile_squares(net_, ws_.gradients.data(), tile);
+  ws_.norms[item] = tile_squares(net_, gradients_, tile);
 }
 
 template <class T>

@@ -80,8 +80,9 @@ class OutputOutside {
 template <class T>
 class Engine final : public parallel::Program {
  public:
-  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, Progress so_far)
-      : progress(so_far), net_(network), compiled_(compiled), ws_(workspace) {}
+  // gradients: the materialised form's, laid out as the network's values; the fused form needs none.
+  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, T* gradients, Progress so_far)
+      : progress(so_far), net_(network), compiled_(compiled), ws_(workspace), gradients_(gradients) {}
   Engine(const Engine&) = delete;
 
   // What the following runs work on: `rows` rows of `data` in `order` (nullptr: as they lie), cut into batches.
@@ -146,6 +147,7 @@ class Engine final : public parallel::Program {
   Network<T>& net_;
   Compiled<T>* compiled_;
   Workspace<T>& ws_;
+  T* gradients_;
   Data data_;
   const std::int64_t* order_ = nullptr;
   Index rows_ = 0, batch_size_ = 1, cursor_ = 0;

@@ -32,11 +32,14 @@ typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, Index r
 }
 
 template <class T>
-void LanePool<T>::give_back(Lease lane) {
+void LanePool<T>::give_back(Lease lane) noexcept {
   lane.reset(spare_.exchange(lane.release()));
   if (!lane) return;
   const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(lane));
+  try {
+    idle_.push_back(std::move(lane));
+  } catch (const std::bad_alloc&) {  // it dies with `lane`: the next call makes another
+  }
 }
 
 template <class T>

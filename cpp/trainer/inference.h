@@ -41,7 +41,7 @@ class LanePool {
   LanePool(const LanePool&) = delete;
   ~LanePool() { delete spare_.load(); }
   Lease take(const Network<T>& network, Index rows);
-  void give_back(Lease lane);
+  void give_back(Lease lane) noexcept;  // a lane that finds no room is freed
 
  private:
   std::atomic<Lane<T>*> spare_{nullptr};

@@ -21,7 +21,7 @@ constexpr double kSteepLr = 1.0;    // beyond, one update may overflow: keep a c
 template <class T>
 std::vector<ParameterView> Trainer<T>::parameters(int array, std::optional<int> position) {
   T* buffer = net_.values();
-  if (array == kGradients) buffer = workspace(1, false, true).gradients.data();
+  if (array == kGradients) buffer = gradients();
   std::shared_ptr<void> owner;
   if (array >= 0) {
     buffer = compiled_->state(array);
@@ -70,21 +70,24 @@ Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
 }
 
 template <class T>
-Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx, bool gradients) {
+Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx) {
   if (!workspace_ || workspace_->capacity() < rows || (need_dx && !workspace_->has_dx())) {
-    Buffer<T> kept = workspace_ ? std::move(workspace_->gradients) : Buffer<T>();
-    workspace_.reset();
+    auto larger = std::make_unique<Workspace<T>>(net_, rows, need_dx);  // may fail: nothing has changed then
+    workspace_ = std::move(larger);
     pending_ = {};
-    workspace_ = std::make_unique<Workspace<T>>(net_, rows, need_dx);
-    workspace_->gradients = std::move(kept);
   }
-  if (gradients) workspace_->need_gradients(net_.size());
   return *workspace_;
 }
 
 template <class T>
+T* Trainer<T>::gradients() {
+  if (gradients_.size() == 0) gradients_ = Buffer<T>(net_.size());
+  return gradients_.data();
+}
+
+template <class T>
 Engine<T> Trainer<T>::engine(Workspace<T>& workspace) {
-  return Engine<T>(net_, compiled_ ? &*compiled_ : nullptr, workspace, progress_);
+  return Engine<T>(net_, compiled_ ? &*compiled_ : nullptr, workspace, gradients_.data(), progress_);
 }
 
 template <class T>
@@ -102,8 +105,8 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   if (guarded) snapshot();
   goal.watch = goal.update && !guarded && goal.gradient != Gradient::kNone;
   const Plan& todo = plans_.get(net_, rows, goal);
-  const bool gradients = goal.form == Form::kMaterialised || !goal.update;
-  Workspace<T>& ws = workspace(rows, goal.need_dx, gradients && (goal.gradient != Gradient::kNone || goal.update));
+  Workspace<T>& ws = workspace(rows, goal.need_dx);
+  if (goal.form == Form::kMaterialised) gradients();
   ws.need_norms(static_cast<Index>(todo.tiles.size()));
   Engine<T> run = engine(ws);
   run.feed(data, nullptr, rows, rows);
@@ -126,6 +129,9 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   }
   keep(run);
   if (verdict != Verdict::kGood) {
+    // Some tiles may be of this batch, others of the one before.
+    if (verdict == Verdict::kStopped && goal.form == Form::kMaterialised && goal.gradient != Gradient::kNone)
+      gradients_ready_ = false;
     if (guarded) restore();
     raise(where, verdict, run, data, nullptr, "");
   }
@@ -144,8 +150,7 @@ template <class T>
 bool Trainer<T>::may_overflow(const Goal& goal) const {
   if (compiled_->steepest() > kSteepLr) return true;
   if (goal.gradient != Gradient::kNone) return false;  // the plan watches
-  const Buffer<T>& made = workspace_->gradients;
-  return !(kernels::max_abs<T>({made.data(), 1, made.size(), made.size()}) <= kSteepGradient<T>);
+  return !(kernels::max_abs<T>({gradients_.data(), 1, gradients_.size(), gradients_.size()}) <= kSteepGradient<T>);
 }
 
 template <class T>
@@ -172,9 +177,8 @@ double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, in
 template <class T>
 void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  // The workspace must not change between forward and backward: ask for dx and gradients now.
+  // The workspace must not change between forward and backward, which may ask for dx: need_dx.
   pending_ = {};
-  workspace(rows, true, true);
   one_batch("forward", data, rows,
             {.training = training, .gradient = Gradient::kNone, .need_dx = true, .update = false}, n_threads, poll);
   pending_ = {rows, training};
@@ -210,14 +214,13 @@ template <class T>
 double Trainer<T>::clip_grad_norm(double max_norm) {
   const FloatMode mode;
   require(gradients_ready_, "[clip_grad_norm] there are no gradients: call backward or loss_and_grad first");
-  Buffer<T>& gradients = workspace_->gradients;
   const Plan& plan = plans_.get(net_, 1, {.gradient = Gradient::kGiven, .form = Form::kMaterialised});
   double squares = 0;  // tile by tile, as a clipped fit adds them
-  for (const Tile& tile : plan.tiles) squares += tile_squares(net_, gradients.data(), tile);
+  for (const Tile& tile : plan.tiles) squares += tile_squares(net_, gradients_.data(), tile);
   const double norm = std::sqrt(squares);
   const auto factor = static_cast<T>(clip_factor(norm, max_norm));
   if (factor < T(1))
-    for (Index i = 0; i < gradients.size(); ++i) gradients[i] *= factor;
+    for (Index i = 0; i < gradients_.size(); ++i) gradients_[i] *= factor;
   return norm;
 }
 

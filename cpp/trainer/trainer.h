@@ -58,7 +58,9 @@ class Trainer final : public Model {
     bool fixed;
   };
   Goal training_goal(Index rows, Gradient gradient) const;
-  Workspace<T>& workspace(Index rows, bool need_dx, bool gradients);
+  // For batches of at most `rows` rows; the present one, if it is large enough.
+  Workspace<T>& workspace(Index rows, bool need_dx);
+  T* gradients();  // made when they are first asked for
   Engine<T> engine(Workspace<T>& workspace);
   // One batch of `goal`; raises what the verdict asks for, the model as before.
   double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
@@ -85,6 +87,7 @@ class Trainer final : public Model {
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;
   std::unique_ptr<Workspace<T>> workspace_;
+  Buffer<T> gradients_;  // of all parameters; never replaced, since Python may hold views
   PlanCache<T> plans_;
   LanePool<T> lanes_;
   Tuners tuners_;

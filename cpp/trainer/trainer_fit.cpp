@@ -25,7 +25,8 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   plans_.clear();
   const Plan& full = plans_.get(net_, batch, goal);
   const Plan& ragged = rest ? plans_.get(net_, rest, goal) : full;
-  Workspace<T>& ws = workspace(batch, false, goal.form == Form::kMaterialised);
+  Workspace<T>& ws = workspace(batch, false);
+  if (goal.form == Form::kMaterialised) gradients();
   ws.need_norms(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
   ws.need_threads(limit, std::max(full.tile_size, ragged.tile_size));

@@ -1,5 +1,5 @@
-// Workspace: the memory of a step, sized once when a model meets its batch size: activations, gradients, scratch.
-// It holds no parameters and no optimizer state.
+// Workspace: the memory of a step, sized once when a model meets its batch size: activations, their gradients, scratch.
+// It holds no parameters, no gradients of parameters and no optimizer state: those outlive it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -31,16 +31,13 @@ class Workspace {
   Buffer<T> weights;
   Buffer<double> loss, right, bounds;  // a number per chunk
   Buffer<double> norms;                // a number per tile
-  Buffer<T> gradients;                 // the materialised form's; empty until asked for
-  void need_gradients(Index size) {
-    if (gradients.size() != size) gradients = Buffer<T>(size);
-  }
   void need_norms(Index tiles) {
     if (norms.size() < tiles) norms = Buffer<double>(tiles);
   }
   void need_threads(int n_threads, Index tile_size) {
-    tile_size_ = std::max(tile_size_, tile_size);
-    if (tile_scratch_.size() < n_threads * tile_size_) tile_scratch_ = Buffer<T>(n_threads * tile_size_);
+    const Index share = std::max(tile_size_, tile_size);
+    if (tile_scratch_.size() < n_threads * share) tile_scratch_ = Buffer<T>(n_threads * share);
+    tile_size_ = share;
   }
   Matrix<T> tile_scratch(int thread, Index rows, Index cols) {
     return {tile_scratch_.data() + thread * tile_size_, rows, cols, padded<T>(cols)};

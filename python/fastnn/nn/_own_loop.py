@@ -192,5 +192,6 @@ class OwnLoop(Inference):
         """
         xs, ys, w = self._batch("loss_and_grad", x, y, sample_weight)
         threads = self._n_threads("loss_and_grad", n_threads)
+        views = self.gradients()  # before the pass: what may fail has not changed the model
         loss = self._net("loss_and_grad").loss_and_grad(xs, ys, w, threads, bool(training))
-        return loss, self.gradients()
+        return loss, views
