@@ -104,7 +104,8 @@ def outcome(call: Callable[[nn.Sequential], Any], model: nn.Sequential) -> Any:
     try:
         answer = plain(call(model))
     except ValueError as error:
-        assert any(words in str(error) for words in ANSWERS_LATER), error
+        if not any(words in str(error) for words in ANSWERS_LATER):
+            raise
         return None
     return answer, everything(model)
 

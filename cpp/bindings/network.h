@@ -24,6 +24,26 @@ using trainer::Model;
 
 class BatchArgs;
 
+// Arrays that show a model's memory and that a caller may hold: nobody may write to them while fit runs.
+class LentViews {
+ public:
+  void add(const py::array& view);
+  // Makes the writable ones among them read-only, as long as it lives.
+  class Lock {
+   public:
+    explicit Lock(const LentViews& views);
+    ~Lock();
+    Lock(const Lock&) = delete;
+
+   private:
+    std::vector<py::array> locked_;
+  };
+
+ private:
+  std::vector<py::weakref> views_;  // of arrays that live, and of some that did
+  std::size_t room_ = 16;           // at so many the others are dropped
+};
+
 class Network {
  public:
   Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
@@ -62,6 +82,11 @@ class Network {
   py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   py::dict optimizer_state(const py::object& self);
+  void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
+  py::dict snapshot(int layer);  // < 0: of all, with the optimizer's state
+  py::dict optimizer_steps();
+  // To be called with each view that a caller gets.
+  void lend(const py::array& view) { lent_.add(view); }
   void set_frozen(int layer, bool frozen) {
     const trainer::Gate::Writer writer(model().gate(), "freeze");
     model().set_frozen(layer, frozen);
@@ -95,6 +120,7 @@ class Network {
   std::unique_ptr<Model> model_;
   py::object history_;             // a dict, of the last fit, also one that raised; empty before the first
   std::atomic<bool> stop_{false};  // the running fit is to end; set from any thread and from signal handlers
+  LentViews lent_;
   bool flatten_ = false;
   double flops_per_row_ = 0;
 };

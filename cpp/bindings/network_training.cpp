@@ -132,6 +132,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   const auto start = std::chrono::steady_clock::now();
   trainer::FitReport report;
   const trainer::Gate::Writer writer(model().gate(), "fit");
+  const LentViews::Lock locked(lent_);
   try {
     {
       const WithoutGil free;

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "activations/registry.h"
 #include "bindings/network.h"
@@ -61,6 +63,9 @@ void make_network(py::detail::value_and_holder& place, const std::vector<std::pa
     throw;
   }
 }
+
+// "0.weight", as in torch's state_dict.
+std::string key_of(const trainer::Parameter& p) { return std::to_string(p.position) + "." + p.name; }
 
 // Keeps `owner` alive as the base of an array.
 py::object shared_owner(const std::shared_ptr<void>& owner) {
@@ -158,10 +163,86 @@ void Network::load(const py::list& values, std::int64_t batches) {
   model().set_progress({model().step(), batches, model().draw()});
 }
 
+// Copies of everything that training changes, all of one moment: the GIL is held from the first to the last, and who
+// trains without it is in no callback's window.
+py::dict Network::snapshot(int layer) {
+  const trainer::Gate::Reader reader(model().gate(), "copy");
+  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+  const auto copies = [&](int array, bool all) {
+    py::dict copied;
+    for (const auto& view : model().parameters(array)) {
+      const auto& p = view.parameter;
+      if (!all && p.position != layer) continue;
+      py::array to = p.matrix ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
+      const auto row = static_cast<std::size_t>(p.cols * dtype.itemsize());
+      for (Index r = 0; r < p.rows; ++r)
+        std::memcpy(static_cast<char*>(to.mutable_data()) + r * p.cols * dtype.itemsize(),
+                    static_cast<const char*>(view.data) + r * p.stride * dtype.itemsize(), row);
+      copied[key_of(p).c_str()] = to;
+    }
+    return copied;
+  };
+  py::dict taken(py::arg("values") = copies(Model::kValues, layer < 0), py::arg("num_batches") = model().batches());
+  if (layer >= 0) return taken;
+  taken["step"] = model().step();
+  taken["draw"] = model().draw();
+  taken["steps"] = optimizer_steps();
+  py::list states;
+  for (int s = 0; s < model().n_states(); ++s) states.append(copies(s, true));
+  taken["state"] = states;
+  return taken;
+}
+
+py::dict Network::optimizer_steps() {
+  py::dict steps;
+  const auto views = model().parameters(Model::kValues);
+  for (std::size_t i = 0; i < views.size(); ++i)
+    if (views[i].parameter.trainable) steps[key_of(views[i].parameter).c_str()] = model().optimizer_step(i);
+  return steps;
+}
+
 py::dict Network::optimizer_state(const py::object& self) {
   py::list states;
   for (int s = 0; s < model().n_states(); ++s) states.append(parameters(self, s));
-  return py::dict(py::arg("step") = model().step(), py::arg("state") = states);
+  return py::dict(py::arg("step") = model().step(), py::arg("steps") = optimizer_steps(), py::arg("state") = states);
+}
+
+void LentViews::add(const py::array& view) {
+  if (views_.size() >= room_) {
+    std::erase_if(views_, [](const py::weakref& ref) { return ref().is_none(); });
+    room_ = std::max<std::size_t>(16, 2 * views_.size());
+  }
+  views_.emplace_back(py::handle(view));
+}
+
+// By the flag itself: setflags, which asks whether the base may be written to, could refuse to set it again.
+LentViews::Lock::Lock(const LentViews& views) {
+  locked_.reserve(views.views_.size());
+  for (const auto& ref : views.views_)
+    if (const py::object view = ref(); !view.is_none() && py::reinterpret_borrow<py::array>(view).writeable())
+      locked_.push_back(py::reinterpret_borrow<py::array>(view));
+  for (const auto& view : locked_)
+    py::detail::array_proxy(view.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+}
+
+LentViews::Lock::~Lock() {
+  for (const auto& view : locked_)
+    py::detail::array_proxy(view.ptr())->flags |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+}
+
+void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& steps) {
+  const trainer::Gate::Writer writer(model().gate(), "load");
+  require(model().loss() != nullptr, "[set_optimizer_steps] the model has no optimizer yet: call compile first");
+  std::map<std::string, std::size_t> places;
+  std::vector<std::string> known;
+  const auto views = model().parameters(Model::kValues);
+  for (std::size_t i = 0; i < views.size(); ++i)
+    if (views[i].parameter.trainable) known.push_back(key_of(views[i].parameter)), places[known.back()] = i;
+  for (const auto& [key, step] : steps) {
+    require(places.contains(key), "[set_optimizer_steps] unknown parameter '", key, "'; known: ", join(known));
+    require(step >= 0, "[set_optimizer_steps] ", key, " = ", step, "; expected a number >= 0");
+  }
+  for (const auto& [key, step] : steps) model().set_optimizer_step(places[key], step);
 }
 
 void register_network(py::module_& m) {
@@ -192,6 +273,9 @@ void register_network(py::module_& m) {
       .def("gradients",
            [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kGradients); })
       .def("optimizer_state", [](const py::object& self) { return self.cast<Network&>().optimizer_state(self); })
+      .def("snapshot", &Network::snapshot, arg("layer") = -1)
+      .def("lend", &Network::lend, arg("view"))
+      .def("set_optimizer_steps", &Network::set_optimizer_steps, arg("steps"))
       .def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))
       .def(
           "frozen", [](Network& n, int layer) { return n.model().frozen(layer); }, arg("layer"))

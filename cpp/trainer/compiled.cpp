@@ -42,16 +42,33 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     l1.push_back(l1_at < optimizer->hypers.size() ? static_cast<T>(optimizer_hyper.back()[l1_at]) : T(0));
     n_states = std::max(n_states, states_of(k));
   }
-  coefficients.resize(static_cast<std::size_t>(network.depth()));
+  for (const Parameter& p : network.parameters()) {
+    int first = 0;
+    while (hyper_of(first) != hyper_of(p.layer)) ++first;
+    rules.push_back(first);
+  }
+  steps.resize(rules.size());
+  coefficients.resize(rules.size());
   states = std::make_shared<Buffer<T>>(n_states * state_size);
   // Written once: pages that are read first, by the copy that a fit begins with, would be mapped twice, within the fit.
   std::fill_n(states->data(), states->size(), T(0));
 }
 
 template <class T>
-void Compiled<T>::set_step(std::int64_t t) {
-  for (std::size_t k = 0; k < coefficients.size(); ++k)
-    coefficients[k] = optimizer->coefficients(optimizer_hyper[k].data(), t);
+void Compiled<T>::begin_update(const std::vector<int>& parameters) {
+  const auto at = [](int p) { return static_cast<std::size_t>(p); };
+  for (std::size_t k = 0; k < parameters.size(); ++k) {
+    const int p = parameters[k], before = parameters[k > 0 ? k - 1 : 0];
+    if (k > 0 && rules[at(p)] == rules[at(before)] && steps[at(p)] == steps[at(before)])
+      coefficients[at(p)] = coefficients[at(before)];
+    else
+      coefficients[at(p)] = optimizer->coefficients(hyper_of(rules[at(p)]).data(), steps[at(p)] + 1);
+  }
+}
+
+template <class T>
+void Compiled<T>::end_update(const std::vector<int>& parameters) {
+  for (const int p : parameters) ++steps[static_cast<std::size_t>(p)];
 }
 
 template <class T>

@@ -35,14 +35,19 @@ struct Compiled {
   T* state(int s) const { return states->data() + s * state_size; }
   // The largest learning rate of any layer ("lr" stands first in every optimizer's table).
   double steepest() const;
-  // The coefficients of every layer for optimizer step t (from 1).
-  void set_step(std::int64_t t);
+  // The coefficients of these parameters' next update, and its end. Each counts its own updates, as torch's do: a layer
+  // that was frozen for a while goes on where it was left, and one that was frozen until now begins.
+  void begin_update(const std::vector<int>& parameters);
+  void end_update(const std::vector<int>& parameters);
 
   const losses::Row* loss;
   HyperValues loss_hyper;
   const optimizers::Row* optimizer;
   std::vector<HyperValues> optimizer_hyper;  // per engine layer
+  // By the network's parameters.
   std::vector<optimizers::Coefficients> coefficients;
+  std::vector<std::int64_t> steps;  // updates so far
+  std::vector<int> rules;           // the first layer with the same hyperparameters
   std::vector<T> l1;
   double max_grad_norm;
   int n_states = 0;

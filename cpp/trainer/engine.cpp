@@ -146,9 +146,9 @@ void Engine<T>::lay_out(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
   const auto& slot = ws_.slot(p.layer);
-  if (slot.wt && plan_->goal.gradient != Gradient::kNone)
-    kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
-  if (slot.w && plan_->packed) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
+  const auto read = plan_->panels_read[static_cast<std::size_t>(p.layer)];
+  if (read.wt) kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
+  if (read.w) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
 }
 
 template <class T>
@@ -208,7 +208,6 @@ bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
 template <class T>
 void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  const auto layer = static_cast<std::size_t>(p.layer);
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
   optimizers::Tile<T> job;
   job.rows = tile.rows.count;
@@ -221,11 +220,11 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.grad_stride = grad.stride;
   job.left = left;
   job.grad_factor = grad_factor_;
-  job.l1 = compiled_->l1[layer];
-  if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[layer], job))
+  job.l1 = compiled_->l1[static_cast<std::size_t>(p.layer)];
+  if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)], job))
     flag(Verdict::kWeightsNotFinite);
   // For the next step of this run; another run makes its own.
-  if (p.index == 0 && steps_left_ > 1 && !plan_->panels.empty()) lay_out(tile);
+  if (p.index == 0 && steps_left_ > 1) lay_out(tile);
 }
 
 // No element of x^T dy is larger than rows * max |x| * max |dy|.

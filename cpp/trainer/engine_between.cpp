@@ -28,7 +28,7 @@ void Engine<T>::begin_batch() noexcept {
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.watch) std::fill_n(ws_.bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->set_step(progress.step + 1);
+  if (plan_->goal.update) compiled_->begin_update(plan_->trained);
 }
 
 template <class T>
@@ -112,6 +112,7 @@ int Engine<T>::end_batch() noexcept {
     totals_.sums.add(sums_);
   }
   if (goal.update) {
+    compiled_->end_update(plan_->trained);
     ++progress.step;
     progress.draw = 0;
   }

@@ -111,6 +111,9 @@ class Model {
   virtual std::int64_t batches() const = 0;
   virtual std::int64_t draw() const = 0;
   virtual void set_progress(Progress progress) = 0;
+  // Updates that one of parameters(kValues) has had since compile; setting it needs a compiled model.
+  virtual std::int64_t optimizer_step(std::size_t parameter) const = 0;
+  virtual void set_optimizer_step(std::size_t parameter, std::int64_t step) = 0;
   virtual Gate& gate() = 0;
   virtual Plan plan_of(Index rows, const Goal& goal) = 0;  // for tests and summaries
   virtual void force_materialised(bool on) = 0;            // for tests of the two forms

@@ -129,10 +129,13 @@ class Builder {
   }
 
   void add_panels(bool backward) {
+    plan_.panels_read.resize(static_cast<std::size_t>(net_.depth()));
     for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
       const auto& p = net_.parameters()[i];
-      plan_.packed = plan_.packed || needs_packing(p);
-      if (!(backward && needs_transpose(p)) && !needs_packing(p)) continue;
+      const Plan::PanelsRead read{.w = needs_packing(p), .wt = backward && needs_transpose(p)};
+      if (!read.w && !read.wt) continue;
+      plan_.panels_read[static_cast<std::size_t>(p.layer)] = read;
+      plan_.packed = plan_.packed || read.w;
       for (Index r = 0; r < p.rows; r += kTileRows)
         plan_.panels.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
     }
@@ -147,15 +150,16 @@ class Builder {
   // The highest tile that still gives every core something to do; for steps of some microseconds just the highest.
   // (Not in the materialised form: norms are sums over its tiles, whatever the batch.)
   void make_tiles() {
+    for (std::size_t i = 0; i < net_.parameters().size(); ++i)
+      if (net_.trains(net_.parameters()[i])) plan_.trained.push_back(static_cast<int>(i));
     const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Pass::kFewRows;
     for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
       plan_.tile_size = 0;
-      for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
-        const auto& p = net_.parameters()[i];
-        if (!net_.trains(p)) continue;
+      for (const int i : plan_.trained) {
+        const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
         const bool large = height == kWideTileRows && p.index == 0 && is_wide(net_.layer(p.layer));
-        add_tiles(static_cast<int>(i), large ? height : std::min(height, kTileRows),
+        add_tiles(i, large ? height : std::min(height, kTileRows),
                   large ? kWideTileCols<T> : kTileCols<T>);
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;

@@ -61,6 +61,11 @@ struct Plan {
   std::vector<Phase> phases;
   int loop_start = 0;   // the first phase of the second and later steps: tiles keep panels up to date
   bool packed = false;  // wide layers' W is in panels as well
+  struct PanelsRead {
+    bool w = false, wt = false;
+  };
+  std::vector<PanelsRead> panels_read;  // by layer; who changes its W lays out these and no others
+  std::vector<int> trained;  // parameters that have tiles
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, rows padded
   std::vector<Tile> panels;

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "core/buffer.h"
 
@@ -18,14 +20,18 @@ struct Progress {
 template <class T>
 class Snapshot {
  public:
-  void take(const Buffer<T>& values, const Buffer<T>& states, Progress progress) {
+  // steps: of the optimizer, by parameter.
+  void take(const Buffer<T>& values, const Buffer<T>& states, const std::vector<std::int64_t>& steps,
+            Progress progress) {
+    steps_ = steps;
     const Index size = values.size() + states.size();
     if (copy_.size() != size) copy_ = Buffer<T>(size);
     copy(copy_.data(), values.data(), values.size());
     copy(copy_.data() + values.size(), states.data(), states.size());
     progress_ = progress;
   }
-  Progress put_back(T* values, Buffer<T>& states) const {
+  Progress put_back(T* values, Buffer<T>& states, std::vector<std::int64_t>& steps) const {
+    std::copy(steps_.begin(), steps_.end(), steps.begin());
     const Index n_values = copy_.size() - states.size();
     copy(values, copy_.data(), n_values);
     copy(states.data(), copy_.data() + n_values, states.size());
@@ -37,6 +43,7 @@ class Snapshot {
     if (size > 0) std::memcpy(to, from, sizeof(T) * static_cast<std::size_t>(size));
   }
   Buffer<T> copy_;  // values, then states
+  std::vector<std::int64_t> steps_;
   Progress progress_;
 };
 

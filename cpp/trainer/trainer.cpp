@@ -35,6 +35,7 @@ std::vector<ParameterView> Trainer<T>::parameters(int array, std::optional<int> 
 
 template <class T>
 void Trainer<T>::set_frozen(int position, bool frozen) {
+  if (!frozen && net_.frozen_at(position)) gradients_ready_ = false;  // they lack those of this layer
   net_.set_frozen(position, frozen);
   plans_.clear();
   pending_ = {};

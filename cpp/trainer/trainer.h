@@ -48,6 +48,10 @@ class Trainer final : public Model {
   std::int64_t batches() const override { return progress_.batches; }
   std::int64_t draw() const override { return progress_.draw; }
   void set_progress(Progress progress) override { progress_ = progress; }
+  std::int64_t optimizer_step(std::size_t parameter) const override {
+    return compiled_ ? compiled_->steps[parameter] : 0;
+  }
+  void set_optimizer_step(std::size_t parameter, std::int64_t step) override { compiled_->steps[parameter] = step; }
   Gate& gate() override { return gate_; }
   Plan plan_of(Index rows, const Goal& goal) override { return make_plan(net_, rows, goal); }
   void force_materialised(bool on) override { force_materialised_ = on, plans_.clear(); }
@@ -81,8 +85,8 @@ class Trainer final : public Model {
   [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,
                           const std::int64_t* order, const std::string& when);
   void need_compiled(const char* where) const;
-  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, progress_); }
-  void restore() { progress_ = saved_.put_back(net_.values(), *compiled_->states); }
+  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, progress_); }
+  void restore() { progress_ = saved_.put_back(net_.values(), *compiled_->states, compiled_->steps); }
 
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;

@@ -96,12 +96,17 @@ class Network:
             for number, layer in enumerate(self.numbered)
             for name, w in layer.params.items()
         }
+        self.steps = dict.fromkeys(self.states, 0)  # updates of each parameter
 
     def optimizer_state(self) -> dict[str, Any]:
-        """Return the step and, for each state array, a list like that of parameters()."""
+        """Return the step, those of single parameters, and a list for each state array.
+
+        The lists are like that of parameters(). A frozen layer does not count steps.
+        """
         n_states = max((len(arrays) for arrays in self.states.values()), default=0)
         return {
             "step": self.step,
+            "steps": {f"{number}.{name}": count for (number, name), count in self.steps.items()},
             "state": [
                 [
                     {"layer": number, "name": name, "array": arrays[k], "trainable": True}
@@ -115,6 +120,7 @@ class Network:
     def set_step(self, step: int) -> None:
         """Go on counting the optimizer's steps from `step`."""
         self.step, self.draw = step, 0
+        self.steps = dict.fromkeys(self.states, step)
 
     # -- one step -----------------------------------------------------------------------------
 
@@ -164,8 +170,10 @@ class Network:
             if layer.frozen:
                 continue
             for name, w in layer.params.items():
-                state = self.states[number, name]
-                self.optimizer.update(w, layer.grads[name], state, self.step, **self.hyper[number])
+                state, hyper = self.states[number, name], self.hyper[number]
+                self.steps[number, name] += 1
+                t = self.steps[number, name]
+                self.optimizer.update(w, layer.grads[name], state, t, **hyper)
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Train on one batch; return its loss before the update."""
