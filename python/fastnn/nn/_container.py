@@ -62,8 +62,9 @@ class Container:
         _check_layers(where, layers)
         own = self._network
         # Models share neither memory nor settings: a layer of another model is copied with both.
+        taken = _snapshots(layers)
         copies = {
-            id(layer): layer._copy()
+            id(layer): layer._copy(_taken_values(taken, layer))
             for layer in layers
             if isinstance(layer, ModelLayer) and layer._network not in (None, own)
         }
@@ -79,13 +80,16 @@ class Container:
                 f"{numbers[id(layer)]}.{name}": value
                 for layer in adopted
                 if isinstance(layer, ParameterLayer)
-                for name, value in layer.values().items()
+                for name, value in (_taken_values(taken, layer) or layer.values()).items()
             }
             _state.write(network, values)
             places: dict[int, list[int]] = {}
             for layer, number in zip(adopted, _numbers(adopted), strict=True):
                 places.setdefault(id(layer), []).append(-1 if number is None else number)
             for layer in adopted:
+                if isinstance(layer, ParameterLayer) and layer.frozen:
+                    network.set_frozen(numbers[id(layer)] or 0, True)
+            for layer in adopted:  # nothing of this can fail halfway
                 if isinstance(layer, ModelLayer):
                     layer._bind(network, tuple(places[id(layer)]))
         self._layers, self._network, self._compiled = adopted, network, None
@@ -157,8 +161,15 @@ class Container:
         Returns
         -------
         dict of str to ndarray
-            ``"0.weight"`` is (out, in). The arrays are views of the model, read-only while fit
-            runs; only ``num_batches_tracked`` is a copy. Rescale is not numbered and has no entry.
+            ``"0.weight"`` is (out, in). The arrays are views of the model; only
+            ``num_batches_tracked`` is a copy. While fit runs, views that were taken before are
+            read-only (but not what was sliced from them); its callbacks get read-only copies of
+            the epoch's end. Rescale is not numbered and has no entry.
+
+        Raises
+        ------
+        ModelBusyError
+            Another thread is training this model.
         """
         return {} if self._network is None else _state.torch_keys(self._network)
 
@@ -262,10 +273,21 @@ class Container:
     def __getstate__(self) -> dict[str, Any]:
         # Configuration and arrays only: a pickle must not name an instruction set.
         state = {k: v for k, v in self.__dict__.items() if k != "_network"}
-        if self._network is not None and self._compiled is not None:
-            state["optimizer"] = _state.optimizer_state(self._network)
-        if self._network is not None:
-            state["draw"] = self._network.draw
+        if self.history is not None:
+            state["history"] = self.history.copy()
+        if self._network is None:
+            return state
+        # The layers with the values of one moment: pickle and deepcopy come to them only later.
+        taken = _state.snapshot(self._network)
+        copies = {
+            id(layer): layer._copy(_taken_values({id(self._network): taken.values}, layer))
+            for layer in self._layers
+            if isinstance(layer, ModelLayer)
+        }
+        state["_layers"] = tuple(copies.get(id(layer), layer) for layer in self._layers)
+        state["draw"] = taken.draw
+        if self._compiled is not None:
+            state["optimizer"] = taken.optimizer
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -286,6 +308,27 @@ class Container:
             _state.restore_optimizer(self._network, optimizer)
         if self._network is not None:
             self._network.set_progress(self._network.step, self._network.num_batches, draw or 0)
+
+
+_Taken = dict[int, dict[int, dict[str, "Array"]]]
+
+
+def _snapshots(layers: tuple[Layer, ...]) -> _Taken:
+    """Copies of the values of every network that `layers` belong to, each of one moment."""
+    networks = {
+        id(layer._network): layer._network for layer in layers if isinstance(layer, ModelLayer)
+    }
+    return {
+        key: _state.snapshot(network).values
+        for key, network in networks.items()
+        if network is not None
+    }
+
+
+def _taken_values(taken: _Taken, layer: ModelLayer) -> dict[str, Array] | None:
+    """The layer's part of them; None if it belongs to no model, or has no values."""
+    values = taken.get(id(layer._network))
+    return values.get(layer._numbers[0]) if values and isinstance(layer, ParameterLayer) else None
 
 
 def _numbers(layers: tuple[Layer, ...]) -> list[int | None]:

@@ -40,11 +40,19 @@ class History:
     seconds: float = 0.0
     threads_used: int = 0
 
+    def copy(self) -> History:
+        """A history of its own, of whole epochs even while another thread adds one."""
+        epoch = list(self.epoch)
+        curves = {name: curve[: len(epoch)] for name, curve in list(self.history.items())}
+        return History(
+            dict(self.params), curves, epoch, self.steps, self.seconds, self.threads_used
+        )
+
     def add(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Append one epoch's figures."""
-        self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+        self.epoch.append(epoch)  # last: `copy` takes what is whole
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Take over what the core returned at the end of fit."""

@@ -15,24 +15,15 @@ from fastnn import _registry
 from fastnn._assign import is_free, refusal
 from fastnn._describe import Description, checked
 
+from . import _state
+
 if TYPE_CHECKING:
     from fastnn import _core
     from fastnn._validate import Array
 
-__all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting", "layer_values"]
+__all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting"]
 
 Value = TypeVar("Value")
-
-
-def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
-    """Views of a layer's parameters and buffers in torch's layout; read-only while fit runs."""
-    found: dict[str, Array] = {}
-    locked = network.busy
-    for entry in network.parameters(number):
-        view = entry["array"].T
-        view.flags.writeable = not locked
-        found[entry["name"]] = view
-    return found
 
 
 class Layer:
@@ -163,14 +154,21 @@ class ModelLayer(Layer):
         """Make the layer the door to the layers `numbers` of `network`."""
         self._network, self._numbers = network, numbers
 
-    def _copy(self) -> Self:
-        """A layer that belongs to no model, with the same settings, values and freeze flag."""
+    def _copy(self, values: dict[str, Array] | None = None) -> Self:
+        """A layer that belongs to no model, with the same settings, values and freeze flag.
+
+        `values`: of a snapshot of the whole model; it takes them over.
+        """
         twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__())
+        twin.__setstate__(self._unbound(values))
         return twin
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
+        del values
         return {**self.__dict__, "_network": None, "_numbers": ()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._unbound(None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -245,7 +243,7 @@ class ParameterLayer(ModelLayer):
         """Parameters and buffers by torch's names, as views in torch's layout."""
         if self._network is None:
             return dict(self._waiting or {})
-        return layer_values(self._network, self._number)
+        return _state.layer_values(self._network, self._number)
 
     def _value(self, name: str) -> Array:
         found = self.values()
@@ -260,9 +258,10 @@ class ParameterLayer(ModelLayer):
         """Make the layer the door to the values of a layer of `network`, too."""
         super()._bind(network, numbers)
         self._waiting = None
-        if self._frozen:
-            network.set_frozen(self._number, True)
 
-    def __getstate__(self) -> dict[str, Any]:
-        values = {name: np.array(value) for name, value in self.values().items()}
-        return {**super().__getstate__(), "_waiting": values or None}
+    def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
+        if values is None and self._network is not None:
+            values = _state.layer_values(self._network, self._number, copies=True)
+        elif values is None:
+            values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
+        return {**super()._unbound(values), "_waiting": values or None}

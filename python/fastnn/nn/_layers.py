@@ -273,13 +273,6 @@ class BatchNorm1d(ParameterLayer):
         """(num_features,) view of the variance that prediction takes."""
         return self._value("running_var")
 
-    def values(self) -> dict[str, Array]:
-        """Parameters and buffers by torch's names; ``num_batches_tracked`` is a copy."""
-        found = super().values()
-        if self._network is not None:
-            found["num_batches_tracked"] = np.array(self._network.num_batches, np.int64)
-        return found
-
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
         settings = {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}

@@ -148,8 +148,12 @@ class OwnLoop(Inference):
 
     def gradients(self) -> dict[str, Array]:
         """Gradients of the last `backward` or `loss_and_grad` by torch's keys: (out, in) views."""
-        entries = self._net("gradients").gradients()
-        return {f"{entry['layer']}.{entry['name']}": entry["array"].T for entry in entries}
+        network = self._net("gradients")
+        found = {}
+        for entry in network.gradients():
+            found[f"{entry['layer']}.{entry['name']}"] = view = entry["array"].T
+            network.lend(view)
+        return found
 
     def clip_grad_norm(self, max_norm: float) -> float:
         """Scale the gradients to a common norm of at most `max_norm`; returns the norm before."""

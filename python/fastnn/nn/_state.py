@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IncompatibleKeys",
+    "Snapshot",
+    "layer_values",
     "load",
-    "optimizer_state",
     "restore_optimizer",
+    "snapshot",
     "torch_keys",
     "write",
 ]
@@ -33,14 +35,69 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def torch_keys(network: _core.Network) -> dict[str, Array]:
-    """Views of all values by torch's keys, (out, in); the counters of BatchNorm are copies."""
-    found: dict[str, Array] = {}
-    locked = network.busy
+class Snapshot(NamedTuple):
+    """Copies of all that training changes, taken at one moment."""
+
+    values: dict[int, dict[str, Array]]  # by the layer's number and the parameter's name, (out, in)
+    optimizer: dict[str, Any]
+    draw: int
+
+
+def _by_layer(taken: Mapping[str, Any]) -> dict[int, dict[str, Array]]:
+    found: dict[int, dict[str, Array]] = {}
+    for key, array in taken["values"].items():
+        number, _, name = key.partition(".")
+        values = found.setdefault(int(number), {})
+        values[name] = array.T
+        if name == "running_var":
+            values[COUNTER] = np.array(taken["num_batches"], np.int64)
+    return found
+
+
+def snapshot(network: _core.Network) -> Snapshot:
+    """A copy of the network's state: in callbacks of fit that of the epoch's end.
+
+    Raises ModelBusyError while another thread trains the model.
+    """
+    taken = network.snapshot()
+    optimizer = {name: taken[name] for name in ("step", "steps", "state")}
+    return Snapshot(_by_layer(taken), optimizer, taken["draw"])
+
+
+def layer_values(network: _core.Network, number: int, copies: bool = False) -> dict[str, Array]:
+    """A layer's parameters and buffers in torch's layout: views, and while fit runs copies.
+
+    Those copies are read-only, as the views are that were taken before.
+    """
+    if copies or network.busy:
+        found = _by_layer(network.snapshot(number)).get(number, {})
+        for array in found.values():
+            array.flags.writeable = copies
+        return found
+    found = {}
     for entry in network.parameters():
-        view = entry["array"].T
-        view.flags.writeable = not locked
-        found[f"{entry['layer']}.{entry['name']}"] = view
+        if entry["layer"] == number:
+            found[entry["name"]] = view = entry["array"].T
+            network.lend(view)
+            if entry["name"] == "running_var":
+                found[COUNTER] = np.array(network.num_batches, np.int64)
+    return found
+
+
+def torch_keys(network: _core.Network) -> dict[str, Array]:
+    """All values by torch's keys, as `layer_values` gives them for a layer."""
+    if network.busy:
+        copied = snapshot(network).values
+        found = {
+            f"{n}.{name}": array for n, layer in copied.items() for name, array in layer.items()
+        }
+        for array in found.values():
+            array.flags.writeable = False
+        return found
+    found = {}
+    for entry in network.parameters():
+        found[f"{entry['layer']}.{entry['name']}"] = view = entry["array"].T
+        network.lend(view)
         if entry["name"] == "running_var":
             found[f"{entry['layer']}.{COUNTER}"] = np.array(network.num_batches, np.int64)
     return found
@@ -115,16 +172,10 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     network.load(found, batches)
 
 
-def optimizer_state(network: _core.Network) -> dict[str, Any]:
-    """Copies of the optimizer's step number and state arrays."""
-    state = network.optimizer_state()
-    arrays = [[np.array(entry["array"]) for entry in entries] for entries in state["state"]]
-    return {"step": int(state["step"]), "state": arrays}
-
-
 def restore_optimizer(network: _core.Network, saved: Mapping[str, Any]) -> None:
-    """Write back what `optimizer_state` gave, into a network compiled with the same settings."""
+    """Write back a snapshot's optimizer state, into a network compiled with the same settings."""
     for entries, arrays in zip(network.optimizer_state()["state"], saved["state"], strict=True):
-        for entry, array in zip(entries, arrays, strict=True):
-            entry["array"][...] = array
+        for entry in entries:
+            entry["array"][...] = arrays[f"{entry['layer']}.{entry['name']}"]
     network.set_progress(int(saved["step"]), network.num_batches)
+    network.set_optimizer_steps(saved["steps"])
