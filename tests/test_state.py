@@ -242,3 +242,25 @@ def test_initial_values_are_those_of_the_twin():
     for entry in twin.parameters():
         mine = model.state_dict()[f"{entry['layer']}.{entry['name']}"]
         np.testing.assert_array_equal(mine, entry["array"].T)
+
+
+class Named(nn.Sequential):
+    """Keeps other names for its layers."""
+
+    def name_them(self) -> None:
+        self.head, self.body = self[-1], {"linear": [self[1], self[4]], "none": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "how", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_other_names_of_layers_move_along(how):
+    model = Named(*make_model())
+    model.name_them()
+    twin = how(model)
+    assert type(twin) is Named
+    assert twin.head is twin[-1]
+    assert twin.body["linear"][0] is twin[1]
+    assert twin.body["linear"][1] is twin[4]
+    assert model.head is model[-1]
+    assert (twin.body["none"] is model.body["none"]) == (how is copy.copy)

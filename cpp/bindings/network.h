@@ -83,7 +83,7 @@ class Network {
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   py::dict optimizer_state(const py::object& self);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
-  py::dict snapshot(int layer);  // < 0: of all, with the optimizer's state
+  py::dict snapshot(const std::optional<std::vector<int>>& layers);  // of all: with the optimizer's state
   py::dict optimizer_steps();
   // To be called with each view that a caller gets.
   void lend(const py::array& view) { lent_.add(view); }

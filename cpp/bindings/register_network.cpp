@@ -165,14 +165,12 @@ void Network::load(const py::list& values, std::int64_t batches) {
 
 // Copies of everything that training changes, all of one moment: the GIL is held from the first to the last, and who
 // trains without it is in no callback's window.
-py::dict Network::snapshot(int layer) {
+py::dict Network::snapshot(const std::optional<std::vector<int>>& layers) {
   const trainer::Gate::Reader reader(model().gate(), "copy");
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
-  const auto copies = [&](int array, bool all) {
-    py::dict copied;
-    for (const auto& view : model().parameters(array)) {
+  const auto copy_to = [&](const py::dict& copied, const std::vector<trainer::ParameterView>& views) {
+    for (const auto& view : views) {
       const auto& p = view.parameter;
-      if (!all && p.position != layer) continue;
       py::array to = p.matrix ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
       const auto row = static_cast<std::size_t>(p.cols * dtype.itemsize());
       for (Index r = 0; r < p.rows; ++r)
@@ -180,15 +178,23 @@ py::dict Network::snapshot(int layer) {
                     static_cast<const char*>(view.data) + r * p.stride * dtype.itemsize(), row);
       copied[key_of(p).c_str()] = to;
     }
-    return copied;
   };
-  py::dict taken(py::arg("values") = copies(Model::kValues, layer < 0), py::arg("num_batches") = model().batches());
-  if (layer >= 0) return taken;
+  py::dict values;
+  py::dict taken(py::arg("values") = values, py::arg("num_batches") = model().batches());
+  if (layers) {
+    for (const int layer : *layers) copy_to(values, model().parameters(Model::kValues, layer));
+    return taken;
+  }
+  copy_to(values, model().parameters(Model::kValues));
   taken["step"] = model().step();
   taken["draw"] = model().draw();
   taken["steps"] = optimizer_steps();
   py::list states;
-  for (int s = 0; s < model().n_states(); ++s) states.append(copies(s, true));
+  for (int s = 0; s < model().n_states(); ++s) {
+    py::dict state;
+    copy_to(state, model().parameters(s));
+    states.append(state);
+  }
   taken["state"] = states;
   return taken;
 }
@@ -273,7 +279,7 @@ void register_network(py::module_& m) {
       .def("gradients",
            [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kGradients); })
       .def("optimizer_state", [](const py::object& self) { return self.cast<Network&>().optimizer_state(self); })
-      .def("snapshot", &Network::snapshot, arg("layer") = -1)
+      .def("snapshot", &Network::snapshot, arg("layers") = none)
       .def("lend", &Network::lend, arg("view"))
       .def("set_optimizer_steps", &Network::set_optimizer_steps, arg("steps"))
       .def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))

@@ -13,7 +13,7 @@ namespace fastnn::optimizers {
 //     static constexpr int kStates = 1;                             // at most
 //     static int states(const double* hyper);                       // with these values
 //     static constexpr std::array<Hyper, n> kHypers{...};           // "lr" first, then "weight_decay", "l1", its own
-//     // hyper: this parameter's values (per-layer overrides applied); t: number of the step, from 1
+//     // hyper: this parameter's values (per-layer overrides applied); t: number of this parameter's update, from 1
 //     static Coefficients coefficients(const double* hyper, std::int64_t t);
 //     explicit Lion(const Coefficients& c);
 //     // The new w; state in place, nullptr where states(hyper) is 0.

@@ -221,7 +221,8 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.left = left;
   job.grad_factor = grad_factor_;
   job.l1 = compiled_->l1[static_cast<std::size_t>(p.layer)];
-  if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)], job))
+  if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
+                                                        job))
     flag(Verdict::kWeightsNotFinite);
   // For the next step of this run; another run makes its own.
   if (p.index == 0 && steps_left_ > 1) lay_out(tile);

@@ -159,8 +159,7 @@ class Builder {
       for (const int i : plan_.trained) {
         const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
         const bool large = height == kWideTileRows && p.index == 0 && is_wide(net_.layer(p.layer));
-        add_tiles(i, large ? height : std::min(height, kTileRows),
-                  large ? kWideTileCols<T> : kTileCols<T>);
+        add_tiles(i, large ? height : std::min(height, kTileRows), large ? kWideTileCols<T> : kTileCols<T>);
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;
     }

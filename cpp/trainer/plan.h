@@ -65,7 +65,7 @@ struct Plan {
     bool w = false, wt = false;
   };
   std::vector<PanelsRead> panels_read;  // by layer; who changes its W lays out these and no others
-  std::vector<int> trained;  // parameters that have tiles
+  std::vector<int> trained;             // parameters that have tiles
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, rows padded
   std::vector<Tile> panels;

@@ -284,7 +284,8 @@ class Container:
             for layer in self._layers
             if isinstance(layer, ModelLayer)
         }
-        state["_layers"] = tuple(copies.get(id(layer), layer) for layer in self._layers)
+        # A subclass may name its layers as well, or keep lists of them.
+        state = {name: _replaced(value, copies, ()) for name, value in state.items()}
         state["draw"] = taken.draw
         if self._compiled is not None:
             state["optimizer"] = taken.optimizer
@@ -310,18 +311,31 @@ class Container:
             self._network.set_progress(self._network.step, self._network.num_batches, draw or 0)
 
 
+def _replaced(value: Any, copies: Mapping[int, Any], within: tuple[int, ...]) -> Any:
+    """`value` with copies in the place of layers: itself, or a new container where it has any."""
+    if id(value) in copies:
+        return copies[id(value)]
+    if type(value) not in (dict, list, tuple) or id(value) in within:
+        return value
+    entries = list(value.values()) if type(value) is dict else list(value)
+    new = [_replaced(entry, copies, (*within, id(value))) for entry in entries]
+    if all(a is b for a, b in zip(new, entries, strict=True)):
+        return value
+    return dict(zip(value, new, strict=True)) if type(value) is dict else type(value)(new)
+
+
 _Taken = dict[int, dict[int, dict[str, "Array"]]]
 
 
 def _snapshots(layers: tuple[Layer, ...]) -> _Taken:
     """Copies of the values of every network that `layers` belong to, each of one moment."""
-    networks = {
-        id(layer._network): layer._network for layer in layers if isinstance(layer, ModelLayer)
-    }
+    networks: dict[int, tuple[_core.Network, list[int]]] = {}
+    for layer in layers:
+        if isinstance(layer, ParameterLayer) and layer._network is not None:
+            _, numbers = networks.setdefault(id(layer._network), (layer._network, []))
+            numbers.append(layer._number)
     return {
-        key: _state.snapshot(network).values
-        for key, network in networks.items()
-        if network is not None
+        key: _state.copied_values(network, numbers) for key, (network, numbers) in networks.items()
     }
 
 

@@ -222,7 +222,11 @@ class ParameterLayer(ModelLayer):
         return self._frozen
 
     def freeze(self) -> Self:
-        """Keep the layer's parameters as they are in training; returns the layer."""
+        """Keep the layer's parameters as they are in training; returns the layer.
+
+        What the optimizer knows of them stays as well, the number of their updates included: a
+        layer that is unfrozen goes on where it was, as in torch.
+        """
         return self._set_frozen(True)
 
     def unfreeze(self) -> Self:
@@ -261,7 +265,7 @@ class ParameterLayer(ModelLayer):
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         if values is None and self._network is not None:
-            values = _state.layer_values(self._network, self._number, copies=True)
+            values = _state.copied_values(self._network, [self._number]).get(self._number)
         elif values is None:
             values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
         return {**super()._unbound(values), "_waiting": values or None}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IncompatibleKeys",
     "Snapshot",
+    "copied_values",
     "layer_values",
     "load",
     "restore_optimizer",
@@ -64,23 +65,27 @@ def snapshot(network: _core.Network) -> Snapshot:
     return Snapshot(_by_layer(taken), optimizer, taken["draw"])
 
 
-def layer_values(network: _core.Network, number: int, copies: bool = False) -> dict[str, Array]:
+def copied_values(network: _core.Network, numbers: list[int]) -> dict[int, dict[str, Array]]:
+    """The values of some layers in such a snapshot."""
+    return _by_layer(network.snapshot(numbers))
+
+
+def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
     """A layer's parameters and buffers in torch's layout: views, and while fit runs copies.
 
     Those copies are read-only, as the views are that were taken before.
     """
-    if copies or network.busy:
-        found = _by_layer(network.snapshot(number)).get(number, {})
+    if network.busy:
+        found = copied_values(network, [number]).get(number, {})
         for array in found.values():
-            array.flags.writeable = copies
+            array.flags.writeable = False
         return found
     found = {}
-    for entry in network.parameters():
-        if entry["layer"] == number:
-            found[entry["name"]] = view = entry["array"].T
-            network.lend(view)
-            if entry["name"] == "running_var":
-                found[COUNTER] = np.array(network.num_batches, np.int64)
+    for entry in network.parameters(number):
+        found[entry["name"]] = view = entry["array"].T
+        network.lend(view)
+        if entry["name"] == "running_var":
+            found[COUNTER] = np.array(network.num_batches, np.int64)
     return found
 
 
