@@ -251,9 +251,7 @@ class Named(nn.Sequential):
         self.head, self.body = self[-1], {"linear": [self[1], self[4]], "none": [1, 2]}
 
 
-@pytest.mark.parametrize(
-    "how", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))]
-)
+@pytest.mark.parametrize("how", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_other_names_of_layers_move_along(how):
     model = Named(*make_model())
     model.name_them()

@@ -60,9 +60,15 @@ def counted(schedule: str) -> dict[str, int]:
     return counts
 
 
-def trained(network: Any, rule: str, schedule: str, clip: float, dtype: str = "float64") -> Any:
-    network.compile("cross_entropy", {}, *RULES[rule], {}, clip)
-    for step, (x, y) in enumerate(batches(dtype)):
+def trained(
+    network: Any,
+    rule: str,
+    schedule: str,
+    clip: float,
+    per_layer: dict[int, dict[str, float]] | None = None,
+) -> Any:
+    network.compile("cross_entropy", {}, *RULES[rule], per_layer or {}, clip)
+    for step, (x, y) in enumerate(batches()):
         for layer in (0, 2, 4):
             network.set_frozen(layer, layer in frozen_at(schedule, step))
         network.train_step(x, y)
@@ -127,6 +133,18 @@ def test_as_the_twin_in_both_forms(rule: str, schedule: str) -> None:
     assert twin.optimizer_state()["steps"] == fused.optimizer_state()["steps"] == counted(schedule)
 
 
+@every_rule
+def test_layers_with_settings_of_their_own(rule: str) -> None:
+    twin, engine = (kind.Network(LAYERS, "float64", 1) for kind in (reference, _core))
+    for a, b in zip(twin.parameters(), engine.parameters(), strict=True):
+        b["array"][...] = a["array"]
+    own = {2: {"lr": 0.003}, 4: {"weight_decay": 0.2}}
+    for network in (twin, engine):
+        trained(network, rule, "the head in between", 0.0, own)
+    for ours, theirs in zip(numbers(engine), numbers(twin), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
 def model_of(rule: str) -> nn.Sequential:
     kinds = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
     name, hyper = RULES[rule]
@@ -166,6 +184,11 @@ def test_an_update_that_is_taken_back_is_not_counted(rule: str) -> None:
     assert net.optimizer_state()["steps"] == before
     net.set_progress(net.step, 11)
     model.load_state_dict({key: np.array(value) for key, value in model.state_dict().items()})
+    assert net.optimizer_state()["steps"] == before
+    bad = x.copy()
+    bad[-1, 0] = np.nan
+    with pytest.raises(ValueError, match="row 29"):
+        model.fit(bad, y, batch_size=10, shuffle=False)
     assert net.optimizer_state()["steps"] == before
     model.fit(x, y, batch_size=10, epochs=2)
     assert set(net.optimizer_state()["steps"].values()) == {7}

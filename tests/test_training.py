@@ -247,3 +247,17 @@ def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: boo
         close(ours[name], values, "float64", "training")
     for name in ("accuracy", "val_accuracy"):
         assert metrics or name not in ours
+
+
+def test_only_panels_that_a_product_reads_are_laid_out() -> None:
+    """W^T makes dx: nobody wants it of the first layer, nor of the first above a frozen body."""
+    read, shape = _core.testing.panels_read, [(20, 40), (40, 30), (30, 10)]
+    wt = [(False, False), (False, True), (False, True)]
+    assert read(shape, 64) == wt
+    assert read(shape, 8) == [(False, False)] * 3  # few rows: products read W itself
+    assert read(shape, 64, 1) == [(False, False), (False, False), (False, True)]
+    assert read(shape, 64, 2) == read(shape, 64, 3) == [(False, False)] * 3
+    wide = [(600, 700), (700, 600), (600, 10)]
+    assert read(wide, 511) == wt
+    assert read(wide, 512) == [(True, False), (True, True), (False, True)]
+    assert read(wide, 512, 1) == [(True, False), (True, False), (False, True)]

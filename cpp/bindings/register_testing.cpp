@@ -14,6 +14,20 @@
 
 namespace fastnn::bindings {
 
+namespace {
+using Shapes = std::vector<std::pair<Index, Index>>;  // (inputs, outputs) of each Linear
+
+std::vector<layers::Config> linear_relu(const Shapes& linears) {
+  std::vector<layers::Config> configs;
+  for (const auto& [in, out] : linears) {
+    configs.push_back(
+        {"linear", {{"in_features", static_cast<double>(in)}, {"out_features", static_cast<double>(out)}}, {}, {}});
+    configs.push_back({"relu", {}, {}, {}});
+  }
+  return configs;
+}
+}  // namespace
+
 #ifdef FASTNN_TESTING
 namespace {
 // Two items on two threads that add to one number without asking each other.
@@ -67,16 +81,8 @@ void register_testing(py::module_& m) {
   m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
   m.def(
       "phase_items",
-      [](const std::vector<std::pair<Index, Index>>& linears, Index rows) {
-        std::vector<layers::Config> configs;
-        for (const auto& [in, out] : linears) {
-          configs.push_back({"linear",
-                             {{"in_features", static_cast<double>(in)}, {"out_features", static_cast<double>(out)}},
-                             {},
-                             {}});
-          configs.push_back({"relu", {}, {}, {}});
-        }
-        const trainer::Network<float> network(configs, 0);
+      [](const Shapes& linears, Index rows) {
+        const trainer::Network<float> network(linear_relu(linears), 0);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : trainer::make_plan(network, rows, {}).phases) {
           static constexpr const char* kNames[] = {"rows", "blocks", "panels", "tiles", "update"};
@@ -86,6 +92,19 @@ void register_testing(py::module_& m) {
       },
       py::arg("linears"), py::arg("rows"),
       "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
+  m.def(
+      "panels_read",
+      [](const Shapes& linears, Index rows, int frozen) {
+        trainer::Network<float> network(linear_relu(linears), 0);
+        for (int k = 0; k < frozen; ++k) network.set_frozen(2 * k, true);
+        const auto plan = trainer::make_plan(network, rows, {});
+        std::vector<std::pair<bool, bool>> read;
+        for (std::size_t k = 0; k < linears.size(); ++k)
+          read.emplace_back(plan.panels_read[2 * k].w, plan.panels_read[2 * k].wt);
+        return read;
+      },
+      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,
+      "Does a step of Linear-ReLU layers, the first of them frozen, read (W, W^T) of each Linear in panels?");
   m.def(
       "choose_threads",
       [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds) {
