@@ -69,12 +69,15 @@ def test_another_thread_gets_the_end_of_an_epoch_or_is_refused(how: str) -> None
     model = model_of()
     model.fit(X[:64], Y[:64])
     states, copies, refused = [values_of(model)], [], []
+    begun = threading.Event()  # before it, state_dict gives views, which show what comes
 
     def end(epoch: int, logs: dict[str, float]) -> None:
         del epoch, logs
         states.append(values_of(model))
+        begun.set()
 
     def look() -> None:
+        begun.wait(20)
         while thread.is_alive():
             try:
                 copies.append(values_of(COPIES[how](model)))
