@@ -1,10 +1,10 @@
 // Sums in double over a fixed number of lanes: element i goes to lane i % 8, and the lanes are added in one fixed
 // order. So a sum has the same bits whatever the width of the processor's vectors.
-// Written as plain loops that the compiler turns into vectors: reordering is neither needed nor allowed.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "core/simd.h"
@@ -16,33 +16,55 @@ class LaneSum {
  public:
   static constexpr Index kLanes = 8;
 
+  LaneSum() noexcept {
+    for (auto& each : part_) each = Vec<double>::zero();
+  }
   // n elements; the first one goes to lane 0.
   template <class T>
   void add(const T* x, Index n) noexcept {
-    Index i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-      for (Index j = 0; j < kLanes; ++j) lane_[j] += static_cast<double>(x[i + j]);
-    for (Index j = 0; i + j < n; ++j) lane_[j] += static_cast<double>(x[i + j]);
+    run(x, n, [](auto v) { return v; });
   }
   template <class T>
   void add_squares(const T* x, Index n) noexcept {
-    Index i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-      for (Index j = 0; j < kLanes; ++j) {
-        const auto v = static_cast<double>(x[i + j]);
-        lane_[j] += v * v;
-      }
-    for (Index j = 0; i + j < n; ++j) {
-      const auto v = static_cast<double>(x[i + j]);
-      lane_[j] += v * v;
-    }
+    run(x, n, [](auto v) { return v * v; });
   }
   double total() const noexcept {
-    return ((lane_[0] + lane_[4]) + (lane_[2] + lane_[6])) + ((lane_[1] + lane_[5]) + (lane_[3] + lane_[7]));
+    double lane[kLanes];
+    put(lane);
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
   }
 
  private:
-  double lane_[kLanes] = {};
+  static constexpr Index kWidth = Vec<double>::kLanes, kParts = kLanes / kWidth;
+
+  template <class T, class F>
+  [[gnu::always_inline]] void run(const T* x, Index n, F f) noexcept {
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+#pragma GCC unroll 8
+      for (Index p = 0; p < kParts; ++p) part_[p] += f(widened(x + i + p * kWidth));
+    if (i == n) return;
+    double lane[kLanes];
+    put(lane);
+    for (Index j = 0; i + j < n; ++j) lane[j] += f(static_cast<double>(x[i + j]));
+    for (Index p = 0; p < kParts; ++p) part_[p] = Vec<double>::loadu(lane + p * kWidth);
+  }
+  void put(double* lane) const noexcept {
+    for (Index p = 0; p < kParts; ++p) part_[p].storeu(lane + p * kWidth);
+  }
+  [[gnu::always_inline]] static Vec<double> widened(const double* x) noexcept { return Vec<double>::loadu(x); }
+  // Of a loop over lanes compilers make single conversions and additions.
+  [[gnu::always_inline]] static Vec<double> widened(const float* x) noexcept {
+    using Single = float __attribute__((vector_size(kWidth * sizeof(float))));
+    using Double = double __attribute__((vector_size(kWidth * sizeof(double))));
+    Single some;
+    std::memcpy(&some, x, sizeof(some));
+    const Double wide = __builtin_convertvector(some, Double);
+    Vec<double> v;
+    std::memcpy(&v.p, &wide, sizeof(wide));
+    return v;
+  }
+  Vec<double> part_[kParts];
 };
 
 template <class T>
