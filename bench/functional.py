@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bench.turns import alternate, finish, parser, say, table
+from bench.turns import PAUSE, alternate, finish, parser, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,7 +245,7 @@ def worker(options: Any) -> None:
     if torch is not None:
         torch.set_num_threads(options.worker)
     gc.disable()
-    pause = 0.0 if options.worker == 1 else 0.005
+    pause = 0.0 if options.worker == 1 else PAUSE  # pools spin on after a call
     for dtype in options.dtype or DTYPES:
         for number in options.size or range(len(SIZES)):
             for name, peers in calls(SIZES[number], dtype, torch).items():

@@ -108,3 +108,24 @@ def test_aims_mark_what_is_reached(load) -> None:
     }
     row = aims._row(case, aims.AIMS["64-32-10"])
     assert "| 41.9 (42, 55) | **6.6** (6.5, 9) | - | - | peak 0.2 (0.45, 0.55) |" in row
+
+
+def test_functional_says_what_is_missed(load) -> None:
+    verdict = load("functional").verdict
+    assert verdict("relu", {"fastnn": 3.8, "numpy": 2.9}) == ""
+    assert verdict("relu", {"fastnn": 4.0, "numpy": 2.9}) == "NumPy 0.72"
+    assert verdict("softmax", {"fastnn": 10.4, "numpy": 10.0}) == ""
+    assert verdict("linear", {"fastnn": 10.0, "numpy": 12.0, "torch": 9.1}) == ""
+    assert verdict("linear", {"fastnn": 10.0, "numpy": 12.0, "torch": 8.0}) == "PyTorch 0.80"
+    assert verdict("sgd, momentum", {"fastnn": 10.0, "numpy": 12.0, "torch": 7.0}) == "PyTorch 0.70"
+
+
+def test_functional_compares_the_same_results(load) -> None:
+    functional = load("functional")
+    for name, peers in functional.calls((8, 6, 5), "float64", None).items():
+        if name.startswith(("sgd", "adam")):
+            continue
+        ours, numpy = (peers[who]() for who in ("fastnn", "numpy"))
+        both = zip(*(r if isinstance(r, tuple) else (r,) for r in (ours, numpy)), strict=True)
+        for mine, theirs in both:
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12, err_msg=name)

@@ -163,14 +163,7 @@ py::array softmax(const py::object& x, const py::object& out, bool log) {
 // way. It may be one of the inputs, and overlaps none otherwise.
 template <class T>
 py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObject*> inputs) {
-  if (out == Py_None) {
-    const auto* proxy = py::detail::array_proxy(like);
-    const auto& numpy = py::detail::npy_api::get();
-    PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, Py_NewRef(proxy->descr), proxy->nd,
-                                                 proxy->dimensions, nullptr, nullptr, 0, nullptr);
-    if (made == nullptr) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(made);
-  }
+  if (out == Py_None) return new_like(like);
   if (!PlainArray::is<T>(out)) return {};
   const PlainArray to(out);
   if (!to.writeable() || !to.contiguous() || !to.same_shape(PlainArray(like))) return {};

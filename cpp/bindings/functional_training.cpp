@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <vector>
 
 #include "bindings/border.h"
+#include "bindings/fastcall.h"
 #include "bindings/functional.h"
+#include "bindings/items.h"
 #include "bindings/operands.h"
 #include "core/check.h"
 #include "losses/loss.h"
@@ -72,12 +77,107 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   return py::make_tuple(row->average(values.data(), sums, k), result<T>(where.c_str(), dout.view(), py::none()));
 }
 
+// -- the plain call ------------------------------------------------------------------------------------------------
+
+// (loss, dout) of plain arrays; nothing where anything has to be converted or refused.
+template <class T>
+py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights, bool is_sum) {
+  const PlainArray o(out);
+  if (!o.contiguous() || o.ndim() < 1 || o.ndim() > 2 || o.size() == 0) return {};
+  const Index n = o.shape(0), k = o.ndim() == 2 ? o.shape(1) : 1;
+  losses::PlainRows<T> rows;
+  rows.out = {o.data<const T>(), n, k, k};
+  Buffer<std::int32_t> labels;
+  if (row.target == losses::TargetKind::kDense) {
+    if (!PlainArray::is<T>(target) || !PlainArray(target).contiguous() || !PlainArray(target).same_shape(o)) return {};
+    rows.target = {PlainArray(target).data<const T>(), n, k, k};
+  } else {
+    if (!PlainArray::is<std::int64_t>(target) || !PlainArray(target).contiguous() || PlainArray(target).ndim() != 1 ||
+        PlainArray(target).shape(0) != n || o.ndim() != 2)
+      return {};
+    const kernels::Source source{
+        PlainArray(target).data<const char>(), n, 1, sizeof(std::int64_t), nullptr, kernels::DType::kInt64};
+    labels = Buffer<std::int32_t>(n);
+    if (!kernels::gather_classes(source, {}, n, k, labels.data())) return {};
+    rows.classes = labels.data();
+  }
+  const FloatMode mode;
+  const HyperValues values{is_sum ? 1.0 : 0.0};
+  losses::Sums sums = losses::unweighted(n);
+  Buffer<T> per_row;
+  if (weights != Py_None) {
+    const bool is_single = PlainArray::is<float>(weights);
+    if ((!is_single && !PlainArray::is<double>(weights)) || !PlainArray(weights).contiguous() ||
+        PlainArray(weights).ndim() != 1 || PlainArray(weights).shape(0) != n)
+      return {};
+    per_row = Buffer<T>(n);
+    const kernels::Source source{PlainArray(weights).data<const char>(),
+                                 n,
+                                 1,
+                                 is_single ? 4 : 8,
+                                 nullptr,
+                                 is_single ? kernels::DType::kFloat32 : kernels::DType::kFloat64};
+    sums = losses::weigh<T>(source, {}, n, per_row.data()).sums;
+    rows.weights = per_row.data();
+  }
+  const T scale = static_cast<T>(row.scale(values.data(), sums, k));
+  const py::object dout = new_like(out);
+  rows.dout = {PlainArray(dout.ptr()).data<T>(), n, k, k};
+  MatrixBuffer<T> scratch[3];
+  const bool is_long = padded<T>(k) > losses::kLongRow<T>;
+  if (is_long)
+    for (int s = 0; s < 3; ++s) {
+      scratch[s] = MatrixBuffer<T>(n, k);
+      rows.scratch[s] = scratch[s].view();
+    }
+  constexpr double kPerNumber = 60;  // in flops of the products
+  const Index group = std::max<Index>(1, 8192 / padded<T>(k));
+  std::vector<double> parts(static_cast<std::size_t>(ceil_div(n, group)));
+  std::atomic<bool> good{true};
+  run_items(ceil_div(n, group), kPerNumber * static_cast<double>(n * padded<T>(k)), 0, [&](Index item) {
+    const Index first = item * group;
+    if (!losses::add_plain_rows<T>(row, values.data(), rows.part(first, std::min(group, n - first)), scale,
+                                   parts[static_cast<std::size_t>(item)]))
+      good.store(false, std::memory_order_relaxed);
+  });
+  if (!good.load()) return {};
+  for (const double part : parts) sums.loss += part;  // in the order of rows
+  return py::make_tuple(row.average(values.data(), sums, k), dout);
+}
+
+// plain_loss(name, out, target, sample_weight, reduction)
+PyObject* plain_loss(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  return with_errors([&]() -> PyObject* {
+    py::object answer;
+    if (count == 5 && PyUnicode_CheckExact(args[0]) && PyUnicode_CheckExact(args[4])) {
+      const auto* row = losses::find(PyUnicode_AsUTF8(args[0]));
+      const bool is_sum = PyUnicode_CompareWithASCIIString(args[4], "sum") == 0;
+      const bool known = is_sum || PyUnicode_CompareWithASCIIString(args[4], "mean") == 0;
+      if (row != nullptr && known && row->hypers.size() == 1) {
+        if (PlainArray::is<float>(args[1]))
+          answer = plain_loss_of<float>(*row, args[1], args[2], args[3], is_sum);
+        else if (PlainArray::is<double>(args[1]))
+          answer = plain_loss_of<double>(*row, args[1], args[2], args[3], is_sum);
+      }
+    }
+    return answer ? answer.release().ptr() : Py_NewRef(Py_NotImplemented);
+  });
+}
+
+PyMethodDef g_plain_losses[] = {
+    plain_function("plain_loss", plain_loss,
+                   "plain_loss(name, out, target, sample_weight, reduction) -> object\n\n"
+                   "loss of plain arrays; else NotImplemented."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
 }  // namespace
 
 void register_functional_training(py::module_& m) {
   using py::arg;
   using O = const py::object&;
   const auto none = py::none();
+  if (PyModule_AddFunctions(m.ptr(), g_plain_losses) != 0) throw py::error_already_set();
   m.def(
       "loss",
       [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where) {

@@ -36,8 +36,7 @@ class PlainArray {
   template <class T>
   static bool is(PyObject* object) {
     const auto& numpy = py::detail::npy_api::get();
-    static PyObject* const wanted = numpy.PyArray_DescrFromType_(sizeof(T) == 4 ? py::detail::npy_api::NPY_FLOAT_
-                                                                                : py::detail::npy_api::NPY_DOUBLE_);
+    static PyObject* const wanted = numpy.PyArray_DescrFromType_(py::detail::npy_format_descriptor<T>::value);
     if (Py_TYPE(object) != numpy.PyArray_Type_) return false;
     const auto* proxy = py::detail::array_proxy(object);
     return proxy->descr == wanted && (proxy->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
@@ -78,6 +77,16 @@ class PlainArray {
  private:
   const py::detail::PyArray_Proxy* proxy_;
 };
+
+// A new array of the shape and dtype of one that is().
+inline py::object new_like(PyObject* array) {
+  const auto* proxy = py::detail::array_proxy(array);
+  const auto& numpy = py::detail::npy_api::get();
+  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, Py_NewRef(proxy->descr), proxy->nd,
+                                               proxy->dimensions, nullptr, nullptr, 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(made);
+}
 
 inline bool may_share_memory(PyObject* a, PyObject* b) {
   return may_share_memory(py::reinterpret_borrow<py::array>(a), py::reinterpret_borrow<py::array>(b));

@@ -124,13 +124,6 @@ void for_panels(Index cols, const F& f) noexcept {
   if (first < cols) with_vectors<T, kVectors>(cols - first, [&](auto vectors) { f(first, cols - first, vectors); });
 }
 
-// Do rows at this distance fall into few sets of a cache? Where panels are narrow, each would fetch a transposed a anew:
-// its columns for a block of rows are then copied, and all panels pass over them.
-template <class T>
-constexpr bool crowds_a_cache(Index stride) noexcept {
-  return kPanelLines<T> == 1 && stride * static_cast<Index>(sizeof(T)) % 1024 == 0;
-}
-
 // A tile of many rows: every block of k of b is copied, then all rows pass over it.
 template <class T, bool kTransposed>
 void copying_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Matrix<T>& c) noexcept {
@@ -144,35 +137,22 @@ void copying_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Mat
       else
         pack_columns<T, vectors>(b.at(p, first), b.col_stride, k, cols, copy + first * kDepth);
     });
-    const auto multiply = [&](Index row, Index rows, const T* of_a, Index a_stride) {
-      for_panels<T, kFullVectors<T>>(c.cols, [&](Index first, Index cols, auto vectors) {
-        Block<T> block{of_a,
-                       a_stride,
-                       copy + first * kDepth,
-                       vectors * Vec<T>::kLanes,
-                       k,
-                       bias ? bias + first : nullptr,
-                       0,
-                       c.row(row) + first,
-                       c.stride};
-        if (p > 0) {
-          block.start = block.c;
-          block.start_stride = c.stride;
-        }
-        panel_rows<T, vectors, kTransposed>(block, rows, cols);
-      });
-    };
-    if (kTransposed && crowds_a_cache<T>(a.col_stride)) {
-      constexpr Index kRows = block_rows<T>(kFullVectors<T>);
-      T some[kDepth * kRows];
-      for (Index row = 0; row < c.rows; row += kRows) {
-        const Index rows = std::min(kRows, c.rows - row);
-        for (Index q = 0; q < k; ++q) std::copy_n(a.at(row, p + q), rows, some + q * kRows);
-        multiply(row, rows, some, kRows);
+    for_panels<T, kFullVectors<T>>(c.cols, [&](Index first, Index cols, auto vectors) {
+      Block<T> block{a.at(0, p),
+                     kTransposed ? a.col_stride : a.row_stride,
+                     copy + first * kDepth,
+                     vectors * Vec<T>::kLanes,
+                     k,
+                     bias ? bias + first : nullptr,
+                     0,
+                     c.data + first,
+                     c.stride};
+      if (p > 0) {
+        block.start = block.c;
+        block.start_stride = c.stride;
       }
-    } else {
-      multiply(0, c.rows, a.at(0, p), kTransposed ? a.col_stride : a.row_stride);
-    }
+      panel_rows<T, vectors, kTransposed>(block, c.rows, cols);
+    });
     p += k;
   } while (p < b.rows);
 }

@@ -177,6 +177,33 @@ template <class T>
 Read<T> read_targets(const Row& row, const kernels::Source& y, kernels::RowIds ids, Index k, Matrix<T> dense,
                      std::int32_t* classes) noexcept;
 
+// Rows as callers have them: neither padded nor aligned. Rows of more than kLongRow outputs need rows of `scratch`.
+template <class T>
+inline constexpr Index kLongRow = 16384 / static_cast<Index>(sizeof(T));
+template <class T>
+struct PlainRows {
+  ConstMatrix<T> out, target;  // target, or
+  const std::int32_t* classes = nullptr;
+  const T* weights = nullptr;
+  Matrix<T> dout;
+  Matrix<T> scratch[3];
+
+  PlainRows part(Index first, Index count) const {
+    PlainRows rows = *this;
+    rows.out = out.middle_rows(first, count);
+    rows.dout = dout.middle_rows(first, count);
+    if (classes) rows.classes += first;
+    if (weights) rows.weights += first;
+    if (target) rows.target = target.middle_rows(first, count);
+    for (auto& each : rows.scratch)
+      if (each) each = each.middle_rows(first, count);
+    return rows;
+  }
+};
+// Adds Loops::value of them to `sum`. False, and dout is of no use, where a target or an output is outside its range.
+template <class T>
+bool add_plain_rows(const Row& row, const double* hyper, const PlainRows<T>& rows, T scale, double& sum) noexcept;
+
 std::span<const Row> registry();
 const Row* find(const std::string& name);
 

@@ -54,6 +54,9 @@ def cross_entropy(
     >>> print(round(loss, 6), dlogits)
     0.693147 [[ 0.5 -0.5]]
     """
+    found = _core.plain_loss("cross_entropy", logits, y, sample_weight, reduction)
+    if found is not NotImplemented:
+        return found
     where = "cross_entropy"
     scores = with_rank(where, "logits", logits, 1, 2)
     classes = numbers(where, "y", y)

@@ -216,6 +216,9 @@ def _elementwise(
     reduction: str,
 ) -> tuple[float, Array]:
     name, where = names  # the registry's, and the function's for messages
+    found = _core.plain_loss(name, out, target, sample_weight, reduction)
+    if found is not NotImplemented:
+        return found
     outputs = with_rank(where, "the first argument", out, 1, 2)
     targets = with_rank(where, "target", target, 1, 2)
     rows = outputs if outputs.ndim == 2 else outputs[:, None]

@@ -1,0 +1,54 @@
+// Losses of rows as callers have them, neither padded nor aligned: a few rows at a time pass through engine rows on the
+// stack, on which the loops of the registry run.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+
+#include "losses/loss.h"
+
+namespace fastnn::losses {
+
+namespace {
+
+template <class T>
+void copy_rows(ConstMatrix<T> from, Matrix<T> to) noexcept {
+  for (Index r = 0; r < from.rows; ++r) {
+    std::copy_n(from.row(r), from.cols, to.row(r));
+    std::fill(to.row(r) + from.cols, to.row(r) + padded<T>(from.cols), T(0));
+  }
+}
+
+}  // namespace
+
+template <class T>
+bool add_plain_rows(const Row& row, const double* hyper, const PlainRows<T>& rows, T scale, double& sum) noexcept {
+  constexpr Index kSize = kLongRow<T>;
+  alignas(kAlign) T local[3][kSize];
+  const Index k = rows.out.cols, width = padded<T>(k);
+  const Index at_once = std::max<Index>(1, width > 0 ? kSize / width : rows.out.rows);
+  for (Index first = 0; first < rows.out.rows; first += at_once) {
+    const Index n = std::min(at_once, rows.out.rows - first);
+    const auto part = [&](int which) {
+      const bool is_long = width > kSize;
+      return Matrix<T>{is_long ? rows.scratch[which].row(first) : local[which], n, k, width};
+    };
+    const Matrix<T> out = part(0), target = part(1), dout = part(2);
+    Targets<T> targets;
+    copy_rows<T>(rows.out.middle_rows(first, n), out);
+    if (rows.classes != nullptr) {
+      targets.classes = rows.classes + first;
+    } else {
+      copy_rows<T>(rows.target.middle_rows(first, n), target);
+      targets.dense = target;
+      if (first_outside<T>(row.targets, targets.dense) >= 0) return false;
+    }
+    if (first_outside<T>(row.outputs, ConstMatrix<T>(out)) >= 0) return false;
+    sum += row.loops<T>().value(hyper, out, targets, rows.weights ? rows.weights + first : nullptr, scale, dout);
+    for (Index r = 0; r < n; ++r) std::copy_n(dout.row(r), k, rows.dout.row(first + r));
+  }
+  return true;
+}
+
+template bool add_plain_rows(const Row&, const double*, const PlainRows<float>&, float, double&) noexcept;
+template bool add_plain_rows(const Row&, const double*, const PlainRows<double>&, double, double&) noexcept;
+
+}  // namespace fastnn::losses
