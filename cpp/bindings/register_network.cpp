@@ -151,7 +151,8 @@ void Network::load(const py::list& values, std::int64_t batches) {
             " has shape ", shape_text(*given.back()), "; expected (", p.rows, ", ", p.cols, ") without gaps");
   }
   require(batches >= 0, "[load] batches = ", batches, "; expected a number >= 0");
-  const trainer::Gate::Writer writer(model().gate(), "load_state_dict");
+  const WithoutGil free;
+  const trainer::Gate::PatientWriter writer(model().gate(), "load_state_dict");
   for (std::size_t i = 0; i < views.size(); ++i) {
     if (!given[i]) continue;
     const auto& p = views[i].parameter;

@@ -31,6 +31,25 @@ class Gate {
     Gate& gate_;
   };
 
+  // A writer of a moment that waits for the readers inside and keeps new ones out: they would come without end where a
+  // program predicts all the time. Made without the GIL, which they may need to leave.
+  class PatientWriter {
+   public:
+    PatientWriter(Gate& gate, const char* what) : gate_(gate) {
+      unsigned seen = gate.state_.load();
+      do {
+        if (seen & (kWriting | kChanging))
+          refuse(what, "the model is being trained by another call; wait for it to return");
+      } while (!gate.state_.compare_exchange_weak(seen, seen | kWriting));
+      while ((seen = gate.state_.load()) != kWriting) gate.state_.wait(seen);
+    }
+    ~PatientWriter() { gate_.state_.fetch_and(~kWriting); }
+    PatientWriter(const PatientWriter&) = delete;
+
+   private:
+    Gate& gate_;
+  };
+
   class Reader {
    public:
     Reader(Gate& gate, const char* what) : gate_(gate) {

@@ -34,14 +34,15 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   Engine<T> run = engine(ws);
   run.use(&full, &ragged);
   run.wants_accuracy = spec.metrics;
-  // With the caller's own orders a row may come first in a later epoch: look at all of them now.
-  if (spec.own_orders) score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
   FitReport report;
   for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs && !hooks.stopped(); ++epoch) {
     const Index steps_before = report.steps;
     run.rewind();
     EpochLog log;
     try {
+      // With the caller's own orders a row may come first in a later epoch: look at all of them now.
+      if (spec.own_orders && epoch == spec.first_epoch)
+        score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
       const std::int64_t* order = hooks.order(epoch, spec.rows);
       if (!order && spec.shuffle) {
         shuffle(spec, epoch, shuffled.data(), hooks.poll());

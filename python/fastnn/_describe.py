@@ -17,6 +17,7 @@ import numpy as np
 
 from . import _registry
 from ._assign import refusal
+from ._hints import shown
 
 __all__ = ["PAIRS", "Description", "HyperValue", "Optimizer", "checked", "described"]
 
@@ -37,7 +38,7 @@ def spread(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         given = value if isinstance(value, (tuple, list)) else (value,)
         if len(given) != len(parts):
-            raise ValueError(f"[{where}] {name} is {value!r}; expected {len(parts)} numbers")
+            raise ValueError(f"[{where}] {name} is {shown(value)}; expected {len(parts)} numbers")
         flat.update(zip(parts, given, strict=True))
     return flat
 
@@ -59,16 +60,27 @@ def _checked_value(where: str, hyper: Mapping[str, Any], value: Any) -> HyperVal
     if hyper["kind"] == "flag":
         if isinstance(value, (bool, np.bool_)):
             return bool(value)
-        raise TypeError(f"[{where}] {name} is {value!r}; expected True or False")
+        raise TypeError(f"[{where}] {name} is {shown(value)}; expected True or False")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"[{where}] {name} is {value!r}; expected a number")
-    number = float(value)
+        raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     low, high = float(hyper["lowest"]), float(hyper["highest"])
     if math.isfinite(number) and low <= number <= high:
         return number
-    expected = "a finite number" if math.isinf(low) and math.isinf(high) else ""
-    expected = expected or (f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}")
-    raise ValueError(f"[{where}] {name} = {value!r}; expected {expected}")
+    raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(low, high)}")
+
+
+def _range_text(low: float, high: float) -> str:
+    """The numbers from `low` to `high` in words, with every digit that decides."""
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number"
+    first, last = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (low, high))
+    if math.isinf(high):
+        return f"at least {first} and finite"
+    return f"{first} to {last}" + (" (below 1)" if 0.99 < high < 1 else "")
 
 
 def checked(
@@ -116,7 +128,10 @@ class Description:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._values()))
+        values = (
+            tuple(v) if isinstance(v, list) else v for v in self._values()
+        )  # betas=[0.9, 0.99]
+        return hash((type(self), *values))
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, f.name) for f in fields(self))
@@ -178,8 +193,14 @@ class Optimizer(Description):
     def __post_init__(self) -> None:
         super().__post_init__()
         # A dictionary changed later by its owner must not change the description.
-        vars(self)["per_layer"] = Overrides(dict(getattr(self, "per_layer", {})))
-        self.layer_hyper()
+        overrides = getattr(self, "per_layer", {})
+        if not isinstance(overrides, Mapping):
+            raise TypeError(
+                f"[{type(self).__name__}] per_layer is {shown(overrides)}; expected a "
+                'dictionary: {0: {"lr": 1e-4}}'
+            )
+        self.layer_hyper()  # before anything that may be in it is copied
+        vars(self)["per_layer"] = Overrides(dict(overrides))
 
     def layer_hyper(self) -> dict[int, dict[str, float]]:
         """The overrides under the registry's names, checked."""
@@ -187,11 +208,11 @@ class Optimizer(Description):
         for layer, values in getattr(self, "per_layer", {}).items():
             if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)):
                 raise TypeError(
-                    f"[{where}] per_layer has the key {layer!r}; expected a layer's number"
+                    f"[{where}] per_layer has the key {shown(layer)}; expected a layer's number"
                 )
             if not isinstance(values, Mapping):
                 raise TypeError(
-                    f"[{where}] per_layer[{layer}] is {values!r}; expected a dictionary"
+                    f"[{where}] per_layer[{layer}] is {shown(values)}; expected a dictionary"
                 )
             given = checked(f"{where}.per_layer[{layer}]", self.row["hypers"], values)
             overrides[int(layer)] = {name: float(value) for name, value in given.items()}

@@ -7,6 +7,7 @@ Nothing here is a second list: classes and tables are generated from the same ro
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -41,11 +42,48 @@ def row(where: str, room: str, name: str) -> dict[str, Any]:
         raise unknown(where, _SINGULAR[room], name, rows(room)) from None
 
 
+# What other libraries call it: for hints alone, none of these names is taken.
+_ELSEWHERE = {
+    "acc": "accuracy",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "nll_loss": "cross_entropy",
+    "log_loss": "cross_entropy",
+    "softmax": "cross_entropy",
+    "binary_crossentropy": "bce",
+    "binary_cross_entropy": "bce",
+    "binary_cross_entropy_with_logits": "bce_with_logits",
+    "logistic": "bce_with_logits",
+    "mean_squared_error": "mse",
+    "squared_error": "mse",
+    "l2": "mse",
+    "mae": "l1",
+    "mean_absolute_error": "l1",
+    "absolute_error": "l1",
+    "momentum": "sgd",
+    "nesterov": "sgd",
+    "nadam": "adam",
+    "learning_rate": "lr",
+    "decay": "weight_decay",
+    "beta1": "betas",
+    "beta_1": "betas",
+    "epsilon": "eps",
+}
+
+
 def unknown(where: str, what: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that nobody knows."""
     import difflib  # only who misspells pays for it
 
     names = list(known)
-    text = f"[{where}] unknown {what} {name!r}; known: {', '.join(names)}"
-    close = difflib.get_close_matches(str(name).lower(), names, n=1)
+    shown = repr(name) if isinstance(name, str) else f"{type(name).__name__} {name!r}"
+    text = f"[{where}] unknown {what} {shown}; known: {', '.join(names)}"
+    word = str(name).lower()
+    if word not in _ELSEWHERE:  # torch's class names: CrossEntropyLoss
+        word = re.sub(r"_?loss$", "", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower())
+    close = [_ELSEWHERE[word]] if _ELSEWHERE.get(word) in names else []
+    close = close or difflib.get_close_matches(word, names, n=1)
     return ValueError(text + (f". Did you mean {close[0]!r}?" if close else ""))

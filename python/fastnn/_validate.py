@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _registry
+from ._hints import not_numbers, shown
 
 __all__ = [
     "Array",
@@ -33,7 +33,6 @@ __all__ = [
     "positive",
     "same_rows",
     "seed",
-    "shown",
     "targets",
     "thread_count",
     "weights",
@@ -55,7 +54,13 @@ def is_masked_array(value: object) -> bool:
 
 
 def as_array(where: str, what: str, value: Any) -> Array:
-    """`value` as an array of numbers that the core can read; an ndarray comes back as it is."""
+    """`value` as a plain array of numbers that the core can read; an ndarray comes back as it is.
+
+    The one place where subclasses of ndarray lose what they add: a matrix its way of staying
+    two-dimensional, a masked array a mask that hides nothing.
+    """
+    if type(value) is np.ndarray:
+        return _readable(where, what, value, value)
     if is_masked_array(value):
         if np.ma.is_masked(value):
             raise ValueError(
@@ -63,17 +68,33 @@ def as_array(where: str, what: str, value: Any) -> Array:
                 f"fill them first, for example {what}.filled(0)"
             )
         value = value.data
-    if not isinstance(value, np.ndarray):
-        try:
-            value = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise type(error)(
-                f"[{where}] {what} is no rectangular array of numbers ({error})"
-            ) from None
-    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-        raise TypeError(f"[{where}] {what} has dtype {value.dtype}; expected {_READABLE}")
-    array: Array = value
-    return array
+    try:
+        array: Array = np.asarray(value)  # a subclass becomes a plain view
+    except Exception as error:  # whatever the __array__ of another library raises
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        given = "no rectangular array of numbers"
+        if not isinstance(value, (list, tuple)):
+            given = f"a {_type_name(value)} that NumPy cannot read"
+        raise kind(f"[{where}] {what} is {given} ({error}); expected {_READABLE}") from None
+    return _readable(where, what, value, array)
+
+
+def _readable(where: str, what: str, value: Any, array: Array) -> Array:
+    """`array`, which was made of `value`, if the core can read it."""
+    if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+        return array
+    hint = not_numbers(what, value, array)
+    raise TypeError(f"[{where}] {what} has dtype {array.dtype}; expected {_READABLE}{hint}")
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return f"{kind.__module__.split('.')[0]} {kind.__name__}"
+
+
+def _plain(what: str, value: object) -> str:
+    """How the code of a hint names `value`: lists, frames and matrices need np.asarray first."""
+    return what if type(value) is np.ndarray else f"np.asarray({what})"
 
 
 def features(where: str, x: Any, n_features: int, flatten: bool = False, what: str = "X") -> Array:
@@ -90,9 +111,9 @@ def features(where: str, x: Any, n_features: int, flatten: bool = False, what: s
     if array.ndim != 2:
         hint = ""
         if array.ndim == 1 and array.size == n_features:
-            hint = f"; one row is {what}.reshape(1, -1)"
+            hint = f"; one row is {_plain(what, x)}.reshape(1, -1)"
         elif array.ndim == 1 and n_features == 1:
-            hint = f"; one column is {what}.reshape(-1, 1)"
+            hint = f"; one column is {_plain(what, x)}.reshape(-1, 1)"
         elif array.ndim > 2:
             hint = "; put nn.Flatten() first in the model"
         raise ValueError(
@@ -113,19 +134,31 @@ def targets(where: str, y: Any, n: int, loss: Any, k: int, *, what: str = "y") -
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            hint = f"; from one-hot rows take {what}.argmax(axis=1)" if array.ndim == 2 else ""
+            hint = _row_hint(what, y, array, n)
+            if not hint and array.ndim == 2 and len(array) == n:
+                hint = f"; from one-hot rows take {_plain(what, y)}.argmax(axis=1)"
             raise ValueError(
                 f"[{where}] {what} has shape {array.shape}; {name} expects class indices of shape "
                 f"({n},){hint}"
             )
     elif not ((array.ndim == 1 and k == 1) or (array.ndim == 2 and array.shape[1] == k)):
         expected = f"({n},) or ({n}, 1)" if k == 1 else f"({n}, {k})"
+        hint = _row_hint(what, y, array, n) if k == 1 else ""
+        if k > 1 and array.size == n and array.dtype.kind in "iub":
+            hint = f"; from class indices take F.one_hot({_plain(what, y)}, {k})"
         raise ValueError(
             f"[{where}] {what} has shape {array.shape}; {name} on {k} output{'s' * (k > 1)} "
-            f"expects {expected}"
+            f"expects {expected}{hint}"
         )
     same_rows(where, n, what, array)
     return array
+
+
+def _row_hint(what: str, value: object, array: Array, n: int) -> str:
+    """What to do with n values that came as one row, as those of a matrix do."""
+    return (
+        f"; it is one row: {_plain(what, value)}.ravel()" if array.shape == (1, n) != (1, 1) else ""
+    )
 
 
 def same_rows(where: str, n: int, what: str, array: Array) -> None:
@@ -140,7 +173,8 @@ def weights(where: str, w: Any, n: int, what: str = "sample_weight") -> Array:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"[{where}] {what} has shape {array.shape}; expected ({n},)")
+        hint = _row_hint(what, w, array, n)
+        raise ValueError(f"[{where}] {what} has shape {array.shape}; expected ({n},){hint}")
     same_rows(where, n, what, array)
     wrong = ~np.isfinite(array) | (array < 0)
     if wrong.any():
@@ -151,15 +185,6 @@ def weights(where: str, w: Any, n: int, what: str = "sample_weight") -> Array:
     if n and not array.any():
         raise ValueError(f"[{where}] {what} is zero for all rows; expected a positive one")
     return array
-
-
-def shown(value: object) -> str:
-    """`value` as a message shows it: its repr, or its type where that would fill the screen."""
-    try:
-        text = repr(value)
-    except Exception:  # a repr of the user's own
-        text = ""
-    return text if 0 < len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
 
 
 _LARGEST = 2**63 - 1  # what the core's sizes and counters hold
@@ -238,10 +263,10 @@ def dtype_name(where: str, dtype: Any) -> str:
     """The dtype of a model: "float32" or "float64"."""
     try:
         name = str(np.dtype(dtype).name)
-    except TypeError:
-        name = str(dtype)
+    except Exception:  # NumPy has one for each way of being wrong
+        name = ""
     if dtype is None or name not in ("float32", "float64"):
-        raise ValueError(f"[{where}] dtype is {dtype!r}; expected float32 or float64")
+        raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected float32 or float64")
     return name
 
 
@@ -249,11 +274,16 @@ def metrics(where: str, names: Any, loss: Any) -> tuple[str, ...]:
     """Names of the metrics that evaluate and fit report beside the loss."""
     if names is None:
         return ()
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"[{where}] metrics is {names!r}; expected a list of names: ['accuracy']")
-    given = tuple(names)
+    try:
+        given = None if isinstance(names, str) else tuple(names)
+    except TypeError:
+        given = None
+    if given is None:
+        raise TypeError(
+            f"[{where}] metrics is {shown(names)}; expected a list of names: ['accuracy']"
+        )
     for name in given:
-        if name != "accuracy":
+        if not isinstance(name, str) or name != "accuracy":
             raise _registry.unknown(where, "metric", name, ["accuracy"])
         if loss.row["task"] == "regression":
             raise ValueError(

@@ -10,7 +10,6 @@ is refused when fit begins.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import sys
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validate
-from .errors import ModelBusyError
+from ._hints import shown
 
 if TYPE_CHECKING:
     from ._validate import Array
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EarlyStopping", "LambdaCallback", "ProgressBar"]
 
 Logs = Mapping[str, float]
-
-_PATIENT = 5.0  # seconds that the best values wait for other threads' calls to end
 
 
 class Callback:
@@ -86,12 +83,16 @@ def check_hooks(where: str, callback: Callback) -> None:
             ) from None
         except ValueError:  # a function of C without a signature
             pass
+    import difflib  # the import of the package does without
+
     for attribute in dir(callback):
         if attribute in known or attribute.startswith("_"):
             continue
+        if not callable(inspect.getattr_static(callback, attribute)):  # runs no property
+            continue
         near = difflib.get_close_matches(attribute.lower(), known, n=1, cutoff=0.85)
         foreign = re.match(r"on(_|[A-Z])", attribute) or (near and near[0].startswith("on_"))
-        if foreign and callable(getattr(callback, attribute)):
+        if foreign:
             if near:
                 hint = f". Did you mean {near[0]!r}?"
             elif re.search("batch|step", attribute):
@@ -197,13 +198,9 @@ class EarlyStopping(Callback):
     ) -> None:
         where = "EarlyStopping"
         if repr(mode) not in ("'auto'", "'min'", "'max'"):
-            raise ValueError(
-                f"[{where}] mode is {_validate.shown(mode)}; expected 'auto', 'min' or 'max'"
-            )
+            raise ValueError(f"[{where}] mode is {shown(mode)}; expected 'auto', 'min' or 'max'")
         if not isinstance(monitor, str):
-            raise TypeError(
-                f"[{where}] monitor is {_validate.shown(monitor)}; expected a name: 'val_loss'"
-            )
+            raise TypeError(f"[{where}] monitor is {shown(monitor)}; expected a name: 'val_loss'")
         self.monitor = monitor
         self.min_delta = _validate.not_negative(where, "min_delta", min_delta)
         self.patience = _validate.integer(where, "patience", patience, 0)
@@ -258,18 +255,9 @@ class EarlyStopping(Callback):
 
     def close(self) -> None:
         """Bring them back after a training that raised, too."""
-        if self._values is None:
-            return
-        last_try = time.monotonic() + _PATIENT
-        while True:
-            try:
-                self.model.load_state_dict(self._values)
-                break
-            except ModelBusyError:  # another thread predicts
-                if time.monotonic() > last_try:
-                    raise
-                time.sleep(0.001)
-        self._values = None
+        if self._values is not None:
+            self.model.load_state_dict(self._values)
+            self._values = None
 
 
 class ProgressBar(Callback):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn import _validate
+from fastnn._hints import shown
 
 from ._arrays import Array, numbers
 
@@ -109,6 +110,7 @@ def compare(a: ArrayLike, b: ArrayLike, *, rtol: float = 1e-5) -> Comparison:
     >>> bool(result), result.index, result.max_abs_error, result.max_rel_error
     (False, (1,), 0.5, 0.2)
     """
+    _validate.not_negative("compare", "rtol", rtol)
     x, y = numbers("compare", "a", a), numbers("compare", "b", b)
     if x.shape != y.shape or x.size == 0:
         raise ValueError(
@@ -166,12 +168,12 @@ def check_gradient(
     """
     where = "check_gradient"
     if not callable(f):
-        raise TypeError(f"[{where}] f is {_validate.shown(f)}; expected a function of x")
+        raise TypeError(f"[{where}] f is {shown(f)}; expected a function of x")
     key = _validate.seed(where, seed)
     _validate.positive(where, "eps", eps)
     point = numbers(where, "x", x).astype(np.float64)
-    if point.size == 0:
-        raise ValueError(f"[{where}] x is empty")
+    if point.size == 0 or not np.isfinite(point).all():
+        raise ValueError(f"[{where}] x is empty or not finite; expected finite numbers")
     count = point.size
     if n_samples is not None:
         count = min(_validate.integer(where, "n_samples", n_samples), count)
@@ -188,6 +190,10 @@ def check_gradient(
             moved = point.copy()
             moved.flat[entry] += side
             ends.append((moved.flat[entry], float(_pair(where, f(moved))[0])))
+        if ends[0][0] == ends[1][0]:
+            raise ValueError(
+                f"[{where}] eps is {eps}, which does not move {point.flat[entry]}; expected more"
+            )
         numeric[i] = (ends[0][1] - ends[1][1]) / float(ends[0][0] - ends[1][0])
     given = gradient.astype(np.float64).ravel()[chosen]
     if not (np.isfinite(numeric).all() and np.isfinite(given).all()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn import _core
-from fastnn._validate import thread_count
+from fastnn._validate import flag, thread_count
 
 from ._arrays import Array, checked_out, common_dtype, converted, numbers, with_rank
 
@@ -156,7 +156,8 @@ def linear_backward(
     rows = converted(_as_rows(x_), dtype)
     columns = converted(_as_columns(w_), dtype)
     dy2 = converted(dy_.reshape(rows.shape[0], columns.shape[1]), dtype)
-    dx, dw, db = _core.linear_backward(dy2, rows, columns, need_dx, thread_count(where, n_threads))
+    wanted = flag(where, "need_dx", need_dx)
+    dx, dw, db = _core.linear_backward(dy2, rows, columns, wanted, thread_count(where, n_threads))
     return (
         None if dx is None else dx.reshape(x_.shape),
         dw.reshape(w_.shape),

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from fastnn import _validate
+from fastnn._hints import shown
 
 from ._arrays import Array, writable
 
@@ -109,8 +113,8 @@ def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
     [0.6 0.8]
     """
     where = "clip_grad_norm_"
-    if not max_norm > 0:
-        raise ValueError(f"[{where}] max_norm is {max_norm}; expected a positive number")
+    if repr(max_norm) != repr(math.inf):  # which only measures
+        max_norm = _validate.positive(where, "max_norm", max_norm)
     arrays = as_list(where, "grads", grads)
     norms = []
     for i, grad in enumerate(arrays):
@@ -129,7 +133,13 @@ def as_list(where: str, name: str, arrays: Arrays) -> list[Array]:
     """One array or a sequence of them as a list of writable arrays."""
     if isinstance(arrays, np.ndarray):
         return [writable(where, f"{name}", arrays)]
-    return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(arrays)]
+    try:
+        each = list(arrays)
+    except TypeError:
+        raise TypeError(
+            f"[{where}] {name} is {shown(arrays)}; expected arrays to change in place"
+        ) from None
+    return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(each)]
 
 
 def _zeros(where: str, params: Arrays, kinds: int) -> OptimizerState:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from fastnn import _core, _registry
+from fastnn import _core, _registry, _validate
 from fastnn._describe import checked
+from fastnn._hints import shown
 
 from ._arrays import converted, numbers
 from ._optimizer_state import Arrays, OptimizerState, as_list
@@ -67,7 +68,7 @@ def sgd_step_(
     """
     if _done("sgd", (lr, momentum, dampening, weight_decay, nesterov, l1), params, grads, state):
         return
-    if momentum != 0 and state is None:
+    if state is None and _validate.number("sgd_step_", "momentum", momentum) != 0:
         raise ValueError("[sgd_step_] momentum needs a memory: pass state=F.sgd_state(params)")
     hyper = {
         "lr": lr,
@@ -207,10 +208,15 @@ def _step(
     state: OptimizerState | None,
 ) -> None:
     where = f"{name}_step_"
-    kinds = 2 if name != "sgd" else int(hyper["momentum"] != 0)
     values = checked(where, _registry.row(where, "optimizers", name)["hypers"], hyper)
+    kinds = 2 if name != "sgd" else int(values["momentum"] != 0)
     arrays = as_list(where, "params", params)
-    given: list[Any] = [grads] if isinstance(params, np.ndarray) else list(cast("Any", grads))
+    try:
+        given: list[Any] = [grads] if isinstance(params, np.ndarray) else list(cast("Any", grads))
+    except TypeError:
+        raise TypeError(
+            f"[{where}] grads is {shown(grads)}; expected one array a parameter"
+        ) from None
     if len(given) != len(arrays):
         raise ValueError(f"[{where}] grads has {len(given)} arrays, but params {len(arrays)}")
     gradients = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._validate import integer
+from fastnn import _validate
 
 from ._arrays import Array, numbers, with_rank
 
@@ -55,12 +55,15 @@ def perceptron_step(
         raise ValueError(
             f"[perceptron_step] w has shape {given.shape}, but X has {rows.shape[1]} columns"
         )
-    weights, bias, n_err = given.astype(np.float64).ravel(), float(b), 0
+    bias, rate = (
+        _validate.number("perceptron_step", what, value) for what, value in (("b", b), ("lr", lr))
+    )
+    weights, n_err = given.astype(np.float64).ravel(), 0
     for row, label in zip(rows, labels, strict=True):
         error = label - (1.0 if row @ weights + bias >= 0 else 0.0)
         if error:
-            weights = weights + error * lr * row
-            bias += float(error) * lr
+            weights = weights + error * rate * row
+            bias += float(error) * rate
             n_err += 1
     return weights.reshape(given.shape), bias, n_err
 
@@ -101,8 +104,9 @@ def perceptron(
     """
     where = "perceptron"
     rows, labels = _checked(where, X, y)
+    lr = _validate.number(where, "lr", lr)
     w, b = np.zeros(rows.shape[1]), 0.0
-    for _ in range(integer(where, "epochs", epochs)):
+    for _ in range(_validate.integer(where, "epochs", epochs)):
         w, b, errors = perceptron_step(rows, labels, w, b, lr)
         if errors == 0:
             break

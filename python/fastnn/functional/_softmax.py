@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn import _core
+from fastnn import _core, _validate
 
 from ._arrays import Array, checked_out, common_dtype, converted, float_dtype, numbers
 
@@ -140,6 +140,8 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
         if classes.size == 0:
             raise ValueError(f"[{where}] y is empty; n_classes is needed then")
         n_classes = int(classes.max()) + 1
+    else:
+        n_classes = _validate.integer(where, "n_classes", n_classes)
     bad = np.flatnonzero((classes < 0) | (classes >= n_classes))
     if bad.size:
         first = int(bad[0])

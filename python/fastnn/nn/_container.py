@@ -196,10 +196,11 @@ class Container:
             A key, shape, dtype or value that does not fit: numbers that the model's dtype does not
             hold, a negative ``running_var`` or counter. The model changes as a whole or not at all.
         ModelBusyError
-            Another thread is using this model.
+            Another thread is training this model; for those who predict the call waits.
         """
         where = "Sequential.load_state_dict"
-        return _state.load(where, self._net("load_state_dict"), state_dict, strict)
+        network = self._net("load_state_dict")
+        return _state.load(where, network, state_dict, _validate.flag(where, "strict", strict))
 
     def summary(self, print_fn: Callable[[str], Any] | None = print) -> Summary:
         """Print the table of layers with parameters, bytes and flops a row, as Keras does.

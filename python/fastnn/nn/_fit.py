@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _validate
+from fastnn._hints import shown
 from fastnn._validate import Array
 from fastnn.callbacks import Callback, ProgressBar, check_hooks
 
@@ -198,7 +199,10 @@ def _class_table(class_weight: Any, classes: int) -> Array:
     for label, value in class_weight.items():
         index = _validate.integer(WHERE, "a class in class_weight", label, 0)
         if index >= classes:
-            raise ValueError(f"[{WHERE}] class_weight names class {index}; the model has {classes}")
+            raise ValueError(
+                f"[{WHERE}] class_weight names class {index}; the model has {classes} classes, 0 "
+                f"to {classes - 1}"
+            )
         number = value if isinstance(value, (int, float, np.number)) else math.nan
         if not (math.isfinite(number) and number >= 0):
             raise ValueError(
@@ -215,24 +219,24 @@ def chosen_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
         chosen: list[Any] = []
     elif isinstance(callbacks, Callback):
         chosen = [callbacks]
-    elif isinstance(callbacks, Iterable):
-        chosen = list(callbacks)
     else:
-        raise TypeError(
-            f"[{WHERE}] callbacks is {_validate.shown(callbacks)}; expected a list of callbacks"
-        )
+        try:
+            chosen = list(callbacks)
+        except TypeError:
+            raise TypeError(
+                f"[{WHERE}] callbacks is {shown(callbacks)}; expected a list of callbacks"
+            ) from None
     for callback in chosen:
         if not isinstance(callback, Callback):
             hint = "; write it with ()" if isinstance(callback, type) else ""
             raise TypeError(
-                f"[{WHERE}] callbacks has {_validate.shown(callback)}; expected objects of "
+                f"[{WHERE}] callbacks has {shown(callback)}; expected objects of "
                 f"fastnn.callbacks.Callback{hint}"
             )
         check_hooks(WHERE, callback)
     if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
         raise ValueError(
-            f"[{WHERE}] verbose is {_validate.shown(verbose)}; expected 0 (quiet), 1 (bar) or "
-            "2 (lines)"
+            f"[{WHERE}] verbose is {shown(verbose)}; expected 0 (quiet), 1 (bar) or 2 (lines)"
         )
     if verbose and not any(isinstance(callback, ProgressBar) for callback in chosen):
         chosen.append(ProgressBar(bar=None if verbose == 1 else False))

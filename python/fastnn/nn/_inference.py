@@ -56,7 +56,8 @@ class Inference(Container):
     def _n_threads(self, where: str, n_threads: int | None) -> int:
         if n_threads is None:
             return self._threads
-        if type(n_threads) is int and n_threads > 0:  # without making words that nobody reads
+        # Without making words that nobody reads.
+        if type(n_threads) is int and 0 < n_threads <= _core.max_threads:
             return n_threads
         return _validate.thread_count(f"Sequential.{where}", n_threads)
 

@@ -123,7 +123,8 @@ class OwnLoop(Inference):
         ndarray of shape (n, n_outputs)
         """
         threads = self._n_threads("forward", n_threads)
-        return self._net("forward").forward(self._features("forward", x), bool(training), threads)
+        mode = _validate.flag("Sequential.forward", "training", training)
+        return self._net("forward").forward(self._features("forward", x), mode, threads)
 
     def backward(
         self, dout: Any, need_dx: bool = False, *, n_threads: int | None = None
@@ -144,7 +145,8 @@ class OwnLoop(Inference):
         """
         network, threads = self._net("backward"), self._n_threads("backward", n_threads)
         grad = self._gradient("backward", dout)
-        return network.backward(grad, bool(need_dx), threads)
+        wanted = _validate.flag("Sequential.backward", "need_dx", need_dx)
+        return network.backward(grad, wanted, threads)
 
     def gradients(self) -> dict[str, Array]:
         """Gradients of the last `backward` or `loss_and_grad` by torch's keys: (out, in) views."""
@@ -196,6 +198,7 @@ class OwnLoop(Inference):
         """
         xs, ys, w = self._batch("loss_and_grad", x, y, sample_weight)
         threads = self._n_threads("loss_and_grad", n_threads)
+        mode = _validate.flag("Sequential.loss_and_grad", "training", training)
         views = self.gradients()  # before the pass: what may fail has not changed the model
-        loss = self._net("loss_and_grad").loss_and_grad(xs, ys, w, threads, bool(training))
+        loss = self._net("loss_and_grad").loss_and_grad(xs, ys, w, threads, mode)
         return loss, views

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every public function and method takes or refuses whatever comes in place of any argument.
+
+A refusal is a TypeError or ValueError in this package's words: [where] what came; what was
+expected. Nothing of the bindings' own text comes through, and nothing crashes.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import decimal
+import fractions
+import inspect
+import io
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import callbacks, data, nn, optim
+from fastnn import functional as F
+
+SMALL: dict[str, Any] = {
+    "None": None,
+    "True": True,
+    "0": 0,
+    "-1": -1,
+    "3": 3,
+    "1.5": 1.5,
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "1e300": 1e300,
+    "1e-300": -1e-300,
+    "a": "a",
+    "'3'": "3",
+    "bytes": b"3",
+    "[]": [],
+    "[None]": [None],
+    "['a']": ["a", "b"],
+    "ragged": [[1, 2], [3]],
+    "nested": [[[1.0]]],
+    "(1, 2, 3)": (1, 2, 3),
+    "{}": {},
+    "{'a': 1}": {"a": 1},
+    "{0: None}": {0: None},
+    "a set": {1, 2},
+    "an object": object(),
+    "a function": len,
+    "a lambda": lambda: None,
+    "a class": int,
+    "a module": io,
+    "a generator": (i for i in range(3)),
+    "a range": range(3),
+    "a slice": slice(None),
+    "a path": pathlib.Path("x.csv"),
+    "a file": io.StringIO("1,2"),
+    "1j": 1j,
+    "a Fraction": fractions.Fraction(1, 3),
+    "a Decimal": decimal.Decimal("0.5"),
+    "a date": dt.date(2020, 1, 1),
+    "an exception": ValueError("mine"),
+    "...": ...,
+    "empty": np.array([]),
+    "0-d": np.array(3.0),
+    "0-d objects": np.array(None),
+    "text": np.array(["a", "b"]),
+    "objects": np.array([[object(), 1]], object),
+    "dates": np.array(["2020-01-01"], "M8[D]"),
+    "complex": np.ones((2, 2), complex),
+    "long doubles": np.ones((2, 2), np.longdouble),
+    "fields": np.zeros(2, "f4,i4"),
+    "(2, 2)": np.ones((2, 2)),
+    "(1, 6)": np.ones((1, 6), int),
+    "(6, 0)": np.ones((6, 0)),
+    "4-d": np.ones((1, 2, 3, 4)),
+    "a matrix": np.eye(3).view(np.matrix),
+    "masked": np.ma.masked_array([1.0, 2.0], [True, False]),
+    "float32": np.float32(0.5),
+    "int8": np.int8(2),
+    "a dtype": np.dtype("f4"),
+    "a bool of NumPy": np.bool_(True),
+    "a layer": nn.Linear(2, 2),
+    "a class of layers": nn.ReLU,
+    "an optimizer": optim.SGD(lr=0.1),
+    "a loss": nn.MSELoss(),
+    "a model": nn.Sequential(nn.Linear(2, 2)),
+}
+LARGE = {"2**31": 2**31, "2**63": 2**63, "2**64": 2**64, "-2**63": -(2**63), "10**400": 10**400}
+try:
+    import pandas as pd
+
+    SMALL["a frame"] = pd.DataFrame({"age": [1.0, 2.0], "city": ["a", "b"]})
+    SMALL["a series"] = pd.Series(["a", "b"])
+except ImportError:
+    pass
+
+X = np.random.default_rng(0).standard_normal((6, 4))
+Y, CLASSES = X[:, :2] + 1, np.array([0, 1, 0, 1, 1, 0])
+WEIGHTS, HIDDEN = np.ones(6), np.ones((6, 3))
+
+
+def model(loss: str = "mse") -> nn.Sequential:
+    made = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
+    made.compile(optim.Adam(), loss)
+    return made
+
+
+def method(name: str, after: str = "") -> Any:
+    """The method of a fresh model, after another call where it needs one."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        made = model("cross_entropy" if "class_weight" in kwargs else "mse")
+        if after == "forward":
+            made.forward(X, training=True)
+        if after == "loss_and_grad":
+            made.loss_and_grad(X, Y)
+        return getattr(made, name)(*args, **kwargs)
+
+    return call
+
+
+def states(kind: Any) -> Any:
+    def call(params: Any, **kwargs: Any) -> Any:
+        like = [np.ones((2, 2)), np.ones(3)]
+        return kind(params, [np.ones((2, 2)), np.ones(3)], F.adam_state(like), **kwargs)
+
+    return call
+
+
+def hashable(value: Any) -> list[Any]:
+    """`value` alone, or nothing where no dictionary takes it."""
+    try:
+        hash(value)
+    except TypeError:
+        return []
+    return [value]
+
+
+def params() -> list[np.ndarray]:
+    return [np.ones((2, 2)), np.ones(3)]
+
+
+FIT = {"x": X, "y": Y, "batch_size": 2, "epochs": 1, "verbose": 0, "callbacks": None}
+FIT |= {"validation_split": 0.0, "validation_data": (X, Y), "shuffle": True, "drop_last": False}
+FIT |= {"sample_weight": WEIGHTS, "initial_epoch": 0, "n_threads": 1}
+ADAM = {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.0, "l1": 0.0}
+SGD = {"lr": 0.1, "momentum": 0.5, "dampening": 0.1, "weight_decay": 0.0, "nesterov": False}
+LINEAR = {"x": X, "w": np.ones((4, 3)), "b": np.ones(3), "out": None, "n_threads": 1}
+
+# Where the words come from, the call, and arguments that fit.
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "Sequential.fit": (method("fit"), FIT),
+    "Sequential.fit of classes": (method("fit"), {"x": X, "y": CLASSES, "class_weight": {0: 1.0}}),
+    "Sequential.train_step": (
+        method("train_step"),
+        {"x": X, "y": Y, "sample_weight": WEIGHTS, "n_threads": 1},
+    ),
+    "Sequential.train_step of a gradient": (method("train_step"), {"x": X, "grad": Y}),
+    "Sequential.evaluate": (
+        method("evaluate"),
+        {"x": X, "y": Y, "sample_weight": WEIGHTS, "n_threads": 1},
+    ),
+    "Sequential.predict": (method("predict"), {"x": X, "out": None, "n_threads": 1}),
+    "Sequential.predict_proba": (method("predict_proba"), {"x": X, "n_threads": 1}),
+    "Sequential.forward": (method("forward"), {"x": X, "training": True, "n_threads": 1}),
+    "Sequential.backward": (
+        method("backward", "forward"),
+        {"dout": Y, "need_dx": True, "n_threads": 1},
+    ),
+    "Sequential.loss_and_grad": (
+        method("loss_and_grad"),
+        {"x": X, "y": Y, "sample_weight": WEIGHTS, "training": True, "n_threads": 1},
+    ),
+    "Sequential.clip_grad_norm": (method("clip_grad_norm", "loss_and_grad"), {"max_norm": 1.0}),
+    "Sequential.apply_gradients": (method("apply_gradients", "loss_and_grad"), {"n_threads": 1}),
+    "Sequential.compile": (
+        method("compile"),
+        {"optimizer": "adam", "loss": "cross_entropy", "metrics": ["accuracy"], "max_grad_norm": 1},
+    ),
+    "Sequential.append": (method("append"), {"layer": nn.Linear(2, 2)}),
+    "Sequential.load_state_dict": (
+        method("load_state_dict"),
+        {"state_dict": model().state_dict(), "strict": True},
+    ),
+    "Sequential.load_state_dict of a value": (
+        lambda value: method("load_state_dict")({"0.bias": value}, strict=False),
+        {"value": np.ones(3)},
+    ),
+    "Sequential.load_state_dict of a counter": (
+        lambda value: method("load_state_dict")({"1.num_batches_tracked": value}, strict=False),
+        {"value": 3},
+    ),
+    "Sequential[...]": (method("__getitem__"), {"index": 0}),
+    "Sequential": (
+        lambda layer, dtype, seed, n_threads: nn.Sequential(
+            layer, dtype=dtype, seed=seed, n_threads=n_threads
+        ),
+        {"layer": nn.Linear(2, 2), "dtype": "float32", "seed": 0, "n_threads": 1},
+    ),
+    "Linear": (nn.Linear, {"in_features": 2, "out_features": 2, "bias": True}),
+    "BatchNorm1d": (nn.BatchNorm1d, {"num_features": 2, "eps": 1e-5, "momentum": 0.1}),
+    "Dropout": (nn.Dropout, {"p": 0.5}),
+    "Rescale": (nn.Rescale, {"scale": 2.0, "shift": 1.0}),
+    "SGD": (optim.SGD, SGD | {"per_layer": {}}),
+    "Adam": (optim.Adam, ADAM | {"per_layer": {}}),
+    "Adam of one layer": (
+        lambda lr: method("compile")(optim.Adam(per_layer={0: {"lr": lr}}), "mse"),
+        {"lr": 0.1},
+    ),
+    "Adam of layers": (
+        lambda k: method("compile")(optim.Adam(per_layer={key: {} for key in hashable(k)}), "mse"),
+        {"k": 0},
+    ),
+    "AdamW": (optim.AdamW, ADAM | {"per_layer": {}}),
+    "EarlyStopping": (
+        callbacks.EarlyStopping,
+        {
+            "monitor": "loss",
+            "min_delta": 0.0,
+            "patience": 0,
+            "mode": "auto",
+            "restore_best_weights": True,
+            "start_from_epoch": 0,
+        },
+    ),
+    "LambdaCallback": (
+        callbacks.LambdaCallback,
+        {"on_train_begin": len, "on_epoch_begin": len, "on_epoch_end": len, "on_train_end": len},
+    ),
+    "ProgressBar": (callbacks.ProgressBar, {"bar": None}),
+    "batches": (
+        lambda **kwargs: list(data.batches(**kwargs)),
+        {"x": X, "y": Y, "batch_size": 4, "shuffle": True, "seed": 0, "epoch": 0}
+        | {"drop_last": False},
+    ),
+    "linear": (F.linear, LINEAR),
+    "matmul": (F.matmul, {k: v for k, v in LINEAR.items() if k != "b"}),
+    "linear_backward": (
+        F.linear_backward,
+        {"dy": HIDDEN, "x": X, "w": np.ones((4, 3)), "need_dx": True, "n_threads": 1},
+    ),
+    "relu": (F.relu, {"z": X}),
+    "softmax": (F.softmax, {"x": X, "out": None}),
+    "log_softmax": (F.log_softmax, {"x": X, "out": None}),
+    "step": (F.step, {"x": X}),
+    "one_hot": (F.one_hot, {"y": CLASSES, "n_classes": 2, "dtype": "float32"}),
+    "cross_entropy": (
+        F.cross_entropy,
+        {"logits": Y, "y": CLASSES, "reduction": "mean", "sample_weight": WEIGHTS},
+    ),
+    "dropout_mask": (
+        F.dropout_mask,
+        {"shape": (2, 3), "p": 0.5, "seed": 1, "step": 0, "layer": 0, "draw": 0}
+        | {"dtype": "float32"},
+    ),
+    "init.uniform": (
+        F.init.uniform,
+        {"shape": (2, 3), "low": 0.0, "high": 1.0, "seed": 0, "dtype": "float32"},
+    ),
+    "init.xavier_uniform": (
+        F.init.xavier_uniform,
+        {"shape": (2, 3), "gain": 1.0, "seed": 0, "dtype": "float32"},
+    ),
+    "init.kaiming_uniform": (
+        F.init.kaiming_uniform,
+        {"shape": (2, 3), "seed": 0, "dtype": "float32"},
+    ),
+    "sgd_state": (F.sgd_state, {"params": params()}),
+    "adam_state": (F.adam_state, {"params": params()}),
+    "clip_grad_norm_": (F.clip_grad_norm_, {"grads": params(), "max_norm": 1.0}),
+    "sgd_step_": (
+        F.sgd_step_,
+        {"params": params(), "grads": params(), "state": F.sgd_state(params())} | SGD | {"l1": 0.0},
+    ),
+    "adam_step_": (
+        F.adam_step_,
+        {"params": params(), "grads": params(), "state": F.adam_state(params())} | ADAM,
+    ),
+    "adamw_step_": (
+        F.adamw_step_,
+        {"params": params(), "grads": params(), "state": F.adam_state(params())} | ADAM,
+    ),
+    "perceptron": (F.perceptron, {"X": X, "y": CLASSES, "lr": 0.1, "epochs": 2}),
+    "perceptron_step": (
+        F.perceptron_step,
+        {"X": X, "y": CLASSES, "w": np.zeros(4), "b": 0.0, "lr": 0.1},
+    ),
+    "compare": (F.compare, {"a": X, "b": X, "rtol": 1e-5}),
+    "check_gradient": (
+        F.check_gradient,
+        {"f": lambda v: ((v**2).sum(), 2 * v), "x": X, "eps": 1e-6, "n_samples": 5, "seed": 0},
+    ),
+}
+for _name in nn._losses.__all__:
+    _target = CLASSES if _name == "CrossEntropyLoss" else np.clip(Y, 0.1, 0.9)
+    CALLS[_name] = (
+        getattr(nn, _name)(),
+        {"out": np.clip(Y, 0.1, 0.9), "target": _target, "sample_weight": WEIGHTS},
+    )
+    CALLS[f"{_name}()"] = (getattr(nn, _name), {"reduction": "mean"})
+for _name in ("mse_loss", "l1_loss", "half_mse_loss", "bce_loss", "bce_with_logits"):
+    _first, _second = list(inspect.signature(getattr(F, _name)).parameters)[:2]
+    _given = {_first: np.clip(Y, 0.1, 0.9), _second: np.clip(Y, 0.1, 0.9)}
+    CALLS[_name] = (getattr(F, _name), _given | {"reduction": "mean", "sample_weight": WEIGHTS})
+
+# Arguments that would take as much memory or time as their value says.
+SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "in_features", "out_features"}
+SIZES |= {"num_features"}
+PAIRS = [(call, argument) for call, (_, given) in CALLS.items() for argument in given]
+IDS = [f"{call}, {argument}" for call, argument in PAIRS]
+# Values that run into the caller's own function, or that no dictionary takes as a key.
+OWN = {("check_gradient", "f"): ["a lambda", "a class", "a class of layers", "a loss"]}
+OWN |= {("check_gradient", "eps"): ["1e300"]}
+OWN |= {("check_gradient", "x"): ["1e300", "-2**63", "2**64"]}
+FOREIGN = re.compile("incompatible function|Unable to cast|_core|pybind|Invoked with|nullptr")
+
+
+def refused(call: str, argument: str, name: str, value: Any) -> str | None:
+    """What is wrong with the refusal of `value`; None if nothing is, or it was taken."""
+    function, given = CALLS[call]
+    try:
+        given = {k: v if k == argument else copy.deepcopy(v) for k, v in given.items()}
+        function(**given | {argument: value})
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if FOREIGN.search(text) or not re.match(r"\[[A-Za-z_][\w., \[\]()]*\] ", text):
+            return f"{name}: {type(error).__name__}: {text}"
+    except IndexError as error:
+        return None if str(error).startswith("[Sequential] no layer ") else f"{name}: {error}"
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}"
+    return None
+
+
+@pytest.mark.parametrize(("call", "argument"), PAIRS, ids=IDS)
+def test_whatever_comes_is_taken_or_refused_in_words(call: str, argument: str) -> None:
+    values = SMALL | ({} if argument in SIZES else LARGE)
+    for name in OWN.get((call, argument), []):
+        values.pop(name, None)
+    values |= {"a generator": (i for i in range(3)), "a file": io.StringIO("1,2")}
+    wrong = [refused(call, argument, name, value) for name, value in values.items()]
+    assert not list(filter(None, wrong))
+
+
+def test_the_calls_are_those_that_exist() -> None:
+    """A new public function or argument has its row here."""
+    called = {f"F.{name}" for name in CALLS}
+    for name in F.__all__:
+        function = getattr(F, name)
+        if not inspect.isfunction(function) or name in dir(F._activations):
+            continue
+        assert f"F.{name}" in called, name
+        assert set(CALLS[name][1]) == set(inspect.signature(function).parameters), name
+    for name, function in inspect.getmembers(nn.Sequential, inspect.isfunction):
+        parameters = set(inspect.signature(function).parameters) - {"self", "print_fn"}
+        if name.startswith("_") or not parameters:
+            continue
+        rows = [set(given) for call, (_, given) in CALLS.items() if f"Sequential.{name}" in call]
+        assert set().union(*rows) >= parameters, name
+
+
+def test_valid_arguments_fit() -> None:
+    for function, given in CALLS.values():
+        if function is not CALLS["Sequential.predict_proba"][0]:
+            function(**copy.deepcopy(given))
