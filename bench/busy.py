@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a busy machine does to a training step: `python bench/busy.py [network ...] [--peers ...]`.
+"""What a busy machine does: `python bench/busy.py [network ...] [--peers ...] [--only calls]`.
 
-One spinning process per processor is let go and stopped in turn; a step is timed beside both. Ways
-to train: fastnn's fit and train_step at n_threads=None, and peers with the threads that they take
-by themselves. Each has its own process; they take turns, and medians count.
+First single calls, beside spinning processes and beside one that trains on two threads
+(`bench/busy_calls.py`), then steps of training. One spinning process per processor is let go and
+stopped in turn; a step is timed beside both. Ways to train: fastnn's fit and train_step at
+n_threads=None, and peers with the threads that they take by themselves. Each has its own process;
+they take turns, and medians count.
 The networks are those of `bench.compare`, each with its first optimizer there.
 The aim: at most three times the quiet step for fastnn. (Fair shares alone cost a factor of two.)
 """
@@ -11,32 +13,34 @@ The aim: at most three times the quiet step for fastnn. (Fair shares alone cost 
 from __future__ import annotations
 
 import os
-import signal
 import statistics
-import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # started by its path: Python looks for modules beside the file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.busy_calls import line as line_of_call
+from bench.busy_calls import rows as rows_of_calls
 from bench.compare.__main__ import OPTIONAL, PEERS
 from bench.compare.child import Child, ChildError
 from bench.compare.networks import cases
+from bench.neighbours import spinners as make_spinners
+from bench.neighbours import trainer
 from bench.turns import alternate, finish, parser, say
 
 from fastnn import _bench
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from bench.compare.case import Case
+    from bench.neighbours import Neighbours
 
 WORKER = "bench.busy_worker"
 OWN = ("fit", "train_step")
@@ -44,54 +48,6 @@ OTHERS = [peer for peer in [*PEERS, *OPTIONAL] if peer != "fastnn"]
 LIMIT = 3.0
 WIDE_ROUNDS = 3  # at most: its steps take seconds
 MAX_STEPS = 200_000  # of one turn: beyond what half a second needs
-# A spinner dies with the benchmark however that ends (1 is PR_SET_PDEATHSIG), even stopped.
-# Ctrl-C is for the benchmark alone. The empty line says that it spins.
-SPIN = """
-import ctypes, signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
-print(flush=True)
-while True: pass
-"""
-
-
-class Spinners:
-    """A process per processor that wants all of it, while they are let go."""
-
-    def __enter__(self) -> Self:
-        self.processes: list[subprocess.Popen[bytes]] = []
-        try:
-            for _ in os.sched_getaffinity(0):
-                # Of the same session: schedulers may share processors out by session first.
-                spinner = subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE)
-                self.processes.append(spinner)
-                assert spinner.stdout is not None
-                spinner.stdout.readline()
-                spinner.send_signal(signal.SIGSTOP)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.communicate()
-
-    @contextmanager
-    def spinning(self) -> Iterator[None]:
-        """Let them go for a while."""
-        try:
-            self._send(signal.SIGCONT)
-            yield
-        finally:
-            self._send(signal.SIGSTOP)
-
-    def _send(self, number: int) -> None:
-        for process in self.processes:
-            process.send_signal(number)
-        time.sleep(0.05)
 
 
 def start(
@@ -115,11 +71,11 @@ def start(
     return children, versions, absent
 
 
-def pair(child: Child, spinners: Spinners, seconds: float) -> list[dict[str, Any]] | None:
+def pair(child: Child, spinners: Neighbours, seconds: float) -> list[dict[str, Any]] | None:
     """Return a quiet and a busy turn of one way; nothing if a peer fails."""
     try:
         quiet = child.ask("turn", seconds=seconds)
-        with spinners.spinning():
+        with spinners.awake():
             return [quiet, child.ask("turn", seconds=seconds)]
     except ChildError as error:
         if child.peer in OWN:
@@ -129,7 +85,7 @@ def pair(child: Child, spinners: Spinners, seconds: float) -> list[dict[str, Any
 
 
 def measure(
-    case: Case, children: dict[str, Child], spinners: Spinners, rounds: int, seconds: float
+    case: Case, children: dict[str, Child], spinners: Neighbours, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
     """Return a row for each way that trains the network."""
     turns = {}
@@ -184,6 +140,7 @@ def arguments() -> tuple[argparse.Namespace, list[Case]]:
         metavar="PEER",
         help=f"of {', '.join(OTHERS)}; torch and numpy by default; none: fastnn alone",
     )
+    made.add_argument("--only", choices=("calls", "networks"), help="of the two tables")
     made.add_argument("--threads", type=int, default=0, help="fastnn's n_threads; 0 is automatic")
     given = made.parse_args()
     unknown = [name for name in given.networks if name not in known]
@@ -192,13 +149,27 @@ def arguments() -> tuple[argparse.Namespace, list[Case]]:
     return given, [known[name] for name in given.networks or known]
 
 
-def main() -> int:
-    """Print the table; return 1 when a step of fastnn is slower than the limit."""
-    given, chosen = arguments()
+def calls(rounds: int, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Print the table of single calls; return its rows and the worst one."""
+    found: list[dict[str, Any]] = []
+    print(f"{'call':<44}{'alone us':>10}{'spinners, median, mean':>25}{'training, ...':>25}")
+    with make_spinners() as spinners, trainer() as training:
+        for row_ in rows_of_calls({"spinners": spinners, "training": training}, rounds, seconds):
+            found.append(row_)
+            print(line_of_call(row_), flush=True)
+    worst = max(found, key=lambda each: max(each["factor"].values()))
+    print(f"largest factor {max(worst['factor'].values()):.2f} ({worst['call']})\n")
+    return found, worst
+
+
+def networks(
+    given: argparse.Namespace, chosen: list[Case], record: dict[str, Any]
+) -> dict[str, Any]:
+    """Print the table of training steps; return the worst row of fastnn."""
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         children, versions, absent = start(stack, given.peers, given.threads)
-        spinners = stack.enter_context(Spinners())  # the first to end
+        spinners = stack.enter_context(make_spinners())  # the first to end
         names = f"{'network':<20}{'batch':>6} {'way':<13}"
         print(f"{names}{'quiet us':>11}{'busy us':>11}{'factor':>8}  threads", flush=True)
         for case in chosen:
@@ -208,7 +179,8 @@ def main() -> int:
                 rows.append(found)
                 print(line(found), flush=True)
             # Anew after each network, so that nothing is lost.
-            finish(given.json, limit=LIMIT, peers=versions, absent=absent, rows=rows)
+            record |= {"peers": versions, "absent": absent, "rows": rows}
+            finish(given.json, **record)
     worst = max((found for found in rows if found["way"] in OWN), key=lambda found: found["factor"])
     print(
         f"\n{len(os.sched_getaffinity(0))} cores and as many spinners; fastnn's largest factor "
@@ -216,7 +188,21 @@ def main() -> int:
     )
     if absent:
         print(f"Left out: {', '.join(absent)}.")
-    return int(worst["factor"] > LIMIT)
+    return worst
+
+
+def main() -> int:
+    """Print the tables; return 1 when anything of fastnn is slower than the limit."""
+    given, chosen = arguments()
+    record: dict[str, Any] = {"limit": LIMIT}
+    factors = [0.0]
+    if given.only != "networks":
+        record["calls"], worst = calls(given.rounds, given.seconds)
+        factors += worst["factor"].values()
+        finish(given.json, **record)
+    if given.only != "calls":
+        factors.append(networks(given, chosen, record)["factor"])
+    return int(max(factors) > LIMIT)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _core, callbacks, nn, optim
+from fastnn import ModelBusyError, callbacks, nn, optim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +192,136 @@ def in_callback(report: Report, times: int) -> None:
         os.waitpid(child, 0)
 
 
+def in_handler(report: Report, times: int) -> None:
+    """A signal handler forks inside a call: the child goes on or is told so, never hangs."""
+    big = np.tile(X, (40, 1))
+    classes = np.tile(Y, 40)
+
+    def long() -> Answer:
+        model = model_of()
+        history = model.fit(big, classes, batch_size=4000, epochs=20, n_threads=2)
+        return answer(model, history.threads_used)
+
+    expected = long()
+    for k in range(times):
+        me, child = os.getpid(), 0
+        inbox, outbox = os.pipe()
+
+        def fork(*_: object) -> None:
+            nonlocal child
+            child = os.fork()
+
+        signal.signal(signal.SIGALRM, fork)
+        signal.setitimer(signal.ITIMER_REAL, 0.03 + 0.0013 * k)
+        try:
+            got: Any = long()
+        except RuntimeError as error:
+            got = expected if "forked inside this call" in str(error) else repr(error)
+        if os.getpid() != me:
+            os.write(outbox, json.dumps(got).encode())
+            os._exit(0)
+        report.take(report.expected if got == expected else got)
+        ready, _, _ = select.select([inbox], [], [], DEADLINE)
+        got = json.loads(os.read(inbox, 65536)) if ready else None
+        report.take(report.expected if got == expected else got)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def beside_readers(report: Report, times: int) -> None:
+    """Fork while other threads predict with the model: the child trains it."""
+    stop, model = threading.Event(), model_of()
+    rows = np.tile(X, (200, 1))
+
+    def read() -> None:
+        while not stop.is_set():
+            model.predict(rows, n_threads=1)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+
+    def train_it() -> Answer:
+        history = model.fit(X, Y, batch_size=96, epochs=3, n_threads=2)
+        return answer(model, history.threads_used)
+
+    for k in range(times):
+        time.sleep(0.05 + 0.0013 * (k % 17))
+        report.fork(train_it)
+    stop.set()
+    for reader in readers:
+        reader.join()
+
+
+def beside_readers_in_callback(report: Report, times: int) -> None:
+    """The fit goes on in the child although another thread was let in when it forked."""
+    rows = np.tile(X, (200, 1))
+    for _ in range(times):
+        model, me, child = model_of(), os.getpid(), 0
+        inbox, outbox = os.pipe()
+
+        def fork(epoch: int, logs: dict[str, float]) -> None:
+            nonlocal child
+            if epoch == 0:
+                threading.Thread(target=lambda: model.predict(rows, n_threads=1)).start()  # noqa: B023
+                time.sleep(0.02)
+                child = os.fork()
+
+        hook = callbacks.LambdaCallback(on_epoch_end=fork)
+        history = model.fit(X, Y, batch_size=96, epochs=3, n_threads=2, callbacks=[hook])
+        got = answer(model, history.threads_used)
+        if os.getpid() != me:
+            os.write(outbox, json.dumps(got).encode())
+            os._exit(0)
+        report.take(got)
+        ready, _, _ = select.select([inbox], [], [], DEADLINE)
+        report.take(json.loads(os.read(inbox, 65536)) if ready else None)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def beside_writer(report: Report, times: int) -> None:
+    """Fork while another thread trains the model: the child is told so, and how to go on."""
+    stop, model = threading.Event(), model_of()
+    saved = {name: np.array(value) for name, value in model.state_dict().items()}
+    hook = callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: setattr(model, "stop_training", stop.is_set())
+    )
+    rows, classes = np.tile(X, (100, 1)), np.tile(Y, 100)
+    thread = threading.Thread(
+        target=lambda: model.fit(rows, classes, epochs=10**9, n_threads=2, callbacks=[hook])
+    )
+    thread.start()
+
+    def go_on() -> Answer:
+        calls: list[Callable[[], object]] = [
+            lambda: model.fit(X, Y),
+            lambda: model.train_step(X, Y),
+            lambda: model.load_state_dict(saved),
+            lambda: model.predict(X),
+            lambda: model.evaluate(X, Y),
+        ]
+        for call in calls:
+            # The end of an epoch, at which a callback ran, may be read.
+            said = "" if call in calls[:3] else "in the parent, state_dict"
+            try:
+                call()
+            except ModelBusyError as error:
+                said = str(error)
+            assert "in the parent" in said, said
+            assert "state_dict" in said, said
+        fresh = model_of()
+        fresh.load_state_dict(saved)
+        history = fresh.fit(X, Y, batch_size=96, epochs=3, n_threads=2)
+        return answer(fresh, history.threads_used)
+
+    for k in range(times):
+        time.sleep(0.05 + 0.0013 * (k % 17))
+        report.fork(go_on)
+    stop.set()
+    thread.join()
+
+
 def preload(report: Report, times: int) -> None:
     """A server: the weights are loaded and used before the workers fork."""
     source = model_of()
@@ -203,15 +333,22 @@ def preload(report: Report, times: int) -> None:
         report.fork(lambda: answer(served, 2))
 
 
-def without_driver(report: Report, times: int) -> None:
-    """The control: regions on the forking thread, as other libraries have them, hang."""
-    _core.testing.use_driver_after_fork(False)
-    plain(report, times)
+def late(report: Report, times: int) -> None:
+    """The control: a child that sleeps is seen to be late."""
+
+    def sleep() -> Answer:
+        time.sleep(2 * DEADLINE)
+        return train()
+
+    for _ in range(times):
+        report.fork(sleep)
 
 
 CASES = (
-    plain, grandchild, threads_in_child, libraries, pool, inside_fit, in_callback, preload,
-    without_driver,
+    plain, grandchild, threads_in_child, libraries, pool, inside_fit, in_callback, in_handler,
+    beside_readers,
+    beside_readers_in_callback, beside_writer, preload,
+    late,
 )  # fmt: skip
 
 if __name__ == "__main__":

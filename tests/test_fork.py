@@ -2,7 +2,7 @@
 """Training goes on in forked children: all threads, the parent's bits, no hanging.
 
 The pool of an OpenMP runtime does not survive a fork, and the next parallel region of the child
-waits for it for ever. Here a driver thread owns the child's regions (cpp/core/parallel.cpp).
+waits for it for ever. Here a child makes teams of its own (cpp/core/parallel_pool.cpp).
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ CASES = [
     "pool",
     "inside_fit",
     "in_callback",
+    "in_handler",
+    "beside_readers",
+    "beside_readers_in_callback",
+    "beside_writer",
     "preload",
 ]
 
@@ -51,9 +55,7 @@ def test_a_hundred_children(case: str) -> None:
     check(case, 100)
 
 
-def test_without_the_driver_a_child_hangs() -> None:
-    """The control: the watchdog sees what the driver prevents."""
-    seen = probe.report(
-        "fork_probe.py", "without_driver", "1", seconds=60, env={"FORK_DEADLINE": "3"}
-    )
+def test_the_watchdog_sees_a_late_child() -> None:
+    """The control of the tests above."""
+    seen = probe.report("fork_probe.py", "late", "1", seconds=60, env={"FORK_DEADLINE": "3"})
     assert seen["late"] == 1

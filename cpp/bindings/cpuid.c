@@ -49,6 +49,9 @@ static int fill(PyObject* module) { return PyModule_AddStringConstant(module, "v
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, (void*)fill},
+#if PY_VERSION_HEX >= 0x030c0000 /* it keeps nothing: the core itself says why it refuses */
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
 #if PY_VERSION_HEX >= 0x030d0000
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif

@@ -40,7 +40,7 @@ void run_items(Index count, double flops, int n_threads, F f) {
     n_threads = flops < kWorthThreads || count == 1 ? 1 : limits.available();
   }
   n_threads = static_cast<int>(std::min<Index>(n_threads, count));
-  if (n_threads == 1 && flops < trainer::kBriefFlops) {
+  if (n_threads == 1 && flops < trainer::kBriefFlops && parallel::has_item_stack()) {
     const FloatMode mode;
     for (Index item = 0; item < count; ++item) f(item);
     return;

@@ -38,9 +38,24 @@ void register_all(py::module_& m) {
 
 }  // namespace fastnn::bindings
 
+// pybind11 keeps its types and its thread states in the interpreter that loaded it first: in another one it waits for
+// ever. So nothing of it is touched there.
+static bool in_main_interpreter() {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
+  PyErr_SetString(PyExc_ImportError,
+                  "fastnn's compiled core cannot be loaded in a sub-interpreter; expected the main interpreter "
+                  "(use threads, or processes, instead)");
+  return false;
+}
+
 // The bindings are compiled once: this file has the entry point of every level's module, and each module uses its own.
-#define FASTNN_MODULE(name) \
-  PYBIND11_MODULE(name, m) { fastnn::bindings::register_all(m); }
+// Python calls PyInit_<name>.
+#define FASTNN_MODULE(name)                                                \
+  PYBIND11_MODULE(of_main##name, m) { fastnn::bindings::register_all(m); } \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name();                    \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name() {                   \
+    return in_main_interpreter() ? PyInit_of_main##name() : nullptr;       \
+  }
 FASTNN_MODULE(_v2)
 FASTNN_MODULE(_v3)
 FASTNN_MODULE(_v4)

@@ -265,6 +265,9 @@ void register_network(py::module_& m) {
       .def_property_readonly("threads_used", [](Network& n) { return n.model().threads_used(); })
       .def_property_readonly("step", [](Network& n) { return n.model().step(); })
       .def_property_readonly("num_batches", [](Network& n) { return n.model().batches(); })
+      .def(
+          "expect_idle", [](Network& n, const std::string& where) { n.model().gate().expect_idle(where.c_str()); },
+          arg("where"), "Raises ModelBusyError, headed by `where`, while a call trains the model.")
       .def_property_readonly("busy", [](Network& n) { return n.model().gate().writing(); })
       .def_property_readonly("history", &Network::history)
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })

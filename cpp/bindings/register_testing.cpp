@@ -78,7 +78,6 @@ void register_testing(py::module_& m) {
       },
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
-  m.def("use_driver_after_fork", parallel::use_driver_after_fork, py::arg("on"));
   m.def(
       "phase_items",
       [](const Shapes& linears, Index rows) {

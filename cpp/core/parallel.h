@@ -1,9 +1,11 @@
 // Threads: the only place that owns them. A Program is a list of phases of independent items; a team runs one phase
-// after the other with a barrier between, and the last thread to arrive does the serial work between two phases.
-// Nothing here knows of networks. Items are handed out dynamically: no result may depend on who runs them.
+// after the other, and the last thread to leave a phase does the serial work before the next (parallel_team.h).
+// Nothing here knows of networks. Items are handed out dynamically: no result may depend on who runs them, or on how
+// many do.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stdexcept>
 #include <string>
 
 #include "core/types.h"
@@ -48,13 +50,31 @@ struct Poll {
 };
 
 struct Outcome {
-  int threads_used = 1;
+  int threads_used = 1;  // that the run was granted; it waits for none of them to come
   bool stopped = false;
 };
 
-// Runs `program` from phase `first` to its end on n_threads threads (the caller is one of them, except in a forked
-// child, where the region belongs to a driver thread: the pool of the OpenMP runtime does not survive a fork).
-Outcome run(Program& program, int first, int n_threads, Poll poll) noexcept;
+// What a run throws: before its first item,
+struct SmallStack : std::runtime_error {
+  SmallStack()
+      : std::runtime_error(
+            "this thread's stack is too small to compute on, and no other thread can be started; "
+            "expected 256 KB or more (threading.stack_size)") {}
+};
+// or in a child that a signal handler forked in the middle of it.
+struct Forked : std::runtime_error {
+  Forked()
+      : std::runtime_error(
+            "a signal handler forked inside this call: its threads stayed in the parent, and here the "
+            "model may be half a step further; load values that were saved before") {}
+};
+
+// Runs `program` from phase `first` to its end on up to n_threads threads. The caller is one of them and begins at once;
+// where its stack is too small, a thread with enough takes its place. Where fewer threads can be had, fewer run.
+Outcome run(Program& program, int first, int n_threads, Poll poll);
+
+// Has this thread the stack that an item may need? For who computes without run().
+bool has_item_stack() noexcept;
 
 // Threads a call may use when it is not told: the smallest of the OpenMP limit of the calling thread, the processor
 // affinity and the cgroup's quota.
@@ -77,8 +97,5 @@ class LimitsNow {
 };
 
 std::string runtime_name();  // "OpenMP 4.5 (201511)"
-
-// Test hook: run regions on the forking thread in a forked child, as other libraries do (it hangs).
-void use_driver_after_fork(bool on) noexcept;
 
 }  // namespace fastnn::parallel

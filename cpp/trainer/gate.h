@@ -5,8 +5,11 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+
+#include "core/forks.h"
 
 namespace fastnn::trainer {
 
@@ -19,12 +22,14 @@ class Gate {
   class Writer {
    public:
     Writer(Gate& gate, const char* what) : gate_(gate) {
-      unsigned seen = 0;
-      if (gate.state_.compare_exchange_strong(seen, kWriting)) return;
-      if (seen & kWriting) refuse(what, "the model is being trained by another call; wait for it to return");
-      refuse(what, "another thread predicts or evaluates with this model; wait for it");
+      std::uint64_t seen = gate.here();
+      if (flags(seen) != 0 || !gate.state_.compare_exchange_strong(seen, seen | kWriting)) gate.refuse(what, seen);
+      gate.writer_.store(thread_number(), std::memory_order_relaxed);
     }
-    ~Writer() { gate_.state_.fetch_and(~(kWriting | kOpen)); }
+    ~Writer() {
+      gate_.writer_.store(0, std::memory_order_relaxed);
+      gate_.state_.fetch_and(~(kWriting | kOpen));
+    }
     Writer(const Writer&) = delete;
 
    private:
@@ -52,33 +57,31 @@ class Gate {
 
   class Reader {
    public:
-    Reader(Gate& gate, const char* what) : gate_(gate) {
-      unsigned seen = gate.state_.load();
+    Reader(Gate& gate, const char* what) : gate_(gate), forks_(forks()) {
+      std::uint64_t seen = gate.here();
       do {
-        if ((seen & (kWriting | kOpen)) == kWriting || (seen & kChanging))
-          refuse(what, "the model is being trained by another call; wait for it to return");
+        if ((seen & (kWriting | kOpen)) == kWriting || (seen & kChanging)) gate.refuse(what, seen);
       } while (!gate.state_.compare_exchange_weak(seen, seen + 1));
     }
     ~Reader() {
-      if (gate_.state_.fetch_sub(1) == kWriting + 1) gate_.state_.notify_all();  // a closing window waits for the last
+      if (forks_ != forks()) return;  // inside at a fork: a child counts its own readers alone
+      if (flags(gate_.state_.fetch_sub(1)) == kWriting + 1) gate_.state_.notify_all();  // a closing window waits
     }
     Reader(const Reader&) = delete;
 
    private:
     Gate& gate_;
+    const std::uint32_t forks_;
   };
 
   // A change of settings: alone with the model, or alone in a writer's window.
   class Change {
    public:
     Change(Gate& gate, const char* what) : gate_(gate) {
-      unsigned seen = 0;
-      if (gate.state_.compare_exchange_strong(seen, kChanging)) return;
-      seen = kWriting | kOpen;
-      if (gate.state_.compare_exchange_strong(seen, kWriting | kOpen | kChanging)) return;
-      if ((seen & (kWriting | kOpen)) == kWriting)
-        refuse(what, "the model is being trained by another call; wait for it to return, or for the end of an epoch");
-      refuse(what, "another thread predicts or evaluates with this model; wait for it");
+      std::uint64_t seen = gate.here();
+      const bool alone = flags(seen) == 0 || flags(seen) == (kWriting | kOpen);
+      if (!alone || !gate.state_.compare_exchange_strong(seen, seen | kChanging))
+        gate.refuse(what, seen, ", or for the end of an epoch");
     }
     ~Change() {
       gate_.state_.fetch_and(~kChanging);
@@ -93,22 +96,54 @@ class Gate {
   // The writer's window. close_window waits for the readers inside: call it without the GIL.
   void open_window() { state_.fetch_or(kOpen); }
   void close_window() {
-    unsigned seen = state_.fetch_and(~kOpen) & ~kOpen;
-    while (seen != kWriting) {
+    here();  // readers of other threads that were inside at a fork never come out
+    std::uint64_t seen = state_.fetch_and(~kOpen) & ~kOpen;
+    while (flags(seen) != kWriting) {
       state_.wait(seen);
       seen = state_.load();
     }
   }
-  bool writing() const { return (state_.load() & kWriting) != 0; }
+  // Refuses while there is a writer, in its window, too.
+  void expect_idle(const char* what) {
+    if (const std::uint64_t seen = here(); seen & kWriting) refuse(what, seen);
+  }
+  bool writing() { return (here() & kWriting) != 0; }
 
  private:
-  [[noreturn]] static void refuse(const char* what, const char* why) {
-    throw Busy(std::string("[") + what + "] " + why);
+  // One word, so that nobody waits for a mutex: how many forks there had been when it was written, three flags, and the
+  // number of readers.
+  static constexpr std::uint64_t kWriting = 1U << 31, kOpen = 1U << 30, kChanging = 1U << 29;
+  static std::uint64_t flags(std::uint64_t word) { return word & 0xFFFFFFFF; }
+  static std::uint32_t made_in(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+
+  // The word as this process has it. In a forked child the readers of other threads are gone, and so is a writer, unless
+  // it is the thread that forked; then the word stays as it was, for ever.
+  std::uint64_t here() {
+    std::uint64_t seen = state_.load();
+    while (made_in(seen) != forks()) {
+      const bool goes_on = outlived_forks(writer_.load(std::memory_order_relaxed), made_in(seen));
+      if ((seen & kWriting) && !goes_on) break;
+      const std::uint64_t now = static_cast<std::uint64_t>(forks()) << 32 | (seen & (kWriting | kOpen));
+      if (state_.compare_exchange_weak(seen, now)) return now;
+    }
+    return seen;
   }
 
-  // One word, so that nobody waits for a mutex: three flags above the number of readers.
-  static constexpr unsigned kWriting = 1U << 31, kOpen = 1U << 30, kChanging = 1U << 29;
-  std::atomic<unsigned> state_{0};
+  [[noreturn]] void refuse(const char* what, std::uint64_t seen, const char* or_else = "") const {
+    std::string why = "another thread predicts or evaluates with this model; wait for it";
+    if ((seen & kWriting) && made_in(seen) != forks())
+      why =
+          "this process was forked while another thread trained the model: that call goes on in the parent, and the "
+          "values here may be half a step further; make a model anew and load a state_dict() saved before the fork";
+    else if (seen & kWriting)
+      why = std::string("the model is being trained by another call; wait for it to return") + or_else;
+    else if (seen & kChanging)
+      why = "another thread changes a setting of this model; wait for it";
+    throw Busy("[" + std::string(what) + "] " + why);
+  }
+
+  std::atomic<std::uint64_t> state_{0};
+  std::atomic<std::uint64_t> writer_{0};  // its number
 };
 
 }  // namespace fastnn::trainer

@@ -67,7 +67,8 @@ Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll)
   if (score_) {
     sums_.resize(static_cast<std::size_t>(items(kChunks)));
   }
-  if (n_threads == 1 && flops_ < kBriefFlops) {  // over before a team would have met, or anybody wants it to stop
+  if (n_threads == 1 && flops_ < kBriefFlops &&
+      parallel::has_item_stack()) {  // over before a team would have met, or anybody wants it to stop
     auto lane = pool.take(net_, chunk_);
     for (Index item = 0; item < items(kChunks); ++item) chunk(*lane, item);
     pool.give_back(std::move(lane));

@@ -13,7 +13,6 @@ import numpy as np
 
 from fastnn import _core, _validate
 from fastnn._assign import is_free, refusal
-from fastnn.errors import ModelBusyError
 
 from . import _state
 from ._layer import Layer, ModelLayer, ParameterLayer
@@ -102,8 +101,8 @@ class Container:
         return self._network
 
     def _idle(self, where: str) -> None:
-        if self._network is not None and self._network.busy:
-            raise ModelBusyError(f"[Sequential.{where}] the model is being trained by another call")
+        if self._network is not None:
+            self._network.expect_idle(f"Sequential.{where}")
 
     def _trainable_numbers(self) -> set[int]:
         numbers = zip(self._layers, _numbers(self._layers), strict=True)

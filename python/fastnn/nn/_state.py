@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _core, _validate
-from fastnn.errors import ModelBusyError
 
 if TYPE_CHECKING:
     from fastnn._validate import Array
@@ -142,10 +141,7 @@ def load(
     """Copy `values` into the network: all of them, or none if one of them is wrong."""
     if not isinstance(values, Mapping):
         raise TypeError(f"[{where}] got {type(values).__name__}; expected a dictionary of arrays")
-    if network.busy:
-        raise ModelBusyError(
-            f"[{where}] the model is being trained; values can be loaded afterwards"
-        )
+    network.expect_idle(where)
     own = torch_keys(network)
     # Files of torch before 0.4.1 have no counters, and estimators' coefficients neither.
     missing = [key for key in own if key not in values and not key.endswith(COUNTER)]

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/parallel_threads.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "core/float_mode.h"
+#include "core/parallel.h"
+
+namespace fastnn::parallel {
+
+namespace {
+
+// Lowest address of this thread's stack; 0 if nobody knows.
+std::uintptr_t lowest_of_stack() noexcept {
+#if defined(__linux__)
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  void* lowest = nullptr;
+  std::size_t size = 0;
+  pthread_attr_getstack(&attributes, &lowest, &size);
+  pthread_attr_destroy(&attributes);
+  return reinterpret_cast<std::uintptr_t>(lowest);
+#elif defined(__APPLE__)
+  const auto top = reinterpret_cast<std::uintptr_t>(pthread_get_stackaddr_np(pthread_self()));
+  return top - pthread_get_stacksize_np(pthread_self());
+#else
+  return 0;
+#endif
+}
+
+// OMP_STACKSIZE as the specification has it: "512k", "2 M"; kilobytes without a unit. 0: not set, or not to be read.
+std::size_t openmp_stack() noexcept {
+  const char* text = std::getenv("OMP_STACKSIZE");
+  if (!text) return 0;
+  char* rest = nullptr;
+  errno = 0;
+  const unsigned long long number = std::strtoull(text, &rest, 10);
+  if (errno != 0 || rest == text) return 0;
+  while (std::isspace(static_cast<unsigned char>(*rest))) ++rest;
+  unsigned shift = 10;
+  switch (std::tolower(static_cast<unsigned char>(*rest))) {
+    case 'b':
+      shift = 0;
+      break;
+    case 'm':
+      shift = 20;
+      break;
+    case 'g':
+      shift = 30;
+      break;
+    default:
+      break;
+  }
+  return number > (SIZE_MAX >> shift) ? 0 : static_cast<std::size_t>(number) << shift;
+}
+
+struct Probe {
+  pthread_t thread{};
+  std::atomic<bool>* go = nullptr;
+  std::atomic<pid_t> id{0};
+};
+
+void* wait_for_go(void* argument) {
+  auto& probe = *static_cast<Probe*>(argument);
+#if defined(__linux__)
+  probe.id.store(static_cast<pid_t>(syscall(SYS_gettid)));
+#endif
+  probe.go->wait(false);
+  return nullptr;
+}
+
+// A joined thread counts against the limits until the kernel has put it away.
+void wait_until_gone([[maybe_unused]] pid_t id) noexcept {
+#if defined(__linux__)
+  for (int k = 0; k < 10'000 && syscall(SYS_tgkill, getpid(), id, 0) == 0; ++k) sched_yield();
+#endif
+}
+
+}  // namespace
+
+bool has_item_stack() noexcept {
+  static constinit thread_local std::uintptr_t t_lowest = 0;
+  if (t_lowest == 0) t_lowest = std::max<std::uintptr_t>(lowest_of_stack(), 1);
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  return here - t_lowest >= kItemStack;
+}
+
+bool start_thread(pthread_t* thread, std::size_t stack, void* (*run)(void*), void* argument) noexcept {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  // A size below the system's minimum is ignored by OpenMP, too.
+  if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  const CallersFloatMode birth;  // a thread is born with its maker's control register
+  const bool started = pthread_create(thread, &attributes, run, argument) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
+int startable_threads(int wanted) noexcept {
+  const std::unique_ptr<Probe[]> probes(new (std::nothrow) Probe[static_cast<std::size_t>(wanted)]);
+  if (!probes) return 0;
+  std::atomic<bool> go{false};
+  const std::size_t stack = openmp_stack();
+  int started = 0;
+  for (; started < wanted; ++started) {
+    Probe& probe = probes[static_cast<std::size_t>(started)];
+    probe.go = &go;
+    if (!start_thread(&probe.thread, stack, wait_for_go, &probe)) break;
+  }
+  go.store(true);
+  go.notify_all();
+  for (int k = 0; k < started; ++k) {
+    Probe& probe = probes[static_cast<std::size_t>(k)];
+    pthread_join(probe.thread, nullptr);
+    wait_until_gone(probe.id.load());
+  }
+  return started;
+}
+
+}  // namespace fastnn::parallel
