@@ -41,14 +41,17 @@ class Gate {
   class PatientWriter {
    public:
     PatientWriter(Gate& gate, const char* what) : gate_(gate) {
-      unsigned seen = gate.state_.load();
+      std::uint64_t seen = gate.here();
       do {
-        if (seen & (kWriting | kChanging))
-          refuse(what, "the model is being trained by another call; wait for it to return");
+        if (seen & (kWriting | kChanging)) gate.refuse(what, seen);
       } while (!gate.state_.compare_exchange_weak(seen, seen | kWriting));
-      while ((seen = gate.state_.load()) != kWriting) gate.state_.wait(seen);
+      gate.writer_.store(thread_number(), std::memory_order_relaxed);
+      while (flags(seen = gate.here()) != kWriting) gate.state_.wait(seen);
     }
-    ~PatientWriter() { gate_.state_.fetch_and(~kWriting); }
+    ~PatientWriter() {
+      gate_.writer_.store(0, std::memory_order_relaxed);
+      gate_.state_.fetch_and(~kWriting);
+    }
     PatientWriter(const PatientWriter&) = delete;
 
    private:
