@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,6 +111,37 @@ def test_one_place_per_concern(path):
     assert not re.search(r"\b_mm(256|512)?_\w+|immintrin|__AVX|__SSE|__FMA__", code), (
         "no intrinsics by name"
     )
+
+
+# Functions of <cmath> whose results differ between C libraries. sqrt, floor, round, ... are exact.
+LIBM = re.compile(
+    r"(a?(cos|sin|tan)h?|atan2|cbrt|erfc?|exp[2m]?1?|[lt]gamma|hypot|log|log1[0p]|log2|pow|sincos)"
+    r"[fl]?(16|32|64|128)?x?"
+)
+
+
+@pytest.mark.parametrize("module", sorted(set(_core.built)))
+def test_no_module_asks_the_c_library_for_one(module):
+    """What the linker left to be found at run time, Eigen's own calls included."""
+    nm = shutil.which("nm")
+    if nm is None:
+        pytest.skip("binutils are not installed")
+    spec = find_spec(f"fastnn._core._{module}")
+    assert spec is not None
+    assert spec.origin is not None
+    table = subprocess.run(
+        [nm, "-D", "--undefined-only", spec.origin], capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[-1].split("@")[0] for line in table.splitlines()}
+    assert "malloc" in names or "_Znwm" in names
+    assert not {name for name in names if LIBM.fullmatch(name)}
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if _room(p) != "bindings"], ids=_id)
+def test_no_function_of_the_c_library_enters_a_result(path):
+    """Bits would depend on the C library; core/simd_math.h has the engine's own functions."""
+    found = set(re.findall(r"(?:std::|__builtin_|(?<![\w.>])::)(\w+)\s*\(", _code(path)))
+    assert not {name for name in found if LIBM.fullmatch(name)}, _id(path)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_id)

@@ -133,12 +133,15 @@ def test_where_the_input_lies_does_not_matter(net: str) -> None:
 
 
 def test_a_split_by_threads_would_be_seen() -> None:
-    """The planted fault: chunks cut by the thread count change the order of sums."""
+    """The planted fault: chunks cut by the thread count change the order of sums.
+
+    In float64, where few roundings swallow that; in float32 one number in thirty changed, or none.
+    """
     results = []
     try:
         for n in (1, 3):
             _core.testing.plant_split(n)
-            results.append(trained("normed", "sgd", "float32", n)[0])
+            results.append(trained("normed", "sgd", "float64", n)[0])
     finally:
         _core.testing.plant_split(0)
     assert results[0] != results[1]

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "activations/activation.h"
+#include "core/simd_math.h"
 
 namespace fastnn::activations {
 

@@ -1,6 +1,7 @@
 // _core.testing: internals for pytest. Nothing here is an interface.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/functional.h>
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 #include <sched.h>
 
@@ -8,6 +9,8 @@
 #include <functional>
 
 #include "bindings/border.h"
+#include "core/check.h"
+#include "core/elementary.h"
 #include "core/faults.h"
 #include "trainer/plan.h"
 #include "trainer/tuner.h"
@@ -52,7 +55,31 @@ class Race final : public parallel::Program {
 }  // namespace
 #endif
 
+namespace {
+template <class T>
+py::array_t<T> elementary_of(const std::string& name, const py::array_t<T>& x) {
+  const FloatMode mode;
+  py::array_t<T> y(x.size());
+  require(elementary(name, x.data(), x.size(), y.mutable_data()), "no function '", name, "'");
+  return y;
+}
+
+void register_elementary(py::module_& m) {
+  m.def("elementary", elementary_of<float>, py::arg("name"), py::arg("x").noconvert(),
+        "The engine's exp, expm1, log, log1p, sigmoid, sqrt or tanh of a contiguous vector.");
+  m.def("elementary", elementary_of<double>, py::arg("name"), py::arg("x").noconvert());
+  m.def(
+      "power_complement",
+      [](double base, double n) {
+        const FloatMode mode;
+        return power_complement(base, n);
+      },
+      py::arg("base"), py::arg("n"), "1 - base^n");
+}
+}  // namespace
+
 void register_testing(py::module_& m) {
+  register_elementary(m);
   m.def(
       "plant_split", [](int parts) { faults::split = parts; }, py::arg("parts"),
       "Cut batches into this many chunks from now on (0: by shape), as if the threads decided: a fault.");

@@ -34,4 +34,5 @@ target_include_directories(fastnn_eigen SYSTEM INTERFACE ${FASTNN_EIGEN_INCLUDE}
 target_compile_definitions(
   fastnn_eigen
   INTERFACE EIGEN_DONT_PARALLELIZE  # threads belong to core/parallel.cpp alone
+            EIGEN_FAST_MATH=0       # roots are the processor's, the same on every level; with AVX-512 Eigen approximates
             EIGEN_MPL2_ONLY)        # refuses the few files under other licences

@@ -4,7 +4,8 @@
 #pragma once
 
 #include <Eigen/Core>
-#include <cmath>
+#include <cstdint>
+#include <type_traits>
 
 #include "core/types.h"
 
@@ -16,6 +17,10 @@ template <class T>
 struct Vec {
   using Packet = typename ei::packet_traits<T>::type;
   static constexpr Index kLanes = ei::unpacket_traits<Packet>::size;
+  // The same register as a vector of the compiler: what is compared lane by lane, and the bits of each lane.
+  using Bit = std::conditional_t<sizeof(T) == sizeof(float), std::uint32_t, std::uint64_t>;
+  typedef T Lanes __attribute__((vector_size(sizeof(Packet))));
+  typedef Bit Bits __attribute__((vector_size(sizeof(Packet))));
   Packet p;
 
   static Vec set(T s) { return {ei::pset1<Packet>(s)}; }
@@ -23,8 +28,11 @@ struct Vec {
   static Vec load(const T* at) { return {ei::pload<Packet>(at)}; }    // `at` aligned to the vector
   static Vec loadu(const T* at) { return {ei::ploadu<Packet>(at)}; }  // any address
   static Vec counting() { return {ei::plset<Packet>(T(0))}; }         // 0, 1, ...
+  static Vec of_bits(Bits bits) { return {__builtin_bit_cast(Packet, bits)}; }
   void store(T* at) const { ei::pstore(at, p); }
   void storeu(T* at) const { ei::pstoreu(at, p); }
+  Lanes lanes() const { return __builtin_bit_cast(Lanes, p); }
+  Bits bits() const { return __builtin_bit_cast(Bits, p); }
 
   friend Vec operator+(Vec a, Vec b) { return {ei::padd(a.p, b.p)}; }
   friend Vec operator-(Vec a, Vec b) { return {ei::psub(a.p, b.p)}; }
@@ -40,6 +48,7 @@ template <class T>
 Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   return {ei::pmadd(a.p, b.p, c.p)};
 }
+// The first operand where one of the two is NaN.
 template <class T>
 Vec<T> max(Vec<T> a, Vec<T> b) {
   return {ei::pmax(a.p, b.p)};
@@ -52,21 +61,10 @@ template <class T>
 Vec<T> abs(Vec<T> a) {
   return {ei::pabs(a.p)};
 }
+// The processor's own root, correctly rounded: cmake/FastnnDeps.cmake turns off what Eigen has instead with AVX-512.
 template <class T>
 Vec<T> sqrt(Vec<T> a) {
   return {ei::psqrt(a.p)};
-}
-template <class T>
-Vec<T> exp(Vec<T> a) {
-  return {ei::pexp(a.p)};
-}
-template <class T>
-Vec<T> log(Vec<T> a) {
-  return {ei::plog(a.p)};
-}
-template <class T>
-Vec<T> tanh(Vec<T> a) {
-  return {ei::ptanh(a.p)};
 }
 // Is every lane zero, of either sign?
 template <class T>
@@ -77,20 +75,32 @@ bool all_zero(Vec<T> a) {
   for (const T lane : lanes) zero = zero && lane == T(0);
   return zero;
 }
-// Masks are vectors of all-ones or all-zero lanes, as Eigen's comparisons give them.
+
+// The answers of a comparison, lane by lane. NaN is neither less nor at most.
 template <class T>
-Vec<T> less(Vec<T> a, Vec<T> b) {
-  return {ei::pcmp_lt(a.p, b.p)};
+struct Mask {
+  decltype(typename Vec<T>::Lanes{} < typename Vec<T>::Lanes{}) lanes;
+
+  friend Mask operator|(Mask a, Mask b) { return {a.lanes | b.lanes}; }
+};
+template <class T>
+Mask<T> less(Vec<T> a, Vec<T> b) {
+  return {a.lanes() < b.lanes()};
 }
 template <class T>
-Vec<T> select(Vec<T> mask, Vec<T> if_true, Vec<T> if_false) {
-  return {ei::pselect(mask.p, if_true.p, if_false.p)};
+Mask<T> at_most(Vec<T> a, Vec<T> b) {
+  return {a.lanes() <= b.lanes()};
+}
+template <class T>
+Vec<T> select(Mask<T> mask, Vec<T> if_true, Vec<T> if_false) {
+  const typename Vec<T>::Lanes chosen = mask.lanes ? if_true.lanes() : if_false.lanes();
+  return {__builtin_bit_cast(typename Vec<T>::Packet, chosen)};
 }
 
 // Lanes of the vector at column c that belong to a row of k columns. What becomes a T is what is left of the row, not a
 // column's number, which float could not hold beyond 2^24: rounded, it is still more than a vector or exact.
 template <class T>
-Vec<T> inside(Index c, Index k) {
+Mask<T> inside(Index c, Index k) {
   return less(Vec<T>::counting(), Vec<T>::set(static_cast<T>(k - c)));
 }
 

@@ -87,7 +87,7 @@ class Finish {
 
   Scaling<T> scaling_;
   Index n_, whole_;  // whole_: columns in whole vectors
-  Vec<T> last_;      // lanes of the vector after them that are columns
+  Mask<T> last_;     // lanes of the vector after them that are columns
 };
 
 // Rows come in any order: the next one's lines are asked for while this one is converted.

@@ -107,7 +107,7 @@ Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   const Index whole = x.cols / kLanes * kLanes;
   for (Index r = 0; r < x.rows; ++r) {
     const T* row = x.row(r);
-    auto outside = Vec<T>::zero();
+    Mask<T> outside{};
     for (Index c = 0; c < whole; c += kLanes) {
       const auto v = Vec<T>::loadu(row + c);
       outside = outside | less(v, low) | less(high, v);

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/simd.h"
+#include "core/simd_math.h"
 #include "core/types.h"
 
 namespace fastnn::kernels {

@@ -3,11 +3,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cmath>
 #include <limits>
 #include <numeric>
 
-#include "core/simd.h"
+#include "core/simd_math.h"
 #include "core/types.h"
 #include "kernels/reduce.h"
 #include "kernels/short_rows.h"
@@ -55,7 +54,7 @@ void softmax_row(T* z, Index k) noexcept {
 template <class T>
 void log_softmax_row(T* z, Index k) noexcept {
   const T largest = row_max(z, k);
-  const auto log_sum = Vec<T>::set(static_cast<T>(std::log(exponentials<T>(z, k, largest, nullptr))));
+  const auto log_sum = Vec<T>::set(static_cast<T>(log(exponentials<T>(z, k, largest, nullptr))));
   const auto shift = Vec<T>::set(largest);
   for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
     select(inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(z + c);

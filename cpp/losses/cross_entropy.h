@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
-#include "core/simd.h"
+#include "core/simd_math.h"
 #include "kernels/short_rows.h"
 #include "kernels/softmax.h"
 #include "kernels/softmax_row.h"
@@ -34,7 +33,7 @@ struct CrossEntropy {
       for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (factor * Vec<T>::load(dout + c)).store(dout + c);
       dout[label] = static_cast<T>(static_cast<double>(scale) * ((e - sum) / sum));
     }
-    return (static_cast<double>(largest) - at_label) + std::log(sum);
+    return (static_cast<double>(largest) - at_label) + log(sum);
   }
   // As row(), for a chunk of short rows.
   static bool takes(Index rows, Index k) { return kernels::side_by_side(rows, k); }

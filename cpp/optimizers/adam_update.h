@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/elementary.h"
 #include "optimizers/optimizer.h"
 
 namespace fastnn::optimizers {
@@ -38,8 +39,9 @@ struct AdamUpdate {
   // decay: added to the gradient as decay w; shrink: w is multiplied by it.
   static Coefficients adam_coefficients(const double* hyper, std::int64_t t, double decay, double shrink) {
     const double beta1 = hyper[1], beta2 = hyper[2], steps = static_cast<double>(t);
-    const double step_size = hyper[0] / (1 - std::pow(beta1, steps));
-    return {step_size, 1 - beta1, beta2, 1 - beta2, 1 / std::sqrt(1 - std::pow(beta2, steps)), hyper[3], decay, shrink};
+    const double step_size = hyper[0] / power_complement(beta1, steps);
+    return {step_size, 1 - beta1, beta2, 1 - beta2, 1 / std::sqrt(power_complement(beta2, steps)),
+            hyper[3],  decay,     shrink};
   }
   // eps = 0 becomes the smallest normal number: where a gradient has always been zero (padding, dead units) the step
   // is 0 / eps = 0 instead of 0 / 0.

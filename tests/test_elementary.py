@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The engine's own elementary functions: errors in units of the last place over whole ranges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fastnn import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DTYPES = ("float32", "float64")
+N = 200_000
+Wide = np.longdouble
+pytestmark = pytest.mark.skipif(
+    np.finfo(Wide).nmant < 63, reason="no extended precision to compare with"
+)
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+# Function, what it should be, allowed errors of float32 and float64.
+FUNCTIONS: dict[str, tuple[Callable[[Any], Any], float, float]] = {
+    "exp": (np.exp, 1, 1),
+    "expm1": (np.expm1, 1.5, 1.5),
+    "log": (np.log, 1, 1),
+    "log1p": (np.log1p, 1, 1),
+    "sigmoid": (logistic, 2.5, 2.5),
+    "tanh": (np.tanh, 5.5, 7.5),
+    "sqrt": (np.sqrt, 0.5, 0.5),
+}
+
+
+def numbers(name: str, dtype: str) -> np.ndarray:
+    """Numbers of every size at which the function is one, its bounds and the special ones."""
+    rng = np.random.default_rng(5)
+    info = np.finfo(dtype)
+    word = np.uint32 if dtype == "float32" else np.uint64
+    every = rng.integers(0, np.iinfo(word).max, N, dtype=word).view(dtype)
+    parts = [every[np.isfinite(every)]]
+    parts += [rng.uniform(-most, most, N) for most in (1e-6, 0.5, 2, 10, 90, 720)]
+    parts += [1 + rng.uniform(-1, 1, N) * 10.0 ** rng.uniform(-8, 0, N)]
+    parts += [rng.uniform(0.6, 1.5, N), np.array([0.0, -0.0, 1.0, -1.0, info.max, info.tiny])]
+    x = np.concatenate([part.astype(dtype) for part in parts])
+    x = x[(np.abs(x) >= info.tiny) | (x == 0)]  # smaller ones are zero inside
+    if name in ("log", "sqrt"):
+        x = x[x > 0]
+    if name == "log1p":
+        x = x[x > -1]
+    return x[x <= 0] if name == "expm1" else x
+
+
+def errors(got: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Errors in units of the last place; 0 where both are infinite, or no normal number."""
+    info = np.finfo(got.dtype)
+    with np.errstate(all="ignore"):
+        rounded = right.astype(got.dtype)
+        unit = np.ldexp(Wide(1), np.frexp(right)[1] - info.nmant - 1)
+        distance = np.abs(got.astype(Wide) - right) / unit
+    small = (np.abs(right) < info.tiny) & (np.abs(got) <= info.tiny)
+    overflows = np.isinf(rounded) & (got == rounded)
+    return np.where(small | overflows, 0, distance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_errors_in_units_of_the_last_place(name: str, dtype: str) -> None:
+    function, single, double = FUNCTIONS[name]
+    x = numbers(name, dtype)
+    with np.errstate(all="ignore"):
+        right = function(x.astype(Wide))
+    error = errors(_core.testing.elementary(name, x), right)
+    worst = int(np.argmax(error))
+    most = single if dtype == "float32" else double
+    assert error[worst] <= most, f"{float(error[worst]):.3f} units at {x[worst]!r}"
+    assert len(x) > N
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_no_ordinary_number(dtype: str) -> None:
+    inf, nan = np.inf, np.nan
+    x = np.array([0, -0.0, 1, -1, inf, -inf, nan, -2, 1e4, -1e4], dtype)
+    expected = {
+        "exp": [1, 1, np.e, 1 / np.e, inf, 0, nan, np.exp(-2), inf, 0],
+        "log": [-inf, -inf, 0, nan, inf, nan, nan, nan, np.log(1e4), nan],
+        "log1p": [0, 0, np.log(2), -inf, inf, nan, nan, nan, np.log1p(1e4), nan],
+        "sigmoid": [0.5, 0.5, logistic(1), logistic(-1), 1, 0, nan, logistic(-2), 1, 0],
+        "tanh": [0, 0, np.tanh(1), -np.tanh(1), 1, -1, nan, -np.tanh(2), 1, -1],
+    }
+    for name, values in expected.items():
+        got = _core.testing.elementary(name, x)
+        np.testing.assert_allclose(got, values, rtol=1e-6, err_msg=name)
+    payload = np.array([0x7FC12345, 0xFFFFFFFF], np.uint32).view(np.float32)
+    if dtype == "float64":
+        payload = np.array([0x7FF8123456789ABC, 2**64 - 1], np.uint64).view(np.float64)
+    for name in expected:
+        assert np.isnan(_core.testing.elementary(name, payload)).all(), name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_underflow_is_zero_at_once(dtype: str) -> None:
+    tiny = np.finfo(dtype).tiny
+    x = np.log(tiny) + np.linspace(-40, 1, 100_001)
+    y = _core.testing.elementary("exp", x.astype(dtype))
+    assert ((y == 0) | (y >= tiny)).all()
+    assert (np.diff(y) >= 0).all()
+    assert y[0] == 0 < y[-1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bounds_are_kept(dtype: str) -> None:
+    x = np.linspace(0, 25, 1_000_001).astype(dtype)
+    assert _core.testing.elementary("tanh", x).max() == 1
+    assert _core.testing.elementary("tanh", -x).min() == -1
+    assert _core.testing.elementary("sigmoid", x * 2).max() == 1
+
+
+@pytest.mark.parametrize("base", [0.0, 1e-300, 0.1, 0.5, 0.9, 0.95, 0.999, 0.9999, 0.9999999])
+def test_bias_corrections(base: float) -> None:
+    for step in (1, 2, 3, 7, 10, 100, 355, 1000, 12_345, 10**6, 10**9, 2**53):
+        with np.errstate(all="ignore"):
+            right = -np.expm1(Wide(step) * np.log(Wide(base)))
+        got = np.array([_core.testing.power_complement(base, step)])
+        assert errors(got, np.array([right]))[0] <= 2, step
