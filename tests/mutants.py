@@ -26,7 +26,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = ("build", "dist", ".git", ".nox", ".venv", "*.so", "__pycache__", ".*_cache")
-COMPILED = (".cpp", ".h", ".c")
 SECONDS = 900  # the tests of a mutation; a program that hangs has been noticed, too
 
 
@@ -111,7 +110,8 @@ class Copy:
         said = (named or out.splitlines() or [""])[-1]
         if process.returncode == 0:
             return "passed", said
-        if process.returncode in (1, 2) or process.returncode < 0:  # 2: conftest cannot be imported
+        # 2 and 4: something cannot be imported; the names of the tests were right before.
+        if process.returncode in (1, 2, 4) or process.returncode < 0:
             return "failed", said if process.returncode >= 0 else "the process crashed"
         return "no tests ran", out[-2000:]
 
@@ -121,8 +121,8 @@ class Copy:
         text = path.read_text(encoding="utf-8")
         path.write_text(mutation.planted(text), encoding="utf-8")
         try:
-            wrong = self.build() if path.suffix in COMPILED else ""
-            if wrong:
+            # Also where Python is wrong: the module may still be that of the mutation before.
+            if wrong := self.build():
                 return "does not compile", wrong
             state, said = self.run(mutation.tests)
             return {"passed": "survived", "failed": "killed"}.get(state, state), said
