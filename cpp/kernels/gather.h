@@ -42,14 +42,18 @@ struct RowIds {
   RowIds from(Index r) const { return {order, first + r}; }
 };
 
-// Per-column input scaling x * scale + shift; nullptr where there is none.
+// Per-column input scaling x * scale + shift; nullptr where there is none. Values of dtypes that T holds are scaled as
+// T; those of wider ones (int32, float64, ... for float) in double with the exact factors, and rounded once: seconds
+// since 1970 differ in digits that float does not have. exact_scale and exact_shift are both there if any of the four is.
 template <class T>
 struct Scaling {
   const T* scale = nullptr;
   const T* shift = nullptr;
+  const double* exact_scale = nullptr;
+  const double* exact_shift = nullptr;
 };
 
-// out.row(r) = T(source row ids[r]) * scale + shift, padded columns zero. False if any result is not finite.
+// out.row(r) = source row ids[r] * scale + shift as T, padded columns zero. False if any result is not finite.
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
 
@@ -75,6 +79,10 @@ Extent extent(const Source& source, RowIds ids, Index rows) noexcept;
 // to[r] = T(w[ids[r]] * factor), multiplied in double. Returns the sum of the results, in row order.
 template <class T>
 double gather_column(const Source& source, RowIds ids, Index rows, double factor, T* to) noexcept;
+
+// What gather makes of `value` in column c of the source.
+template <class T>
+T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept;
 
 // One element as double, for messages.
 double element(const Source& source, Index row, Index col) noexcept;

@@ -2,6 +2,9 @@
 #include "trainer/network.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
 
 #include "core/check.h"
 
@@ -20,14 +23,29 @@ Index input_width(const std::vector<layers::Config>& configs) {
 }
 
 template <class T>
-Buffer<T> per_column(const std::vector<double>& given, Index width, const char* what) {
-  if (given.empty()) return {};
-  require(given.size() == 1 || static_cast<Index>(given.size()) == width, "[rescale] ", what, " has ", given.size(),
-          " values, expected 1 or ", width);
-  Buffer<T> values(padded<T>(width));  // read in whole vectors
-  for (Index c = 0; c < width; ++c)
+Buffer<T> per_column(const std::vector<double>& given, Index width) {
+  Buffer<T> values(given.empty() ? 0 : padded<T>(width));  // read in whole vectors
+  for (Index c = 0; c < values.size() && c < width; ++c)
     values[c] = static_cast<T>(given[given.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
   return values;
+}
+
+// One value, or one a column, none of which loses everything as T: infinite, or a factor that counts as zero. Zero
+// itself is a factor: it switches a column off.
+template <class T>
+void check_factors(const std::vector<double>& given, Index width, const char* what, double smallest) {
+  require(given.size() <= 1 || static_cast<Index>(given.size()) == width, "[rescale] ", what, " has ", given.size(),
+          " values, expected 1 or ", width);
+  const char* dtype = sizeof(T) == 4 ? "float32" : "float64";
+  const auto largest = static_cast<double>(std::numeric_limits<T>::max());
+  for (std::size_t c = 0; c < given.size(); ++c) {
+    const double size = std::abs(given[c]);
+    require(size <= largest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is infinite as ", dtype,
+            "; expected at most ", largest);
+    const bool zero = std::bit_cast<std::uint64_t>(size) == 0;  // in modes that take smaller numbers for zero, too
+    require(zero || size >= smallest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is zero as ", dtype,
+            "; expected at least ", smallest, ", or 0");
+  }
 }
 
 }  // namespace
@@ -40,8 +58,7 @@ Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t se
   for (const auto& config : configs) {
     if (preparing && config.kind == "rescale") {
       require(scale_.size() == 0 && shift_.size() == 0, "[rescale] a network takes one Rescale, two came");
-      scale_ = per_column<T>(config.scale, width, "scale");
-      shift_ = per_column<T>(config.shift, width, "shift");
+      rescale(config, width);
       continue;
     }
     if (preparing && config.kind == "flatten") {
@@ -57,6 +74,21 @@ Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t se
   require(!layers_.empty(), "[Network] has no layers");
   frozen_.assign(layers_.size(), false);
   allocate();
+}
+
+// All new numbers are made before the first is taken.
+template <class T>
+void Network<T>::rescale(const layers::Config& settings, Index width) {
+  check_factors<T>(settings.scale, width, "scale", static_cast<double>(std::numeric_limits<T>::min()));
+  check_factors<T>(settings.shift, width, "shift", 0);
+  auto scale = per_column<T>(settings.scale, width), shift = per_column<T>(settings.shift, width);
+  const bool none = settings.scale.empty() && settings.shift.empty();
+  const auto filled = [&](const std::vector<double>& given, double otherwise) {
+    return none ? Buffer<double>() : per_column<double>(given.empty() ? std::vector{otherwise} : given, width);
+  };
+  auto exact_scale = filled(settings.scale, 1), exact_shift = filled(settings.shift, 0);
+  scale_ = std::move(scale), shift_ = std::move(shift);
+  exact_scale_ = std::move(exact_scale), exact_shift_ = std::move(exact_shift);
 }
 
 template <class T>
@@ -100,11 +132,7 @@ template <class T>
 void Network<T>::change(int position, const layers::Config& settings) {
   if (position == kRescale) {
     require(settings.kind == "rescale" && scale_.size() > 0, "[Network] has no Rescale that could change");
-    auto scale = per_column<T>(settings.scale, n_features(), "scale");
-    auto shift = per_column<T>(settings.shift, n_features(), "shift");
-    scale_ = std::move(scale);
-    shift_ = std::move(shift);
-    return;
+    return rescale(settings, n_features());
   }
   const auto k = static_cast<std::size_t>(at(position));
   require(kinds_[k] == settings.kind, "[Network] layer ", position, " is a ", kinds_[k], ", not a ", settings.kind);

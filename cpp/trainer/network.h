@@ -45,7 +45,8 @@ class Network {
   const Buffer<T>& value_buffer() const { return values_; }
   T* values() { return values_.data(); }
   kernels::Scaling<T> scaling() const {
-    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr};
+    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr, exact_scale_.data(),
+            exact_shift_.data()};
   }
 
   int depth() const { return static_cast<int>(layers_.size()); }
@@ -72,6 +73,7 @@ class Network {
 
  private:
   void allocate();
+  void rescale(const layers::Config& settings, Index width);
 
   std::uint64_t seed_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
@@ -80,7 +82,8 @@ class Network {
   std::vector<Parameter> parameters_;  // layer by layer
   std::vector<std::size_t> first_;     // those of layer k: parameters_[first_[k]] up to parameters_[first_[k + 1]]
   Buffer<T> values_;
-  Buffer<T> scale_, shift_;
+  Buffer<T> scale_, shift_;                   // of the Rescale; empty where there is none
+  Buffer<double> exact_scale_, exact_shift_;  // as they were written, for values that T does not hold
 };
 
 }  // namespace fastnn::trainer

@@ -76,12 +76,8 @@ struct Refusal {
   }
 
   void x() const {
-    find(data.x, "X", finite(), [&](double value, Index c) {
-      T x = static_cast<T>(value);
-      if (scaling.scale) x *= scaling.scale[c];
-      if (scaling.shift) x += scaling.shift[c];
-      return !std::isfinite(x);
-    });
+    find(data.x, "X", finite(),
+         [&](double value, Index c) { return !std::isfinite(kernels::scaled<T>(data.x, scaling, value, c)); });
   }
   void target() const {
     const losses::Row& loss = *compiled->loss;

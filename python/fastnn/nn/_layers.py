@@ -23,12 +23,18 @@ class Rescale(ModelLayer):
     Only before the first numbered layer. It has no number of its own in ``state_dict``, and it is
     not trained.
 
+    A float32 model scales float64 and integers of 32 or 64 bits in double and rounds what comes
+    out: seconds since 1970 keep their differences. (Integers beyond 2^53 are rounded to double
+    first.) Values that float32 holds as they are, of all smaller dtypes, are scaled in float32.
+
     Parameters
     ----------
     scale : float or array_like of shape (columns,)
-        May be assigned later, as a whole; in effect from the next step or prediction on.
+        May be assigned later, as a whole; in effect from the next step or prediction on. 0 switches
+        a column off. A model refuses scales that are infinite or zero as its dtype, such as 1e39
+        and 1e-46 for float32.
     shift : float or array_like of shape (columns,), default 0
-        Likewise.
+        Likewise; it must be finite as the model's dtype.
 
     Examples
     --------

@@ -58,7 +58,11 @@ class Layer:
 
 
 class Rescale(Layer):
-    """y = x scale + shift, each a number or one number per column: preparation of the input."""
+    """y = x scale + shift, each a number or one number per column: preparation of the input.
+
+    Values that the network's dtype would round (float64, integers of 32 and 64 bits, for a network
+    in float32) are scaled in double and rounded afterwards.
+    """
 
     numbered = False
 
@@ -67,12 +71,16 @@ class Rescale(Layer):
         self.scale, self.shift = scale, shift
 
     def build(self, dtype: Any, seed: int, position: int) -> None:
-        self.scale = np.asarray(self.scale, dtype=dtype)
-        self.shift = np.asarray(self.shift, dtype=dtype)
+        self.dtype = np.dtype(dtype)
+        self.exact = [np.asarray(a, np.float64) for a in (self.scale, self.shift)]
+        self.scale, self.shift = (a.astype(dtype) for a in self.exact)
 
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         columns = x.reshape(len(x), -1)  # an image counts as one row of columns
-        y: Array = columns * self.scale + self.shift
+        if np.can_cast(x.dtype, self.dtype, "safe"):
+            y: Array = columns.astype(self.dtype) * self.scale + self.shift
+        else:
+            y = (columns.astype(np.float64) * self.exact[0] + self.exact[1]).astype(self.dtype)
         return y.reshape(x.shape)
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:

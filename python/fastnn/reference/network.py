@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference.layers import Layer, make_layer
+from fastnn.reference.layers import Flatten, Layer, Rescale, make_layer
 from fastnn.reference.losses import LOSSES, Sums
 from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
 from fastnn.reference.random import permutation
@@ -126,8 +126,10 @@ class Network:
 
     def forward(self, x: Any, training: bool = False) -> Array:
         """Return the raw outputs (B, k), kept for backward."""
-        y = np.asarray(x, dtype=self.dtype)
+        y = np.asarray(x)
         for layer in self.layers:
+            if not isinstance(layer, (Rescale, Flatten)):  # Rescale sees the digits that X has
+                y = y.astype(self.dtype, copy=False)
             y = layer.forward(y, training, self.step, self.draw)
         self.draw += training
         self.num_batches += training and len(y) > 1
