@@ -2,6 +2,7 @@
 #include "core/parallel_team.h"
 
 #include <omp.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <climits>
@@ -173,7 +174,10 @@ std::uint32_t Team::serve(int thread) noexcept {
   Worker worker(region_, thread);
   for (;;) {
     const Door now = door();  // but for who is inside it stays as it is while we are
+    std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
+    cpu.store(sched_getcpu(), std::memory_order_relaxed);
     take_items(worker, now.limit());
+    cpu.store(-1, std::memory_order_relaxed);
     if (!leave()) return now.phase();
     const int next = region_.program().finish(phase_, region_.stopped());
     if (next == kEnd) {
@@ -202,6 +206,14 @@ void Team::take_items(Worker& worker, int limit) noexcept {
   if (worker.thread() == 0) region_.look(kItemFlops);  // it may have found no item
 }
 
+// Is a thread inside that ran where we run now, and so does not?
+bool Team::mate_waits_for_this_cpu() const noexcept {
+  const int here = sched_getcpu();
+  for (int t = 0; t < size_; ++t)
+    if (shares_[static_cast<std::size_t>(t)].cpu.load(std::memory_order_relaxed) == here) return true;
+  return false;
+}
+
 // Until changed(), or as long as spinning is better than sleeping.
 template <class Changed>
 bool Team::spin(Changed changed) noexcept {
@@ -212,6 +224,7 @@ bool Team::spin(Changed changed) noexcept {
       if (changed()) return true;
       pause_cpu();
     }
+    if (mate_waits_for_this_cpu()) sched_yield();
   } while (Clock::now() < until);
   return false;
 }

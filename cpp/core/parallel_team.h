@@ -40,6 +40,7 @@ class Team {
   struct alignas(kAlign) Share {
     std::atomic<Index> next;
     Index end;
+    std::atomic<int> cpu{-1};  // on which its thread went in; -1: it is not inside
   };
 
   // One word: how many phases there have been, how many threads may come in, how many are in, and the state.
@@ -75,6 +76,7 @@ class Team {
   bool leave() noexcept;
   std::uint32_t serve(int thread) noexcept;
   void take_items(Worker& worker, int limit) noexcept;
+  bool mate_waits_for_this_cpu() const noexcept;
   template <class Changed>
   bool spin(Changed changed) noexcept;
 
