@@ -64,15 +64,16 @@ def _of_model(widths: tuple[int, ...], rows: int) -> dict[str, Callable[[], obje
 
 
 def _of_functions(rows: int, inputs: int, outputs: int) -> dict[str, Callable[[], object]]:
-    x, w, b, dy = _rows(rows, inputs), _rows(inputs, outputs), _rows(1, outputs)[0], None
+    x, w, b = _rows(rows, inputs), _rows(inputs, outputs), _rows(1, outputs)[0]
     dy = _rows(rows, outputs)
     name = f"{rows} x {inputs} x {outputs}"
     grad = _rows(inputs, outputs)
-    first, second = np.zeros_like(w), np.zeros_like(w)
+    moved = w.copy()
+    state = F.adam_state(moved)
     return {
         f"F.linear {name}": lambda: F.linear(x, w, b),
         f"F.linear_backward {name}": lambda: F.linear_backward(dy, x, w),
-        f"F.adam_step_ {name}": lambda: F.adam_step_([w], [grad], ([first], [second]), t=1),
+        f"F.adam_step_ {name}": lambda: F.adam_step_(moved, grad, state),
     }
 
 
