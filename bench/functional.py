@@ -125,9 +125,9 @@ def rows(a: Arrays, F: Any) -> dict[str, Calls]:
         shifted = z - z.max(axis=1, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
-    def mse(factor: float = 2.0) -> Any:
+    def mse(share: float = 1.0) -> Any:
         d = z - t
-        return (d * d).mean(), d * z.dtype.type(factor / z.size)
+        return share * (d * d).mean(), d * z.dtype.type(2 * share / z.size)
 
     def l1() -> Any:
         d = z - t
@@ -152,7 +152,7 @@ def rows(a: Arrays, F: Any) -> dict[str, Calls]:
         "softmax": (lambda: F.softmax(z), softmax),
         "log_softmax": (lambda: F.log_softmax(z), log_softmax),
         "mse_loss": (lambda: F.mse_loss(z, t), mse),
-        "half_mse_loss": (lambda: F.half_mse_loss(z, t), partial(mse, 1.0)),
+        "half_mse_loss": (lambda: F.half_mse_loss(z, t), partial(mse, 0.5)),
         "l1_loss": (lambda: F.l1_loss(z, t), l1),
         "bce_loss": (lambda: F.bce_loss(p, binary), bce),
         "bce_with_logits": (lambda: F.bce_with_logits(z, binary), bce_with_logits),
