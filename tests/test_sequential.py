@@ -168,6 +168,8 @@ def test_binary_probabilities(rng):
         assert p.shape == shape
         assert p.min() >= 0
         assert p.max() <= 1
+        yes = model.predict(x)  # of one output: the second column is the class 1
+        np.testing.assert_array_equal(p, np.hstack([1 - yes, yes]) if k == 1 else yes)
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"predict_proba\] MSELoss is for regression"):
         model.predict_proba(x)
@@ -224,10 +226,12 @@ def test_weights_of_rows_and_classes(rng):
 def test_validation_split_takes_the_last_rows(rng):
     x, y = make_data(rng)
     one, other = (compiled(make_model()) for _ in range(2))
-    a = one.fit(x, y, epochs=2, validation_split=0.25)
-    b = other.fit(x[:90], y[:90], epochs=2, validation_data=(x[90:], y[90:]))
-    assert a.history == b.history
-    assert_same_values(one, other)
+    # 120 (1 - 0.31) is 82.8: whole rows train, the rest of a row validates.
+    for share, n in ((0.25, 90), (0.31, 82)):
+        a = one.fit(x, y, epochs=2, validation_split=share)
+        b = other.fit(x[:n], y[:n], epochs=2, validation_data=(x[n:], y[n:]))
+        assert a.history == b.history
+        assert_same_values(one, other)
 
 
 @pytest.mark.parametrize(

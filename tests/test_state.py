@@ -120,6 +120,10 @@ def test_load_state_dict_is_all_or_nothing():
         model.load_state_dict(wrong)
     with pytest.raises(ValueError, match=r"missing: 0.weight; unexpected: 9.weight"):
         model.load_state_dict({k: v for k, v in state.items() if k != "0.weight"} | {"9.weight": 1})
+    with pytest.raises(ValueError, match=r"missing: 0.weight; unexpected: none"):
+        model.load_state_dict({k: v for k, v in state.items() if k != "0.weight"})
+    with pytest.raises(ValueError, match=r"missing: none; unexpected: 9.weight"):
+        model.load_state_dict(state | {"9.weight": 1})
     for key, value in model.state_dict().items():
         np.testing.assert_array_equal(value, state[key])
     result = model.load_state_dict({"4.bias": [1, 2], "x": 0}, strict=False)
