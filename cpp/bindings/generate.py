@@ -397,11 +397,16 @@ def functional_py() -> str:
     )
 
 
+# What a key of the registry is called in the tables, where that is not its name.
+_HEADINGS = {"targets": "range of targets", "outputs": "range of outputs"}
+
+
 def _markdown_table(room: str) -> Iterator[str]:
     extra = {"losses": ["target", "targets", "outputs", "task"], "activations": ["needs"]}.get(
         room, []
     )
-    columns = ["name", "class", "formula", *extra, "hyperparameters"]
+    headings = [_HEADINGS.get(e, e) for e in extra]
+    columns = ["name", "class", "formula", *headings, "hyperparameters"]
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
     for row in rows(room):
