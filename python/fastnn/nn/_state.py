@@ -64,47 +64,44 @@ def snapshot(network: _core.Network) -> Snapshot:
     return Snapshot(_by_layer(taken), optimizer, taken["draw"])
 
 
-def copied_values(network: _core.Network, numbers: list[int]) -> dict[int, dict[str, Array]]:
-    """The values of some layers in such a snapshot."""
+def copied_values(network: _core.Network, numbers: list[int] | None) -> dict[int, dict[str, Array]]:
+    """The values of some layers in such a snapshot; None: of all."""
     return _by_layer(network.snapshot(numbers))
 
 
-def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
-    """A layer's parameters and buffers in torch's layout: views, and while fit runs copies.
+def _values(network: _core.Network, number: int | None = None) -> dict[int, dict[str, Array]]:
+    """Parameters and buffers of all layers, or of one, in torch's layout.
 
-    Those copies are read-only, as the views are that were taken before.
+    Views, and while fit runs copies: read-only, as the views are that were taken before.
     """
     if network.busy:
-        found = copied_values(network, [number]).get(number, {})
-        for array in found.values():
-            array.flags.writeable = False
+        found = copied_values(network, None if number is None else [number])
+        for layer in found.values():
+            for array in layer.values():
+                array.flags.writeable = False
         return found
     found = {}
     for entry in network.parameters(number):
-        found[entry["name"]] = view = entry["array"].T
+        values = found.setdefault(entry["layer"], {})
+        values[entry["name"]] = view = entry["array"].T
         network.lend(view)
         if entry["name"] == "running_var":
-            found[COUNTER] = np.array(network.num_batches, np.int64)
+            values[COUNTER] = np.array(network.num_batches, np.int64)
     return found
+
+
+def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
+    """A layer's values by their names: views, and while fit runs read-only copies."""
+    return _values(network, number).get(number, {})
 
 
 def torch_keys(network: _core.Network) -> dict[str, Array]:
     """All values by torch's keys, as `layer_values` gives them for a layer."""
-    if network.busy:
-        copied = snapshot(network).values
-        found = {
-            f"{n}.{name}": array for n, layer in copied.items() for name, array in layer.items()
-        }
-        for array in found.values():
-            array.flags.writeable = False
-        return found
-    found = {}
-    for entry in network.parameters():
-        found[f"{entry['layer']}.{entry['name']}"] = view = entry["array"].T
-        network.lend(view)
-        if entry["name"] == "running_var":
-            found[f"{entry['layer']}.{COUNTER}"] = np.array(network.num_batches, np.int64)
-    return found
+    return {
+        f"{number}.{name}": array
+        for number, layer in _values(network).items()
+        for name, array in layer.items()
+    }
 
 
 def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
