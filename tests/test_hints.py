@@ -174,7 +174,7 @@ def test_other_names() -> None:
     ("make", "text"),
     [
         (lambda: optim.Adam(lr=float("nan")), r"lr = nan; expected at least 0 and finite"),
-        (lambda: optim.Adam(lr=10**400), r"lr = a int; expected at least 0 and finite"),
+        (lambda: optim.Adam(lr=10**400), r"lr = an int; expected at least 0 and finite"),
         (
             lambda: optim.Adam(betas=(1, 0.9)),
             r"betas\[0\] = 1; expected 0 to 0.9999999 \(below 1\)",
@@ -218,6 +218,7 @@ def test_words_of_the_wrong_kind(call: Any, text: str) -> None:
 def test_an_infinite_norm_only_measures() -> None:
     grads = [np.array([3.0]), np.array([4.0])]
     assert F.clip_grad_norm_(grads, float("inf")) == 5
+    assert F.clip_grad_norm_(grads, np.float32("inf")) == 5
     assert [g.item() for g in grads] == [3, 4]
 
 

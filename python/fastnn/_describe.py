@@ -105,7 +105,9 @@ class Description:
 
     room: ClassVar[str] = ""
     registry_name: ClassVar[str] = ""
-    remedy: ClassVar[str] = "it is fixed when the object is made"
+    remedy: ClassVar[str] = (
+        "it is fixed when the object is made. Make a new one, and compile the model with it"
+    )
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The constructor writes each field once.
@@ -128,9 +130,8 @@ class Description:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        values = (
-            tuple(v) if isinstance(v, list) else v for v in self._values()
-        )  # betas=[0.9, 0.99]
+        # betas may be a list.
+        values = (tuple(v) if isinstance(v, list) else v for v in self._values())
         return hash((type(self), *values))
 
     def _values(self) -> tuple[Any, ...]:
@@ -161,7 +162,8 @@ class Overrides(Mapping[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
-            "[per_layer] cannot be changed: make a new optimizer, and compile the model with it"
+            "[Optimizer] per_layer cannot be changed: make a new optimizer, and compile the model "
+            "with it"
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -186,9 +188,6 @@ class Optimizer(Description):
     """
 
     room: ClassVar[str] = "optimizers"
-    remedy: ClassVar[str] = (
-        "it is fixed when the object is made. Make a new one, and compile the model with it"
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,10 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # a repr of the user's own
         text = ""
-    return text if 0 < len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
+    if 0 < len(text) <= 60 and "\n" not in text:
+        return text
+    kind = type(value).__name__
+    return f"an {kind}" if kind == "ndarray" or kind[0] in "aeiouAEIO" else f"a {kind}"
 
 
 def not_numbers(what: str, value: Any, array: NDArray[Any]) -> str:

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._hints import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,8 +80,8 @@ def unknown(where: str, what: str, name: object, known: Iterable[str]) -> ValueE
     import difflib  # only who misspells pays for it
 
     names = list(known)
-    shown = repr(name) if isinstance(name, str) else f"{type(name).__name__} {name!r}"
-    text = f"[{where}] unknown {what} {shown}; known: {', '.join(names)}"
+    given = repr(name) if isinstance(name, str) else shown(name)
+    text = f"[{where}] unknown {what} {given}; known: {', '.join(names)}"
     word = str(name).lower()
     if word not in _ELSEWHERE:  # torch's class names: CrossEntropyLoss
         word = re.sub(r"_?loss$", "", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower())

@@ -197,7 +197,8 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         where = "EarlyStopping"
-        if repr(mode) not in ("'auto'", "'min'", "'max'"):
+        given: Any = mode
+        if not isinstance(given, str) or given not in ("auto", "min", "max"):
             raise ValueError(f"[{where}] mode is {shown(mode)}; expected 'auto', 'min' or 'max'")
         if not isinstance(monitor, str):
             raise TypeError(f"[{where}] monitor is {shown(monitor)}; expected a name: 'val_loss'")

@@ -192,7 +192,8 @@ def check_gradient(
             ends.append((moved.flat[entry], float(_pair(where, f(moved))[0])))
         if ends[0][0] == ends[1][0]:
             raise ValueError(
-                f"[{where}] eps is {eps}, which does not move {point.flat[entry]}; expected more"
+                f"[{where}] eps is {eps}, which does not move {point.flat[entry]}; expected a "
+                "larger step"
             )
         numeric[i] = (ends[0][1] - ends[1][1]) / float(ends[0][0] - ends[1][0])
     given = gradient.astype(np.float64).ravel()[chosen]

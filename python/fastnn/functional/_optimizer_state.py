@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +115,8 @@ def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
     [0.6 0.8]
     """
     where = "clip_grad_norm_"
-    if repr(max_norm) != repr(math.inf):  # which only measures
+    given: Any = max_norm
+    if not (isinstance(given, Real) and given == math.inf):  # infinity only measures
         max_norm = _validate.positive(where, "max_norm", max_norm)
     arrays = as_list(where, "grads", grads)
     norms = []

@@ -255,7 +255,7 @@ class Container:
         and it has to be compiled again.
         """
         if isinstance(index, slice):
-            raise TypeError("[Sequential] model[...] = takes one layer's number; got a slice")
+            raise TypeError("[Sequential] the index is a slice; expected one layer's number")
         self._idle("__setitem__")
         _ = self[index]  # refuses what is no layer's number
         layers = list(self._layers)
@@ -340,7 +340,7 @@ def _snapshots(layers: tuple[Layer, ...]) -> _Taken:
 
 
 def _taken_values(taken: _Taken, layer: ModelLayer) -> dict[str, Array] | None:
-    """The layer's part of them; None if it belongs to no model, or has no values."""
+    """The layer's values in such copies; None if it belongs to no model, or has no values."""
     values = taken.get(id(layer._network))
     return values.get(layer._numbers[0]) if values and isinstance(layer, ParameterLayer) else None
 

@@ -31,10 +31,10 @@ class Rescale(ModelLayer):
     ----------
     scale : float or array_like of shape (columns,)
         May be assigned later, as a whole; in effect from the next step or prediction on. 0 switches
-        a column off. A model refuses scales that are infinite or zero as its dtype, such as 1e39
-        and 1e-46 for float32.
+        a column off. A model refuses scales that become infinite or zero in its dtype, such as
+        1e39 and 1e-46 in float32.
     shift : float or array_like of shape (columns,), default 0
-        Likewise; it must be finite as the model's dtype.
+        Likewise; it must be finite in the model's dtype.
 
     Examples
     --------
@@ -178,12 +178,10 @@ class Linear(ParameterLayer):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        if not isinstance(bias, (bool, np.bool_)):
-            raise TypeError(f"[Linear] bias is {bias!r}; expected True or False")
         vars(self).update(
             in_features=_validate.integer("Linear", "in_features", in_features),
             out_features=_validate.integer("Linear", "out_features", out_features),
-            has_bias=bool(bias),
+            has_bias=_validate.flag("Linear", "bias", bias),
         )
 
     @property

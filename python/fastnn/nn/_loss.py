@@ -22,9 +22,6 @@ class Loss(Description):
     """Base of the losses, which are generated from the registry."""
 
     room: ClassVar[str] = "losses"
-    remedy: ClassVar[str] = (
-        "it is fixed when the object is made. Make a new one, and compile the model with it"
-    )
 
     def __call__(self, out: Any, target: Any, sample_weight: Any = None) -> tuple[float, Array]:
         """Value of the loss and its gradient with respect to `out`.

@@ -32,9 +32,8 @@ class Sequential(OwnLoop):
     ----------
     *layers : Layer
         A layer that already belongs to a model is copied, with its settings, its values and its
-        freeze flag.
-        ``model[1:3]`` is a Sequential of copies, also of a subclass; copies and pickles keep the
-        class and call no constructor.
+        freeze flag. ``model[1:3]`` is a Sequential of copies, also where the model is of a
+        subclass; copies and pickles keep the class and call no constructor.
     dtype : float32 or float64, default float32
     seed : int, default 0
         Of the initial values, dropout and shuffling.
@@ -46,7 +45,7 @@ class Sequential(OwnLoop):
     history : History or None
         Of the last fit.
     stop_training : bool
-        Set by callbacks to end fit after the present epoch.
+        Set by callbacks to end fit after the present epoch; `stop` ends it within that epoch.
 
     Examples
     --------
