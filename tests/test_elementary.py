@@ -78,6 +78,8 @@ def test_errors_in_units_of_the_last_place(name: str, dtype: str) -> None:
     error = errors(_core.testing.elementary(name, x), right)
     worst = int(np.argmax(error))
     most = single if dtype == "float32" else double
+    if name == "tanh" and _core.isa == "v2":  # its products are rounded once more
+        most = 6 if dtype == "float32" else 9
     assert error[worst] <= most, f"{float(error[worst]):.3f} units at {x[worst]!r}"
     assert len(x) > N
 
