@@ -77,6 +77,25 @@ def threads(beyond: int) -> list[dict[str, Any]]:
     return [work(k) for k in (1, 2, 5, 64, None)]
 
 
+def callers(beyond: int) -> list[dict[str, Any]]:
+    """As `threads`, for six threads of Python's that call at once."""
+    answers: list[dict[str, Any]] = []
+    go = threading.Event()
+
+    def answer() -> None:
+        go.wait()
+        answers.append(work(4))
+
+    team = [threading.Thread(target=answer) for _ in range(6)]
+    for thread in team:
+        thread.start()
+    forbid_threads(beyond)
+    go.set()
+    for thread in team:
+        thread.join()
+    return answers
+
+
 def later(beyond: int) -> list[dict[str, Any]]:
     """As `threads`, once a team stands."""
     first = work(2)
@@ -145,7 +164,9 @@ def stack_alone(kilobytes: int) -> list[dict[str, Any]]:
     return [{"bits": text} for text in said]
 
 
-CASES = {case.__name__: case for case in (plain, threads, later, child, stack, stack_alone)}
+CASES = {
+    case.__name__: case for case in (plain, threads, callers, later, child, stack, stack_alone)
+}
 
 if __name__ == "__main__":
     print(json.dumps(CASES[sys.argv[1]](int(sys.argv[2]))))

@@ -40,6 +40,14 @@ def test_only_a_few_threads_can_be_started(beyond: int) -> None:
     check(found, max(1, beyond))
 
 
+@pytest.mark.parametrize("beyond", [3, 6, 9])
+def test_callers_that_start_threads_at_once(beyond: int) -> None:
+    """Teams are made one after the other: OpenMP would end the process over a missing thread."""
+    found = answers("callers", beyond)
+    assert len(found) == 6
+    check(found, 4)
+
+
 @pytest.mark.parametrize("beyond", [0, 1, 3])
 def test_a_team_that_stands_goes_on(beyond: int) -> None:
     found = answers("later", beyond)
@@ -77,3 +85,7 @@ def test_stacks_of_openmp_of_any_size(size: str) -> None:
         assert {answer["threads"] for answer in found} == {1}
     elif size in {"256k", "4M"}:
         assert [answer["threads"] for answer in found] == [1, 2, 3, 5]
+
+
+def test_a_stack_that_cannot_be_mapped_under_the_name_of_gcc() -> None:
+    check(answers("plain", 5, GOMP_STACKSIZE="100000G"), 1)

@@ -106,6 +106,19 @@ def test_a_loop_of_steps_notices_a_new_affinity():
 
 
 @two_cpus
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_threads_of_a_confined_caller_serve_it_alone():
+    """A caller on one processor, of low priority, makes threads; the next caller has others."""
+    calls = probe.report("scheduling_probe.py", seconds=60)
+    assert calls["confined"]
+    assert set(calls["confined"]) == {"1 19"}
+    assert calls["free"]
+    assert set(calls["free"]) == {f"{CPUS} {os.getpriority(os.PRIO_PROCESS, 0)}"}
+    assert calls["free again"] == []
+    assert calls["confined again"] == []
+
+
+@two_cpus
 def test_threadpoolctl():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))

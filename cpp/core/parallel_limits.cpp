@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -78,7 +79,11 @@ int Limits::available() const {
 }
 
 Limits limits() noexcept {
-  static const int quota = cgroup_quota();  // read once: files are slow, quotas rarely change
+  // Read once, since files are slow and quotas rarely change. Two threads may both do it: a static variable would make
+  // one wait, and a child that is forked meanwhile would wait for ever.
+  static constinit std::atomic<int> known{-1};
+  int quota = known.load(std::memory_order_relaxed);
+  if (quota < 0) known.store(quota = cgroup_quota(), std::memory_order_relaxed);
   return {std::min(omp_get_max_threads(), omp_get_thread_limit()), affinity_count(), quota};
 }
 

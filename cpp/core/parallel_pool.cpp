@@ -20,10 +20,12 @@ constexpr auto kFirstPause = std::chrono::milliseconds(500), kLongestPause = std
 
 struct Pool {
   const std::uint32_t made_in = forks();
+  // Held while a team is made. Two makers at once would count the same threads as startable, and OpenMP ends the process
+  // when it cannot start one. Locked before `mutex`.
+  std::mutex growing;
   std::mutex mutex;
   std::array<Team*, kMaxTeams> teams{};
   int count = 0;
-  int making = 0;
   int threads = 0;
   // When fewer threads than wanted could be had: not to be tried again before.
   Clock::time_point again{};
@@ -55,17 +57,19 @@ Pool* this_pool() noexcept {
     delete made;
     return pool;
   }
-  [[maybe_unused]] static const int registered = std::atexit(end_teams);
+  static constinit std::atomic<bool> registered{false};
+  if (!registered.exchange(true)) std::atexit(end_teams);
   return made;
 }
 
-// Claims the smallest idle team of at least n threads, or, if `any`, the largest one.
-Team* claim_idle(Pool& pool, int n, bool any) noexcept {
+// Claims the smallest idle team of at least n threads, or, if `any`, the largest one. Its threads have the scheduling of
+// the caller: another caller's may be confined to one processor.
+Team* claim_idle(Pool& pool, int n, const Scheduling& mine, bool any) noexcept {
   Team* best = nullptr;
   for (int k = 0; k < pool.count; ++k) {
     Team* team = pool.teams[static_cast<std::size_t>(k)];
     const bool fits = team->size() >= n;
-    if (!fits && !any) continue;
+    if ((!fits && !any) || team->scheduling() != mine) continue;
     const bool better = !best || (any ? team->size() > best->size() : team->size() < best->size());
     if (!better || !team->claim()) continue;
     if (best) best->release();
@@ -74,11 +78,14 @@ Team* claim_idle(Pool& pool, int n, bool any) noexcept {
   return best;
 }
 
-// Takes a smaller idle team out of the pool: the larger one to come does its work as well.
-Team* retire_smaller(Pool& pool, int n) noexcept {
+// Takes a smaller idle team out of the pool, because the larger one to come does its work as well. In a full pool any
+// idle team makes room.
+Team* retire(Pool& pool, int n, const Scheduling& mine) noexcept {
+  const bool full = pool.count >= kMaxTeams;
   for (int k = 0; k < pool.count; ++k) {
     Team*& team = pool.teams[static_cast<std::size_t>(k)];
-    if (team->size() >= n || !team->claim()) continue;
+    const bool replaced = team->size() < n && team->scheduling() == mine;
+    if (!(replaced || full) || !team->claim()) continue;
     Team* retired = std::exchange(team, pool.teams[static_cast<std::size_t>(--pool.count)]);
     pool.threads -= retired->size();
     return retired;
@@ -89,20 +96,22 @@ Team* retire_smaller(Pool& pool, int n) noexcept {
 Team* take(int n) noexcept {
   Pool* pool = g_ended.load() ? nullptr : this_pool();
   if (!pool) return nullptr;
+  const Scheduling mine = Scheduling::of_this_thread();
   std::unique_lock lock(pool->mutex);
-  if (Team* team = claim_idle(*pool, n, false)) return team;
-  const bool full = pool->count + pool->making >= kMaxTeams || pool->threads + n > kMaxTeamThreads;
-  if (full || Clock::now() < pool->again) return claim_idle(*pool, n, true);
-  Team* const smaller = retire_smaller(*pool, n);
-  ++pool->making;
-  pool->threads += n;
+  if (Team* team = claim_idle(*pool, n, mine, false)) return team;
   lock.unlock();
-  if (smaller) smaller->end();
-  Team* team = Team::make(n);
+  const std::lock_guard growing(pool->growing);
+  lock.lock();
+  if (Team* team = claim_idle(*pool, n, mine, false)) return team;  // released while we waited
+  if (pool->threads + n > kMaxTeamThreads || Clock::now() < pool->again) return claim_idle(*pool, n, mine, true);
+  Team* const retired = retire(*pool, n, mine);
+  if (pool->count >= kMaxTeams) return nullptr;  // all of them are at work
+  lock.unlock();
+  if (retired) retired->end();
+  Team* team = Team::make(n, mine);
   const int size = team ? team->size() : 0;
   lock.lock();
-  --pool->making;
-  pool->threads -= n - size;
+  pool->threads += size;
   if (team) pool->teams[static_cast<std::size_t>(pool->count++)] = team;
   pool->pause = size < n ? std::min(2 * pool->pause, kLongestPause) : kFirstPause;
   if (size < n) pool->again = Clock::now() + pool->pause;
@@ -111,9 +120,12 @@ Team* take(int n) noexcept {
 
 }  // namespace
 
-// A caller mostly finds the team that it had last.
+// A caller mostly finds the team that it had last. Whether both still have the same scheduling takes system calls, so it
+// is checked every 64th time.
 Lease::Lease(int n) noexcept {
   static constinit thread_local Team* t_last = nullptr;
+  static constinit thread_local unsigned t_leases = 0;
+  if (++t_leases % 64 == 0 && t_last && t_last->scheduling() != Scheduling::of_this_thread()) t_last = nullptr;
   if (!(t_last && t_last->here() && t_last->size() >= n && t_last->claim())) t_last = take(n);
   team_ = t_last;
 }

@@ -25,11 +25,6 @@ constexpr std::size_t kDriverStack = 1024 * 1024;
 std::atomic<int> g_working{0};  // threads of all regions that run now
 [[maybe_unused]] const int g_watch_forks = pthread_atfork(nullptr, nullptr, [] { g_working.store(0); });
 
-int processors() noexcept {
-  static const int count = omp_get_num_procs();
-  return count;
-}
-
 void pause_cpu() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -45,8 +40,11 @@ unsigned bell_bits(int limit) { return limit >= 32 ? Bell::kEverybody : (1U << l
 
 }  // namespace
 
-Team* Team::make(int n) noexcept {
-  std::unique_ptr<Team> team(new (std::nothrow) Team(n));
+Team::Team(int n, const Scheduling& scheduling) noexcept
+    : asked_(n), forks_(forks()), scheduling_(scheduling), processors_(omp_get_num_procs()) {}
+
+Team* Team::make(int n, const Scheduling& scheduling) noexcept {
+  std::unique_ptr<Team> team(new (std::nothrow) Team(n, scheduling));
   if (!team) return nullptr;
   team->shares_.reset(new (std::nothrow) Share[static_cast<std::size_t>(n)]);
   if (!team->shares_ || !start_thread(&team->driver_, kDriverStack, drive, team.get())) return nullptr;
@@ -133,7 +131,7 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool lend_stack
     bell_.sleep(kCaller, kPollEvery, changed);
     if (pulse().beat(poll, kFlopsBetweenClockReads)) region_.stop();
   }
-  g_working.fetch_sub(n, std::memory_order_relaxed);
+  if (here()) g_working.fetch_sub(n, std::memory_order_relaxed);  // a child that a handler forked counts from 0
   return {n, region_.stopped()};
 }
 
@@ -217,7 +215,7 @@ bool Team::mate_waits_for_this_cpu() const noexcept {
 // Until changed(), or as long as spinning is better than sleeping.
 template <class Changed>
 bool Team::spin(Changed changed) noexcept {
-  const bool crowded = g_working.load(std::memory_order_relaxed) > processors();
+  const bool crowded = g_working.load(std::memory_order_relaxed) > processors_;
   const auto until = Clock::now() + (crowded ? kSpinCrowded : kSpin);
   do {
     for (int k = 0; k < kPausesBetweenClockReads; ++k) {

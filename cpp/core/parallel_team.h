@@ -15,13 +15,16 @@
 #include "core/forks.h"
 #include "core/parallel_bell.h"
 #include "core/parallel_region.h"
+#include "core/parallel_threads.h"
 
 namespace fastnn::parallel {
 
 class Team {
  public:
   // A team of n threads, the caller counted, or of as many as can be had; nullptr if not even its driver can start.
-  static Team* make(int n) noexcept;
+  // Its threads inherit the scheduling of the calling thread, which is passed as well.
+  static Team* make(int n, const Scheduling& scheduling) noexcept;
+  const Scheduling& scheduling() const noexcept { return scheduling_; }
   int size() const noexcept { return size_; }               // threads that a region may have, its caller counted
   int asked() const noexcept { return asked_; }             // how many it was made for
   bool here() const noexcept { return forks_ == forks(); }  // made in this process
@@ -64,7 +67,7 @@ class Team {
     std::uint64_t word_ = 0;
   };
 
-  explicit Team(int n) noexcept : asked_(n), forks_(forks()) {}
+  Team(int n, const Scheduling& scheduling) noexcept;
   static void* drive(void* team) noexcept;
   void stand() noexcept;
   void ready(int size) noexcept;
@@ -82,6 +85,8 @@ class Team {
 
   const int asked_;
   const std::uint32_t forks_;
+  const Scheduling scheduling_;
+  const int processors_;  // that its threads may use
   int size_ = 0;
   pthread_t driver_{};
   std::unique_ptr<Share[]> shares_;

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -44,8 +45,10 @@ std::uintptr_t lowest_of_stack() noexcept {
 }
 
 // OMP_STACKSIZE as the specification has it: "512k", "2 M"; kilobytes without a unit. 0: not set, or not to be read.
+// Without it some runtimes take GOMP_STACKSIZE.
 std::size_t openmp_stack() noexcept {
   const char* text = std::getenv("OMP_STACKSIZE");
+  if (!text) text = std::getenv("GOMP_STACKSIZE");
   if (!text) return 0;
   char* rest = nullptr;
   errno = 0;
@@ -92,6 +95,15 @@ void wait_until_gone([[maybe_unused]] pid_t id) noexcept {
 }
 
 }  // namespace
+
+Scheduling Scheduling::of_this_thread() noexcept {
+  Scheduling found;
+  CPU_ZERO(&found.processors);
+  sched_getaffinity(0, sizeof found.processors, &found.processors);  // fails where there are more than the set holds
+  found.policy = sched_getscheduler(0);
+  found.niceness = getpriority(PRIO_PROCESS, 0);  // on Linux that of the thread
+  return found;
+}
 
 bool has_item_stack() noexcept {
   static constinit thread_local std::uintptr_t t_lowest = 0;

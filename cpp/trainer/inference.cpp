@@ -19,8 +19,8 @@ typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, Index r
   Lease lane(spare_.exchange(nullptr));
   if (lane && lane->capacity >= rows) return lane;
   {
-    const std::lock_guard lock(mutex_);
-    while (!idle_.empty()) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    while (lock && !idle_.empty()) {
       lane = std::move(idle_.back());
       idle_.pop_back();
       if (lane->capacity >= rows) return lane;
@@ -35,7 +35,8 @@ template <class T>
 void LanePool<T>::give_back(Lease lane) noexcept {
   lane.reset(spare_.exchange(lane.release()));
   if (!lane) return;
-  const std::lock_guard lock(mutex_);
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return;
   try {
     idle_.push_back(std::move(lane));
   } catch (const std::bad_alloc&) {  // it dies with `lane`: the next call makes another

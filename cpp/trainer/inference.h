@@ -33,6 +33,7 @@ struct Lane {
 };
 
 // Lanes that no call uses now. The one given back last waits apart, so that a caller alone never meets the mutex.
+// Nobody waits for the mutex: in a child forked while another thread held it, it stays locked. Such a caller makes a lane.
 template <class T>
 class LanePool {
  public:
