@@ -3,6 +3,7 @@
 
 One caller is confined to one processor, with a low priority, and the other is not. The answer names
 for every call the threads that it added: how many processors they may use, and their niceness.
+It also says how many threads of a large team calls with n_threads=2 wake.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 
 from fastnn import functional as F
+from fastnn import nn
 
 X = np.ones((300, 300), np.float32)
 
@@ -43,10 +46,34 @@ def confined(answers: dict[str, list[str]], name: str) -> None:
     thread.join()
 
 
+def sleeps() -> dict[int, int]:
+    """How often each thread went to sleep so far."""
+    counts = {}
+    for thread in standing():
+        status = Path(f"/proc/self/task/{thread}/status").read_text(encoding="ascii")
+        counts[thread] = int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return counts
+
+
+def woken() -> int:
+    x, y = np.ones((400, 60), np.float32), np.zeros(400, int)
+    model = nn.Sequential(nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 4), seed=0)
+    model.compile("sgd", "cross_entropy")
+    assert model.fit(x, y, n_threads=70).threads_used == 70
+    time.sleep(0.2)
+    before = sleeps()
+    for _ in range(40):
+        model.fit(x, y, batch_size=200, n_threads=2)
+        time.sleep(0.002)
+    after = sleeps()
+    me = threading.get_native_id()
+    return sum(after[thread] != before[thread] for thread in before if thread != me)
+
+
 if __name__ == "__main__":
     found: dict[str, list[str]] = {}
     confined(found, "confined")
     found["free"] = call()
     found["free again"] = call()
     confined(found, "confined again")
-    print(json.dumps(found))
+    print(json.dumps({**found, "woken": woken()}))

@@ -116,6 +116,7 @@ def test_threads_of_a_confined_caller_serve_it_alone():
     assert set(calls["free"]) == {f"{CPUS} {os.getpriority(os.PRIO_PROCESS, 0)}"}
     assert calls["free again"] == []
     assert calls["confined again"] == []
+    assert calls["woken"] == 1, "a small call wakes threads that it does not want"
 
 
 @two_cpus

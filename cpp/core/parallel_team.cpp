@@ -33,10 +33,11 @@ void pause_cpu() noexcept {
 #endif
 }
 
-// Bits of the bell: of the caller, of the driver, of members.
+// Bits of the bell: of the caller, of each of the first members, of all later ones together, of the driver.
+constexpr int kLater = 30;
 constexpr unsigned kCaller = 1, kDriver = 1U << 31;
-unsigned bell_bit(int thread) { return thread == 0 ? kDriver : 1U << (thread % 32); }
-unsigned bell_bits(int limit) { return limit >= 32 ? Bell::kEverybody : (1U << limit) - 1; }
+unsigned bell_bit(int thread) { return thread == 0 ? kDriver : 1U << std::min(thread, kLater); }
+unsigned bell_bits(int limit) { return (1U << std::min(limit, kLater + 1)) - 1; }
 
 }  // namespace
 
@@ -146,10 +147,12 @@ void Team::open(std::uint32_t number, int phase, int limit, bool lent) noexcept 
   phase_ = phase;
   const bool in = !lent || door().state() == Door::kShut;
   door_.store(Door(number, limit, in ? 1 : 0, lent, Door::kOpen));
+  const int wanted = static_cast<int>(std::min<Index>(limit, items)) - 1;
+  const bool others_hear = limit > kLater && limit < size_;  // and would use up the count
   if (lent)
     bell_.ring(INT_MAX, kDriver | bell_bits(limit));
   else
-    bell_.ring(static_cast<int>(std::min<Index>(limit, items)) - 1, bell_bits(limit));
+    bell_.ring(others_hear && wanted > 0 ? INT_MAX : wanted, bell_bits(limit));
 }
 
 bool Team::enter(Door seen) noexcept {
