@@ -277,8 +277,10 @@ def test_other_threads_run_during_a_long_call(name) -> None:
     spent = time.perf_counter() - start
     done.set()
     watcher.join()
-    # Beside a call that holds the GIL the watcher gets a turn between two calls only.
-    assert len(gaps) > 3 * calls, f"{len(gaps)} turns in {calls} calls"
+    # Beside a call that holds the GIL the watcher gets a turn between two calls only. Free, it gets
+    # one every 1.1 ms or so: three in each of the long calls, most of them where calls are short.
+    most = spent / 0.0011
+    assert len(gaps) > min(3 * calls, 0.6 * most), f"{len(gaps)} turns in {calls} calls"
     assert float(np.median(gaps)) < max(0.005, 0.3 * spent / calls)
 
 
