@@ -8,7 +8,7 @@
 
 #include "bindings/border.h"
 #include "core/check.h"
-#include "trainer/model.h"
+#include "train/model.h"
 
 namespace fastnn::bindings {
 
@@ -40,14 +40,14 @@ void run_items(Index count, double flops, int n_threads, F f) {
     n_threads = flops < kWorthThreads || count == 1 ? 1 : limits.available();
   }
   n_threads = static_cast<int>(std::min<Index>(n_threads, count));
-  if (n_threads == 1 && flops < trainer::kBriefFlops && parallel::has_item_stack()) {
+  if (n_threads == 1 && flops < run::kBriefFlops && parallel::has_item_stack()) {
     const FloatMode mode;
     for (Index item = 0; item < count; ++item) f(item);
     return;
   }
   Items<F> program(count, flops, f);
   const WithoutGil free;
-  if (parallel::run(program, 0, n_threads, signal_poll()).stopped) throw trainer::Interrupted("interrupted");
+  if (parallel::run(program, 0, n_threads, signal_poll()).stopped) throw train::Interrupted("interrupted");
 }
 
 }  // namespace fastnn::bindings

@@ -1,7 +1,7 @@
 // The Python module. Only calls: every topic registers itself.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/border.h"
-#include "trainer/model.h"
+#include "train/model.h"
 
 namespace fastnn::bindings {
 
@@ -15,11 +15,11 @@ void translate(std::exception_ptr error) {
   };
   try {
     if (error) std::rethrow_exception(error);
-  } catch (const trainer::Busy& busy) {
+  } catch (const train::Busy& busy) {
     raise("ModelBusyError", busy.what());
-  } catch (const trainer::Diverged& diverged) {
+  } catch (const train::Diverged& diverged) {
     raise("TrainingDivergedError", diverged.what());
-  } catch (const trainer::Interrupted& interrupted) {
+  } catch (const train::Interrupted& interrupted) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_KeyboardInterrupt, interrupted.what());
   }
 }

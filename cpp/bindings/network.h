@@ -16,11 +16,11 @@
 #include "bindings/border.h"
 #include "bindings/numpy_view.h"
 #include "core/check.h"
-#include "trainer/model.h"
+#include "train/model.h"
 
 namespace fastnn::bindings {
 
-using trainer::Model;
+using train::Model;
 
 class BatchArgs;
 
@@ -88,7 +88,7 @@ class Network {
   // To be called with each view that a caller gets.
   void lend(const py::array& view) { lent_.add(view); }
   void set_frozen(int layer, bool frozen) {
-    const trainer::Gate::Writer writer(model().gate(), "freeze");
+    const train::Gate::Writer writer(model().gate(), "freeze");
     model().set_frozen(layer, frozen);
   }
   void change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings);
@@ -100,7 +100,7 @@ class Network {
   }
   bool asked_to_stop() const { return stop_; }
   void set_progress(std::int64_t step, std::int64_t batches, std::int64_t draw) {
-    const trainer::Gate::Writer writer(model().gate(), "load");
+    const train::Gate::Writer writer(model().gate(), "load");
     require(step >= 0 && batches >= 0 && draw >= 0, "[set_progress] step = ", step, ", batches = ", batches,
             ", draw = ", draw, "; expected numbers >= 0");
     model().set_progress({step, batches, draw});
@@ -111,7 +111,7 @@ class Network {
   Network() = default;
   double step(const BatchArgs& args, int n_threads);
   bool brief(double passes, Index rows) const {
-    return passes * flops_per_row_ * static_cast<double>(rows) < trainer::kBriefFlops;
+    return passes * flops_per_row_ * static_cast<double>(rows) < run::kBriefFlops;
   }
   py::array new_output(Index rows, Index cols) const {
     return model().is_double() ? output<double>("out", py::none(), rows, cols)
@@ -156,7 +156,7 @@ class BatchArgs {
   }
   void need_rows(const char* where) const { require(rows > 0, "[", where, "] X has 0 rows; expected at least one"); }
 
-  trainer::Data data;
+  run::Data data;
   Index rows = 0;
 
  private:

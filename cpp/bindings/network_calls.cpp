@@ -74,7 +74,7 @@ py::array Network::predict(py::handle x, bool link, py::handle out, int n_thread
           "[predict] out shares memory with X; expected an array of its own");
   void* memory = result.mutable_data();
   const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
-  const trainer::Gate::Reader reader(net.gate(), "predict");
+  const train::Gate::Reader reader(net.gate(), "predict");
   if (brief(1, args.rows)) {
     net.predict(args.data, args.rows, link, memory, stride, n_threads, {});
     return result;
@@ -88,7 +88,7 @@ double Network::step(const BatchArgs& args, int n_threads) {
   args.need_rows("train_step");
   checked_threads("train_step", n_threads);
   Model& net = model();
-  const trainer::Gate::Writer writer(net.gate(), "train_step");
+  const train::Gate::Writer writer(net.gate(), "train_step");
   if (brief(3, args.rows)) return net.train_step(args.data, args.rows, n_threads, {});
   const WithoutGil free;
   return net.train_step(args.data, args.rows, n_threads, signal_poll());

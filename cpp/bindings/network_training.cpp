@@ -12,7 +12,7 @@ namespace fastnn::bindings {
 namespace {
 
 // What a running fit asks of Python, with the GIL taken for that alone.
-class FitHooks final : public trainer::Hooks {
+class FitHooks final : public train::Hooks {
  public:
   FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
            bool metrics, bool validates)
@@ -47,7 +47,7 @@ class FitHooks final : public trainer::Hooks {
     return order_.data();
   }
 
-  bool epoch_end(Index epoch, const trainer::EpochLog& log) override {
+  bool epoch_end(Index epoch, const train::EpochLog& log) override {
     logs_.push_back(log);
     if (on_epoch_.is_none()) return true;
     model_.gate().open_window();
@@ -66,7 +66,7 @@ class FitHooks final : public trainer::Hooks {
     return go_on;
   }
 
-  py::dict words(const trainer::EpochLog& log) const {
+  py::dict words(const train::EpochLog& log) const {
     py::dict d;
     d["loss"] = log.train.loss;
     if (metrics_) d["accuracy"] = log.train.accuracy;
@@ -90,7 +90,7 @@ class FitHooks final : public trainer::Hooks {
   py::object orders_, on_epoch_;
   std::vector<std::int64_t> order_;
   bool metrics_, validates_;
-  std::vector<trainer::EpochLog> logs_;
+  std::vector<train::EpochLog> logs_;
 };
 
 }  // namespace
@@ -106,7 +106,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
           ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
   require(first_epoch <= std::numeric_limits<Index>::max() - epochs, "[fit] first_epoch = ", first_epoch,
           ", epochs = ", epochs, "; expected a sum below 2^63");
-  trainer::FitSpec spec;
+  train::FitSpec spec;
   spec.data = args.data;
   spec.rows = args.rows;
   spec.batch_size = batch_size;
@@ -130,8 +130,8 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   }
   FitHooks hooks(model(), stop_, orders, on_epoch, metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
-  trainer::FitReport report;
-  const trainer::Gate::Writer writer(model().gate(), "fit");
+  train::FitReport report;
+  const train::Gate::Writer writer(model().gate(), "fit");
   const LentViews::Lock locked(lent_);
   try {
     {
@@ -161,7 +161,7 @@ double Network::loss_and_grad(const py::object& x, const py::object& y, const py
   args.need_rows("loss_and_grad");
   require(!y.is_none(), "[loss_and_grad] y is None; expected targets");
   checked_threads("loss_and_grad", n_threads);
-  const trainer::Gate::Writer writer(model().gate(), "loss_and_grad");
+  const train::Gate::Writer writer(model().gate(), "loss_and_grad");
   const WithoutGil free;
   return model().loss_and_grad(args.data, args.rows, training, n_threads, signal_poll());
 }
@@ -172,7 +172,7 @@ py::array Network::forward(const py::object& x, bool training, int n_threads) {
   checked_threads("forward", n_threads);
   py::array out = new_output(args.rows, model().n_outputs());
   void* memory = out.mutable_data();
-  const trainer::Gate::Writer writer(model().gate(), "forward");
+  const train::Gate::Writer writer(model().gate(), "forward");
   const WithoutGil free;
   model().forward(args.data, args.rows, training, memory, n_threads, signal_poll());
   return out;
@@ -182,7 +182,7 @@ py::object Network::backward(const py::object& grad, bool need_dx, int n_threads
   const Index k = model().n_outputs();
   Rows rows("backward", "dlogits", grad, k, false, k == 1);
   checked_threads("backward", n_threads);
-  trainer::Data data;
+  run::Data data;
   data.grad = rows.source();
   py::object dx = py::none();
   void* memory = nullptr;
@@ -191,7 +191,7 @@ py::object Network::backward(const py::object& grad, bool need_dx, int n_threads
     memory = array.mutable_data();
     dx = array;
   }
-  const trainer::Gate::Writer writer(model().gate(), "backward");
+  const train::Gate::Writer writer(model().gate(), "backward");
   const WithoutGil free;
   model().backward(data, rows.rows(), memory, n_threads, signal_poll());
   return dx;
@@ -199,13 +199,13 @@ py::object Network::backward(const py::object& grad, bool need_dx, int n_threads
 
 double Network::clip_grad_norm(double max_norm) {
   require(max_norm > 0, "[clip_grad_norm] max_norm = ", max_norm, "; expected a number > 0");
-  const trainer::Gate::Writer writer(model().gate(), "clip_grad_norm");
+  const train::Gate::Writer writer(model().gate(), "clip_grad_norm");
   return model().clip_grad_norm(max_norm);
 }
 
 void Network::apply_gradients(int n_threads) {
   checked_threads("apply_gradients", n_threads);
-  const trainer::Gate::Writer writer(model().gate(), "apply_gradients");
+  const train::Gate::Writer writer(model().gate(), "apply_gradients");
   const WithoutGil free;
   model().apply_gradients(n_threads, signal_poll());
 }
@@ -215,9 +215,9 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   args.need_rows("evaluate");
   require(!y.is_none(), "[evaluate] y is None; expected targets");
   checked_threads("evaluate", n_threads);
-  trainer::Scores scores;
+  run::Scores scores;
   {
-    const trainer::Gate::Reader reader(model().gate(), "evaluate");
+    const train::Gate::Reader reader(model().gate(), "evaluate");
     const WithoutGil free;
     scores = model().evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
   }

@@ -65,7 +65,7 @@ void make_network(py::detail::value_and_holder& place, const std::vector<std::pa
 }
 
 // "0.weight", as in torch's state_dict.
-std::string key_of(const trainer::Parameter& p) { return std::to_string(p.position) + "." + p.name; }
+std::string key_of(const graph::Parameter& p) { return std::to_string(p.position) + "." + p.name; }
 
 // Keeps `owner` alive as the base of an array.
 py::object shared_owner(const std::shared_ptr<void>& owner) {
@@ -85,20 +85,20 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
     configs.push_back(layer_config(kind, hyper));
     flatten_ = flatten_ || kind == "flatten";
   }
-  model_ = trainer::make_model(configs, dtype == "float64", seed);
+  model_ = train::make_model(configs, dtype == "float64", seed);
   flops_per_row_ = model_->flops_per_row();
 }
 
 void Network::change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings) {
   const layers::Config config = layer_config(kind, settings);
   const auto* row = layers::find(kind);
-  const trainer::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
+  const train::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
   model().change_layer(numbers, config);
 }
 
 py::list Network::parameters(const py::object& self, int array, std::optional<int> layer) {
   const bool busy = model().gate().writing();
-  std::optional<trainer::Gate::Writer> writer;
+  std::optional<train::Gate::Writer> writer;
   if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // may have to make room for them
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
   const auto item = dtype.itemsize();
@@ -117,8 +117,8 @@ py::list Network::parameters(const py::object& self, int array, std::optional<in
 
 void Network::compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
                       const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm) {
-  const trainer::Gate::Writer writer(model().gate(), "compile");
-  trainer::CompileSpec spec;
+  const train::Gate::Writer writer(model().gate(), "compile");
+  run::CompileSpec spec;
   const auto* loss_row = losses::find(loss);
   const auto* optimizer_row = optimizers::find(optimizer);
   const std::span<const Hyper> none;
@@ -152,7 +152,7 @@ void Network::load(const py::list& values, std::int64_t batches) {
   }
   require(batches >= 0, "[load] batches = ", batches, "; expected a number >= 0");
   const WithoutGil free;
-  const trainer::Gate::PatientWriter writer(model().gate(), "load_state_dict");
+  const train::Gate::PatientWriter writer(model().gate(), "load_state_dict");
   for (std::size_t i = 0; i < views.size(); ++i) {
     if (!given[i]) continue;
     const auto& p = views[i].parameter;
@@ -167,9 +167,9 @@ void Network::load(const py::list& values, std::int64_t batches) {
 // Copies of everything that training changes, all of one moment: the GIL is held from the first to the last, and who
 // trains without it is in no callback's window.
 py::dict Network::snapshot(const std::optional<std::vector<int>>& layers) {
-  const trainer::Gate::Reader reader(model().gate(), "copy");
+  const train::Gate::Reader reader(model().gate(), "copy");
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
-  const auto copy_to = [&](const py::dict& copied, const std::vector<trainer::ParameterView>& views) {
+  const auto copy_to = [&](const py::dict& copied, const std::vector<train::ParameterView>& views) {
     for (const auto& view : views) {
       const auto& p = view.parameter;
       py::array to = p.matrix ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
@@ -238,7 +238,7 @@ LentViews::Lock::~Lock() {
 }
 
 void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& steps) {
-  const trainer::Gate::Writer writer(model().gate(), "load");
+  const train::Gate::Writer writer(model().gate(), "load");
   require(model().loss() != nullptr, "[set_optimizer_steps] the model has no optimizer yet: call compile first");
   std::map<std::string, std::size_t> places;
   std::vector<std::string> known;

@@ -12,8 +12,8 @@
 #include "core/check.h"
 #include "core/elementary.h"
 #include "core/faults.h"
-#include "trainer/plan.h"
-#include "trainer/tuner.h"
+#include "plan/plan.h"
+#include "run/tuner.h"
 
 namespace fastnn::bindings {
 
@@ -108,9 +108,9 @@ void register_testing(py::module_& m) {
   m.def(
       "phase_items",
       [](const Shapes& linears, Index rows) {
-        const trainer::Network<float> network(linear_relu(linears), 0);
+        const graph::Network<float> network(linear_relu(linears), 0);
         std::vector<std::tuple<std::string, Index, double>> items;
-        for (const auto& phase : trainer::make_plan(network, rows, {}).phases) {
+        for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
           static constexpr const char* kNames[] = {"rows", "blocks", "panels", "tiles", "update"};
           items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
@@ -121,9 +121,9 @@ void register_testing(py::module_& m) {
   m.def(
       "panels_read",
       [](const Shapes& linears, Index rows, int frozen) {
-        trainer::Network<float> network(linear_relu(linears), 0);
+        graph::Network<float> network(linear_relu(linears), 0);
         for (int k = 0; k < frozen; ++k) network.set_frozen(2 * k, true);
-        const auto plan = trainer::make_plan(network, rows, {});
+        const auto plan = plan::make_plan(network, rows, {});
         std::vector<std::pair<bool, bool>> read;
         for (std::size_t k = 0; k < linears.size(); ++k)
           read.emplace_back(plan.panels_read[2 * k].w, plan.panels_read[2 * k].wt);
@@ -134,7 +134,7 @@ void register_testing(py::module_& m) {
   m.def(
       "choose_threads",
       [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds) {
-        trainer::Tuner tuner;
+        run::Tuner tuner;
         std::vector<std::tuple<double, int, double>> stretches;
         double now = 0;
         while (now < seconds) {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "trainer/plan.h"
+#include "plan/plan.h"
 
-namespace fastnn::trainer {
+namespace fastnn::plan {
 
 template <class T>
 class Workspace {
@@ -57,4 +57,4 @@ class Workspace {
   Index tile_size_ = 0;  // a thread's share of it
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::plan

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/plan.h"
+#include "plan/plan.h"
 
 #include <algorithm>
 
 #include "core/faults.h"
 
-namespace fastnn::trainer {
+namespace fastnn::plan {
 
 namespace {
 
@@ -227,4 +227,4 @@ template Index chunk_rows(const Network<double>&, Index);
 template Plan make_plan(const Network<float>&, Index, const Goal&);
 template Plan make_plan(const Network<double>&, Index, const Goal&);
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::plan

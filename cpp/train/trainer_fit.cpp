@@ -5,10 +5,12 @@
 
 #include "core/check.h"
 #include "core/float_mode.h"
-#include "trainer/refuse.h"
-#include "trainer/trainer.h"
+#include "train/refuse.h"
+#include "train/trainer.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
+
+using run::seconds_since;
 
 template <class T>
 FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
@@ -125,4 +127,4 @@ int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, I
 template FitReport Trainer<float>::fit(const FitSpec&, Hooks&);
 template FitReport Trainer<double>::fit(const FitSpec&, Hooks&);
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

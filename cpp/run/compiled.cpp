@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/compiled.h"
+#include "run/compiled.h"
 
 #include <algorithm>
 
 #include "core/check.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 namespace {
 
@@ -81,4 +81,4 @@ double Compiled<T>::steepest() const {
 template struct Compiled<float>;
 template struct Compiled<double>;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

@@ -7,10 +7,16 @@
 #include <string>
 
 #include "core/check.h"
-#include "trainer/engine.h"
-#include "trainer/model.h"
+#include "run/engine.h"
+#include "train/model.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
+
+using run::Compiled;
+using run::Data;
+using run::Engine;
+using run::OutputOutside;
+using run::Verdict;
 
 // The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays.
 template <class T>
@@ -115,4 +121,4 @@ template <class T>
                  "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
 }
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

@@ -9,7 +9,7 @@
 
 #include "core/types.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -177,4 +177,4 @@ class Tuners {
   std::size_t oldest_ = 0;
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

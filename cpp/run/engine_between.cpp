@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "core/faults.h"
-#include "trainer/engine.h"
+#include "run/engine.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 // Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
 template <class T>
@@ -128,4 +128,4 @@ template void Engine<double>::begin_batch() noexcept;
 template int Engine<float>::finish(int, bool) noexcept;
 template int Engine<double>::finish(int, bool) noexcept;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

@@ -12,7 +12,7 @@
 #include "kernels/gather.h"
 #include "layers/layer.h"
 
-namespace fastnn::trainer {
+namespace fastnn::graph {
 
 using layers::Layer;
 using layers::Range;
@@ -86,4 +86,4 @@ class Network {
   Buffer<double> exact_scale_, exact_shift_;  // as they were written, for values that T does not hold
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::graph

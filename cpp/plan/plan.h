@@ -7,9 +7,14 @@
 #include <memory>
 #include <vector>
 
-#include "trainer/network.h"
+#include "graph/network.h"
 
-namespace fastnn::trainer {
+namespace fastnn::plan {
+
+using graph::Network;
+using graph::Parameter;
+using layers::Layer;
+using layers::Range;
 
 enum class Form { kFused, kMaterialised };     // tiles update at once | tiles write gradients, then a phase updates
 enum class Gradient { kNone, kLoss, kGiven };  // where dl/dout comes from
@@ -116,4 +121,4 @@ inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 // Most chunks that any batch of at most `rows` rows is cut into.
 constexpr Index max_chunks(Index rows) { return ceil_div(rows, kMinChunk) + 8; }
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::plan

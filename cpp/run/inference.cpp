@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/inference.h"
+#include "run/inference.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,11 @@
 
 #include "kernels/panels.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
+
+using plan::is_wide;
+using plan::kPackRows;
+using plan::kTileRows;
 
 namespace {
 constexpr Index kInferenceRows = 96;
@@ -202,4 +206,4 @@ template class LanePool<double>;
 template class Inference<float>;
 template class Inference<double>;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

@@ -9,13 +9,21 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "trainer/compiled.h"
-#include "trainer/data.h"
-#include "trainer/gate.h"
-#include "trainer/plan.h"
-#include "trainer/snapshot.h"
+#include "plan/plan.h"
+#include "run/compiled.h"
+#include "run/data.h"
+#include "run/snapshot.h"
+#include "train/gate.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
+
+using graph::Parameter;
+using plan::Goal;
+using plan::Plan;
+using run::CompileSpec;
+using run::Data;
+using run::Progress;
+using run::Scores;
 
 // Training left the finite numbers; the model is back where the message says.
 struct Diverged : std::runtime_error {
@@ -24,16 +32,6 @@ struct Diverged : std::runtime_error {
 // Somebody asked for a stop; the model is whole.
 struct Interrupted : std::runtime_error {
   using std::runtime_error::runtime_error;
-};
-
-// Calls of fewer flops are over within twenty microseconds or so: nobody interrupts them, and no other Python thread
-// could make use of the GIL.
-inline constexpr double kBriefFlops = 5e5;
-
-struct Scores {
-  double loss = 0;
-  double accuracy = 0;
-  double weight = 0;  // of all rows; zero where none of them counts
 };
 
 struct EpochLog {
@@ -121,4 +119,4 @@ class Model {
 
 std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed);
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

@@ -5,13 +5,29 @@
 
 #include <optional>
 
-#include "trainer/inference.h"
-#include "trainer/model.h"
-#include "trainer/refuse.h"
-#include "trainer/snapshot.h"
-#include "trainer/tuner.h"
+#include "run/inference.h"
+#include "run/snapshot.h"
+#include "run/tuner.h"
+#include "train/model.h"
+#include "train/refuse.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
+
+using graph::Network;
+using plan::Form;
+using plan::Gradient;
+using plan::PlanCache;
+using plan::Tile;
+using plan::Workspace;
+using run::Compiled;
+using run::Engine;
+using run::Inference;
+using run::LanePool;
+using run::OutputOutside;
+using run::Snapshot;
+using run::Tuner;
+using run::Tuners;
+using run::Verdict;
 
 template <class T>
 class Trainer final : public Model {
@@ -108,4 +124,4 @@ class Trainer final : public Model {
   Snapshot<T> saved_;  // the end of the last good epoch
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

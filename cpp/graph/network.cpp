@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/network.h"
+#include "graph/network.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,7 +8,7 @@
 
 #include "core/check.h"
 
-namespace fastnn::trainer {
+namespace fastnn::graph {
 
 namespace {
 
@@ -163,4 +163,4 @@ double Network<T>::flops_per_row() const {
 template class Network<float>;
 template class Network<double>;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::graph

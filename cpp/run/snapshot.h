@@ -8,7 +8,7 @@
 
 #include "core/buffer.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 // How far a model has come. Dropout draws from `step` and `draw`; BatchNorm counts `batches`.
 struct Progress {
@@ -47,4 +47,4 @@ class Snapshot {
   Progress progress_;
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

@@ -11,7 +11,7 @@
 
 #include "core/forks.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
 
 struct Busy : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -149,4 +149,4 @@ class Gate {
   std::atomic<std::uint64_t> writer_{0};  // its number
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

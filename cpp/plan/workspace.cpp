@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/workspace.h"
+#include "plan/workspace.h"
 
 #include "layers/batch_norm.h"
 
-namespace fastnn::trainer {
+namespace fastnn::plan {
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
@@ -77,4 +77,4 @@ void Workspace<T>::set_rows(Index rows) {
 template class Workspace<float>;
 template class Workspace<double>;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::plan

@@ -8,11 +8,11 @@
 #include <mutex>
 #include <vector>
 
-#include "trainer/compiled.h"
-#include "trainer/engine.h"
-#include "trainer/model.h"
+#include "run/compiled.h"
+#include "run/engine.h"
+#include "train/model.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 // What one thread needs to carry a chunk.
 template <class T>
@@ -96,4 +96,4 @@ class Inference final : public parallel::Program {
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/trainer.h"
+#include "train/trainer.h"
 
 #include <chrono>
 #include <cmath>
@@ -9,9 +9,14 @@
 #include "core/check.h"
 #include "core/float_mode.h"
 #include "kernels/reduce.h"
-#include "trainer/refuse.h"
+#include "train/refuse.h"
 
-namespace fastnn::trainer {
+namespace fastnn::train {
+
+using run::clip_factor;
+using run::kSteepGradient;
+using run::seconds_since;
+using run::tile_squares;
 
 namespace {
 constexpr double kLongTiles = 5e8;  // flops: beyond, a fused tiles phase may last longer than a stop may wait
@@ -279,4 +284,4 @@ std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bo
   return std::make_unique<Trainer<float>>(configs, seed);
 }
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::train

@@ -5,11 +5,14 @@
 #include <map>
 #include <memory>
 
+#include "graph/network.h"
 #include "losses/loss.h"
 #include "optimizers/registry.h"
-#include "trainer/network.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
+
+using graph::Network;
+using graph::Parameter;
 
 struct CompileSpec {
   std::string loss;
@@ -55,4 +58,4 @@ struct Compiled {
   std::shared_ptr<Buffer<T>> states;  // one behind the other; shared with the views that Python holds
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

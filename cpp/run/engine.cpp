@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "trainer/engine.h"
+#include "run/engine.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "core/faults.h"
 #include "kernels/panels.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
 
 namespace {
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
@@ -241,4 +241,4 @@ void Engine<T>::bound(int layer, Range rows, Index chunk) noexcept {
 template class Engine<float>;
 template class Engine<double>;
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run

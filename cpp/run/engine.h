@@ -10,12 +10,23 @@
 
 #include "core/parallel.h"
 #include "kernels/reduce.h"
-#include "trainer/compiled.h"
-#include "trainer/data.h"
-#include "trainer/snapshot.h"
-#include "trainer/workspace.h"
+#include "plan/workspace.h"
+#include "run/compiled.h"
+#include "run/data.h"
+#include "run/snapshot.h"
 
-namespace fastnn::trainer {
+namespace fastnn::run {
+
+using layers::Layer;
+using layers::Range;
+using plan::Form;
+using plan::Goal;
+using plan::Gradient;
+using plan::Op;
+using plan::Phase;
+using plan::Plan;
+using plan::Tile;
+using plan::Workspace;
 
 // Gradients beyond this may overflow when an optimizer squares them.
 template <class T>
@@ -141,7 +152,7 @@ class Engine final : public parallel::Program {
   void bound(int layer, Range rows, Index chunk) noexcept;
   void merge_bounds() noexcept;
   int end_batch() noexcept;
-  void flag(Verdict found) noexcept { trainer::flag(verdict_, found); }
+  void flag(Verdict found) noexcept { run::flag(verdict_, found); }
   Matrix<T> gradient_view(const Tile& tile);
 
   Network<T>& net_;
@@ -168,4 +179,4 @@ class Engine final : public parallel::Program {
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 
-}  // namespace fastnn::trainer
+}  // namespace fastnn::run
