@@ -12,7 +12,18 @@ import mutants
 from mutants import ROOT, Mutation, mutations
 
 ALL = mutations()
-ROOMS = ("kernels", "activations", "losses", "optimizers", "layers", "trainer", "bindings", "nn")
+ROOMS = (
+    "kernels",
+    "activations",
+    "losses",
+    "optimizers",
+    "layers",
+    "plan",
+    "run",
+    "train",
+    "bindings",
+    "nn",
+)
 
 
 def test_the_list_covers_every_room():
