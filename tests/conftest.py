@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,16 @@ def rng() -> np.random.Generator:
 @pytest.fixture(params=AWKWARD_SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 def awkward_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
     return request.param
+
+
+@pytest.fixture
+def torch() -> Any:
+    """The module torch, where it is installed; the plugin counts the tests that ask for it."""
+    module = pytest.importorskip("torch")
+    before = module.get_num_threads()
+    module.set_num_threads(1)  # batches this small only wait for a second thread
+    yield module
+    module.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

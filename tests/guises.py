@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "float64")
 
 
-def close(got: Any, expected: Any, dtype: str, kind: str) -> None:
-    """Equal within the table's tolerance, relative to the largest value expected."""
+def close(got: Any, expected: Any, dtype: str, kind: str, factor: float = 1.0) -> None:
+    """Equal within `factor` times the table's tolerance, relative to the largest expected."""
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
     scale = max(float(np.max(np.abs(expected), initial=0.0)), 1e-30)
     worst = float(np.max(np.abs(got - expected), initial=0.0)) / scale
-    assert worst <= TOLERANCE[dtype, kind]
+    assert worst <= factor * TOLERANCE[dtype, kind]
 
 
 def draws(rng: np.random.Generator, shape: Any, dtype: str) -> Any:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Counts the comparisons with torch that ran and prints them beside the registries' rows.
 
-A test counts when it is marked ``torch`` and passed. tests/conftest.py loads this plugin, and
+A test counts when it is marked ``torch``, by hand or by asking for the fixture of that name, and
+passed. tests/conftest.py loads this plugin, and
 .ci/run reads the line that it prints.
 """
 
@@ -14,6 +15,12 @@ _ran = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ran] = 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "torch" in getattr(item, "fixturenames", ()):
+            item.add_marker("torch")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Activations of the engine against the twin: values, gradients, tails and extremes."""
+"""Every activation has the values and derivatives of the twin, of central differences and of torch,
+in the tails, at kinks and at extremes, too."""
 
 from __future__ import annotations
 
@@ -8,19 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+import in_torch
 from conftest import AWKWARD_SIZES, TOLERANCE
+from differences import assert_slopes, differences
 from fastnn import _core, reference
 from guises import DTYPES, close, draws
-from pairs import REGISTRIES, Pair, cases, network_with
+from members import cases, network_with, off_kinks
+from pairs import Pair
 
-NEEDS = {row["name"]: row["needs"] for row in REGISTRIES["activations"]}
+ROWS = reference.ACTIVATIONS
 every_case = pytest.mark.parametrize(("name", "hyper"), cases("activations"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def value_and_gradient(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tuple[Any, Any]:
     a = _core.activation(name, hyper, z)
-    saved = z if NEEDS[name] == "input" else a
+    saved = z if ROWS[name].needs == "input" else a
     return a, _core.activation_backward(name, hyper, dy, saved)
 
 
@@ -28,7 +32,7 @@ def expected_of(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tuple[Any,
     """From the twin in float64, at the very same points."""
     z, dy = z.astype(np.float64), dy.astype(np.float64)
     a = reference.activation(name, hyper, z)
-    saved = z if NEEDS[name] == "input" else a
+    saved = z if ROWS[name].needs == "input" else a
     return a, reference.activation_backward(name, hyper, dy, saved)
 
 
@@ -41,7 +45,40 @@ def test_kernels(rng: np.random.Generator, name: str, hyper: dict[str, Any], dty
             value_and_gradient(name, hyper, z, dy), expected_of(name, hyper, z, dy), strict=True
         ):
             assert mine.dtype == dtype
-            close(mine, other, dtype, "activation")
+            close(mine, other, dtype, "activation", ROWS[name].tolerance)
+
+
+@every_case
+def test_slopes(rng: np.random.Generator, name: str, hyper: dict[str, Any]) -> None:
+    z = off_kinks(name, hyper, 3 * rng.standard_normal((9, 7)))
+    dy = rng.standard_normal(z.shape)
+    _, dz = value_and_gradient(name, hyper, z, dy)
+    assert_slopes(dz, differences(lambda: float(np.sum(dy * _core.activation(name, hyper, z))), z))
+
+
+@every_case
+def test_kinks_are_where_the_row_has_them(name: str, hyper: dict[str, Any]) -> None:
+    """Tests by differences keep away from them; anywhere else the derivative is continuous."""
+    row, step = ROWS[name], 1e-4
+    z = np.arange(-12, 12, step) + step / 3
+    df = row.df(z if row.needs == "input" else row.f(z, **hyper), **hyper)
+    jumps = z[:-1][np.abs(np.diff(df)) > 100 * step] + step / 2
+    kinks = np.array(row.kinks(**hyper))
+    assert all(np.abs(kinks - jump).min(initial=np.inf) < step for jump in jumps)
+
+
+@pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("activations"))
+def test_in_torch(rng: np.random.Generator, torch: Any, name: str, hyper: dict[str, Any]) -> None:
+    z, dy = 3 * rng.standard_normal((33, 17)), rng.standard_normal((33, 17))
+    for k, kink in enumerate((0.0, *ROWS[name].kinks(**hyper))):
+        z[0, k] = kink
+    a, dz = value_and_gradient(name, hyper, z, dy)
+    leaf = torch.tensor(z, requires_grad=True)
+    expected = in_torch.module(torch, name, hyper)(leaf)
+    expected.backward(torch.tensor(dy))
+    rtol = 1e-12 * ROWS[name].tolerance
+    np.testing.assert_allclose(a, expected.detach().numpy(), rtol=rtol, atol=1e-15)
+    np.testing.assert_allclose(dz, leaf.grad.numpy(), rtol=rtol, atol=1e-14)
 
 
 @both_dtypes
@@ -52,9 +89,9 @@ def test_every_value_keeps_its_digits(name: str, hyper: dict[str, Any], dtype: s
     z = np.concatenate([z, -(10.0 ** np.arange(-30, 1))])[:, None].astype(dtype)
     a = _core.activation(name, hyper, z)
     truth = reference.activation(name, hyper, z.astype(np.float64))
-    if hyper.get("approximate") == "tanh":  # 1 + tanh cancels there, in the formula itself
-        a, truth = a[z > -2], truth[z > -2]
-    rtol = 4 * TOLERANCE[dtype, "activation"]
+    kept = ROWS[name].keeps_digits(z, **hyper)
+    rtol = 4 * TOLERANCE[dtype, "activation"] * ROWS[name].tolerance
+    a, truth = a[kept], truth[kept]
     np.testing.assert_allclose(a, truth, rtol=rtol, atol=np.finfo(dtype).tiny)
 
 
@@ -71,8 +108,8 @@ def test_inside_a_network(
     pair = Pair(network_with(name, hyper, n_in, width, 3), dtype)
     x, dy = draws(rng, (n, n_in), dtype), draws(rng, (n, 3), dtype)
     ours, theirs = (net.forward(x, training=True) for net in (pair.engine, pair.twin))
-    close(ours, theirs, dtype, "linear")
-    close(pair.engine.backward(dy, need_dx=True), pair.twin.backward(dy, True), dtype, "linear")
+    pair.close(ours, theirs, "linear")
+    pair.close(pair.engine.backward(dy, need_dx=True), pair.twin.backward(dy, True), "linear")
     pair.same_gradients("linear")
 
 
@@ -83,7 +120,8 @@ def test_at_ten_thousand(name: str, hyper: dict[str, Any], dtype: str) -> None:
     a, dz = value_and_gradient(name, hyper, z, np.ones_like(z))
     for mine, other in zip((a, dz), expected_of(name, hyper, z, np.ones_like(z)), strict=True):
         assert np.isfinite(mine).all()
-        np.testing.assert_allclose(mine, other, rtol=TOLERANCE[dtype, "activation"], atol=1e-30)
+        rtol = TOLERANCE[dtype, "activation"] * ROWS[name].tolerance
+        np.testing.assert_allclose(mine, other, rtol=rtol, atol=1e-30)
 
 
 @both_dtypes
@@ -110,6 +148,14 @@ def test_softmax(rng: np.random.Generator, dtype: str) -> None:
         for name in ("softmax", "log_softmax"):
             close(getattr(_core, name)(z), getattr(reference, name)(z), dtype, "activation")
         close(_core.softmax(z).sum(axis=1), np.ones(n), dtype, "activation")
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_in_torch(rng: np.random.Generator, torch: Any, name: str) -> None:
+    z = 9 * rng.standard_normal((17, 33))
+    z[0] *= 1000
+    expected = getattr(torch, name)(torch.from_numpy(z), dim=1).numpy()
+    np.testing.assert_allclose(getattr(_core, name)(z), expected, rtol=1e-12, atol=1e-15)
 
 
 @both_dtypes

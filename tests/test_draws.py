@@ -14,7 +14,8 @@ import fastnn.functional as F
 from fastnn import _core, nn, optim, reference
 from fastnn.errors import TrainingDivergedError
 from guises import DTYPES, close, draws
-from pairs import Pair, linear
+from members import linear
+from pairs import Pair
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 SEED, P = 9, 0.4

@@ -15,7 +15,8 @@ import pytest
 
 from fastnn import _core
 from guises import DTYPES
-from pairs import REGISTRIES, Layers, hyper_cases, linear, same_bits, targets, wants_probabilities
+from members import Layers, ending, hyper_cases, linear, names, targets
+from pairs import same_bits
 
 NETWORKS: dict[str, Layers] = {
     "plain": [linear(7, 33), ("relu", {}), linear(33, 3)],
@@ -33,7 +34,9 @@ NETWORKS: dict[str, Layers] = {
     ],
     "wide": [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), linear(517, 3)],
 }
-OPTIMIZERS = {row["name"]: hyper_cases(row)[-1] | {"lr": 0.01} for row in REGISTRIES["optimizers"]}
+OPTIMIZERS = {
+    name: hyper_cases("optimizers", name)[-1] | {"lr": 0.01} for name in names("optimizers")
+}
 N, BATCH = 150, 64  # two whole batches and a ragged one
 NO_LIMIT = 1e30
 every_network = pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
@@ -178,9 +181,9 @@ def test_a_gradient_made_elsewhere(layers: Layers, optimizer: str, dtype: str, d
 
 
 @both_dtypes
-@pytest.mark.parametrize("loss", [row["name"] for row in REGISTRIES["losses"]])
+@pytest.mark.parametrize("loss", names("losses"))
 def test_every_loss_makes_its_own_gradient(rng: np.random.Generator, loss: str, dtype: str) -> None:
-    layers = NETWORKS["plain"] + ([("sigmoid", {})] if wants_probabilities(loss) else [])
+    layers = NETWORKS["plain"] + ending(loss)
     own, given = (make(layers, dtype, loss=loss) for _ in range(2))
     for _ in range(5):
         x = rng.standard_normal((BATCH, 7))

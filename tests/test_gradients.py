@@ -1,52 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gradients of the engine itself against float64 central differences, no twin between."""
+"""Whole networks have the gradients of float64 central differences: every loss, layer, activation
+inside one, and any two of those that write over each other's memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
-from conftest import TOLERANCE
-from fastnn import _core
-from pairs import (
-    PREPARATION,
-    Layers,
-    cases,
-    linear,
-    names,
-    network_with,
-    outputs,
-    targets,
-    wants_probabilities,
-)
+from differences import assert_slopes, differences
+from fastnn import _core, reference
+from members import PREPARATION, Layers, cases, ending, linear, names, network_with, targets
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-LIMIT = TOLERANCE["float64", "differences"]
 # More than a chunk of rows, columns that no vector width divides.
 N, N_IN, WIDTH, N_OUT = 27, 5, 7, 3
-
-
-def differences(f: Callable[[], float], x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
-    """df/dx by central differences; f reads x, which is moved in place."""
-    slopes = np.empty(x.shape)
-    for index in np.ndindex(x.shape):
-        middle = x[index]
-        x[index] = middle + eps
-        above = f()
-        x[index] = middle - eps
-        below = f()
-        x[index] = middle
-        slopes[index] = (above - below) / (2 * eps)
-    return slopes
-
-
-def assert_slopes(got: np.ndarray, slopes: np.ndarray, largest: float | None = None) -> None:
-    scale = np.abs(slopes).max() if largest is None else largest
-    np.testing.assert_allclose(got, slopes, rtol=0, atol=LIMIT * scale)
 
 
 def network(layers: Layers, loss: str = "mse", **options: Any) -> Any:
@@ -92,46 +60,6 @@ def check_dx(made: Any, x: Any, training: bool = True) -> None:
         assert_slopes(gradient["array"], slopes, largest)
 
 
-# -- kernels ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "hyper"), cases("activations"))
-def test_activation_kernels(rng: np.random.Generator, name: str, hyper: dict[str, Any]) -> None:
-    rows = {row["name"]: row for row in _core.registries()["activations"]}
-    z = 3 * rng.standard_normal((9, 7))
-    z += 0.01 * np.sign(z)  # away from the kink at 0
-    dy = rng.standard_normal(z.shape)
-    a = _core.activation(name, hyper, z)
-    dz = _core.activation_backward(name, hyper, dy, z if rows[name]["needs"] == "input" else a)
-    assert_slopes(dz, differences(lambda: float(np.sum(dy * _core.activation(name, hyper, z))), z))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("k", [2, 9])
-@pytest.mark.parametrize(("name", "hyper"), cases("losses"))
-def test_loss_kernels(
-    rng: np.random.Generator, name: str, hyper: dict[str, Any], k: int, weighted: bool
-) -> None:
-    out, y = outputs(rng, name, 7, k), targets(rng, name, 7, k)
-    w = rng.uniform(0, 2, 7) if weighted else None
-    _, dout = _core.loss(name, hyper, out, y, w)
-    assert_slopes(dout, differences(lambda: _core.loss(name, hyper, out, y, w)[0], out))
-
-
-def test_linear_kernel(rng: np.random.Generator) -> None:
-    x, w, b, dy = (rng.standard_normal(s) for s in ((9, 5), (5, 3), 3, (9, 3)))
-    gradients = _core.linear_backward(dy, x, w)
-
-    def projected() -> float:
-        return float(np.sum(dy * _core.linear(x, w, b)))
-
-    for gradient, argument in zip(gradients, (x, w, b), strict=True):
-        assert_slopes(gradient, differences(projected, argument))
-
-
-# -- networks --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("name", "hyper"), cases("activations"))
 def test_activations(rng: np.random.Generator, name: str, hyper: dict[str, Any]) -> None:
     made = network(network_with(name, hyper, N_IN, WIDTH, N_OUT))
@@ -154,8 +82,7 @@ def test_one_elementwise_layer_after_the_other(
 @pytest.mark.parametrize(("name", "hyper"), cases("losses"))
 def test_losses(rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool) -> None:
     layers = [linear(N_IN, WIDTH), ("tanh", {}), linear(WIDTH, N_OUT)]
-    layers += [("sigmoid", {})] if wants_probabilities(name) else []
-    made = network(layers, name, **hyper)
+    made = network(layers + ending(name), name, **hyper)
     w = rng.uniform(0.5, 2, N) if weighted else None
     check_network(made, rng.standard_normal((N, N_IN)), targets(rng, name, N, N_OUT), w)
 
@@ -179,15 +106,14 @@ def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], trai
 @pytest.mark.parametrize("n", [1, 3, 130])
 def test_a_network_of_everything(rng: np.random.Generator, n: int) -> None:
     """Every layer and activation of the registries at once; 130 rows are eight chunks and more."""
-    registries = _core.registries()
     layers: Layers = [("rescale", {"scale": 0.5, "shift": -0.1}), ("flatten", {})]
     layers += [linear(4, 6, bias=False)]
-    for row in registries["layers"]:
-        if row["name"] not in (*PREPARATION, "linear"):
-            layers += network_with(row["name"], {}, 6, 6, 6)[1:]
-    smooth = [row["name"] for row in registries["activations"] if "relu" not in row["name"]]
-    for name in smooth:
-        layers += [(name, {}), linear(6, 6)]
+    for name in names("layers"):
+        if name not in (*PREPARATION, "linear"):
+            layers += network_with(name, {}, 6, 6, 6)[1:]
+    for name in names("activations"):
+        if not reference.ACTIVATIONS[name].kinks():
+            layers += [(name, {}), linear(6, 6)]
     made = network(layers, "mse")
     x, y = rng.standard_normal((n, 2, 2)), rng.standard_normal((n, 6))
     check_network(made, x, y)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers of the engine against the twin: products, random streams, statistics, preparation."""
+"""Every layer has the values and gradients of the twin and of torch; products, random streams,
+statistics and preparation one by one."""
 
 from __future__ import annotations
 
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import in_torch
 from conftest import AWKWARD_SIZES
+from differences import assert_slopes, differences
 from fastnn import _core, reference
 from guises import DTYPES, close, draws
-from pairs import Pair, cases, linear, network_with
+from members import cases, linear, network_with
+from pairs import Pair
 
 every_case = pytest.mark.parametrize(("name", "hyper"), cases("layers"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -34,13 +38,46 @@ def test_inside_a_network(
     for _ in range(2):  # running statistics move from one to the next
         x, dy = draws(rng, (n, n_in), dtype), draws(rng, (n, 3), dtype)
         ours, theirs = (net.forward(x, training) for net in (pair.engine, pair.twin))
-        close(ours, theirs, dtype, "layer")
+        pair.close(ours, theirs, "layer")
         our_dx, their_dx = (net.backward(dy, True) for net in (pair.engine, pair.twin))
         if n > 2:  # two rows of BatchNorm are +1 and -1 whatever they were: dx is rounding noise
-            close(our_dx, their_dx, dtype, "layer")
+            pair.close(our_dx, their_dx, "layer")
             pair.same_gradients("layer")
         for mine, other in zip(pair.engine.parameters(), pair.twin.parameters(), strict=True):
-            close(mine["array"], other["array"], dtype, "layer")
+            pair.close(mine["array"], other["array"], "layer")
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("layers"))
+def test_in_torch(
+    rng: np.random.Generator, torch: Any, name: str, hyper: dict[str, Any], training: bool
+) -> None:
+    row = reference.LAYERS[name]
+    layers = network_with(name, hyper, 5, 17, 3)
+    engine = _core.Network(layers, "float64", 4)
+    other = in_torch.network(torch, layers, engine)
+    if not row.random:
+        for size in (17, 2, 129):  # running statistics that differ from 0 and 1
+            x = 3 * rng.standard_normal((size, 5)) + 2
+            engine.forward(x, training=True)
+            other(torch.from_numpy(x))
+    training = training and not row.random
+    other.train(training)
+    x, dy = 3 * rng.standard_normal((129, 5)) + 2, rng.standard_normal((129, 3))
+    leaf = torch.tensor(x, requires_grad=True)
+    expected = other(leaf)
+    expected.backward(torch.tensor(dy))
+    limit = 1e-13 * row.tolerance
+    ours = engine.forward(x, training)
+    np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=limit)
+    np.testing.assert_allclose(engine.backward(dy, True), leaf.grad.numpy(), rtol=0, atol=limit)
+    gradients, values = in_torch.gradients(other), in_torch.values(other)
+    for g in engine.gradients():
+        theirs = gradients[in_torch.key_of(g)]
+        np.testing.assert_allclose(g["array"], theirs, rtol=0, atol=10 * limit)
+    for p in engine.parameters():
+        theirs = values[in_torch.key_of(p)]
+        np.testing.assert_allclose(p["array"], theirs, rtol=limit, atol=limit / 10)
 
 
 # -- linear ----------------------------------------------------------------------------------------
@@ -59,6 +96,17 @@ def test_products(
     expected = reference.linear_backward(wide[3], *wide[:2])
     for mine, other in zip(_core.linear_backward(dy, x, w), expected, strict=True):
         close(mine, other, dtype, "linear")
+
+
+def test_slopes_of_products(rng: np.random.Generator) -> None:
+    x, w, b, dy = (rng.standard_normal(s) for s in ((9, 5), (5, 3), 3, (9, 3)))
+    gradients = _core.linear_backward(dy, x, w)
+
+    def projected() -> float:
+        return float(np.sum(dy * _core.linear(x, w, b)))
+
+    for gradient, argument in zip(gradients, (x, w, b), strict=True):
+        assert_slopes(gradient, differences(projected, argument))
 
 
 @both_dtypes

@@ -16,7 +16,8 @@ import pytest
 
 from fastnn import _core
 from guises import DTYPES
-from pairs import Layers, Pair, linear
+from members import Layers, linear
+from pairs import Pair
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 # (inputs, outputs, rows): tiles of 96 x 256 bytes, and of wide layers 192 x 384 bytes

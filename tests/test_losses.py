@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Losses of the engine against the twin: values, gradients, links, accuracy, extremes."""
+"""Every loss has the value and gradient of the twin, of central differences and of torch, also at
+extremes; its link and its accuracy are the twin's."""
 
 from __future__ import annotations
 
@@ -8,18 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+import in_torch
 from conftest import AWKWARD_SIZES, TOLERANCE
+from differences import assert_slopes, differences
 from fastnn import _core, reference
 from guises import DTYPES, close
-from pairs import Layers, Pair, cases, linear, names, outputs, targets, wants_probabilities
+from members import Layers, cases, ending, linear, names, outputs, targets
+from pairs import Pair
 
+ROWS = reference.LOSSES
 every_case = pytest.mark.parametrize(("name", "hyper"), cases("losses"))
 every_loss = pytest.mark.parametrize("name", names("losses"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def network_of(name: str, n_in: int, k: int) -> Layers:
-    return [linear(n_in, k), *([("sigmoid", {})] if wants_probabilities(name) else [])]
+    return [linear(n_in, k), *ending(name)]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -36,8 +41,46 @@ def test_kernels(
         expected, expected_dout = reference.loss(name, hyper, out.astype(np.float64), y, w)
         assert isinstance(value, float)
         assert dout.dtype == dtype
-        close(value, expected, dtype, "loss")
-        close(dout, expected_dout, dtype, "loss")
+        close(value, expected, dtype, "loss", ROWS[name].tolerance)
+        close(dout, expected_dout, dtype, "loss", ROWS[name].tolerance)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("k", [2, 9])
+@every_case
+def test_slopes(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], k: int, weighted: bool
+) -> None:
+    out, y = outputs(rng, name, 7, k), targets(rng, name, 7, k)
+    w = rng.uniform(0, 2, 7) if weighted else None
+    _, dout = _core.loss(name, hyper, out, y, w)
+    assert_slopes(dout, differences(lambda: _core.loss(name, hyper, out, y, w)[0], out))
+
+
+@pytest.mark.parametrize("k", [2, 17])
+@pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("losses"))
+def test_in_torch(
+    rng: np.random.Generator, torch: Any, name: str, hyper: dict[str, Any], k: int
+) -> None:
+    out, y = outputs(rng, name, 33, k), targets(rng, name, 33, k)
+    value, dout = _core.loss(name, hyper, out, y)
+    expected, gradient = in_torch.loss(torch, name, hyper, out, y)
+    assert value == pytest.approx(expected, rel=1e-13 * ROWS[name].tolerance)
+    np.testing.assert_allclose(dout, gradient, rtol=1e-12 * ROWS[name].tolerance, atol=1e-15)
+
+
+@pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("losses"))
+def test_extremes_in_torch(torch: Any, name: str, hyper: dict[str, Any]) -> None:
+    far = [1e4, -1e4, 0.0, 40.0, -40.0]
+    out = np.clip([[a, b] for a in far for b in far], *ROWS[name].output_range)
+    for side in (0, 1):
+        labels = np.full(len(out), side)
+        y = labels if ROWS[name].target == "class" else np.full(out.shape, float(side))
+        value, dout = _core.loss(name, hyper, out, y)
+        expected, gradient = in_torch.loss(torch, name, hyper, out, y)
+        assert value == pytest.approx(expected, rel=1e-13 * ROWS[name].tolerance)
+        rtol = ROWS[name].torch.at_extremes
+        np.testing.assert_allclose(dout, gradient, rtol=rtol, atol=1e-15)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -52,22 +95,22 @@ def test_inside_a_network(
     weighted: bool,
 ) -> None:
     n, n_in, k = awkward_shape
-    k = max(k, 2) if reference.LOSSES[name].target == "class" else k  # one class is no choice
+    k = max(k, 2) if ROWS[name].target == "class" else k  # one class is no choice
     pair = Pair(network_of(name, n_in, k), dtype).compile(name, loss_hyper=hyper)
     x, y = rng.standard_normal((n, n_in)).astype(dtype), targets(rng, name, n, k, dtype)
     w = rng.uniform(0.1, 2, n) if weighted else None
     values = [net.loss_and_grad(x, y, w) for net in (pair.engine, pair.twin)]
-    close(*values, dtype, "linear")
+    pair.close(*values, "linear")
     pair.same_gradients("linear")
     for metrics in (False, True):
         ours, theirs = (net.evaluate(x, y, w, metrics=metrics) for net in (pair.engine, pair.twin))
-        close(ours["loss"], theirs["loss"], dtype, "linear")
+        pair.close(ours["loss"], theirs["loss"], "linear")
         assert ("accuracy" in ours) == metrics
         if "accuracy" in theirs:
-            close(ours["accuracy"], theirs["accuracy"], dtype, "linear")
+            pair.close(ours["accuracy"], theirs["accuracy"], "linear")
     for link in (False, True):
         ours, theirs = (net.predict(x, link=link) for net in (pair.engine, pair.twin))
-        close(ours, theirs, dtype, "linear")
+        pair.close(ours, theirs, "linear")
 
 
 @both_dtypes
@@ -132,17 +175,17 @@ def test_extremes(name: str, hyper: dict[str, Any], dtype: str) -> None:
     """Against the twin, at outputs and targets that overflow a careless formula."""
     far = np.array([-1e4, -1e3, -89, -1, 0, 1, 89, 1e3, 1e4])
     out = np.stack(np.meshgrid(far, far), axis=-1).reshape(-1, 2).astype(dtype)
-    if wants_probabilities(name):
-        out = reference.logistic(out)
+    row = ROWS[name]
+    for ends_with, parameters in ending(name):
+        out = reference.activation(ends_with, parameters, out)
         out[out < np.finfo(dtype).smallest_normal] = 0  # as the engine has them: docs/numerics.md
-    row = reference.LOSSES[name]
     for side in (0, 1):
         y = np.full(len(out), side) if row.target == "class" else np.full(out.shape, side, dtype)
         value, dout = _core.loss(name, hyper, out, y)
         expected, expected_dout = reference.loss(name, hyper, out, y)
         assert np.isfinite(value)
         assert np.isfinite(dout).all()
-        rtol = TOLERANCE[dtype, "loss"]
+        rtol = TOLERANCE[dtype, "loss"] * row.tolerance
         np.testing.assert_allclose(value, expected, rtol=rtol)
         np.testing.assert_allclose(dout, expected_dout, rtol=rtol, atol=1e-30 + rtol / len(out))
 
@@ -199,7 +242,7 @@ def test_rows_that_weigh_nothing(rng: np.random.Generator, name: str) -> None:
 @every_loss
 def test_targets_of_any_dtype(rng: np.random.Generator, name: str) -> None:
     """Rows are gathered from the caller's array, and a column may come without its axis."""
-    k = 3 if reference.LOSSES[name].target == "class" else 1
+    k = 3 if ROWS[name].target == "class" else 1
     network = Pair(network_of(name, 4, k)).compile(name).engine
     x, y = rng.standard_normal((9, 4)), rng.integers(0, 2, 9)
     expected = network.loss_and_grad(x, y)

@@ -13,7 +13,8 @@ import pytest
 import fastnn.functional as F
 from fastnn import _core, nn, reference
 from guises import DTYPES
-from pairs import REGISTRIES, Pair, linear, names, snapshot
+from members import REGISTRIES, linear, names
+from pairs import Pair, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,190 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The twin itself: gradients against central differences, extreme values, and random streams."""
+"""What the twin promises by itself: random streams by their definition, digits, its training loop.
+
+Its values and derivatives are the engine's, which the tests of the rooms compare with it, with
+central differences and with torch.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
-from conftest import TOLERANCE
 from fastnn import reference
-from fastnn.reference import ACTIVATIONS, LAYERS, LOSSES, Network
-from fastnn.reference.layers import make_layer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-DIFFERENCES = TOLERANCE["float64", "differences"]
-
-ACTIVATION_CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in ACTIVATIONS),
-    ("leaky_relu", {"negative_slope": 0.3}),
-    ("gelu", {"approximate": "tanh"}),
-]
-LAYER_CASES: dict[str, dict[str, Any]] = {
-    "rescale": {"scale": [0.5, 2.0, -1.0, 3.0, 1.0], "shift": 0.25},
-    "flatten": {},
-    "linear": {"in_features": 5, "out_features": 3},
-    "dropout": {"p": 0.4},
-    "batch_norm1d": {"num_features": 5},
-}
-
-
-def differences(f: Callable[[], float], x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
-    """df/dx by central differences; f reads x, which is moved in place."""
-    slopes = np.empty_like(x)
-    for index in np.ndindex(x.shape):
-        middle = x[index]
-        x[index] = middle + eps
-        above = f()
-        x[index] = middle - eps
-        below = f()
-        x[index] = middle
-        slopes[index] = (above - below) / (2 * eps)
-    return slopes
-
-
-def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: float = DIFFERENCES) -> None:
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
-
-
-def away_from_kinks(x: np.ndarray) -> np.ndarray:
-    return x + 0.01 * np.sign(x)
-
-
-def targets(name: str, rng: np.random.Generator, n: int, k: int) -> np.ndarray:
-    if LOSSES[name].target == "class":
-        return rng.integers(0, k, n)
-    return rng.uniform(0, 1, (n, k))
-
-
-# -- gradients ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "hyper"), ACTIVATION_CASES)
-def test_activation(name: str, hyper: dict[str, Any], rng: np.random.Generator) -> None:
-    row = ACTIVATIONS[name]
-    assert set(hyper) <= set(row.hypers)
-    z = away_from_kinks(3 * rng.standard_normal((7, 5)))
-    dy = rng.standard_normal(z.shape)
-    a = reference.activation(name, hyper, z)
-    saved = {"input": z, "output": a}[row.needs]
-    dz = reference.activation_backward(name, hyper, dy, saved)
-    assert_close(dz, differences(lambda: float(np.sum(dy * row.f(z, **hyper))), z))
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("k", [2, 5])
-@pytest.mark.parametrize("name", LOSSES)
-def test_loss(name: str, k: int, weighted: bool, reduction: str, rng: np.random.Generator) -> None:
-    out = rng.uniform(0.05, 0.95, (7, k))  # probabilities where the loss wants them
-    target = targets(name, rng, 7, k)
-    w = rng.uniform(0, 2, 7) if weighted else None
-    hyper = {"reduction": reduction}
-    _, dout = reference.loss(name, hyper, out, target, w)
-    assert_close(dout, differences(lambda: reference.loss(name, hyper, out, target, w)[0], out))
-
-
-def test_every_layer_has_a_case() -> None:
-    assert set(LAYER_CASES) == set(LAYERS)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", LAYERS)
-def test_layer(name: str, training: bool, rng: np.random.Generator) -> None:
-    layer = make_layer(name, LAYER_CASES[name])
-    layer.build(np.float64, seed=1, position=2)
-    x = rng.standard_normal((7, 5))
-    for key, w in layer.params.items():
-        layer.params[key] = w + rng.uniform(0.1, 0.5, w.shape)
-    dy = rng.standard_normal(layer.forward(x, training, 3).shape)
-
-    def projected() -> float:
-        return float(np.sum(dy * layer.forward(x, training, 3)))
-
-    expected = {key: differences(projected, w) for key, w in layer.params.items()}
-    expected_dx = differences(projected, x)
-    layer.forward(x, training, 3)
-    dx = layer.backward(dy)
-    assert dx is not None
-    assert_close(dx, expected_dx)
-    for key, slopes in expected.items():
-        assert_close(layer.grads[key], slopes)
-
-
-def deep_network(dtype: str = "float64", activation: str = "tanh") -> Network:
-    layers: list[tuple[str, dict[str, Any]]] = [
-        ("rescale", {"scale": 0.5, "shift": -0.1}),
-        ("flatten", {}),
-        ("linear", {"in_features": 6, "out_features": 7}),
-        ("batch_norm1d", {"num_features": 7}),
-        (activation, {}),
-        ("dropout", {"p": 0.3}),
-        ("linear", {"in_features": 7, "out_features": 4, "bias": False}),
-        ("gelu", {}),
-        ("linear", {"in_features": 4, "out_features": 3}),
-    ]
-    return Network(layers, dtype=dtype, seed=5)
-
-
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "bce_with_logits"])
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "leaky_relu"])
-def test_whole_network(loss: str, activation: str, rng: np.random.Generator) -> None:
-    network = deep_network(activation=activation)
-    network.compile(loss, {}, "sgd", {})
-    x = rng.standard_normal((9, 2, 3))
-    y, w = targets(loss, rng, 9, 3), rng.uniform(0.5, 2, 9)
-
-    def loss_of_the_first_draw() -> float:
-        network.draw = 0
-        return network.loss_and_grad(x, y, w)
-
-    expected = [
-        differences(loss_of_the_first_draw, p["array"])
-        for p in network.parameters()
-        if p["trainable"]
-    ]
-    expected_dx = differences(loss_of_the_first_draw, x)
-    loss_of_the_first_draw()
-    largest = max(np.abs(slopes).max() for slopes in expected)
-    for gradient, slopes in zip(network.gradients(), expected, strict=True):
-        # The bias below BatchNorm has no effect at all: compare with the largest gradient.
-        np.testing.assert_allclose(gradient["array"], slopes, rtol=0, atol=DIFFERENCES * largest)
-    dx = network.backward(network.loss.gradient(network.outputs, y, w), need_dx=True)
-    assert dx is not None
-    assert_close(dx, expected_dx)
-
-
-# -- extreme values -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_logits_of_ten_thousand(dtype: type) -> None:
-    z = np.array([[1e4, -1e4, 0.0]], dtype=dtype)
-    np.testing.assert_array_equal(reference.softmax(z), [[1, 0, 0]])
-    np.testing.assert_array_equal(reference.log_softmax(z), [[0, -2e4, -1e4]])
-    np.testing.assert_array_equal(reference.logistic(z), [[1, 0, 0.5]])
-    value, dz = reference.loss("cross_entropy", {}, z, [1])
-    assert value == 2e4
-    np.testing.assert_array_equal(dz, [[1, -1, 0]])
-    hyper = {"reduction": "sum"}
-    value, dz = reference.loss("bce_with_logits", hyper, z, np.array([[0, 1, 1]]))
-    assert value == pytest.approx(2e4 + np.log(2), rel=1e-7)
-    np.testing.assert_array_equal(dz, [[1, -1, -0.5]])
-    value, dp = reference.loss("bce", hyper, np.array([[0, 1]], dtype), np.array([[1, 0]]))
-    assert value == 200
-    np.testing.assert_allclose(dp, [[-1e12, 1e12]], rtol=1e-6)
-    for name, row in ACTIVATIONS.items():
-        for hyper in (
-            ({"approximate": "none"}, {"approximate": "tanh"}) if name == "gelu" else ({},)
-        ):
-            a = row.f(z, **hyper)
-            assert np.isfinite(a).all()
-            assert np.isfinite(row.df(a if row.needs == "output" else z, **hyper)).all()
-            assert a.dtype == dtype
+from fastnn.reference import Network
 
 
 def test_gelu_keeps_its_digits_in_the_tail() -> None:
@@ -251,3 +80,87 @@ def test_permutation() -> None:
         order[i], order[j] = order[j], order[i]
     assert reference.permutation(3, seed=5, epoch=6).tolist() == order
     assert reference.permutation(0, 0, 0).tolist() == []
+
+
+# -- the training loop ---------------------------------------------------------------------------
+
+
+def small_network(dtype: str = "float64", loss: str = "cross_entropy", **kwargs: Any) -> Network:
+    layers: list[tuple[str, dict[str, Any]]] = [
+        ("linear", {"in_features": 4, "out_features": 6}),
+        ("batch_norm1d", {"num_features": 6}),
+        ("relu", {}),
+        ("dropout", {"p": 0.2}),
+        ("linear", {"in_features": 6, "out_features": 3}),
+    ]
+    network = Network(layers, dtype=dtype, seed=2)
+    options = {"optimizer": "adamw", "optimizer_hyper": {"lr": 0.01}} | kwargs
+    network.compile(loss, {}, **options)
+    return network
+
+
+@pytest.fixture
+def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return rng.standard_normal((50, 4)), rng.integers(0, 3, 50), rng.uniform(0, 2, 50)
+
+
+def values(network: Network) -> list[np.ndarray]:
+    return [p["array"].copy() for p in network.parameters()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arithmetic_stays_in_the_dtype(dtype: str, data: Any) -> None:
+    network = small_network(dtype, max_grad_norm=1.0)
+    network.fit(*data, batch_size=8, epochs=1)
+    state = network.optimizer_state()["state"]
+    arrays = [*network.parameters(), *network.gradients(), *state[0], *state[1]]
+    assert {a["array"].dtype for a in arrays} == {np.dtype(dtype)}
+    assert network.predict(data[0]).dtype == dtype
+
+
+def test_training_learns_and_reports(data: Any) -> None:
+    x, _, _ = data
+    y = x[:, :3].argmax(axis=1)
+    seen = []
+
+    def on_epoch(epoch: int, logs: dict[str, float]) -> bool:
+        seen.append(epoch)
+        return logs["val_accuracy"] < 0.9
+
+    network = small_network()
+    history = network.fit(
+        x, y, batch_size=10, epochs=300, first_epoch=3, validation=(x, y, None), metrics=True,
+        on_epoch=on_epoch,
+    )  # fmt: skip
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["val_accuracy"][-1] >= 0.9
+    assert seen == list(range(3, 3 + len(history["loss"])))
+    assert len(seen) < 300
+    results = network.evaluate(x, y)
+    assert results == {k: history[f"val_{k}"][-1] for k in ("loss", "accuracy")}
+    np.testing.assert_allclose(network.predict(x).sum(axis=1), 1)
+
+
+def test_orders(data: Any) -> None:
+    x, y, w = data
+    reversed_rows = np.arange(50)[::-1]
+    a, b = small_network(), small_network()
+    a.fit(x, y, w, batch_size=7, epochs=1, orders=lambda _: reversed_rows)
+    b.fit(x[::-1], y[::-1], w[::-1], batch_size=7, epochs=1, shuffle=False)
+    for left, right in zip(values(a), values(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_gradient_made_elsewhere(data: Any) -> None:
+    x, y, w = data
+    a, b = small_network(), small_network()
+    a.train_step(x, y, w)
+    b.train_step_grad(x, b.loss.gradient(b.forward(x, training=True), y, w))
+    for p, q in zip(a.parameters(), b.parameters(), strict=True):
+        if p["trainable"]:  # b went forward twice: its running statistics moved twice
+            np.testing.assert_array_equal(p["array"], q["array"])
+
+
+def test_unknown_layer_lists_the_known() -> None:
+    with pytest.raises(ValueError, match=r"unknown layer 'dense'; known: .*linear.*relu"):
+        Network([("dense", {})])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from border import EXAMPLES
 from fastnn import _core, nn, reference
 from guises import DTYPES, GUISES
-from pairs import linear
+from members import linear
 
 WIDE = ["i4", "i8", "u4", "u8", "f8"]
 NARROW = ["?", "i1", "u1", "i2", "u2", "f2", "f4"]

@@ -15,7 +15,8 @@ from border import EXAMPLES
 from conftest import TOLERANCE
 from fastnn import nn, optim, reference
 from guises import DTYPES
-from pairs import Pair, linear, names, same_bits, targets, wants_probabilities
+from members import ending, linear, names, targets
+from pairs import Pair, same_bits
 
 N, BATCH, K = 75, 16, 3  # the last batch is ragged
 SIZES = [1e-300, 1e-50, 1e-40, 1e-30, 3.0, 1e30, 1e39, 1e300]
@@ -28,8 +29,7 @@ both_reductions = pytest.mark.parametrize("reduction", ["mean", "sum"])
 def pair_of(
     name: str, dtype: str = "float64", lr: float = 0.0, optimizer: str = "sgd", **hyper: Any
 ) -> Pair:
-    end = [("sigmoid", {})] if wants_probabilities(name) else []
-    layers = [linear(5, 8), ("tanh", {}), linear(8, K), *end]
+    layers = [linear(5, 8), ("tanh", {}), linear(8, K), *ending(name)]
     return Pair(layers, dtype).compile(name, optimizer, {"lr": lr}, loss_hyper=hyper)
 
 

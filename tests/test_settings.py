@@ -14,7 +14,8 @@ import pytest
 from fastnn import _core, callbacks, nn, optim
 from fastnn.errors import ModelBusyError
 from guises import DTYPES
-from pairs import linear, same_bits
+from members import linear
+from pairs import same_bits
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 COPIES = {

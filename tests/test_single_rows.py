@@ -11,7 +11,8 @@ import pytest
 from fastnn import callbacks, nn, optim
 from fastnn.errors import TrainingDivergedError
 from guises import DTYPES, close, draws
-from pairs import Pair, linear, same_bits
+from members import linear
+from pairs import Pair, same_bits
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 LAYERS = [

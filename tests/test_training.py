@@ -13,17 +13,8 @@ import pytest
 
 from fastnn import _core, reference
 from guises import DTYPES, close
-from pairs import (
-    Layers,
-    Pair,
-    cases,
-    hyper_cases,
-    linear,
-    names,
-    network_with,
-    targets,
-    wants_probabilities,
-)
+from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
+from pairs import Pair
 
 STEPS = 20
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -58,7 +49,7 @@ def train(
         y = y.astype(pair.dtype) if y.ndim == 2 else y
         w = rng.uniform(0, 2, n).astype(pair.dtype) if weighted else None
         ours, theirs = (net.train_step(x, y, w) for net in (pair.engine, pair.twin))
-        close(ours, theirs, pair.dtype, "training")
+        pair.close(ours, theirs, "training")
         pair.same_values()
 
 
@@ -76,7 +67,7 @@ def test_optimizers(rng: np.random.Generator, name: str, hyper: dict[str, Any], 
 def test_losses(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool, dtype: str
 ) -> None:
-    layers = PLAIN + ([("sigmoid", {})] if wants_probabilities(name) else [])
+    layers = PLAIN + ending(name)
     pair = Pair(layers, dtype).compile(name, "sgd", {"lr": 0.01}, loss_hyper=hyper)
     train(pair, rng, name, weighted=weighted)
 
@@ -136,9 +127,8 @@ def test_everything_at_once(
 def test_layers_have_their_own_hyperparameters(
     rng: np.random.Generator, optimizer: str, dtype: str
 ) -> None:
-    row = next(r for r in _core.registries()["optimizers"] if r["name"] == optimizer)
     # Layer numbers count flatten and activations, but not rescale.
-    last = {key: v for key, v in hyper_cases(row)[-1].items() if key != "lr"}
+    last = {key: v for key, v in hyper_cases("optimizers", optimizer)[-1].items() if key != "lr"}
     overrides = {1: {"lr": 0.0}, 2: {"lr": 0.02}, 5: {"weight_decay": 0.1}, 7: {**last, "l1": 0.01}}
     pair = Pair(EVERYTHING, dtype).compile("mse", optimizer, {"lr": 0.005}, per_layer=overrides)
     before = pair.engine.parameters()[0]["array"].copy()
@@ -236,7 +226,7 @@ def test_orders_are_the_twins() -> None:
 @pytest.mark.parametrize("metrics", [False, True])
 @pytest.mark.parametrize("loss", names("losses"))
 def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: bool) -> None:
-    layers = PLAIN + ([("sigmoid", {})] if wants_probabilities(loss) else [])
+    layers = PLAIN + ending(loss)
     pair = Pair(layers).compile(loss, "sgd", {"lr": 0.01})
     x, y = rng.standard_normal((40, 7)), targets(rng, loss, 40, 3)
     ours, theirs = (

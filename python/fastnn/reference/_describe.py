@@ -1,20 +1,44 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tables of all rooms share: the array type, and hyperparameters read off a function."""
+"""What the tables of all rooms share: arrays, parameters read off a function, names in torch."""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["Array", "hypers_of"]
+__all__ = ["SAME", "Array", "Torch", "hypers_of"]
 
 # float32 or float64; integers where it holds classes
 Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Torch:
+    """What a member is in torch, for tests that compare the two.
+
+    Parameters
+    ----------
+    name : class of torch.nn or torch.optim; empty: the row's class name
+    factor : a loss is `factor` times torch's
+    names : {parameter: what torch calls it}, where the names differ
+    lacks : parameters that torch does not have
+    at_extremes : relative difference of gradients where torch's own formula is cut off
+    """
+
+    name: str = ""
+    factor: float = 1.0
+    names: Mapping[str, str] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+    at_extremes: float = 1e-12
+
+
+SAME = Torch()  # the row's class name and parameters are torch's
 
 
 def hypers_of(function: Callable[..., Any]) -> dict[str, Any]:

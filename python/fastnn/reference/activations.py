@@ -2,7 +2,7 @@
 """Activations: f, its derivative, and what backward must remember, z ("input") or f(z) ("output").
 
 A new activation is two functions and one row of ACTIVATIONS; the keyword arguments of f are its
-hyperparameters.
+hyperparameters. The row also says what tests have to know of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference._describe import Array, hypers_of
+from fastnn.reference._describe import SAME, Array, Torch, hypers_of
 from fastnn.reference.functional import logistic
 
 if TYPE_CHECKING:
@@ -22,14 +22,39 @@ if TYPE_CHECKING:
 __all__ = ["ACTIVATIONS", "Activation", "activation", "activation_backward"]
 
 
+def _smooth(**_hyper: Any) -> tuple[float, ...]:
+    return ()
+
+
+def _at_zero(**_hyper: Any) -> tuple[float, ...]:
+    return (0.0,)
+
+
+def _everywhere(z: Array, **_hyper: Any) -> Array:
+    return np.ones(z.shape, bool)
+
+
 @dataclass(frozen=True)
 class Activation:
-    """One row: a = f(z) and da/dz = df(saved), where saved is z or a, by `needs`."""
+    """One row: a = f(z) and da/dz = df(saved), where saved is z or a, by `needs`.
+
+    Parameters
+    ----------
+    kinks : hyperparameters -> every z at which the derivative jumps
+    keeps_digits : (z, hyperparameters) -> where f(z) is exact relative to itself: outside, the
+        formula subtracts numbers that are nearly equal
+    torch : its name there; None if torch does not have it
+    tolerance : times the tolerance of all activations
+    """
 
     class_name: str
     f: Callable[..., Array]
     df: Callable[..., Array]
     needs: str
+    kinks: Callable[..., tuple[float, ...]] = _smooth
+    keeps_digits: Callable[..., Array] = _everywhere
+    torch: Torch | None = SAME
+    tolerance: float = 1.0
 
     @property
     def hypers(self) -> dict[str, Any]:
@@ -122,13 +147,21 @@ def gelu_df(z: Array, *, approximate: str = "none") -> Array:
     return df
 
 
+def _gelu_keeps_digits(z: Array, *, approximate: str = "none") -> Array:
+    """Far below 0 the approximation's 1 + tanh cancels."""
+    kept: Array = (z > -2) | (approximate == "none")
+    return kept
+
+
 ACTIVATIONS = {
     "identity": Activation("Identity", f=identity, df=identity_df, needs="output"),
-    "relu": Activation("ReLU", f=relu, df=relu_df, needs="output"),
-    "leaky_relu": Activation("LeakyReLU", f=leaky_relu, df=leaky_relu_df, needs="input"),
+    "relu": Activation("ReLU", f=relu, df=relu_df, needs="output", kinks=_at_zero),
+    "leaky_relu": Activation(
+        "LeakyReLU", f=leaky_relu, df=leaky_relu_df, needs="input", kinks=_at_zero
+    ),
     "tanh": Activation("Tanh", f=tanh, df=tanh_df, needs="output"),
     "sigmoid": Activation("Sigmoid", f=logistic, df=sigmoid_df, needs="output"),
-    "gelu": Activation("GELU", f=gelu, df=gelu_df, needs="input"),
+    "gelu": Activation("GELU", f=gelu, df=gelu_df, needs="input", keeps_digits=_gelu_keeps_digits),
 }
 
 

@@ -10,10 +10,11 @@ A new layer is one class and one row of LAYERS; the arguments of __init__ are it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fastnn.reference._describe import SAME, Torch
 from fastnn.reference.activations import ACTIVATIONS
 from fastnn.reference.functional import linear, linear_backward
 from fastnn.reference.random import dropout_mask, init_linear
@@ -35,9 +36,20 @@ __all__ = [
 
 
 class Layer:
-    """What all layers have: parameters that train, statistics that do not, gradients."""
+    """What all layers have: parameters that train, statistics that do not, gradients.
+
+    The class says what tests have to know: what torch calls it (None if torch does not have it),
+    whether training draws random numbers, whether a bias right below has no effect, a factor on the
+    tolerance of all layers, and arguments to try besides those of the registry's row, where a
+    function makes the value for an input of so many columns.
+    """
 
     numbered = True  # whether it counts in the numbering of layers ("0.weight")
+    torch: ClassVar[Torch | None] = SAME
+    random: ClassVar[bool] = False
+    cancels_bias: ClassVar[bool] = False
+    tolerance: ClassVar[float] = 1.0
+    tries: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
@@ -57,6 +69,11 @@ class Layer:
         raise NotImplementedError
 
 
+def _one_a_column(columns: int) -> Array:
+    numbers: Array = np.linspace(-1.5, 2.0, columns)
+    return numbers
+
+
 class Rescale(Layer):
     """y = x scale + shift, each a number or one number per column: preparation of the input.
 
@@ -65,6 +82,8 @@ class Rescale(Layer):
     """
 
     numbered = False
+    torch = None
+    tries = ({"scale": 0.25, "shift": -0.5}, {"scale": _one_a_column, "shift": _one_a_column})
 
     def __init__(self, scale: Any = 1.0, shift: Any = 0.0) -> None:
         super().__init__()
@@ -143,6 +162,8 @@ class Dropout(Layer):
     Every training pass draws a new mask; backward takes that of its forward.
     """
 
+    random = True
+
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         self.p = p
@@ -173,6 +194,8 @@ class BatchNorm1d(Layer):
     A row alone has no variance: it is normalised by the running statistics, which stay as they are.
     All this is computed in double: float32 sums down a long column would lose digits.
     """
+
+    cancels_bias = True
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference._describe import Array, hypers_of
+from fastnn.reference._describe import SAME, Array, Torch, hypers_of
 from fastnn.reference.functional import log_softmax, logistic, one_hot, softmax
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Loss:
     link : raw outputs -> predictions
     right : (out, target) -> share of right outputs of each row
     target_range, output_range : smallest and largest number that makes sense, both included
+    torch : its name there; None if torch does not have it
+    tolerance : times the tolerance of all losses, in tests
     """
 
     class_name: str
@@ -57,6 +59,8 @@ class Loss:
     right: Callable[[Array, Array], Array] = _nothing_right
     target_range: tuple[float, float] = (-np.inf, np.inf)
     output_range: tuple[float, float] = (-np.inf, np.inf)
+    torch: Torch | None = SAME
+    tolerance: float = 1.0
 
     @property
     def hypers(self) -> dict[str, Any]:
@@ -258,7 +262,7 @@ def right_probabilities(out: Array, target: Array) -> Array:
 
 LOSSES = {
     "mse": Loss("MSELoss", f=mse, df=mse_df),
-    "half_mse": Loss("HalfMSELoss", f=half_mse, df=half_mse_df),
+    "half_mse": Loss("HalfMSELoss", f=half_mse, df=half_mse_df, torch=Torch("MSELoss", factor=0.5)),
     "l1": Loss("L1Loss", f=l1, df=l1_df),
     "cross_entropy": Loss(
         "CrossEntropyLoss",
@@ -287,6 +291,7 @@ LOSSES = {
         right=right_probabilities,
         target_range=(0, 1),
         output_range=(0, 1),
+        torch=Torch(at_extremes=1e-8),  # its limit of the denominator is float32's 1e-12
     ),
 }
 

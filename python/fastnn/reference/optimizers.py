@@ -9,26 +9,39 @@ that start as zeros; `t` counts steps from 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference._describe import Array, hypers_of
+from fastnn.reference._describe import Array, Torch, hypers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["OPTIMIZERS", "Optimizer", "clip_factor", "optimizer_step"]
 
 
+_WITHOUT_L1 = Torch(lacks=("l1",))
+
+
 @dataclass(frozen=True)
 class Optimizer:
-    """One row: the update rule, and how many state arrays a parameter needs under given values."""
+    """One row: the update rule, and how many state arrays a parameter needs under given values.
+
+    Parameters
+    ----------
+    beside : {hyperparameter: values of others without which it changes nothing, or is refused}
+    torch : its name there; None if torch does not have it
+    tolerance : times the tolerance of all optimizers, in tests
+    """
 
     class_name: str
     update: Callable[..., None]
     states: Callable[[dict[str, Any]], int]
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    torch: Torch | None = _WITHOUT_L1
+    tolerance: float = 1.0
 
     @property
     def hypers(self) -> dict[str, Any]:
@@ -124,7 +137,15 @@ def _adam_direction(
 
 
 OPTIMIZERS = {
-    "sgd": Optimizer("SGD", sgd, states=lambda hyper: 1 if hyper.get("momentum", 0) else 0),
+    "sgd": Optimizer(
+        "SGD",
+        sgd,
+        states=lambda hyper: 1 if hyper.get("momentum", 0) else 0,
+        beside={
+            "dampening": {"momentum": 0.9},
+            "nesterov": {"momentum": 0.9, "dampening": 0.0},
+        },
+    ),
     "adam": Optimizer("Adam", adam, states=lambda _: 2),
     "adamw": Optimizer("AdamW", adamw, states=lambda _: 2),
 }

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Members and networks in torch, as the twin's rows say: the other side of a comparison.
+
+Everything in float64. `torch` is the module, from the fixture of that name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from members import (
+    TWINS,
+    Hyper,
+    Layers,
+    beside,
+    cases,
+    hyper_cases,
+    names,
+    other_values,
+    row_of,
+    sizes_of,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PAIRS = {"beta1": "betas", "beta2": "betas"}  # two parameters of ours that are one in torch
+
+
+def has(room: str, name: str, hyper: Hyper | None = None) -> bool:
+    """Whether torch has this member, with these parameters."""
+    torch = TWINS[room][name].torch
+    return torch is not None and not set(torch.lacks) & set(hyper or {})
+
+
+def torch_names(room: str) -> list[str]:
+    return [name for name in names(room) if has(room, name)]
+
+
+def torch_cases(room: str) -> list[Any]:
+    """(name, hyper): the defaults, each parameter alone, and all that torch has together."""
+    found = [case for case in cases(room) if has(room, *case.values)]
+    for name in torch_names(room):
+        lacks = TWINS[room][name].torch.lacks
+        others = {p: v for p, v in other_values(room, name).items() if p not in lacks}
+        together = beside(room, name, others)
+        if together not in hyper_cases(room, name):
+            found.append(pytest.param(name, together, id=f"{name}-together"))
+    return found
+
+
+def options(room: str, name: str, hyper: Hyper) -> Hyper:
+    """The parameters in torch's words: a pair is given whole, its other half as the row has it."""
+    defaults = {h["name"]: h["value"] for h in row_of(room, name)["hypers"]}
+    words = TWINS[room][name].torch.names
+    found: Hyper = {}
+    for key, value in hyper.items():
+        if key in PAIRS:
+            halves = [p for p in defaults if PAIRS.get(p) == PAIRS[key]]
+            found[PAIRS[key]] = tuple(hyper.get(p, defaults[p]) for p in halves)
+        else:
+            found[words.get(key, key)] = value
+    return found
+
+
+def torch_class(torch: Any, room: str, name: str) -> Any:
+    home = torch.optim if room == "optimizers" else torch.nn
+    return getattr(home, TWINS[room][name].torch.name or row_of(room, name)["class_name"])
+
+
+def optimizer(torch: Any, name: str, hyper: Hyper, parameters: Any) -> Any:
+    made = torch_class(torch, "optimizers", name)
+    return made(parameters, **options("optimizers", name, hyper))
+
+
+def loss(torch: Any, name: str, hyper: Hyper, out: Any, y: Any) -> tuple[float, np.ndarray]:
+    """(value, gradient) of a loss."""
+    made = torch_class(torch, "losses", name)(**options("losses", name, hyper))
+    leaf = torch.tensor(out, requires_grad=True)
+    value = TWINS["losses"][name].torch.factor * made(leaf, torch.tensor(y))
+    value.backward()
+    return value.item(), leaf.grad.numpy()
+
+
+def module(torch: Any, name: str, hyper: Hyper) -> Any:
+    """One layer or activation; sizes have no default, and stand first in torch, too."""
+    room = "activations" if name in TWINS["activations"] else "layers"
+    sizes = [hyper[p] for p in sizes_of(name)]
+    rest = {p: value for p, value in hyper.items() if p not in sizes_of(name)}
+    return torch_class(torch, room, name)(*sizes, **options(room, name, rest))
+
+
+def values(other: Any) -> dict[str, np.ndarray]:
+    """Parameters and statistics as the engine has them: (inputs, outputs)."""
+    return {key: value.numpy().T for key, value in other.state_dict().items()}
+
+
+def gradients(other: Any) -> dict[str, np.ndarray]:
+    return {key: p.grad.numpy().T for key, p in other.named_parameters()}
+
+
+def network(torch: Any, layers: Layers, engine: Any) -> Any:
+    """The same layers with the same parameters."""
+    modules = [module(torch, name, hyper) for name, hyper in layers]
+    other = torch.nn.Sequential(*modules).to(torch.float64)
+    with torch.no_grad():
+        state = other.state_dict()
+        for p in engine.parameters():
+            state[key_of(p)].copy_(torch.from_numpy(p["array"].T.copy()))
+    return other
+
+
+def key_of(parameter: dict[str, Any]) -> str:
+    return f"{parameter['layer']}.{parameter['name']}"

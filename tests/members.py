@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The members of all rooms as cases for tests, made from the registries' rows and the twin's.
+
+A row of the registry says which parameters there are and a value of each to try; a row of the twin
+says the rest: kinks, ranges, what torch calls it, how exact it can be. Whatever is added to a
+registry is a case of every test that is made from here, without a line of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import _core, reference
+
+Layers = list[tuple[str, dict[str, Any]]]
+Hyper = dict[str, Any]
+
+REGISTRIES = _core.registries()
+TWINS: dict[str, dict[str, Any]] = {
+    "activations": reference.ACTIVATIONS,
+    "losses": reference.LOSSES,
+    "optimizers": reference.OPTIMIZERS,
+    "layers": reference.LAYERS,
+}
+PREPARATION = ("rescale", "flatten")  # layers that stand before all others
+NO_MEMBER = "no such member"  # a name with blanks: no room can have it
+
+
+def names(room: str) -> list[str]:
+    return [row["name"] for row in REGISTRIES[room]]
+
+
+def row_of(room: str, name: str) -> dict[str, Any]:
+    return next(row for row in REGISTRIES[room] if row["name"] == name)
+
+
+# -- values of parameters --------------------------------------------------------------------------
+
+
+def other_value(hyper: dict[str, Any]) -> Any:
+    """A permitted value that is not the default and makes a difference."""
+    if hyper["kind"] == "choice":
+        return next(c for i, c in enumerate(hyper["choices"]) if i != int(hyper["value"]))
+    if hyper["kind"] == "flag":
+        return not hyper["value"]
+    default = hyper["value"]
+    if np.isfinite(hyper["highest"]):
+        return 0.7 * default if default else 0.3 * hyper["highest"]
+    return 30 * default if default else 0.3
+
+
+def other_values(room: str, name: str) -> Hyper:
+    """Another value of every parameter that has a default; the others are sizes of arrays."""
+    row = row_of(room, name)
+    return {h["name"]: other_value(h) for h in row["hypers"] if h["name"] not in sizes_of(name)}
+
+
+def beside(room: str, name: str, hyper: Hyper) -> Hyper:
+    """`hyper`, and beside its parameters the values without which they change nothing."""
+    needed = getattr(TWINS[room][name], "beside", {})
+    return hyper | {k: v for p in needed if p in hyper for k, v in needed[p].items()}
+
+
+def hyper_cases(room: str, name: str) -> list[Hyper]:
+    """The defaults, each parameter with another value, all of them together; and what the twin
+    says."""
+    others = other_values(room, name)
+    found = [{}, *(beside(room, name, {p: value}) for p, value in others.items())]
+    found += getattr(TWINS[room][name], "tries", ())
+    return found + ([others] if len(others) > 1 else [])
+
+
+def cases(room: str) -> list[Any]:
+    """(name, hyper) of every row of a room, for pytest.mark.parametrize."""
+    return [
+        pytest.param(name, hyper, id="-".join([name, *map(spelled, hyper.values())]))
+        for name in names(room)
+        for hyper in hyper_cases(room, name)
+    ]
+
+
+def spelled(value: Any) -> str:
+    return value.__name__.strip("_") if callable(value) else str(value)
+
+
+def for_columns(hyper: Hyper, columns: int) -> Hyper:
+    """`hyper` with the values that depend on the number of columns."""
+    return {key: v(columns) if callable(v) else v for key, v in hyper.items()}
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def numbers_in(rng: np.random.Generator, allowed: tuple[float, float], shape: Any) -> np.ndarray:
+    """Numbers of a range: normal ones where it has no end, and never quite at an end it has."""
+    low, high = allowed
+    if np.isfinite(low) and np.isfinite(high):
+        return rng.uniform(low + 0.02 * (high - low), high - 0.02 * (high - low), shape)
+    if np.isfinite(low):
+        return low + 0.02 + rng.exponential(1.0, shape)
+    return 2 * rng.standard_normal(shape)
+
+
+def targets(rng: np.random.Generator, loss: str, n: int, k: int, dtype: str = "float64") -> Any:
+    row = reference.LOSSES[loss]
+    if row.target == "class":
+        return rng.integers(0, k, n)
+    return numbers_in(rng, row.target_range, (n, k)).astype(dtype)
+
+
+def outputs(rng: np.random.Generator, loss: str, n: int, k: int, dtype: str = "float64") -> Any:
+    return numbers_in(rng, reference.LOSSES[loss].output_range, (n, k)).astype(dtype)
+
+
+def off_kinks(name: str, hyper: Hyper, z: np.ndarray) -> np.ndarray:
+    """`z`, moved away from the places where the derivative of an activation jumps."""
+    for kink in reference.ACTIVATIONS[name].kinks(**hyper):
+        z = np.where(abs(z - kink) < 0.01, kink + np.copysign(0.01, z - kink), z)
+    return z
+
+
+# -- networks --------------------------------------------------------------------------------------
+
+
+def sizes_of(name: str) -> list[str]:
+    """Parameters of a layer that its input or output decides: those without a default."""
+    if name not in reference.LAYERS:
+        return []
+    given = inspect.signature(reference.LAYERS[name]).parameters.values()
+    return [p.name for p in given if p.default is p.empty]
+
+
+def linear(n_in: int, n_out: int, bias: bool = True) -> tuple[str, Hyper]:
+    return ("linear", {"in_features": n_in, "out_features": n_out, "bias": bias})
+
+
+def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> Layers:
+    """A network around one layer or activation, which has `width` columns below it."""
+    if name in PREPARATION:
+        hyper = for_columns(hyper, n_in)
+        return [(name, hyper), linear(n_in, width), ("tanh", {}), linear(width, n_out)]
+    hyper = for_columns(hyper, width) | dict.fromkeys(sizes_of(name), width)
+    # A bias that the layer above takes out again has no gradient but rounding noise.
+    bias = not getattr(reference.LAYERS.get(name), "cancels_bias", False)
+    return [linear(n_in, width, bias), (name, hyper), linear(width, n_out)]
+
+
+def ending(loss: str) -> Layers:
+    """What has to stand at the end of a network so that its outputs are in the loss's range."""
+    low, high = reference.LOSSES[loss].output_range
+    if np.isinf((low, high)).all():
+        return []
+    anything = np.linspace(-30, 30, 61)
+    for name, row in reference.ACTIVATIONS.items():
+        a = row.f(anything)
+        if low <= a.min() and a.max() <= high:
+            return [(name, {})]
+    raise AssertionError(f"no activation ends inside {low} to {high}, which {loss} expects")
