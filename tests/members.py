@@ -149,6 +149,23 @@ def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> 
     return [linear(n_in, width, bias), (name, hyper), linear(width, n_out)]
 
 
+def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> Layers:
+    """Every layer and activation of the registries, one after the other, with Linear between them.
+
+    `smooth` leaves out activations whose derivative jumps somewhere.
+    """
+    layers: Layers = [(name, {}) for name in PREPARATION]
+    layers += [linear(n_in, width, bias=False)]
+    for name in names("layers"):
+        if name not in (*PREPARATION, "linear"):
+            layers += network_with(name, {}, width, width, width)[1:]
+    for name in names("activations"):
+        if not (smooth and reference.ACTIVATIONS[name].kinks()):
+            layers += [(name, {}), linear(width, width)]
+    layers[-1] = linear(width, n_out)
+    return layers
+
+
 def ending(loss: str) -> Layers:
     """What has to stand at the end of a network so that its outputs are in the loss's range."""
     low, high = reference.LOSSES[loss].output_range
