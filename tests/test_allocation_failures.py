@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core
+from members import NO_MEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_fits_and_failing_calls_do_not_grow() -> None:
             for call in (
                 lambda: net.fit(bad, Y, batch_size=40, epochs=1),
                 lambda: net.train_step(X[:, :3], Y),
-                lambda: net.compile("huber", {}, "adam", {}),
+                lambda: net.compile(NO_MEMBER, {}, "adam", {}),
                 lambda: network().predict(bad),
             ):
                 with pytest.raises(ValueError):

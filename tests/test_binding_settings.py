@@ -11,6 +11,7 @@ import pytest
 from border import assert_worded
 from fastnn import _core
 from guises import read_only
+from members import NO_MEMBER
 
 N, F, K = 7, 3, 2
 REFUSALS = (TypeError, ValueError)
@@ -181,7 +182,7 @@ def test_large_settings_that_are_right():
 
 BAD_NETWORKS: dict[str, Any] = {
     "nothing": [],
-    "unknown layer": [linear(F, K), ("foo", {})],
+    "unknown layer": [linear(F, K), (NO_MEMBER, {})],
     "no width": [("relu", {})],
     "half a column": [("linear", {"in_features": 2.5, "out_features": 2})],
     "no columns": [linear(0, 2)],
@@ -230,8 +231,8 @@ def test_numbers_of_a_rescale(scale):
 @pytest.mark.parametrize(
     "change",
     [
-        {"loss": "huber"},
-        {"optimizer": "lion"},
+        {"loss": NO_MEMBER},
+        {"optimizer": NO_MEMBER},
         {"loss_hyper": {"reduction": "none"}},
         {"loss_hyper": {"delta": 1.0}},
         {"optimizer_hyper": {"lr": -1.0}},

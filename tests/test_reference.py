@@ -14,6 +14,7 @@ import pytest
 
 from fastnn import reference
 from fastnn.reference import Network
+from members import NO_MEMBER
 
 
 def test_gelu_keeps_its_digits_in_the_tail() -> None:
@@ -162,5 +163,5 @@ def test_a_gradient_made_elsewhere(data: Any) -> None:
 
 
 def test_unknown_layer_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"unknown layer 'dense'; known: .*linear.*relu"):
-        Network([("dense", {})])
+    with pytest.raises(ValueError, match=r"unknown layer 'no such member'; known: .*linear.*relu"):
+        Network([(NO_MEMBER, {})])

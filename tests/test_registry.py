@@ -18,6 +18,7 @@ from fastnn._describe import PAIRS
 from fastnn._optimizers import OPTIMIZERS
 from fastnn.nn._activations import ACTIVATIONS
 from fastnn.nn._losses import LOSSES
+from members import NO_MEMBER
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
@@ -127,8 +128,8 @@ def test_unknown_names_list_the_candidates():
     for room, argument in (("optimizers", 0), ("losses", 1)):
         known = ", ".join(row["name"] for row in _core.registries()[room])
         arguments = ["sgd", "mse"]
-        arguments[argument] = "nothing"
-        with pytest.raises(ValueError, match=f"'nothing'; known: {re.escape(known)}"):
+        arguments[argument] = NO_MEMBER
+        with pytest.raises(ValueError, match=f"'{NO_MEMBER}'; known: {re.escape(known)}"):
             model.compile(*arguments)
 
 
