@@ -27,7 +27,7 @@ py::array dropout_mask(Index rows, Index cols, double p, std::uint64_t seed, std
 py::array uniform(Index n, std::uint64_t seed, std::uint64_t stream) {
   require(n >= 0, "[uniform] n = ", n, "; expected a number >= 0");
   py::array_t<double> draws(n);
-  Words words(seed, stream);
+  PhiloxStream words(seed, stream);
   for (Index i = 0; i < n; ++i) draws.mutable_at(i) = to_unit(words.next());
   return draws;
 }

@@ -1,5 +1,5 @@
-// Owning, 64-byte-aligned, zero-filled flat memory: the only allocation of numbers in the engine.
-// It never grows: a workspace is sized when a model meets its batch size, and nothing allocates inside a step.
+// Owning, 64-byte-aligned, zero-filled arrays: the only allocation of numbers in the engine. A buffer never grows: a
+// workspace is sized when a model first gets a batch of some size, and nothing is allocated inside a step.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -23,7 +23,7 @@ class Buffer {
       throw std::bad_alloc();
     if (size == 0) return;
     const Memory memory =
-        faults::allocation_fails() ? Memory{} : take_zeroed(sizeof(T) * static_cast<std::size_t>(size));
+        faults::allocation_fails() ? Memory{} : allocate_zeroed(sizeof(T) * static_cast<std::size_t>(size));
     if (memory.first == nullptr) throw std::bad_alloc();
     data_ = {static_cast<T*>(memory.first), Free{memory}};
   }
@@ -36,13 +36,13 @@ class Buffer {
  private:
   struct Free {
     Memory memory;
-    void operator()(T*) const { give_back(memory); }
+    void operator()(T*) const { deallocate(memory); }
   };
   std::unique_ptr<T, Free> data_;
   Index size_ = 0;
 };
 
-// Numbers in a matrix of padded rows.
+// How many numbers a matrix of padded rows takes.
 template <class T>
 Index matrix_size(Index rows, Index cols) {
   Index size = 0;
@@ -50,15 +50,15 @@ Index matrix_size(Index rows, Index cols) {
   return size;
 }
 
-// Numbers in panels.
+// How many numbers a matrix packed into panels takes.
 template <class T>
-Index panels_size(Index rows, Index cols) {
+Index packed_size(Index rows, Index cols) {
   Index size = 0;
   if (__builtin_mul_overflow(rows, padded<T>(cols), &size)) throw std::bad_alloc();
   return size;
 }
 
-// rows x cols with padded rows.
+// A matrix of rows x cols numbers that owns its memory; its rows are padded.
 template <class T>
 class MatrixBuffer {
  public:
@@ -73,14 +73,14 @@ class MatrixBuffer {
   Index rows_ = 0, cols_ = 0, stride_ = 0;
 };
 
-// Matrices that live and die together, one behind the other: small ones share the pages of the whole, which may be huge
-// ones. Laid out twice: what is taken before reserve() is only counted. For AddressSanitizer each has a block of its
-// own, so that a look beyond its end is seen.
+// Matrices of equal lifetime in one block of memory, one after the other, so that small ones share (huge) pages. The
+// owner takes all matrices twice in the same order: before reserve() their sizes are only added up, after it each gets
+// its place. Under AddressSanitizer every matrix has a block of its own, so that an access behind its end is reported.
 template <class T>
 class Arena {
  public:
   Matrix<T> take(Index rows, Index cols) { return {take(matrix_size<T>(rows, cols)), rows, cols, row_stride<T>(cols)}; }
-  Panels<T> take_panels(Index rows, Index cols) { return {take(panels_size<T>(rows, cols)), rows, cols}; }
+  PackedMatrix<T> take_packed(Index rows, Index cols) { return {take(packed_size<T>(rows, cols)), rows, cols}; }
   void reserve() {
 #ifndef __SANITIZE_ADDRESS__
     memory_ = Buffer<T>(used_);
@@ -90,7 +90,7 @@ class Arena {
   }
 
  private:
-  // nullptr while sizes are only counted.
+  // Returns nullptr before reserve().
   T* take(Index size) {
     const Index at = used_;
     if (__builtin_add_overflow(used_, size, &used_) || __builtin_add_overflow(used_, kGap, &used_))
@@ -103,7 +103,7 @@ class Arena {
 #endif
   }
 
-  // Behind each: matrices of a power of two in bytes would fall into the same sets of a cache.
+  // A gap after each matrix: matrices whose size is a power of two would otherwise map to the same sets of a cache.
   static constexpr Index kGap = 3 * kPad<T>;
 
 #ifdef __SANITIZE_ADDRESS__

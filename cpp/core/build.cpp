@@ -3,7 +3,7 @@
 
 #include <Eigen/Core>
 
-// Both come from cpp/cmake/FastnnIsa.cmake.
+// cpp/cmake/FastnnIsa.cmake defines both.
 #ifndef FASTNN_ISA
 #define FASTNN_ISA "base"
 #endif

@@ -19,7 +19,8 @@ constexpr Function<T> kFunctions[] = {{"exp", exp<T>},        {"expm1", expm1<T>
                                       {"sigmoid", sigmoid<T>}};
 }  // namespace
 
-// -(exp(u) - 1) with u = n log(base): what rounding the logarithm and the product loses comes in by the derivative.
+// -(exp(u) - 1) with u = n log(base). The rounding errors of the logarithm and of the product are known (log_rest,
+// u_rest) and are added to first order, with the derivative exp(u).
 double power_complement(double base, double n) noexcept {
   using V = Vec<double>;
   const auto one = V::set(1), count = V::set(n);

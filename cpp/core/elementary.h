@@ -1,5 +1,6 @@
-// Elementary functions of numbers, by the formulas of core/simd_math.h: the C library enters no result.
-// No vectors here: who reads this may be compiled once, whatever the instruction set.
+// Elementary functions of single numbers, computed with the formulas of core/simd_math.h instead of the C library,
+// whose results differ between versions. This header contains no vector types, so the bindings, which are compiled for
+// the oldest processor, can include it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +13,7 @@ namespace fastnn {
 // 1 - base^n for 0 <= base < 1 and n >= 1, with a small relative error also where base^n is almost 1.
 double power_complement(double base, double n) noexcept;
 
-// y[i] = the function called `name` of x[i], or false if there is none: for the tests.
+// y[i] = f(x[i]) for the function f called `name`; returns false if there is no such function. Used by the tests.
 template <class T>
 bool elementary(const std::string& name, const T* x, Index n, T* y) noexcept;
 

@@ -1,4 +1,4 @@
-// Allocation of C++ objects in test builds: the n-th one fails (see faults.h). Other builds keep the library's.
+// operator new of test builds, which lets the n-th allocation fail (see faults.h). Other builds use the library's.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/faults.h"
 

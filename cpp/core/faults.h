@@ -1,5 +1,5 @@
-// Faults that tests plant on purpose, to see that the tests of equal bits and of memory catch them.
-// All off unless _core.testing turns one on; each is one relaxed load where it could bite.
+// Fault injection for tests: deliberate faults that show that the tests of equal bits and of allocations can fail.
+// All are off unless _core.testing turns one on. An unused fault costs one relaxed atomic load.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -7,15 +7,15 @@
 
 namespace fastnn::faults {
 
-inline std::atomic<int> split{0};            // n > 0: batches are cut into n chunks, as if n threads decided
-inline std::atomic<bool> allocation{false};  // every step allocates once
+inline std::atomic<int> split{0};            // n > 0: cut batches into n chunks, as if the number of threads decided it
+inline std::atomic<bool> allocation{false};  // allocate memory once in every step
 
-// n > 0: the n-th allocation from now on fails, and, unless only one has to, every later one; 0: none does.
-// Only in builds with FASTNN_TESTING.
+// n > 0: the n-th allocation from now on fails, and all later ones as well unless only_one_fails is set. 0: no
+// allocation fails. Has an effect only in builds with FASTNN_TESTING.
 inline std::atomic<long> failing_allocation{0};
 inline std::atomic<bool> only_one_fails{false};
 
-// Counts one allocation; true if it has to fail.
+// Counts one allocation. Returns true if it has to fail.
 inline bool allocation_fails() noexcept {
 #ifdef FASTNN_TESTING
   long left = failing_allocation.load(std::memory_order_relaxed);

@@ -10,8 +10,8 @@ namespace fastnn {
 namespace {
 
 std::atomic<std::uint32_t> g_forks{0};
-// The thread that forked last, and how many forks there had been when it began to be the one: written while a child has
-// no other thread.
+// The thread that made the last fork, and the number of forks before the first of its uninterrupted series of forks.
+// Both are written in the child's fork handler, while the child has a single thread.
 std::uint64_t g_forker = 0;
 std::uint32_t g_forker_since = 0;
 

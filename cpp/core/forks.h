@@ -1,4 +1,5 @@
-// Which process this is: a forked child has the memory of its parent, but only the thread that forked.
+// Detects forked children. A child has a copy of its parent's memory, but of its threads only the one that forked, so
+// whatever the other threads held or were doing has to be discarded there.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -6,13 +7,13 @@
 
 namespace fastnn {
 
-// How many forks lie between this process and the one that loaded us.
+// Number of forks between the process that loaded the library and this one.
 std::uint32_t forks() noexcept;
 
-// A number of this thread alone, kept by the thread that forks; never 0.
+// A number that identifies this thread and is never 0. The thread that forks has the same number in the child.
 std::uint64_t thread_number() noexcept;
 
-// Is the thread of this number, which ran when there had been `before` forks, still there as far as forks go?
+// Does the thread with this number exist in this process, given that it ran when there had been `before` forks?
 bool outlived_forks(std::uint64_t thread, std::uint32_t before) noexcept;
 
 }  // namespace fastnn

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)  // that looks at blocks of malloc
+#ifndef __SANITIZE_ADDRESS__  // which checks blocks of malloc only
 #define FASTNN_HUGE_PAGES 1
 #include <sys/mman.h>
 #endif
@@ -19,22 +19,22 @@ std::uintptr_t round_up(std::uintptr_t address, std::uintptr_t step) { return (a
 #ifdef FASTNN_HUGE_PAGES
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// The block starts on a huge page. What is left over behind its last whole one becomes one more if that is at least
-// half full, and stays in small pages otherwise.
+// The block starts at the boundary of a huge page. A remainder after the last whole huge page gets one more if it fills
+// at least half of it, and small pages otherwise.
 Memory map_huge(std::size_t bytes) noexcept {
   const std::size_t huge = (bytes + kHugePage / 2) / kHugePage * kHugePage;
   const std::size_t mapped = std::max(bytes, huge) + kHugePage;
   void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return {};
   void* first = reinterpret_cast<void*>(round_up(reinterpret_cast<std::uintptr_t>(raw), kHugePage));
-  madvise(first, huge, MADV_HUGEPAGE);  // a wish: refusing it costs speed alone
+  madvise(first, huge, MADV_HUGEPAGE);  // the result is ignored: without huge pages the memory is only slower
   return {first, raw, mapped};
 }
 #endif
 
 }  // namespace
 
-Memory take_zeroed(std::size_t bytes) noexcept {
+Memory allocate_zeroed(std::size_t bytes) noexcept {
 #ifdef FASTNN_HUGE_PAGES
   if (bytes >= kHugePage) return map_huge(bytes);
 #endif
@@ -43,7 +43,7 @@ Memory take_zeroed(std::size_t bytes) noexcept {
   return {reinterpret_cast<void*>(round_up(reinterpret_cast<std::uintptr_t>(raw), kAlign)), raw, 0};
 }
 
-void give_back(const Memory& memory) noexcept {
+void deallocate(const Memory& memory) noexcept {
 #ifdef FASTNN_HUGE_PAGES
   if (memory.mapped > 0) {
     munmap(memory.raw, memory.mapped);

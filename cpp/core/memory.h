@@ -1,6 +1,6 @@
-// Zero-filled memory from the system. A large block comes as pages that the kernel makes when a thread first touches
-// them, so that no call waits for all of them at once; and where the kernel offers huge pages it is asked for those: the
-// first step meets a five-hundredth of the page faults, later ones fewer misses in the table of pages.
+// Zero-filled memory from the system. The kernel provides the pages of a large block one by one when a thread first
+// touches them, so no call waits for all of them at once. Large blocks request huge pages (2 MB): the first step then
+// has 1/512 of the page faults, and later steps have fewer TLB misses.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -11,12 +11,12 @@
 namespace fastnn {
 
 struct Memory {
-  void* first = nullptr;  // 64-byte-aligned; nullptr: there was none
-  void* raw = nullptr;
-  std::size_t mapped = 0;  // bytes to unmap; 0: from calloc
+  void* first = nullptr;   // aligned to 64 bytes; nullptr if the allocation failed
+  void* raw = nullptr;     // what the system returned
+  std::size_t mapped = 0;  // bytes to unmap; 0 for memory from calloc
 };
 
-Memory take_zeroed(std::size_t bytes) noexcept;
-void give_back(const Memory& memory) noexcept;
+Memory allocate_zeroed(std::size_t bytes) noexcept;
+void deallocate(const Memory& memory) noexcept;
 
 }  // namespace fastnn

@@ -12,13 +12,13 @@
 
 namespace fastnn::parallel {
 
-Pulse& pulse() noexcept {
-  static constinit thread_local Pulse t_pulse;
-  return t_pulse;
+PollTimer& poll_timer() noexcept {
+  static constinit thread_local PollTimer t_timer;
+  return t_timer;
 }
 
 bool Worker::stopped(double flops) noexcept {
-  if (thread_ == 0) region_.look(flops);
+  if (thread_ == 0) region_.poll_if_due(flops);
   return region_.stopped();
 }
 
@@ -33,9 +33,9 @@ Outcome run_alone(Program& program, int first, Poll poll) noexcept {
     const double flops = program.item_flops(phase) + kItemFlops;
     for (Index item = 0; item < items && !(may_skip && region.stopped()); ++item) {
       program.run(phase, item, worker);
-      region.look(flops);
+      region.poll_if_due(flops);
     }
-    region.look(kItemFlops);
+    region.poll_if_due(kItemFlops);
   }
   return {1, region.stopped()};
 }
@@ -44,14 +44,14 @@ Outcome run_alone(Program& program, int first, Poll poll) noexcept {
 
 Outcome run(Program& program, int first, int n_threads, Poll poll) {
   const FloatMode mode;
-  const bool lend_stack = !has_item_stack();
+  const bool on_driver = !has_item_stack();
   int n = std::clamp(n_threads, 1, kMaxThreads);
   if (n > 1) n = std::min(n, omp_get_thread_limit());
-  if (n > 1 || lend_stack) {
+  if (n > 1 || on_driver) {
     const Lease team(n);
-    if (team && (lend_stack || team->size() > 1)) return team->run(program, first, n, poll, lend_stack);
+    if (team && (on_driver || team->size() > 1)) return team->run(program, first, n, poll, on_driver);
   }
-  if (lend_stack) throw SmallStack();
+  if (on_driver) throw SmallStack();
   return run_alone(program, first, poll);
 }
 

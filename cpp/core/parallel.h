@@ -1,7 +1,7 @@
-// Threads: the only place that owns them. A Program is a list of phases of independent items; a team runs one phase
-// after the other, and the last thread to leave a phase does the serial work before the next (parallel_team.h).
-// Nothing here knows of networks. Items are handed out dynamically: no result may depend on who runs them, or on how
-// many do.
+// Threads: core/parallel* alone creates and runs them. A Program is a list of phases of independent items. A team of
+// threads runs the phases one after the other; the last thread to leave a phase does the serial work between that phase
+// and the next (parallel_team.h). Items are distributed dynamically, so no result may depend on which thread runs an
+// item or on the number of threads.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -21,7 +21,8 @@ class Worker {
  public:
   Worker(Region& region, int thread) : region_(region), thread_(thread) {}
   int thread() const { return thread_; }
-  // For items that take long: has a stop been asked for? `flops` were done since it was asked last.
+  // For long items to call now and then: has a stop been requested? `flops`: work since the last call. On the calling
+  // thread this also polls for signals.
   bool stopped(double flops) noexcept;
 
  private:
@@ -32,36 +33,37 @@ class Worker {
 class Program {
  public:
   virtual ~Program() = default;
-  // Number of items of `phase`; read by one thread before the phase begins.
+  // Number of items of `phase`; called by one thread before the phase begins.
   virtual Index items(int phase) const noexcept = 0;
-  // Roughly how many floating-point operations one item takes: how often the caller looks for signals.
+  // Approximate number of floating-point operations of one item. It decides how often the caller polls for signals.
   virtual double item_flops(int phase) const noexcept = 0;
-  // May the items of `phase` be skipped once a stop was asked for?
+  // May the items of `phase` be skipped once a stop has been requested?
   virtual bool may_skip(int phase) const noexcept = 0;
   virtual void run(int phase, Index item, Worker& worker) noexcept = 0;
-  // Once, after the last item of `phase`: the next phase, or kEnd. `stopped`: items may have been skipped.
+  // Called once after the last item of `phase`, by one thread. Returns the next phase, or kEnd. `stopped`: a stop was
+  // requested, and items may have been skipped.
   virtual int finish(int phase, bool stopped) noexcept = 0;
 };
 
-// Called on the calling thread about every 50 ms while a program runs; true asks for a stop.
+// A function that the calling thread calls about every 50 ms while a program runs; it returns true to request a stop.
 struct Poll {
   bool (*ask)(void* context) noexcept = nullptr;
   void* context = nullptr;
 };
 
 struct Outcome {
-  int threads_used = 1;  // that the run was granted; it waits for none of them to come
+  int threads_used = 1;  // size of the team that the run was given; not all of them need have run an item
   bool stopped = false;
 };
 
-// What a run throws: before its first item,
+// Thrown by run() before the first item.
 struct SmallStack : std::runtime_error {
   SmallStack()
       : std::runtime_error(
             "this thread's stack is too small to compute on, and no other thread can be started; "
             "expected 256 KB or more (threading.stack_size)") {}
 };
-// or in a child that a signal handler forked in the middle of it.
+// Thrown by run() in a child process that a signal handler forked during the run.
 struct Forked : std::runtime_error {
   Forked()
       : std::runtime_error(
@@ -69,15 +71,16 @@ struct Forked : std::runtime_error {
             "model may be half a step further; load values that were saved before") {}
 };
 
-// Runs `program` from phase `first` to its end on up to n_threads threads. The caller is one of them and begins at once;
-// where its stack is too small, a thread with enough takes its place. Where fewer threads can be had, fewer run.
+// Runs `program` from phase `first` to its end on up to n_threads threads, fewer if the system grants fewer. The
+// calling thread is one of them and begins at once. If its stack is too small for an item, another thread takes its
+// place.
 Outcome run(Program& program, int first, int n_threads, Poll poll);
 
-// Has this thread the stack that an item may need? For who computes without run().
+// Does this thread have as much stack left as an item may need? For code that runs items without run().
 bool has_item_stack() noexcept;
 
-// Threads a call may use when it is not told: the smallest of the OpenMP limit of the calling thread, the processor
-// affinity and the cgroup's quota.
+// How many threads a call may use by default: the smallest of the OpenMP limit of the calling thread, the number of
+// processors in its affinity mask and the CPU quota of its cgroup.
 struct Limits {
   int openmp = 1;
   int affinity = 1;
@@ -86,7 +89,8 @@ struct Limits {
 };
 Limits limits() noexcept;
 
-// Limits::available() for a caller that asks once a step: affinity, a system call, is looked at every 64th time.
+// Limits::available() for callers that need it once a step: the affinity, which takes a system call, is read in every
+// 64th call only.
 class LimitsNow {
  public:
   int available() noexcept;

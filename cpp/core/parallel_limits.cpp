@@ -1,4 +1,4 @@
-// How many threads a call may use: what OpenMP, the scheduler and the control group of this process allow.
+// How many threads a call may use: the limits of OpenMP, of the processor affinity and of the control group (cgroup).
 // SPDX-License-Identifier: BSD-3-Clause
 #include <omp.h>
 #include <sched.h>
@@ -15,7 +15,7 @@ namespace fastnn::parallel {
 
 namespace {
 
-// Processors' worth of time that one group grants; 0 without a quota.
+// The CPU quota of one group, as a number of processors; 0 without a quota.
 double quota_of(const std::string& group, bool unified) {
   std::string quota, period;
   if (unified) {
@@ -24,11 +24,11 @@ double quota_of(const std::string& group, bool unified) {
     std::ifstream(group + "/cpu.cfs_quota_us") >> quota;
     std::ifstream(group + "/cpu.cfs_period_us") >> period;
   }
-  const double share = std::atof(quota.c_str()), whole = std::atof(period.c_str());  // "max" and "-1": none
+  const double share = std::atof(quota.c_str()), whole = std::atof(period.c_str());  // "max" and "-1": no quota
   return share > 0 && whole > 0 ? share / whole : 0;
 }
 
-// The smallest quota of a group and of all those that it lies in.
+// The smallest quota of a group and of all groups that contain it.
 double smallest_quota(const std::string& root, std::string path, bool unified) {
   double smallest = 0;
   for (;;) {
@@ -40,7 +40,8 @@ double smallest_quota(const std::string& root, std::string path, bool unified) {
   }
 }
 
-// Lines of /proc/self/cgroup: "0::/path" (unified hierarchy) or "3:cpu,cpuacct:/path".
+// The quota of this process, rounded to whole processors; 0 without a quota. The lines of /proc/self/cgroup are
+// "0::/path" (unified hierarchy) or "3:cpu,cpuacct:/path".
 int cgroup_quota() {
   double smallest = 0;
   std::ifstream file("/proc/self/cgroup");
@@ -62,11 +63,12 @@ int cgroup_quota() {
 }
 
 int affinity_count() {
-  // OMP_PROC_BIND pins each thread, this one too, to a part of what the process may use: the runtime knows the whole.
+  // With OMP_PROC_BIND every thread is bound to some of the processors of the process, this one as well. The runtime
+  // knows the number of all of them.
   if (omp_get_proc_bind() != omp_proc_bind_false) return omp_get_num_procs();
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();  // more processors than the set holds
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();  // the set is too small for the machine
   return std::max(1, CPU_COUNT(&set));
 }
 
@@ -79,8 +81,9 @@ int Limits::available() const {
 }
 
 Limits limits() noexcept {
-  // Read once, since files are slow and quotas rarely change. Two threads may both do it: a static variable would make
-  // one wait, and a child that is forked meanwhile would wait for ever.
+  // The quota is read once, since reading files is slow and quotas rarely change. If two threads come here at the same
+  // time, both read it. A static local variable would make one of them wait for the other, and a child that is forked
+  // at that moment would wait forever.
   static constinit std::atomic<int> known{-1};
   int quota = known.load(std::memory_order_relaxed);
   if (quota < 0) known.store(quota = cgroup_quota(), std::memory_order_relaxed);

@@ -1,4 +1,5 @@
-// The teams of this process: made when they are wanted, kept for later calls, ended with the process.
+// The pool of the process's teams: a team is made when a call needs one, is kept for later calls and ends with the
+// process.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
 #include <array>
@@ -14,29 +15,30 @@ namespace fastnn::parallel {
 
 namespace {
 
-constexpr int kMaxTeams = 64;          // of callers at one time; more of them run alone
-constexpr int kMaxTeamThreads = 1024;  // of all teams
+constexpr int kMaxTeams = 64;          // further simultaneous callers run alone
+constexpr int kMaxTeamThreads = 1024;  // of all teams together
 constexpr auto kFirstPause = std::chrono::milliseconds(500), kLongestPause = std::chrono::milliseconds(60'000);
 
 struct Pool {
   const std::uint32_t made_in = forks();
-  // Held while a team is made. Two makers at once would count the same threads as startable, and OpenMP ends the process
-  // when it cannot start one. Locked before `mutex`.
+  // Held while a team is made: two teams made at the same time would both count on the same startable threads, and
+  // OpenMP ends the process if it cannot start a thread. Always locked before `mutex`.
   std::mutex growing;
   std::mutex mutex;
   std::array<Team*, kMaxTeams> teams{};
   int count = 0;
   int threads = 0;
-  // When fewer threads than wanted could be had: not to be tried again before.
+  // After the system granted fewer threads than requested: the time before which no further attempt is made.
   Clock::time_point again{};
   std::chrono::milliseconds pause = kFirstPause;
 };
 
-// Teams outlive whatever a thread may still do with them at the end of the process: they are never destroyed.
+// The pool is never destroyed, since threads may still use it at the end of the process.
 std::atomic<Pool*> g_pool{nullptr};
 std::atomic<bool> g_ended{false};
 
-// Threads that sleep in a region when the runtime's own end comes trip some runtimes. Who computes still goes on.
+// Ends the idle teams at exit: some OpenMP runtimes fail at exit while threads are still in a region. Teams that are in
+// use are left alone.
 void end_teams() {
   g_ended.store(true);
   Pool* pool = g_pool.load();
@@ -47,13 +49,14 @@ void end_teams() {
     if (Team* team = pool->teams[static_cast<std::size_t>(k)]; team->claim()) team->end();
 }
 
-// A child has none of the threads of its parent, and perhaps a locked mutex: it begins anew.
+// The pool of this process. A forked child gets a new one, since it has no threads of its parent and the old mutexes
+// may be locked.
 Pool* this_pool() noexcept {
   Pool* pool = g_pool.load();
   if (pool && pool->made_in == forks()) return pool;
   Pool* made = new (std::nothrow) Pool;
   if (!made) return nullptr;
-  if (!g_pool.compare_exchange_strong(pool, made)) {  // another thread of the child was first
+  if (!g_pool.compare_exchange_strong(pool, made)) {  // another thread was first
     delete made;
     return pool;
   }
@@ -62,8 +65,8 @@ Pool* this_pool() noexcept {
   return made;
 }
 
-// Claims the smallest idle team of at least n threads, or, if `any`, the largest one. Its threads have the scheduling of
-// the caller: another caller's may be confined to one processor.
+// Claims the smallest idle team of at least n threads or, if `any`, the largest idle one. Only teams with the
+// scheduling of the caller qualify: the threads of others may be confined to other processors.
 Team* claim_idle(Pool& pool, int n, const Scheduling& mine, bool any) noexcept {
   Team* best = nullptr;
   for (int k = 0; k < pool.count; ++k) {
@@ -78,8 +81,8 @@ Team* claim_idle(Pool& pool, int n, const Scheduling& mine, bool any) noexcept {
   return best;
 }
 
-// Takes a smaller idle team out of the pool, because the larger one to come does its work as well. In a full pool any
-// idle team makes room.
+// Removes a smaller idle team from the pool, which the larger team that is about to be made replaces. If the pool is
+// full, any idle team is removed.
 Team* retire(Pool& pool, int n, const Scheduling& mine) noexcept {
   const bool full = pool.count >= kMaxTeams;
   for (int k = 0; k < pool.count; ++k) {
@@ -105,7 +108,7 @@ Team* take(int n) noexcept {
   if (Team* team = claim_idle(*pool, n, mine, false)) return team;  // released while we waited
   if (pool->threads + n > kMaxTeamThreads || Clock::now() < pool->again) return claim_idle(*pool, n, mine, true);
   Team* const retired = retire(*pool, n, mine);
-  if (pool->count >= kMaxTeams) return nullptr;  // all of them are at work
+  if (pool->count >= kMaxTeams) return nullptr;  // all teams are in use
   lock.unlock();
   if (retired) retired->end();
   Team* team = Team::make(n, mine);
@@ -120,13 +123,13 @@ Team* take(int n) noexcept {
 
 }  // namespace
 
-// A caller mostly finds the team that it had last. Whether both still have the same scheduling takes system calls, so it
-// is checked every 64th time.
+// A thread first tries the team of its last call. Comparing the scheduling of the two takes system calls, so that is
+// done in every 64th call only.
 Lease::Lease(int n) noexcept {
   static constinit thread_local Team* t_last = nullptr;
   static constinit thread_local unsigned t_leases = 0;
   if (++t_leases % 64 == 0 && t_last && t_last->scheduling() != Scheduling::of_this_thread()) t_last = nullptr;
-  if (!(t_last && t_last->here() && t_last->size() >= n && t_last->claim())) t_last = take(n);
+  if (!(t_last && t_last->in_this_process() && t_last->size() >= n && t_last->claim())) t_last = take(n);
   team_ = t_last;
 }
 

@@ -1,4 +1,4 @@
-// What the threads of one run have in common: whom they run it for, and whether to stop.
+// Region: what the threads of one run share, which is the program, the caller's poll function and the request to stop.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -11,20 +11,22 @@ namespace fastnn::parallel {
 
 using Clock = std::chrono::steady_clock;
 
-inline constexpr auto kPollEvery = std::chrono::milliseconds(50);
+inline constexpr auto kPollInterval = std::chrono::milliseconds(50);
 inline constexpr double kFlopsBetweenClockReads = 4e6;
-inline constexpr double kItemFlops = 1000;  // what handing out an item costs, in flops it could have done
+inline constexpr double kItemFlops = 1000;  // the cost of distributing an item, in floating-point operations
 
-// When the calling thread asked for signals last. It outlives regions: a fit may consist of very short ones.
-class Pulse {
+// Limits how often the calling thread polls for signals. There is one object per thread, not per region: a fit may
+// consist of many very short regions.
+class PollTimer {
  public:
-  // True if `poll` was asked now and wants a stop.
-  bool beat(const Poll& poll, double flops) noexcept {
+  // Calls `poll` if kPollInterval has passed since the last call. Returns true if it was called and requests a stop.
+  // `flops`: work since the last call of this function; the clock is read only after kFlopsBetweenClockReads of it.
+  bool poll_if_due(const Poll& poll, double flops) noexcept {
     if (!poll.ask || (spent_ += flops) < kFlopsBetweenClockReads) return false;
     spent_ = 0;
     const auto now = Clock::now();
     if (now < next_) return false;
-    next_ = now + kPollEvery;
+    next_ = now + kPollInterval;
     return poll.ask(poll.context);
   }
 
@@ -33,7 +35,7 @@ class Pulse {
   Clock::time_point next_{};
 };
 
-Pulse& pulse() noexcept;  // of this thread
+PollTimer& poll_timer() noexcept;  // the one of this thread
 
 class Region {
  public:
@@ -48,11 +50,11 @@ class Region {
   }
   Program& program() const noexcept { return *program_; }
 
-  // The calling thread looks for signals now and then: the handler may fork, or train.
-  void look(double flops) noexcept {
-    if (pulse().beat(poll_, flops)) stop();
+  // To be called on the calling thread only. A signal handler may run here, which may fork or train another model.
+  void poll_if_due(double flops) noexcept {
+    if (poll_timer().poll_if_due(poll_, flops)) stop();
   }
-  void look_now() noexcept { look(kFlopsBetweenClockReads); }
+  void poll_now() noexcept { poll_if_due(kFlopsBetweenClockReads); }
   bool stopped() const noexcept { return stop_.load(std::memory_order_relaxed); }
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
 

@@ -1,9 +1,10 @@
-// Team: threads that stand ready for regions, asleep between them. A driver, a thread of our own, enters one OpenMP
-// region and stays in it; OpenMP's threads are the members. Whoever calls is worker 0 and begins at once.
+// Team: worker threads that are kept between calls and sleep while there is nothing to do. The driver, a thread that
+// this class starts, enters one OpenMP parallel region and stays in it; the threads of that region are the team's
+// members. The thread that calls run() is worker 0 and begins at once.
 //
-// Nobody waits for a thread that has not come. A phase is a door: a thread that finds it open goes in, takes items until
-// none is left, and goes out. The last one out shuts it, does the serial work and opens the next. So a member that the
-// scheduler keeps away is waited for only while it is in the middle of an item.
+// There is no barrier. A thread that finds the current phase open enters it, takes items until none is left and leaves.
+// The last thread to leave closes the phase, does the serial work and opens the next phase. So a thread is waited for
+// only while it works on an item, and a member that the scheduler does not run delays nobody.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -13,77 +14,80 @@
 #include <memory>
 
 #include "core/forks.h"
-#include "core/parallel_bell.h"
 #include "core/parallel_region.h"
 #include "core/parallel_threads.h"
+#include "core/parallel_wait.h"
 
 namespace fastnn::parallel {
 
 class Team {
  public:
-  // A team of n threads, the caller counted, or of as many as can be had; nullptr if not even its driver can start.
-  // Its threads inherit the scheduling of the calling thread, which is passed as well.
+  // A team of n threads including the caller, or of fewer if the system does not grant as many; nullptr if not even its
+  // driver can be started. Its threads inherit the scheduling of the calling thread, which `scheduling` describes.
   static Team* make(int n, const Scheduling& scheduling) noexcept;
   const Scheduling& scheduling() const noexcept { return scheduling_; }
-  int size() const noexcept { return size_; }               // threads that a region may have, its caller counted
-  int asked() const noexcept { return asked_; }             // how many it was made for
-  bool here() const noexcept { return forks_ == forks(); }  // made in this process
+  int size() const noexcept { return size_; }            // threads that a region may have, its caller counted
+  int requested() const noexcept { return requested_; }  // how many it was made for
+  bool in_this_process() const noexcept { return forks_ == forks(); }  // made in this process
 
   // One caller at a time.
   bool claim() noexcept { return !claimed_.load(std::memory_order_relaxed) && !claimed_.exchange(true); }
   void release() noexcept { claimed_.store(false); }
 
-  // Runs `program` on up to n <= size() threads. `lend_stack`: the driver is worker 0, and the caller waits.
-  Outcome run(Program& program, int first, int n, Poll poll, bool lend_stack);
-  // Ends its threads and waits for that; of a claimed team only. The team itself stays: it is empty.
+  // Runs `program` on up to n <= size() threads. `on_driver`: the driver is worker 0 in place of the caller, which only
+  // waits and polls.
+  Outcome run(Program& program, int first, int n, Poll poll, bool on_driver);
+  // Ends the threads and waits for their end. Only for a claimed team, which cannot run anything afterwards.
   void end() noexcept;
 
  private:
-  // The items of one phase that belong to one thread; others may take from it when they have none left.
+  // The range of items of one phase that is assigned to one thread. Threads that have finished their own range take
+  // items from the ranges of others.
   struct alignas(kAlign) Share {
     std::atomic<Index> next;
     Index end;
-    std::atomic<int> cpu{-1};  // on which its thread went in; -1: it is not inside
+    std::atomic<int> cpu{-1};  // the processor on which its thread entered the phase; -1 while it is not inside
   };
 
-  // One word: how many phases there have been, how many threads may come in, how many are in, and the state.
-  class Door {
+  // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside, and
+  // whether it is open.
+  class PhaseState {
    public:
-    enum State : std::uint64_t { kIdle, kOpen, kShut };  // shut: its last thread does the serial work
-    Door() = default;
-    Door(std::uint64_t word) : word_(word) {}
-    Door(std::uint32_t phase, int limit, int inside, bool lent, State state)
+    enum State : std::uint64_t { kIdle, kOpen, kClosed };  // closed: the last thread does the serial work
+    PhaseState() = default;
+    PhaseState(std::uint64_t word) : word_(word) {}
+    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, State state)
         : word_(static_cast<std::uint64_t>(phase) << 32 | static_cast<std::uint64_t>(limit) << 16 |
-                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(lent) << 2 | state) {}
+                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(on_driver) << 2 | state) {}
     operator std::uint64_t() const { return word_; }
     std::uint32_t phase() const { return static_cast<std::uint32_t>(word_ >> 32); }
     int limit() const { return static_cast<int>(word_ >> 16 & 0xFFFF); }
     int inside() const { return static_cast<int>(word_ >> 4 & 0xFFF); }
-    bool lent() const { return (word_ >> 2 & 1) != 0; }
+    bool on_driver() const { return (word_ >> 2 & 1) != 0; }
     State state() const { return static_cast<State>(word_ & 3); }
-    Door with(int inside, State state) const { return {phase(), limit(), inside, lent(), state}; }
+    PhaseState with(int inside, State state) const { return {phase(), limit(), inside, on_driver(), state}; }
 
    private:
     std::uint64_t word_ = 0;
   };
 
   Team(int n, const Scheduling& scheduling) noexcept;
-  static void* drive(void* team) noexcept;
-  void stand() noexcept;
-  void ready(int size) noexcept;
-  void member(int thread) noexcept;
+  static void* driver_main(void* team) noexcept;
+  void run_region() noexcept;
+  void publish_size(int size) noexcept;
+  void member_loop(int thread) noexcept;
 
-  Door door() const noexcept { return door_.load(std::memory_order_acquire); }
-  void open(std::uint32_t number, int phase, int limit, bool lent) noexcept;
-  bool enter(Door seen) noexcept;
-  bool leave() noexcept;
-  std::uint32_t serve(int thread) noexcept;
+  PhaseState state() const noexcept { return state_.load(std::memory_order_acquire); }
+  void open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept;
+  bool enter_phase(PhaseState seen) noexcept;
+  bool leave_phase() noexcept;
+  std::uint32_t run_phases(int thread) noexcept;
   void take_items(Worker& worker, int limit) noexcept;
-  bool mate_waits_for_this_cpu() const noexcept;
+  bool worker_shares_cpu() const noexcept;
   template <class Changed>
   bool spin(Changed changed) noexcept;
 
-  const int asked_;
+  const int requested_;
   const std::uint32_t forks_;
   const Scheduling scheduling_;
   const int processors_;  // that its threads may use
@@ -93,12 +97,12 @@ class Team {
   std::atomic<bool> ready_{false}, quit_{false};
   std::atomic<bool> claimed_{true};
   Region region_;
-  int phase_ = 0;  // of the program; written by who shuts the door, read by who has come in
-  alignas(kAlign) std::atomic<std::uint64_t> door_{0};
-  alignas(kAlign) Bell bell_;
+  int phase_ = 0;  // the program's number of the current phase; written before the phase opens, read by threads inside
+  alignas(kAlign) std::atomic<std::uint64_t> state_{0};
+  alignas(kAlign) WaitQueue waiting_;
 };
 
-// A team of the pool, claimed for one region; none if no thread beside the caller can be had.
+// A team of the pool, claimed for the lifetime of the object; empty if the system grants no further thread.
 class Lease {
  public:
   explicit Lease(int n) noexcept;

@@ -4,10 +4,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
-#if defined(__linux__)
 #include <sys/syscall.h>
-#endif
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,9 +24,8 @@ namespace fastnn::parallel {
 
 namespace {
 
-// Lowest address of this thread's stack; 0 if nobody knows.
+// Lowest address of this thread's stack; 0 if it is unknown.
 std::uintptr_t lowest_of_stack() noexcept {
-#if defined(__linux__)
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
   void* lowest = nullptr;
@@ -36,16 +33,10 @@ std::uintptr_t lowest_of_stack() noexcept {
   pthread_attr_getstack(&attributes, &lowest, &size);
   pthread_attr_destroy(&attributes);
   return reinterpret_cast<std::uintptr_t>(lowest);
-#elif defined(__APPLE__)
-  const auto top = reinterpret_cast<std::uintptr_t>(pthread_get_stackaddr_np(pthread_self()));
-  return top - pthread_get_stacksize_np(pthread_self());
-#else
-  return 0;
-#endif
 }
 
-// OMP_STACKSIZE as the specification has it: "512k", "2 M"; kilobytes without a unit. 0: not set, or not to be read.
-// Without it some runtimes take GOMP_STACKSIZE.
+// The value of OMP_STACKSIZE in bytes, in the notation of the OpenMP specification: "512k", "2 M", kilobytes without a
+// unit. 0 if it is not set or malformed. Some runtimes read GOMP_STACKSIZE if it is not set.
 std::size_t openmp_stack() noexcept {
   const char* text = std::getenv("OMP_STACKSIZE");
   if (!text) text = std::getenv("GOMP_STACKSIZE");
@@ -80,18 +71,14 @@ struct Probe {
 
 void* wait_for_go(void* argument) {
   auto& probe = *static_cast<Probe*>(argument);
-#if defined(__linux__)
   probe.id.store(static_cast<pid_t>(syscall(SYS_gettid)));
-#endif
   probe.go->wait(false);
   return nullptr;
 }
 
-// A joined thread counts against the limits until the kernel has put it away.
-void wait_until_gone([[maybe_unused]] pid_t id) noexcept {
-#if defined(__linux__)
+// A joined thread still counts against the system's limits until the kernel has released it.
+void wait_until_gone(pid_t id) noexcept {
   for (int k = 0; k < 10'000 && syscall(SYS_tgkill, getpid(), id, 0) == 0; ++k) sched_yield();
-#endif
 }
 
 }  // namespace
@@ -99,9 +86,9 @@ void wait_until_gone([[maybe_unused]] pid_t id) noexcept {
 Scheduling Scheduling::of_this_thread() noexcept {
   Scheduling found;
   CPU_ZERO(&found.processors);
-  sched_getaffinity(0, sizeof found.processors, &found.processors);  // fails where there are more than the set holds
+  sched_getaffinity(0, sizeof found.processors, &found.processors);  // fails with more processors than the set holds
   found.policy = sched_getscheduler(0);
-  found.niceness = getpriority(PRIO_PROCESS, 0);  // on Linux that of the thread
+  found.niceness = getpriority(PRIO_PROCESS, 0);  // on Linux that of this thread
   return found;
 }
 
@@ -115,13 +102,13 @@ bool has_item_stack() noexcept {
 bool start_thread(pthread_t* thread, std::size_t stack, void* (*run)(void*), void* argument) noexcept {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
-  // A size below the system's minimum is ignored by OpenMP, too.
+  // A size below the system's minimum is ignored, as OpenMP does.
   if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
   sigset_t blocked, before;
   sigfillset(&blocked);
   for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  const CallersFloatMode birth;  // a thread is born with its maker's control register
+  const CallersFloatMode inherited;  // a new thread inherits the floating-point mode of the thread that starts it
   const bool started = pthread_create(thread, &attributes, run, argument) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);

@@ -1,4 +1,4 @@
-// What the system grants: threads that can be started, and the stack that a thread has left.
+// What the system grants: how many threads can be started, with which scheduling, and how much stack a thread has left.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +12,8 @@ namespace fastnn::parallel {
 // Items keep up to 64 KB of panels on the stack (kernels/gemm.cpp).
 inline constexpr std::size_t kItemStack = 160 * 1024;
 
-// Where a thread may run, and with what priority. A new thread inherits both from the thread that starts it.
+// The processors on which a thread may run, and its priority. A new thread inherits both from the thread that starts
+// it.
 struct Scheduling {
   cpu_set_t processors;
   int policy, niceness;
@@ -23,11 +24,12 @@ struct Scheduling {
   }
 };
 
-// How many threads with OpenMP's stacks, up to `wanted`, can be started now: really starts them, and returns when they
-// are gone. OpenMP ends the process when one cannot be.
+// How many threads with OpenMP's stack size, up to `wanted`, can be started now. It starts them as a trial and returns
+// when they have ended: OpenMP itself ends the process if it cannot start a thread.
 int startable_threads(int wanted) noexcept;
 
-// Starts a thread that takes no signals: they are for the threads of the program. False if that cannot be.
+// Starts a thread in which all signals but those of faults are blocked, so that the threads of the program receive
+// them. Returns false if the thread cannot be started.
 bool start_thread(pthread_t* thread, std::size_t stack, void* (*run)(void*), void* argument) noexcept;
 
 }  // namespace fastnn::parallel

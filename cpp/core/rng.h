@@ -1,5 +1,5 @@
-// Counter-based random numbers: Philox 4x64-10, with the bits of numpy.random.Philox.
-// A draw is a pure function of (key, counter), so no result depends on which thread asked for it.
+// Counter-based random numbers: Philox 4x64-10, bit for bit those of numpy.random.Philox.
+// A random number is a pure function of (key, counter), so no result depends on which thread computes it.
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -13,13 +13,13 @@
 
 namespace fastnn {
 
-using Block = std::array<std::uint64_t, 4>;
+using PhiloxBlock = std::array<std::uint64_t, 4>;
 
 inline constexpr std::uint64_t kFactor0 = 0xD2E7470EE14C6C93ULL, kFactor1 = 0xCA5A826395121157ULL;
 inline constexpr std::uint64_t kWeyl0 = 0x9E3779B97F4A7C15ULL, kWeyl1 = 0xBB67AE8584CAA73BULL;  // steps of the keys
 
-// The block that numpy.random.Philox(key=key, counter=counter - 1) draws first: NumPy counts up before it draws.
-inline Block philox(Block counter, std::uint64_t key0, std::uint64_t key1) {
+// The first block of numpy.random.Philox(key=key, counter=counter - 1): NumPy increments the counter before it draws.
+inline PhiloxBlock philox(PhiloxBlock counter, std::uint64_t key0, std::uint64_t key1) {
   for (int round = 0; round < 10; ++round) {
     if (round > 0) {
       key0 += kWeyl0;
@@ -33,7 +33,7 @@ inline Block philox(Block counter, std::uint64_t key0, std::uint64_t key1) {
   return counter;
 }
 
-// The upper half of a b from products of 32 bits, which vectors have.
+// The upper 64 bits of a b, computed from products of 32 bits, which vector instructions offer.
 inline std::uint64_t upper_half(std::uint64_t a, std::uint64_t b) {
   constexpr std::uint64_t kLow = 0xFFFFFFFFULL;
   const std::uint64_t low = (a & kLow) * (b & kLow);
@@ -42,10 +42,10 @@ inline std::uint64_t upper_half(std::uint64_t a, std::uint64_t b) {
   return (a >> 32) * (b >> 32) + (upper >> 32) + (lower >> 32);
 }
 
-// philox() of kBlocks counters side by side: counter[word][block]. The compiler makes vectors of the blocks, which pays
-// where they are 64 bytes long.
+// philox() of kBlocks counters at once, counter[word][block]. The compiler vectorises over the blocks, which is faster
+// where vectors have 64 bytes.
 template <int kBlocks>
-void philox_abreast(std::uint64_t (&counter)[4][kBlocks], std::uint64_t key0, std::uint64_t key1) {
+void philox_blocks(std::uint64_t (&counter)[4][kBlocks], std::uint64_t key0, std::uint64_t key1) {
   for (int round = 0; round < 10; ++round) {
     if (round > 0) {
       key0 += kWeyl0;
@@ -61,8 +61,8 @@ void philox_abreast(std::uint64_t (&counter)[4][kBlocks], std::uint64_t key0, st
   }
 }
 
-// Who draws: the second word of the key. Layers use their position in the network for dropout and for their
-// initial values (kInit + position); the rest of the engine has the names below.
+// The second word of the key says what the numbers are for, so that different uses never share random numbers. Layers
+// add their position in the network, for dropout (kDropout + position) and for their initial values (kInit + position).
 enum class Stream : std::uint64_t { kDropout = 0, kInit = 1ULL << 32, kShuffle = 1ULL << 33 };
 
 inline std::uint64_t stream(Stream base, Index layer = 0) {
@@ -72,10 +72,10 @@ inline std::uint64_t stream(Stream base, Index layer = 0) {
 // Uniform in [0, 1) with 53 bits, as numpy.random.Generator.random makes it.
 inline double to_unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1.0p-53; }
 
-// Words of one stream in order: counters {1, row, step, 0}, {2, row, step, 0}, ...
-class Words {
+// The 64-bit numbers of one stream in order, from the counters {1, row, step, 0}, {2, row, step, 0}, ...
+class PhiloxStream {
  public:
-  Words(std::uint64_t seed, std::uint64_t stream, std::uint64_t row = 0, std::uint64_t step = 0)
+  PhiloxStream(std::uint64_t seed, std::uint64_t stream, std::uint64_t row = 0, std::uint64_t step = 0)
       : key0_(seed), key1_(stream), counter_{0, row, step, 0} {}
   std::uint64_t next() {
     if (used_ == 4) {
@@ -88,22 +88,23 @@ class Words {
 
  private:
   std::uint64_t key0_, key1_;
-  Block counter_;
-  Block block_{};
+  PhiloxBlock counter_;
+  PhiloxBlock block_{};
   int used_ = 4;
 };
 
-// A permutation of 0..n-1 for one epoch: Fisher-Yates from the end, index = high half of word x (i + 1). Millions of rows
-// take a while: `stopped` is asked now and then, and false is returned once it said so.
+// A permutation of 0 .. n - 1 for one epoch: Fisher-Yates from the end, where the index is the upper half of a random
+// number times (i + 1). Millions of rows take a while, so `stopped` is called every few milliseconds; the function
+// returns false as soon as `stopped` returns true.
 template <class Stopped>
 bool permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epoch, Stopped stopped) {
-  constexpr Index kAhead = 32;                // places that are known, and asked for, before they are needed
-  constexpr Index kBetween = Index{1} << 18;  // rows: some milliseconds
+  constexpr Index kPrefetchDistance = 32;              // places that are known, and asked for, before they are needed
+  constexpr Index kRowsBetweenPolls = Index{1} << 18;  // rows: some milliseconds
   for (Index i = 0; i < n; ++i) order[i] = i;
-  Words words(seed, stream(Stream::kShuffle), 0, epoch);
-  Index place[kAhead], since = 0;
+  PhiloxStream words(seed, stream(Stream::kShuffle), 0, epoch);
+  Index place[kPrefetchDistance], since = 0;
   for (Index i = n - 1; i > 0;) {
-    const Index count = std::min(kAhead, i);
+    const Index count = std::min(kPrefetchDistance, i);
     for (Index k = 0; k < count; ++k) {
       const auto choices = static_cast<std::uint64_t>(i - k + 1);
       place[k] =
@@ -112,7 +113,7 @@ bool permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epo
     }
     for (Index k = 0; k < count; ++k) std::swap(order[i - k], order[place[k]]);
     i -= count;
-    if ((since += count) < kBetween) continue;
+    if ((since += count) < kRowsBetweenPolls) continue;
     since = 0;
     if (stopped()) return false;
   }

@@ -1,5 +1,5 @@
-// One vector of T on whatever instruction set this copy is compiled for, over Eigen's packets.
-// The only file that spells Eigen::internal packet names; formulas above it read like mathematics.
+// Vec<T>: one vector register of T, of the instruction set that this copy of the engine is compiled for. It wraps
+// Eigen's packet types, which are all that fastnn uses of Eigen; no other file names Eigen::internal.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,7 +17,7 @@ template <class T>
 struct Vec {
   using Packet = typename ei::packet_traits<T>::type;
   static constexpr Index kLanes = ei::unpacket_traits<Packet>::size;
-  // The same register as a vector of the compiler: what is compared lane by lane, and the bits of each lane.
+  // The same register as a vector type of the compiler: for comparisons lane by lane, and for the bits of each lane.
   using Bit = std::conditional_t<sizeof(T) == sizeof(float), std::uint32_t, std::uint64_t>;
   typedef T Lanes __attribute__((vector_size(sizeof(Packet))));
   typedef Bit Bits __attribute__((vector_size(sizeof(Packet))));
@@ -48,7 +48,7 @@ template <class T>
 Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   return {ei::pmadd(a.p, b.p, c.p)};
 }
-// The first operand where one of the two is NaN.
+// If one of the operands is NaN, the result of max and min is the first operand.
 template <class T>
 Vec<T> max(Vec<T> a, Vec<T> b) {
   return {ei::pmax(a.p, b.p)};
@@ -61,7 +61,8 @@ template <class T>
 Vec<T> abs(Vec<T> a) {
   return {ei::pabs(a.p)};
 }
-// The processor's own root, correctly rounded: cmake/FastnnDeps.cmake turns off what Eigen has instead with AVX-512.
+// The processor's square root, which is correctly rounded. (With AVX-512 Eigen would use an approximation;
+// cmake/FastnnDeps.cmake turns that off.)
 template <class T>
 Vec<T> sqrt(Vec<T> a) {
   return {ei::psqrt(a.p)};
@@ -76,7 +77,7 @@ bool all_zero(Vec<T> a) {
   return zero;
 }
 
-// The answers of a comparison, lane by lane. NaN is neither less nor at most.
+// The result of a comparison, lane by lane. Comparisons with NaN are false.
 template <class T>
 struct Mask {
   decltype(typename Vec<T>::Lanes{} < typename Vec<T>::Lanes{}) lanes;
@@ -97,17 +98,18 @@ Vec<T> select(Mask<T> mask, Vec<T> if_true, Vec<T> if_false) {
   return {__builtin_bit_cast(typename Vec<T>::Packet, chosen)};
 }
 
-// Lanes of the vector at column c that belong to a row of k columns. What becomes a T is what is left of the row, not a
-// column's number, which float could not hold beyond 2^24: rounded, it is still more than a vector or exact.
+// The lanes of the vector at column c that belong to a row of k columns. The comparison is with k - c, the number of
+// columns left: column numbers themselves are not exact in float beyond 2^24, whereas k - c is exact where it is below
+// the length of a vector, and larger than that otherwise.
 template <class T>
 Mask<T> inside(Index c, Index k) {
   return less(Vec<T>::counting(), Vec<T>::set(static_cast<T>(k - c)));
 }
 
-// GCC warns where a packet is the argument of a class template, because the type's alignment is no part of its name.
+// GCC warns when a packet type is the argument of a class template, because template arguments ignore its alignment.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"
-// Transposes a square of kLanes vectors in registers: lane j of vector i goes to lane i of vector j.
+// Transposes kLanes vectors as a square matrix in registers: lane j of vector i becomes lane i of vector j.
 template <class T>
 [[gnu::always_inline]] inline void transpose_square(Vec<T> (&rows)[Vec<T>::kLanes]) {
   ei::PacketBlock<typename Vec<T>::Packet, static_cast<int>(Vec<T>::kLanes)> block;

@@ -1,5 +1,5 @@
-// The words everything else is written in: index, padding, row-major matrix views.
-// Views own nothing; memory comes from core/buffer.h.
+// The types that the whole engine uses: indices, padding, row-major matrix views. Views own nothing; core/buffer.h
+// allocates memory.
 // Shape letters in comments: B batch rows, I inputs, O outputs of a layer.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -11,8 +11,8 @@ namespace fastnn {
 
 using Index = std::ptrdiff_t;
 
-// Rows of every engine buffer start on a cache line, whatever the instruction set: loops may run over whole
-// vectors up to the padded width, and no result depends on where a caller's array happened to lie.
+// Rows of every engine buffer start on a cache line on all instruction sets. So loops may run over whole vectors up to
+// the padded width, and no result depends on the alignment of a caller's array.
 inline constexpr std::size_t kAlign = 64;
 
 template <class T>
@@ -23,15 +23,15 @@ constexpr Index padded(Index n) {
   return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
 }
 
-// Distance of the rows of a matrix: their padded width, and a cache line more where that is a larger multiple of 256
-// bytes. Rows at such distances fall into few sets of a cache and throw each other out.
+// The stride of a matrix's rows: the padded width, plus one cache line where that is a multiple of 256 bytes and at
+// least 512. Rows with such strides would map to few sets of a cache and evict each other.
 template <class T>
 constexpr Index row_stride(Index cols) {
   const Index lines = padded<T>(cols) / kPad<T>;
   return (lines >= 8 && lines % 4 == 0 ? lines + 1 : lines) * kPad<T>;
 }
 
-// The one of two that works on T: a registry's rows hold both.
+// Selects the one of the two that is for T. Registries hold both, for float and for double.
 template <class T, class Single, class Double>
 constexpr const auto& of_type(const Single& f32, const Double& f64) {
   if constexpr (sizeof(T) == sizeof(float))
@@ -42,8 +42,8 @@ constexpr const auto& of_type(const Single& f32, const Double& f64) {
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
-// A row-major view. Engine matrices have stride % kPad == 0 and an aligned first element; columns between
-// `cols` and `padded(cols)` exist, may be computed on, and are zero in parameters and gradients.
+// A row-major view. Engine matrices have stride % kPad == 0 and an aligned first element. The padding columns between
+// `cols` and `padded(cols)` exist in memory and may be computed on; in parameters and gradients they are zero.
 template <class T>
 struct Matrix {
   T* data = nullptr;
@@ -61,23 +61,24 @@ struct Matrix {
 template <class T>
 using ConstMatrix = Matrix<const T>;
 
-// A matrix laid out for the products that read it as their right-hand side: some columns of every row one behind the
-// other, then the next columns; the last panel is as wide as what is left. A product runs down one panel after another
-// and never jumps. How many columns make a panel: kernels/microkernel.h.
+// A matrix packed for products that read it as their right-hand side. It is stored panel by panel: a panel is a group
+// of neighbouring columns, stored row after row without gaps, so that a product reads memory sequentially. The last
+// panels are narrower (panel_of in kernels/microkernel.h, which also defines the width of a panel).
 template <class T>
-struct Panels {
+struct PackedMatrix {
   T* data = nullptr;
   Index rows = 0, cols = 0;
 
-  // `count` columns from c on, whole panels: multiples of 256 bytes, but for the last ones.
-  Panels columns(Index c, Index count) const { return {data + c * rows, rows, count}; }
+  // The `count` columns from c on. Both have to be multiples of a panel's width (256 bytes), except at the end.
+  PackedMatrix columns(Index c, Index count) const { return {data + c * rows, rows, count}; }
   explicit operator bool() const { return data != nullptr; }
 };
 
-// What the caller of a product reads and writes next: arrays that lie like c. The product asks for the lines that belong
-// to a block of c while it computes it, for they may be as far away as memory.
+// Prefetch targets of a product: while it computes a block of its result c, it prefetches the same block of these
+// arrays, which have the layout of c. For a gradient of W they are W and the optimizer's states (Adam's m and v), which
+// the update reads right after the product.
 template <class T>
-struct Ahead {
+struct PrefetchTargets {
   static constexpr int kMost = 5;
   const T* arrays[kMost] = {};
   int count = 0;

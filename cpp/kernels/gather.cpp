@@ -16,7 +16,7 @@ namespace fastnn::kernels {
 
 namespace {
 
-// numpy's bool is one byte that may hold anything but 0 for true.
+// NumPy's bool is one byte, of which every value but 0 means true.
 struct Bool {
   std::uint8_t byte;
   explicit operator float() const { return byte ? 1.0F : 0.0F; }
@@ -34,31 +34,31 @@ S read(const char* at, bool swapped) noexcept {
   return value;
 }
 
-// Rows of T as the engine has them, without gaps between columns: the usual case.
+// The most frequent case: elements of type T in this machine's byte order, contiguous within a row.
 template <class T>
-bool plain(const Source& source) noexcept {
+bool has_engine_layout(const Source& source) noexcept {
   return source.dtype == of_type<T>(DType::kFloat32, DType::kFloat64) && !source.columns && !source.swapped;
 }
 
-// Rows of n values on their way into the engine: x * scale + shift, and zero in the padded columns.
+// Scales rows of n values, x * scale + shift, and fills the padding columns with zeros.
 template <class T>
-class Finish {
+class ScaleAndPad {
  public:
-  Finish(Scaling<T> scaling, Index n) noexcept
+  ScaleAndPad(Scaling<T> scaling, Index n) noexcept
       : scaling_(scaling), n_(n), whole_(n / kLanes * kLanes), last_(inside<T>(whole_, n)) {}
 
-  // `from` lies in some memory that ends at `end` (or later): nothing beyond it is read. Returns a vector that is zero
-  // as long as every result is finite: times 0 they are NaN otherwise, whose bits stay in a union.
+  // Reads nothing at or after `end`. Returns a vector that is zero if and only if all results are finite: x * 0 is 0
+  // for finite x and NaN otherwise, and the bits of these products are ORed together.
   Vec<T> row(const char* from, const char* end, T* out) const noexcept {
-    auto suspect = Vec<T>::zero();
+    auto nonfinite = Vec<T>::zero();
     Index c = 0;
-    for (; c < whole_; c += kLanes) suspect = suspect | put(load(from, c), c, out);
+    for (; c < whole_; c += kLanes) nonfinite = nonfinite | scale_and_store(load(from, c), c, out);
     if (c < n_) {
-      suspect = suspect | put(load_last(from, end), c, out);
+      nonfinite = nonfinite | scale_and_store(load_tail(from, end), c, out);
       c += kLanes;
     }
     for (; c < padded<T>(n_); c += kLanes) Vec<T>::zero().store(out + c);
-    return suspect;
+    return nonfinite;
   }
 
  private:
@@ -67,15 +67,15 @@ class Finish {
   static Vec<T> load(const char* from, Index c) noexcept {
     return Vec<T>::loadu(reinterpret_cast<const T*>(from + c * static_cast<Index>(sizeof(T))));
   }
-  // With neighbours that are cut off again where these belong to the same array.
-  Vec<T> load_last(const char* from, const char* end) const noexcept {
+  // The values after the last whole vector. Where the array goes on far enough, a whole vector is loaded and masked.
+  Vec<T> load_tail(const char* from, const char* end) const noexcept {
     if (from + (whole_ + kLanes) * static_cast<Index>(sizeof(T)) <= end)
       return select(last_, load(from, whole_), Vec<T>::zero());
     alignas(kAlign) T last[kLanes] = {};
     std::memcpy(last, from + whole_ * static_cast<Index>(sizeof(T)), static_cast<std::size_t>(n_ - whole_) * sizeof(T));
     return Vec<T>::load(last);
   }
-  Vec<T> put(Vec<T> x, Index c, T* out) const noexcept {
+  Vec<T> scale_and_store(Vec<T> x, Index c, T* out) const noexcept {
     if (scaling_.scale) x = x * Vec<T>::load(scaling_.scale + c);
     if (scaling_.shift) {
       x = x + Vec<T>::load(scaling_.shift + c);
@@ -86,11 +86,11 @@ class Finish {
   }
 
   Scaling<T> scaling_;
-  Index n_, whole_;  // whole_: columns in whole vectors
-  Mask<T> last_;     // lanes of the vector after them that are columns
+  Index n_, whole_;  // whole_: number of columns in whole vectors
+  Mask<T> last_;     // the lanes of the next vector that belong to the row
 };
 
-// Rows come in any order: the next one's lines are asked for while this one is converted.
+// Shuffled rows are out of reach of the hardware's prefetching, so the next row is prefetched while one is converted.
 void prefetch_row(const char* row, Index bytes) noexcept {
   for (Index at = 0; at < bytes; at += static_cast<Index>(kAlign)) __builtin_prefetch(row + at);
 }
@@ -111,9 +111,10 @@ void convert_row(const Source& source, const char* row, T* out) noexcept {
   }
 }
 
-// Has S values that T rounds, though double does not (integers beyond 2^53 apart)?
+// Does S have values that T has to round, so that scaling is done in double? (Double rounds integers beyond 2^53
+// itself.)
 template <class T, class S>
-constexpr bool wider() {
+constexpr bool needs_double() {
   if constexpr (sizeof(T) < sizeof(double) && std::is_arithmetic_v<S>)
     return std::numeric_limits<S>::digits > std::numeric_limits<T>::digits;
   return false;
@@ -139,29 +140,29 @@ void scale_row(const Source& source, const char* row, Scaling<T> scaling, T* out
 
 template <class T>
 [[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  const Finish<T> finish(scaling, out.cols);
+  const ScaleAndPad<T> scale_and_pad(scaling, out.cols);
   const Index bytes = source.cols * static_cast<Index>(sizeof(T));
   const char* end = source.row_stride >= 0 ? source.data + (source.rows - 1) * source.row_stride + bytes : nullptr;
-  auto suspect = Vec<T>::zero();
+  auto nonfinite = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     const char* from = source.data + ids[r] * source.row_stride;
     if (r + 1 < out.rows) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
-    suspect = suspect | finish.row(from, end, out.row(r));
+    nonfinite = nonfinite | scale_and_pad.row(from, end, out.row(r));
   }
-  return all_zero(suspect);
+  return all_zero(nonfinite);
 }
 
 template <class T, class S>
 bool convert_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
   bool exact = false;
-  if constexpr (wider<T, S>()) exact = scaling.exact_scale != nullptr;
-  const Finish<T> finish(exact ? Scaling<T>{} : scaling, out.cols);
+  if constexpr (needs_double<T, S>()) exact = scaling.exact_scale != nullptr;
+  const ScaleAndPad<T> scale_and_pad(exact ? Scaling<T>{} : scaling, out.cols);
   const Index bytes = source.cols * static_cast<Index>(sizeof(S));
-  auto suspect = Vec<T>::zero();
+  auto nonfinite = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     if (r + 1 < out.rows && !source.columns) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
     const char* from = source.data + ids[r] * source.row_stride;
-    if constexpr (wider<T, S>()) {
+    if constexpr (needs_double<T, S>()) {
       if (exact)
         scale_row<T, S>(source, from, scaling, out.row(r));
       else
@@ -170,12 +171,13 @@ bool convert_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T
       convert_row<T, S>(source, from, out.row(r));
     }
     const char* row = reinterpret_cast<const char*>(out.row(r));
-    suspect = suspect | finish.row(row, row + padded<T>(out.cols) * static_cast<Index>(sizeof(T)), out.row(r));
+    nonfinite =
+        nonfinite | scale_and_pad.row(row, row + padded<T>(out.cols) * static_cast<Index>(sizeof(T)), out.row(r));
   }
-  return all_zero(suspect);
+  return all_zero(nonfinite);
 }
 
-// Calls f with a value of the source's element type: the one switch over dtypes.
+// Calls f with a value of the C++ type of `dtype`. This is the only switch over dtypes.
 template <class F>
 auto with_type(DType dtype, F f) noexcept {
   switch (dtype) {
@@ -207,7 +209,7 @@ auto with_type(DType dtype, F f) noexcept {
   return f(double{});
 }
 
-// The class that a label names, or -1.
+// The class number that a label stands for, or -1 if it is none.
 template <class S>
 std::int32_t class_number(S label, Index n_classes) noexcept {
   if constexpr (std::is_integral_v<S>) {
@@ -224,14 +226,14 @@ std::int32_t class_number(S label, Index n_classes) noexcept {
 
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
-  if (plain<T>(source)) return copy_rows<T>(source, ids, scaling, out);
+  if (has_engine_layout<T>(source)) return copy_rows<T>(source, ids, scaling, out);
   return with_type(source.dtype, [&](auto s) { return convert_rows<T, decltype(s)>(source, ids, scaling, out); });
 }
 
 template <class T>
 ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
   constexpr auto kSize = static_cast<Index>(sizeof(T));
-  if (!plain<T>(source) || scaling.scale || scaling.shift) return {};
+  if (!has_engine_layout<T>(source) || scaling.scale || scaling.shift) return {};
   const char* at = source.data + first * source.row_stride;
   if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
   if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};
@@ -270,7 +272,7 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 
 template <class T>
 T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept {
-  const bool exact = with_type(source.dtype, [](auto s) { return wider<T, decltype(s)>(); });
+  const bool exact = with_type(source.dtype, [](auto s) { return needs_double<T, decltype(s)>(); });
   if (exact && scaling.exact_scale) return static_cast<T>(value * scaling.exact_scale[c] + scaling.exact_shift[c]);
   T x = static_cast<T>(value);
   if (scaling.scale) x *= scaling.scale[c];

@@ -1,5 +1,5 @@
-// Gather: rows of a caller's array, in any numeric dtype, stride and byte order, into an engine matrix of T.
-// The only branch on a source's dtype in the engine; conversion and input scaling happen here and nowhere else.
+// Gather: copies rows of a caller's array, of any numeric dtype, strides and byte order, into an engine matrix of T.
+// Conversion and scaling of inputs happen here only, and only here does the engine branch on the dtype of an array.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -22,19 +22,19 @@ enum class DType {
   kFloat64
 };
 
-// The caller's memory, read only. Element (r, c) lies at data + r * row_stride + columns[c] bytes;
-// columns == nullptr: elements of a row are contiguous. A row of weights or labels has cols == 1.
+// A caller's array, read only. Element (r, c) is at data + r * row_stride + columns[c], in bytes; columns == nullptr:
+// the elements of a row are contiguous. Sample weights and labels have cols == 1.
 struct Source {
   const char* data = nullptr;
   Index rows = 0, cols = 0;
   Index row_stride = 0;
   const Index* columns = nullptr;
   DType dtype = DType::kFloat32;
-  bool swapped = false;  // the other byte order
+  bool swapped = false;  // the array has the other byte order
   explicit operator bool() const { return data != nullptr; }
 };
 
-// Which rows: order[first], order[first + 1], ... or, without an order, first, first + 1, ...
+// The numbers of some rows: order[first], order[first + 1], ... or, without an order, first, first + 1, ...
 struct RowIds {
   const std::int64_t* order = nullptr;
   Index first = 0;
@@ -42,9 +42,10 @@ struct RowIds {
   RowIds from(Index r) const { return {order, first + r}; }
 };
 
-// Per-column input scaling x * scale + shift; nullptr where there is none. Values of dtypes that T holds are scaled as
-// T; those of wider ones (int32, float64, ... for float) in double with the exact factors, and rounded once: seconds
-// since 1970 differ in digits that float does not have. exact_scale and exact_shift are both there if any of the four is.
+// Scaling of inputs by column, x * scale + shift; nullptr where there is none. Values of a dtype that T represents
+// exactly are scaled in T. Values of wider dtypes (int32, float64, ... for float) are scaled in double with exact_scale
+// and exact_shift and rounded once, because rounding them first may lose what distinguishes them: seconds since 1970
+// differ in digits that float does not have. If any of the four is present, exact_scale and exact_shift are.
 template <class T>
 struct Scaling {
   const T* scale = nullptr;
@@ -57,20 +58,21 @@ struct Scaling {
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
 
-// Rows [first, first + rows) of `source` as they lie, where a product may read them there: nothing to convert or to
-// scale. Empty otherwise.
+// A view of rows [first, first + rows) of `source` itself, if a product can read them there: of type T, aligned to T,
+// with nothing to scale. Otherwise the view is empty.
 template <class T>
 ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept;
 
-// Is x finite, of which y = x W + b was just made? An element that is not leaves no finite one in its row of y, so one
-// column of y tells which rows of x to look at.
+// Is x finite, given y = x W + b? An element of x that is Inf or NaN makes its whole row of y Inf or NaN, so only rows
+// of x whose first element of y is not finite have to be checked.
 template <class T>
 bool finite_by_product(ConstMatrix<T> x, ConstMatrix<T> y) noexcept;
 
-// labels[r] = the class of row ids[r]. False if any is not a whole number in [0, n_classes); those become 0.
+// labels[r] = the class of row ids[r]. Returns false if any is not a whole number in [0, n_classes); those become 0.
 bool gather_classes(const Source& source, RowIds ids, Index count, Index n_classes, std::int32_t* labels) noexcept;
 
-// A column of weights: the smallest and the largest |w| of rows ids[0] to ids[rows - 1]; infinite where one is not finite.
+// Of a column of weights, rows ids[0] to ids[rows - 1]: the smallest weight and the largest absolute value, which is
+// infinite if any weight is not finite.
 struct Extent {
   double lowest = 0, size = 0;
 };
@@ -80,11 +82,11 @@ Extent extent(const Source& source, RowIds ids, Index rows) noexcept;
 template <class T>
 double gather_column(const Source& source, RowIds ids, Index rows, double factor, T* to) noexcept;
 
-// What gather makes of `value` in column c of the source.
+// The number that gather stores for `value` in column c of the source.
 template <class T>
 T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept;
 
-// One element as double, for messages.
+// One element as double, for error messages.
 double element(const Source& source, Index row, Index col) noexcept;
 
 }  // namespace fastnn::kernels

@@ -1,6 +1,11 @@
-// How blocks pass over the three products. From the outside in: k in blocks (c is stored and reloaded in between, which
-// keeps every chain exact), rows of c in groups whose part of a fits in L2, panels of columns, blocks of rows. So the
-// current panel of b (kBlock x a cache line or more) stays in L1 while all row blocks of the group pass over it.
+// The blocking of c = a b. From the outside in, with the data that each loop keeps in a cache:
+//
+//   for each block of k (kBlock rows of b)             c is stored and reloaded in between: chains stay exact
+//     for each group of kRowGroup rows of c            their part of a stays in L2
+//       for each panel of columns of b                 the panel (kBlock rows x 1 to 4 cache lines) stays in L1
+//         for each block of up to 12 rows of c         the accumulators stay in registers
+//           micro_kernel                               (kernels/microkernel.h)
+//
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernels/gemm.h"
 
@@ -12,16 +17,17 @@ namespace fastnn::kernels {
 
 namespace {
 
-constexpr Index kFarBytes = 512 * 1024;  // a b beyond this comes from behind L2
-constexpr Index kRowGroup = 192;         // rows of c a pass: 192 KB of L2 for its part of a, float32
+constexpr Index kPrefetchBytes = 512 * 1024;  // a larger b does not fit in L2: its next panel is prefetched
+constexpr Index kRowGroup = 192;              // rows of c in a group: their part of a takes 192 KB of L2 in float32
 
-// Rows of b a pass: a panel of the usual width takes 16 KB (32 KB with 64-byte vectors) of L1. A transposed a takes a
-// cache line of each of its rows as well, hence fewer.
+// Rows of b in a block of k: a panel of the usual width then takes 16 KB of L1, or 32 KB with 64-byte vectors. A
+// transposed a also needs a cache line of each of its rows in L1, hence the smaller block.
 template <class T, bool kTransposed>
 inline constexpr Index kBlock = kLineVectors<T> == 1 || kTransposed ? 128 : 256;
 
-// A panel of b whose rows lie far apart is first copied to a small buffer on the stack, where enough rows of c make up
-// for it: its lines fall into few sets of L1 and many pages. A transposed a takes up L1 as well, so it pays sooner there.
+// Is it faster to copy a panel of b to a buffer on the stack first? The rows of a panel with a large stride map to few
+// sets of L1 and lie on many pages; the copy costs less than these conflicts when enough rows of c use it. With a
+// transposed a, which needs L1 itself, that is the case for smaller strides.
 template <class T, bool kTransposed>
 bool worth_a_copy(Index rows, Index stride) noexcept {
   constexpr Index kRows = kTransposed ? 64 : 24;
@@ -30,7 +36,7 @@ bool worth_a_copy(Index rows, Index stride) noexcept {
 }
 
 template <class T, int kVectors>
-void copy_panel(Block<T>& block, T* to) noexcept {
+void copy_panel(BlockProduct<T>& block, T* to) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
   for (Index p = 0; p < block.k; ++p)
     for (Index j = 0; j < kWidth; j += Vec<T>::kLanes)
@@ -39,144 +45,150 @@ void copy_panel(Block<T>& block, T* to) noexcept {
   block.b_stride = kWidth;
 }
 
-// What the panels of a pass over k have in common.
+// One loop over the panels of b, for one block of k and one group of rows.
 template <class T>
-struct Pass {
-  Index all_rows, first_row;        // of b, and of those that this pass reads
-  Index cols;                       // of c
-  bool far;                         // b comes from beyond L2: the next panel is asked for
-  const T* after = nullptr;         // the panel that is read after the last one of this pass
-  const Ahead<T>* ahead = nullptr;  // what the caller of the product wants,
-  Index ahead_at = 0;               // and where this pass stands in it
+struct PanelLoop {
+  Index all_rows, first_row;                    // of b; the first row of this block of k
+  Index cols;                                   // of c
+  bool prefetch_b;                              // b is larger than L2: prefetch the next panel
+  const T* after = nullptr;                     // the panel that is read after the last one of this loop
+  const PrefetchTargets<T>* targets = nullptr;  // what the caller wants to be prefetched, or nullptr
+  Index targets_offset = 0;                     // of the first element of this group of rows in these arrays
 };
 
-// The blocks of a panel: the rows of c, split evenly, so that no thin block is left over.
+// The rows of c, split evenly into blocks: no block of a few left-over rows, which would compute slowly.
 template <class T, int kVectors>
-struct Blocks {
+struct RowBlocks {
   Index all, count = ceil_div(all, block_rows<T>(kVectors));
   Index rows(Index r) const { return all / count + (r < all % count ? 1 : 0); }
 };
 
 template <class T, bool kTransposed>
-void go_on(Block<T>& block, Index rows) noexcept {
+void advance_rows(BlockProduct<T>& block, Index rows) noexcept {
   block.a += kTransposed ? rows : rows * block.a_stride;
   block.c += rows * block.c_stride;
   if (block.start) block.start += rows * block.start_stride;
 }
 
-// Blocks that ask for what comes next. at: where the panel stands in `ahead`.
+// As multiply_panel, with prefetching: each block of rows prefetches its share of the next panel, and the part of the
+// caller's arrays that corresponds to the block. at: offset of the panel's first element in these arrays.
 template <class T, int kVectors, bool kTransposed>
-[[gnu::noinline]] void asking_panel(Block<T> block, Index rows, const T* next, Index stride, const Ahead<T>* ahead,
-                                    Index at) noexcept {
-  const Blocks<T, kVectors> blocks{rows};
-  Wishes<T> wishes(block.k);
+[[gnu::noinline]] void multiply_panel_prefetching(BlockProduct<T> block, Index rows, const T* next, Index stride,
+                                                  const PrefetchTargets<T>* targets, Index at) noexcept {
+  const RowBlocks<T, kVectors> blocks{rows};
+  PrefetchList<T> list(block.k);
   for (Index r = 0; r < blocks.count; ++r) {
     const Index count = blocks.rows(r), from = block.k * r / blocks.count, to = block.k * (r + 1) / blocks.count;
-    wishes.clear();
-    if (next) wishes.add(next + from * stride, stride, to - from);
-    if (ahead) {
-      for (int s = 0; s < ahead->count; ++s) wishes.add(ahead->arrays[s] + at, ahead->stride, count);
-      at += count * ahead->stride;
+    list.clear();
+    if (next) list.add(next + from * stride, stride, to - from);
+    if (targets) {
+      for (int s = 0; s < targets->count; ++s) list.add(targets->arrays[s] + at, targets->stride, count);
+      at += count * targets->stride;
     }
     const auto kernel = kKernels<T, kVectors, kTransposed, true>[static_cast<std::size_t>(count - 1)];
-    kernel(block, &wishes);
-    go_on<T, kTransposed>(block, count);
+    kernel(block, &list);
+    advance_rows<T, kTransposed>(block, count);
   }
 }
 
-// One panel of columns under all rows of c. next: the panel after this one, if it is to be asked for. left: columns of c
-// from this panel on.
+// The columns of c that one panel of b gives, for all rows of the group. next: the panel to prefetch, or nullptr. left:
+// number of columns of c from this panel on.
 template <class T, int kVectors, bool kTransposed>
-void panel(Block<T> block, Index rows, const T* next, const Pass<T>& pass, Index left) noexcept {
+void multiply_panel(BlockProduct<T> block, Index rows, const T* next, const PanelLoop<T>& loop, Index left) noexcept {
   constexpr bool kMayCopy = block_rows<T>(kVectors) >= 4 || kVectors == kLineVectors<T>;
   const Index stride = block.b_stride;
   alignas(kAlign) T copy[kMayCopy ? kBlock<T, kTransposed> * kVectors * Vec<T>::kLanes : 1];
   if constexpr (kMayCopy) {
     if (worth_a_copy<T, kTransposed>(rows, stride)) copy_panel<T, kVectors>(block, copy);
   }
-  if (next || pass.ahead)
-    return asking_panel<T, kVectors, kTransposed>(block, rows, next, stride, pass.ahead,
-                                                  pass.ahead_at + pass.cols - left);
-  const Blocks<T, kVectors> blocks{rows};
+  if (next || loop.targets)
+    return multiply_panel_prefetching<T, kVectors, kTransposed>(block, rows, next, stride, loop.targets,
+                                                                loop.targets_offset + loop.cols - left);
+  const RowBlocks<T, kVectors> blocks{rows};
   for (Index r = 0; r < blocks.count; ++r) {
     const Index count = blocks.rows(r);
     kKernels<T, kVectors, kTransposed, false>[static_cast<std::size_t>(count - 1)](block, nullptr);
-    go_on<T, kTransposed>(block, count);
+    advance_rows<T, kTransposed>(block, count);
   }
 }
 
-// The last columns, where they fill no more than the first vector of their cache line: the rest of the line is padding.
+// The last columns, where they fill at most the first vector of their cache line: the rest of the line is padding,
+// which becomes zero without a product.
 template <class T, bool kTransposed>
-void narrow_panel(const Block<T>& block, Index rows, const Pass<T>& pass, Index left) noexcept {
-  panel<T, 1, kTransposed>(block, rows, nullptr, pass, left);
+void multiply_narrow_panel(const BlockProduct<T>& block, Index rows, const PanelLoop<T>& loop, Index left) noexcept {
+  multiply_panel<T, 1, kTransposed>(block, rows, nullptr, loop, left);
   for (Index r = 0; r < rows; ++r)
     for (Index j = Vec<T>::kLanes; j < kPad<T>; j += Vec<T>::kLanes)
       Vec<T>::zero().store(block.c + r * block.c_stride + j);
 }
 
-enum class Lie { kRows, kPanels };  // how b lies: row-major, or in panels
+enum class Layout { kRowMajor, kPanels };  // of b
 
-// The block on the panel of kWidth columns at block.b, from its first row of this pass on.
-template <class T, Index kWidth, Lie kLie>
-Block<T> in_panel(Block<T> block, const Pass<T>& pass) noexcept {
-  if constexpr (kLie == Lie::kPanels) {
-    block.b += pass.first_row * kWidth;
+// `block` with b set to the rows of this block of k within the panel of kWidth columns that begins at block.b.
+template <class T, Index kWidth, Layout kLayout>
+BlockProduct<T> at_panel(BlockProduct<T> block, const PanelLoop<T>& loop) noexcept {
+  if constexpr (kLayout == Layout::kPanels) {
+    block.b += loop.first_row * kWidth;
     block.b_stride = kWidth;
   }
   return block;
 }
 
-// One panel, and on to the columns after it.
-template <class T, int kVectors, bool kTransposed, Lie kLie>
-void next_panel(Block<T>& block, Index rows, Index& cols, const Pass<T>& pass) noexcept {
+// Multiplies by one panel, then moves `block` on to the columns after it.
+template <class T, int kVectors, bool kTransposed, Layout kLayout>
+void multiply_next_panel(BlockProduct<T>& block, Index rows, Index& cols, const PanelLoop<T>& loop) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
-  const T* const next = block.b + kWidth * (kLie == Lie::kRows ? 1 : pass.all_rows);
-  const T* soon = nullptr;
-  if (pass.far) soon = cols <= kWidth ? pass.after : kLie == Lie::kRows ? next : next + pass.first_row * kWidth;
-  panel<T, kVectors, kTransposed>(in_panel<T, kWidth, kLie>(block, pass), rows, soon, pass, cols);
+  const T* const next = block.b + kWidth * (kLayout == Layout::kRowMajor ? 1 : loop.all_rows);
+  const T* to_prefetch = nullptr;
+  if (loop.prefetch_b)
+    to_prefetch = cols <= kWidth ? loop.after : kLayout == Layout::kRowMajor ? next : next + loop.first_row * kWidth;
+  multiply_panel<T, kVectors, kTransposed>(at_panel<T, kWidth, kLayout>(block, loop), rows, to_prefetch, loop, cols);
   block.b = next;
   block.c += kWidth;
   if (block.start) block.start += kWidth;
   cols -= kWidth;
 }
 
-// Panels of kLines lines as long as they fit, then narrower ones. Where two vectors make a line and panels are copied,
-// three lines go as two panels of three vectors: a block of 4 x 3 accumulators loads less than one of 6 x 2.
-template <class T, int kLines, bool kTransposed, Lie kLie>
-void panels(Block<T> block, Index rows, Index cols, const Pass<T>& pass) noexcept {
+// Panels of kLines cache lines as long as they fit, then narrower ones. Where a line is two vectors and panels are
+// copied, three lines are taken as two panels of three vectors: per product, a block of 4 x 3 accumulators needs fewer
+// loads than one of 6 x 2.
+template <class T, int kLines, bool kTransposed, Layout kLayout>
+void multiply_panels(BlockProduct<T> block, Index rows, Index cols, const PanelLoop<T>& loop) noexcept {
   constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
     if (worth_a_copy<T, kTransposed>(rows, block.b_stride))
       while (cols > 2 * kPad<T> + kNarrow) {
-        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, pass);
-        next_panel<T, 3, kTransposed, kLie>(block, rows, cols, pass);
+        multiply_next_panel<T, 3, kTransposed, kLayout>(block, rows, cols, loop);
+        multiply_next_panel<T, 3, kTransposed, kLayout>(block, rows, cols, loop);
       }
   while (cols > (kLines - 1) * kPad<T> + kNarrow)
-    next_panel<T, kLines * kLineVectors<T>, kTransposed, kLie>(block, rows, cols, pass);
+    multiply_next_panel<T, kLines * kLineVectors<T>, kTransposed, kLayout>(block, rows, cols, loop);
   if (cols <= 0) return;
   if constexpr (kLines > 1)
-    panels<T, kLines / 2, kTransposed, kLie>(block, rows, cols, pass);
+    multiply_panels<T, kLines / 2, kTransposed, kLayout>(block, rows, cols, loop);
   else
-    narrow_panel<T, kTransposed>(in_panel<T, kPad<T>, kLie>(block, pass), rows, pass, cols);
+    multiply_narrow_panel<T, kTransposed>(at_panel<T, kPad<T>, kLayout>(block, loop), rows, loop, cols);
 }
 
-// Few rows need wide panels to have enough chains under way; many rows take the width that fills the registers.
-template <class T, int kLines, bool kTransposed, Lie kLie>
-void choose_width(const Block<T>& block, Index rows, Index cols, const Pass<T>& pass) noexcept {
+// Few rows need wide panels for enough independent chains to hide the latency; many rows take the width with which the
+// accumulators fill the registers.
+template <class T, int kLines, bool kTransposed, Layout kLayout>
+void choose_width(const BlockProduct<T>& block, Index rows, Index cols, const PanelLoop<T>& loop) noexcept {
   if constexpr (kLines > 1) {
     constexpr int kRows = block_rows<T>(kLines * kLineVectors<T>);
-    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed, kLie>(block, rows, cols, pass);
+    if (kRows < 6 && rows > kRows) return choose_width<T, kLines / 2, kTransposed, kLayout>(block, rows, cols, loop);
   }
-  panels<T, kLines, kTransposed, kLie>(block, rows, cols, pass);
+  multiply_panels<T, kLines, kTransposed, kLayout>(block, rows, cols, loop);
 }
 
-// kLines: of the widest panels.
-template <class T, int kLines, bool kTransposed, Lie kLie>
-void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bool onto,
-              const Ahead<T>* ahead = nullptr) noexcept {
+// kLines: cache lines of the widest panels.
+template <class T, int kLines, bool kTransposed, Layout kLayout>
+void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bool accumulate,
+              const PrefetchTargets<T>* targets = nullptr) noexcept {
   if (c.rows <= 0 || c.cols <= 0) return;
-  constexpr bool kPacked = kLie == Lie::kPanels;
-  const bool far = b.rows * (kPacked ? padded<T>(c.cols) : b.stride) * static_cast<Index>(sizeof(T)) > kFarBytes;
+  constexpr bool kPacked = kLayout == Layout::kPanels;
+  const bool prefetch_b =
+      b.rows * (kPacked ? padded<T>(c.cols) : b.stride) * static_cast<Index>(sizeof(T)) > kPrefetchBytes;
   const Index step = kPacked ? std::min(kLines * kPad<T>, padded<T>(c.cols)) : b.stride;
   Index p = 0;
   do {  // at least once: without k, c is the bias
@@ -184,25 +196,26 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
     const bool last = p + k == b.rows;
     for (Index r = 0; r < c.rows; r += kRowGroup) {
       const Index rows = std::min(kRowGroup, c.rows - r);
-      Block<T> block{
+      BlockProduct<T> block{
           kTransposed ? a.row(p) + r : a.row(r) + p, a.stride, b.row(p), b.stride, k, bias, 0, c.row(r), c.stride};
-      if (p > 0 || onto) {
+      if (p > 0 || accumulate) {
         block.start = block.c;
         block.start_stride = c.stride;
       }
-      Pass<T> pass{b.rows, p, c.cols, far};
-      if (far && !(last && r + rows == c.rows)) pass.after = b.data + (r + rows < c.rows ? p : p + k) * step;
-      if (last && ahead) pass.ahead = ahead, pass.ahead_at = r * ahead->stride;
-      choose_width<T, kLines, kTransposed, kLie>(block, rows, c.cols, pass);
+      PanelLoop<T> loop{b.rows, p, c.cols, prefetch_b};
+      if (prefetch_b && !(last && r + rows == c.rows)) loop.after = b.data + (r + rows < c.rows ? p : p + k) * step;
+      if (last && targets) loop.targets = targets, loop.targets_offset = r * targets->stride;
+      choose_width<T, kLines, kTransposed, kLayout>(block, rows, c.cols, loop);
     }
     p += k;
   } while (p < b.rows);
 }
 
 template <class T>
-inline constexpr int kWidestLines = 8 / kLineVectors<T>;  // eight vectors: still one row of them fits the registers
+inline constexpr int kWidestLines =
+    8 / kLineVectors<T>;  // eight vectors: a row of b that wide still fits the registers
 
-// x^T y of a single row of each: no chain is long enough to be worth a block of accumulators.
+// x^T y where x and y are one row each: every chain has a single step, so accumulators in registers gain nothing.
 template <class T>
 void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
@@ -221,24 +234,27 @@ void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
 
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  multiply<T, kWidestLines<T>, false, Lie::kRows>(x, w, bias, y, false);
+  multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(x, w, bias, y, false);
 }
 
 template <class T>
-void product(ConstMatrix<T> x, Panels<T> w, const T* bias, Matrix<T> y) noexcept {
-  const ConstMatrix<T> first{w.data, w.rows, w.cols, 0};  // no stride: next_panel knows the width of each
-  multiply<T, kPanelLines<T>, false, Lie::kPanels>(x, first, bias, y, false);
+void product(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  const ConstMatrix<T> first{w.data, w.rows, w.cols,
+                             0};  // the stride is the panel's width: multiply_next_panel sets it
+  multiply<T, kPanelLines<T>, false, Layout::kPanels>(x, first, bias, y, false);
 }
 
 template <class T>
-void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool onto, const Ahead<T>* ahead) noexcept {
-  if (x.rows == 1 && !onto) return outer_product<T>(x.data, y.data, c);
-  multiply<T, kWidestLines<T>, true, Lie::kRows>(x, y, nullptr, c, onto, ahead);
+void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
+                        const PrefetchTargets<T>* prefetch) noexcept {
+  if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
+  multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 
-// Four outputs at a time share the loads of dy; a vector of outputs is folded at once.
+// Four outputs at a time share the loads of dy. The partial sums of a whole vector of outputs are transposed and added
+// together.
 template <class T>
-void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
+void product_few_rows(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   constexpr Index kAtOnce = kLanes < 4 ? kLanes : 4;
   constexpr int kVectors = kLineVectors<T>;
@@ -246,7 +262,7 @@ void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
     for (Index n = 0; n < padded<T>(w.rows); n += kLanes) {
       Vec<T> sums[kLanes];
       for (Index j = 0; j < kLanes; j += kAtOnce) {
-        const T* rows[kAtOnce];  // beyond the last row that one again: cut off below
+        const T* rows[kAtOnce];  // behind the last row of w: the last one again, whose results are masked below
         for (Index i = 0; i < kAtOnce; ++i) rows[i] = w.row(std::min(n + j + i, w.rows - 1));
         Vec<T> line[kAtOnce][kVectors] = {};
         for (Index c = 0; c < dy.cols; c += kPad<T>)
@@ -275,22 +291,24 @@ void product_few(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
 }
 
 template <class T>
-void column_sums(ConstMatrix<T> y, T* sums, bool onto) noexcept {
+void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   for (Index c = 0; c < padded<T>(y.cols); c += kPad<T>) {
     Vec<T> sum[kLineVectors<T>];
-    for (int j = 0; j < kLineVectors<T>; ++j) sum[j] = onto ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
+    for (int j = 0; j < kLineVectors<T>; ++j)
+      sum[j] = accumulate ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
     for (Index r = 0; r < y.rows; ++r)
       for (int j = 0; j < kLineVectors<T>; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
     for (int j = 0; j < kLineVectors<T>; ++j) sum[j].store(sums + c + j * kLanes);
   }
 }
 
-#define FASTNN_INSTANTIATE(T)                                                                                     \
-  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;                         \
-  template void product<T>(ConstMatrix<T>, Panels<T>, const T*, Matrix<T>) noexcept;                              \
-  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool, const Ahead<T>*) noexcept; \
-  template void product_few<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;                               \
+#define FASTNN_INSTANTIATE(T)                                                              \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
+  template void product<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept; \
+  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,     \
+                                      const PrefetchTargets<T>*) noexcept;                 \
+  template void product_few_rows<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;   \
   template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

@@ -1,6 +1,6 @@
 // The inner loop of every product: a block of rows x vectors of accumulators that stays in registers while k runs.
-// It neither packs nor allocates. Each accumulator is one fma chain in k order, so the shape of the block never shows
-// in a result; it is chosen from the vector's width alone (no instruction set is named).
+// It neither packs nor allocates. Each accumulator is one chain of fused multiply-adds in the order of k, so the shape
+// of the block does not affect the result. The shape is chosen from the width of a vector; no instruction set is named.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,21 +17,22 @@ namespace fastnn::kernels {
 template <class T>
 inline constexpr int kLineVectors = static_cast<int>(kPad<T> / Vec<T>::kLanes);
 
-// Accumulators held at once: 64-byte vectors come with 32 registers, shorter ones with 16; the rest holds a row of b
-// and the broadcast element of a.
+// Accumulators of a block: processors with 64-byte vectors have 32 vector registers, others 16. The remaining registers
+// hold a row of b and the broadcast element of a.
 template <class T>
 inline constexpr int kAccumulators = kLineVectors<T> == 1 ? 24 : 12;
 
-// Rows of a block that is `vectors` wide. More than 12 rows gain nothing: 12 chains hide the latency.
+// Rows of a block that is `vectors` wide. 12 independent chains hide the latency of fma, so more rows gain nothing.
 template <class T>
 constexpr int block_rows(int vectors) {
   const int rows = kAccumulators<T> / vectors;
   return rows > 12 ? 12 : rows;
 }
 
-// c = start + a b for one block, none of them aligned to more than its numbers. a is read as a[i * a_stride + p], or as a[p * a_stride + i] when it is transposed.
+// The operands of one block c = start + a b. Element (i, p) of a is a[i * a_stride + p], or a[p * a_stride + i] if a is
+// transposed. No operand has to be aligned to a vector.
 template <class T>
-struct Block {
+struct BlockProduct {
   const T* a;
   Index a_stride;
   const T* b;
@@ -43,23 +44,24 @@ struct Block {
   Index c_stride;
 };
 
-// Rows of memory, as wide as a block, that are needed after it. Its loop asks for them on the way, a few a turn of some
-// steps of k: asked for all at once, most would be dropped.
-inline constexpr Index kTurn = 4, kRowsATurn = 2;
+// Rows of memory, each as wide as the block, to be prefetched while the block is computed: kPrefetchRows rows every
+// kPrefetchInterval steps of k. A burst would overflow the queue of outstanding cache misses, and the processor would
+// drop most of it.
+inline constexpr Index kPrefetchInterval = 4, kPrefetchRows = 2;
 template <class T>
-class Wishes {
+class PrefetchList {
  public:
-  // Turns of a block of k steps; what they have no room for is left out.
-  explicit Wishes(Index k) noexcept : room_(std::min(k / kTurn * kRowsATurn, kMost)) {}
+  // For a block of k steps; rows beyond what they can prefetch are left out.
+  explicit PrefetchList(Index k) noexcept : room_(std::min(k / kPrefetchInterval * kPrefetchRows, kMost)) {}
   void add(const T* row, Index stride, Index count) noexcept {
     count = std::min(count, room_ - n_);
     for (Index i = 0; i < count; ++i) rows_[n_ + i] = row + i * stride;
     n_ += count;
   }
   void clear() noexcept { n_ = 0; }
-  // A whole number of turns.
+  // Repeats the first row until the number of rows is a multiple of kPrefetchRows.
   const T* const* begin() noexcept {
-    while (n_ % kRowsATurn != 0) rows_[n_] = rows_[0], ++n_;
+    while (n_ % kPrefetchRows != 0) rows_[n_] = rows_[0], ++n_;
     return rows_;
   }
   const T* const* end() const noexcept { return rows_ + n_; }
@@ -70,10 +72,10 @@ class Wishes {
   const T* rows_[kMost];
 };
 
-template <class T, int kRows, int kVectors, bool kTransposed, bool kAsks>
-void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
+template <class T, int kRows, int kVectors, bool kTransposed, bool kPrefetch>
+void micro_kernel(const BlockProduct<T>& given, PrefetchList<T>* prefetch) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
-  const Block<T> block = given;  // a copy: stores to c cannot change it
+  const BlockProduct<T> block = given;  // a copy: stores to c cannot change it
   Vec<T> sum[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
@@ -98,18 +100,18 @@ void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
     a += a_step;
     b += block.b_stride;
   };
-  (void)wishes;
+  (void)prefetch;
   Index p = 0;
-  if constexpr (kAsks)
-    for (const T* const* wanted = wishes->begin(); wanted != wishes->end(); p += kTurn) {
+  if constexpr (kPrefetch)
+    for (const T* const* row = prefetch->begin(); row != prefetch->end(); p += kPrefetchInterval) {
 #pragma GCC unroll 4
-      for (Index q = 0; q < kTurn; ++q) step();
+      for (Index q = 0; q < kPrefetchInterval; ++q) step();
 #pragma GCC unroll 4
-      for (Index q = 0; q < kRowsATurn; ++q, ++wanted)
+      for (Index q = 0; q < kPrefetchRows; ++q, ++row)
 #pragma GCC unroll 8
-        for (int j = 0; j < kVectors * kLanes; j += kPad<T>) __builtin_prefetch(*wanted + j);
+        for (int j = 0; j < kVectors * kLanes; j += kPad<T>) __builtin_prefetch(*row + j);
     }
-// Four steps a turn: the loop's own instructions compete with the products for the front of the pipeline.
+// Unrolled by four: the instructions of the loop itself compete with the products for issue slots.
 #pragma GCC unroll 4
   for (; p < block.k; ++p) step();
 
@@ -119,21 +121,22 @@ void micro_kernel(const Block<T>& given, Wishes<T>* wishes) noexcept {
     for (int j = 0; j < kVectors; ++j) sum[i][j].storeu(block.c + i * block.c_stride + j * kLanes);
 }
 
-// Columns of a panel of Panels: a block of accumulators that many rows take, a line, or four with 64-byte vectors.
+// Columns of a full panel of a PackedMatrix: as wide as the block of accumulators for many rows, which is one cache
+// line, or four with 64-byte vectors.
 template <class T>
 inline constexpr int kPanelLines = kLineVectors<T> == 1 ? 4 : 1;
 template <class T>
 inline constexpr Index kPanelCols = kPanelLines<T> * kPad<T>;
 
-// The panel that holds column c. What is left behind the last full one makes panels of half the lines, and so on: those
-// that a product takes.
+// The panel that contains column c, as a matrix, and the number of its first column. The columns after the last full
+// panel are in panels of half its width, then of a quarter, and so on, as multiply_panels of gemm.cpp reads them.
 template <class T>
-struct Panel {
+struct PanelView {
   Index first;
   Matrix<T> view;
 };
 template <class T>
-Panel<T> panel_of(Panels<T> whole, Index c) noexcept {
+PanelView<T> panel_of(PackedMatrix<T> whole, Index c) noexcept {
   Index width = kPanelCols<T>;
   Index first = c / width * width;
   const Index end = padded<T>(whole.cols);
@@ -143,18 +146,18 @@ Panel<T> panel_of(Panels<T> whole, Index c) noexcept {
 }
 
 template <class T>
-using Kernel = void (*)(const Block<T>&, Wishes<T>*) noexcept;
+using Kernel = void (*)(const BlockProduct<T>&, PrefetchList<T>*) noexcept;
 
 namespace detail {
-template <class T, int kVectors, bool kTransposed, bool kAsks, int... kIndex>
+template <class T, int kVectors, bool kTransposed, bool kPrefetch, int... kIndex>
 constexpr std::array<Kernel<T>, sizeof...(kIndex)> kernels_by_rows(std::integer_sequence<int, kIndex...>) {
-  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed, kAsks>...};
+  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed, kPrefetch>...};
 }
 }  // namespace detail
 
-// kKernels<T, vectors, transposed, asks>[rows - 1]
-template <class T, int kVectors, bool kTransposed, bool kAsks>
-inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed, kAsks>(
+// kKernels<T, vectors, a is transposed, with prefetching>[rows - 1]
+template <class T, int kVectors, bool kTransposed, bool kPrefetch>
+inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed, kPrefetch>(
     std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
 
 }  // namespace fastnn::kernels

@@ -1,6 +1,7 @@
-// From the outside in: tiles of c (one item of work each), k in blocks (c is stored and reloaded in between, which keeps
-// every chain exact), panels of columns, blocks of rows. A block of k of the panel of b is copied to the stack first:
-// aligned, its rows side by side, filled up with zeros where b has no column left, and turned where b is a transpose.
+// The blocking, from the outside in: tiles of c (one item each), blocks of k (c is stored and reloaded in between,
+// which keeps every chain exact), panels of columns, blocks of rows. The rows of b that belong to a block of k and a
+// panel are first packed on the stack: aligned, without gaps between rows, padded with zeros after the last column of
+// b, and transposed if b is a transpose.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernels/plain_products.h"
 
@@ -13,17 +14,17 @@ namespace fastnn::kernels {
 
 namespace {
 
-// Vectors of a panel: those whose block of accumulators fills the registers.
+// Vectors of a full panel: as many as let a block of accumulators fill the registers.
 template <class T>
 inline constexpr int kFullVectors = kPanelLines<T> * kLineVectors<T>;
 template <class T>
-inline constexpr Index kTileCols = 4 * kPad<T>;  // one panel of 64-byte vectors, four of shorter ones
-constexpr Index kDepth = 128;                    // rows of b that are copied at a time: 32 KB of a tile's columns
+inline constexpr Index kTileCols = 4 * kPad<T>;  // one panel of 64-byte vectors, or four panels of shorter vectors
+constexpr Index kDepth = 128;                    // rows of b in a block of k: 32 KB with the columns of a tile
 constexpr Index kMostRows = 384, kFewestRows = 64, kWantedTiles = 8;
-constexpr double kMostFlops = 4e9;    // of a tile: the caller looks for signals between them
-constexpr Index kRowsWorthACopy = 7;  // fewer pass over b only once
+constexpr double kMostFlops = 4e9;    // of a tile: the caller polls for signals between tiles
+constexpr Index kRowsWorthACopy = 7;  // fewer rows of c read b only once, so packing it gains nothing
 
-// The first `count` numbers at `from`, fewer than a vector of them: nothing behind them is looked at.
+// Copies the first `count` numbers at `from`, fewer than a vector, without reading behind them.
 template <class T>
 [[gnu::always_inline]] inline void copy_first(const T* from, Index count, T* to) noexcept {
   Index at = 0;
@@ -35,7 +36,8 @@ template <class T>
     }
 }
 
-// Rows [0, k) of a panel of b, whose columns lie side by side; `cols` of them are b's.
+// Packs rows [0, k) of a panel of b if the elements of a row are contiguous. The panel has `cols` columns; further
+// columns up to whole vectors become zero.
 template <class T, int kVectors>
 void pack_rows(const T* b, Index stride, Index k, Index cols, T* to) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes, kWidth = kVectors * kLanes;
@@ -55,7 +57,7 @@ void pack_rows(const T* b, Index stride, Index k, Index cols, T* to) noexcept {
   }
 }
 
-// The same of a b whose rows lie side by side: column j of the panel begins at b + j * stride.
+// As pack_rows, if the elements of a column are contiguous: column j of the panel begins at b + j * stride.
 template <class T, int kVectors>
 void pack_columns(const T* b, Index stride, Index k, Index cols, T* to) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes, kWidth = kVectors * kLanes;
@@ -74,25 +76,25 @@ void pack_columns(const T* b, Index stride, Index k, Index cols, T* to) noexcept
     for (Index j = 0; j < kWidth; ++j) to[p * kWidth + j] = j < cols ? b[j * stride + p] : T(0);
 }
 
-// All rows of a tile under one panel of b. cols: how many columns of c the panel has; the last ones of c may be fewer
-// than its vectors hold and then pass through a block of whole vectors.
+// Multiplies all rows of a tile by one panel of b. cols: number of columns of c in the panel. If they do not fill the
+// panel's vectors, the block is computed in a buffer of whole vectors and its columns are copied to c.
 template <class T, int kVectors, bool kTransposed>
-void panel_rows(Block<T> block, Index rows, Index cols) noexcept {
+void panel_rows(BlockProduct<T> block, Index rows, Index cols) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
   constexpr Index kRows = block_rows<T>(kVectors);
   const Index count = ceil_div(rows, kRows);
   alignas(kAlign) T whole[kRows * kWidth], begin[kRows * kWidth];
   if (cols < kWidth) std::fill_n(begin, kRows * kWidth, T(0));
   for (Index r = 0; r < count; ++r) {
-    const Index n = rows / count + (r < rows % count ? 1 : 0);  // split evenly: no thin block is left over
+    const Index n = rows / count + (r < rows % count ? 1 : 0);  // split evenly, without a last block of a few rows
     const auto kernel = kKernels<T, kVectors, kTransposed, false>[static_cast<std::size_t>(n - 1)];
     if (cols == kWidth) {
       kernel(block, nullptr);
     } else {
-      Block<T> own = block;
+      BlockProduct<T> own = block;
       own.c = whole;
       own.c_stride = kWidth;
-      if (block.start) {  // with a stride of 0: the bias
+      if (block.start) {  // a stride of 0 means the bias: the same row for every row of c
         for (Index i = 0; i < (block.start_stride ? n : 1); ++i)
           std::copy_n(block.start + i * block.start_stride, cols, begin + i * kWidth);
         own.start = begin;
@@ -107,7 +109,7 @@ void panel_rows(Block<T> block, Index rows, Index cols) noexcept {
   }
 }
 
-// Calls f with the fewest vectors, up to kVectors, that hold `cols` columns, as a type.
+// Calls f with the smallest number of vectors, at most kVectors, that holds `cols` columns, as an integral_constant.
 template <class T, int kVectors, class F>
 void with_vectors(Index cols, const F& f) noexcept {
   if constexpr (kVectors > 1)
@@ -115,7 +117,8 @@ void with_vectors(Index cols, const F& f) noexcept {
   f(std::integral_constant<int, kVectors>{});
 }
 
-// Calls f(first column, columns, vectors as a type) for panels of kVectors vectors, the last one of those that it needs.
+// Calls f(first column, columns, vectors as an integral_constant) for each panel of kVectors vectors; the last panel
+// has as many vectors as its columns need.
 template <class T, int kVectors, class F>
 void for_panels(Index cols, const F& f) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
@@ -124,7 +127,7 @@ void for_panels(Index cols, const F& f) noexcept {
   if (first < cols) with_vectors<T, kVectors>(cols - first, [&](auto vectors) { f(first, cols - first, vectors); });
 }
 
-// A tile of many rows: every block of k of b is copied, then all rows pass over it.
+// A tile of many rows: for each block of k, the rows of b are packed, and then all rows of the tile are multiplied.
 template <class T, bool kTransposed>
 void copying_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Matrix<T>& c) noexcept {
   alignas(kAlign) T copy[kDepth * kTileCols<T>];
@@ -138,15 +141,15 @@ void copying_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Mat
         pack_columns<T, vectors>(b.at(p, first), b.col_stride, k, cols, copy + first * kDepth);
     });
     for_panels<T, kFullVectors<T>>(c.cols, [&](Index first, Index cols, auto vectors) {
-      Block<T> block{a.at(0, p),
-                     kTransposed ? a.col_stride : a.row_stride,
-                     copy + first * kDepth,
-                     vectors * Vec<T>::kLanes,
-                     k,
-                     bias ? bias + first : nullptr,
-                     0,
-                     c.data + first,
-                     c.stride};
+      BlockProduct<T> block{a.at(0, p),
+                            kTransposed ? a.col_stride : a.row_stride,
+                            copy + first * kDepth,
+                            vectors * Vec<T>::kLanes,
+                            k,
+                            bias ? bias + first : nullptr,
+                            0,
+                            c.data + first,
+                            c.stride};
       if (p > 0) {
         block.start = block.c;
         block.start_stride = c.stride;
@@ -157,7 +160,7 @@ void copying_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Mat
   } while (p < b.rows);
 }
 
-// A tile of few rows, which reads b where it lies, but for the columns that fill no vector.
+// A tile of few rows: reads b directly, except for the last columns that do not fill a vector.
 template <class T, int kVectors>
 void reading_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Matrix<T>& c) noexcept {
   constexpr Index kWidth = kVectors * Vec<T>::kLanes;
@@ -173,7 +176,7 @@ void reading_tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Mat
 
 template <class T>
 void tile(const Plain<T>& a, const Plain<T>& b, const T* bias, const Matrix<T>& c) noexcept {
-  constexpr int kWide = kLineVectors<T> == 1 ? 4 : 8;  // a tile's columns, or as many as the registers hold
+  constexpr int kWide = kLineVectors<T> == 1 ? 4 : 8;  // all columns of a tile, or as many as the registers hold
   if (a.col_stride != 1) return copying_tile<T, true>(a, b, bias, c);
   if (c.rows >= kRowsWorthACopy || b.col_stride != 1) return copying_tile<T, false>(a, b, bias, c);
   if (c.rows <= block_rows<T>(kWide)) return reading_tile<T, kWide>(a, b, bias, c);
@@ -216,7 +219,7 @@ void plain_column_sums(Plain<T> y, T* sums) noexcept {
         for (Index j = 0; j < kAtOnce; ++j) sum[j] += Vec<T>::loadu(y.at(r, c) + j * kLanes);
       for (Index j = 0; j < kAtOnce; ++j) sum[j].storeu(sums + c + j * kLanes);
     }
-  for (; c < y.cols; c += kAtOnce) {  // one by one, a few chains at a time
+  for (; c < y.cols; c += kAtOnce) {  // single columns, a few chains at a time to hide the latency
     const Index count = std::min(kAtOnce, y.cols - c);
     T sum[kAtOnce] = {};
     for (Index r = 0; r < y.rows; ++r)

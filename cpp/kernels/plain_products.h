@@ -1,5 +1,6 @@
-// Products on memory as callers have it: rows at any distance, neither padded nor aligned, read and written where they
-// lie. The arithmetic is that of gemm.h, the same micro-kernel and the same chains in k order: the same bits.
+// Products on arrays of the caller without copies of whole matrices: rows with any stride, neither padded nor aligned.
+// The arithmetic is that of gemm.h, with the same micro-kernel and the same chains in the order of k, so the bits are
+// the same.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -7,8 +8,8 @@
 
 namespace fastnn::kernels {
 
-// A matrix of the caller: element (r, c) at data[r * row_stride + c * col_stride], one of the two being 1. A transpose
-// changes places, not memory.
+// A matrix of the caller: element (r, c) is data[r * row_stride + c * col_stride], and one of the strides is 1. A
+// transpose swaps the strides and moves no memory.
 template <class T>
 struct Plain {
   const T* data = nullptr;
@@ -21,7 +22,8 @@ struct Plain {
   Plain transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 };
 
-// How c (m, n) = a (m, k) b (k, n) is cut into tiles, by its shape alone: every tile is one item of work.
+// How c (m, n) = a (m, k) b (k, n) is divided into tiles, which are the items that threads work on. It depends on the
+// shape alone.
 template <class T>
 struct Tiling {
   Tiling() = default;
@@ -30,11 +32,12 @@ struct Tiling {
   Index rows = 0, cols = 0, row_groups = 0, col_groups = 0;
 };
 
-// Tile `item` of c (m, n) = a (m, k) b (k, n) + bias (n), bias == nullptr for none. c shares no memory with the others.
+// Computes tile `item` of c (m, n) = a (m, k) b (k, n) + bias (n); bias == nullptr stands for no bias. c must not
+// overlap the other operands.
 template <class T>
 void plain_product(Plain<T> a, Plain<T> b, const T* bias, Matrix<T> c, const Tiling<T>& tiling, Index item) noexcept;
 
-// sums = column sums of y in row order, as column_sums of gemm.h.
+// sums = column sums of y in row order, with the bits of column_sums in gemm.h.
 template <class T>
 void plain_column_sums(Plain<T> y, T* sums) noexcept;
 

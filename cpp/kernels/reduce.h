@@ -1,5 +1,5 @@
-// Sums in double over a fixed number of lanes: element i goes to lane i % 8, and the lanes are added in one fixed
-// order. So a sum has the same bits whatever the width of the processor's vectors.
+// Reductions. Sums are taken in double over eight partial sums: element i is added to partial sum i % 8, and the
+// partial sums are added in a fixed order. So a sum has the same bits for every width of the processor's vectors.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -19,7 +19,7 @@ class LaneSum {
   LaneSum() noexcept {
     for (auto& each : part_) each = Vec<double>::zero();
   }
-  // n elements; the first one goes to lane 0.
+  // Adds n elements, beginning with partial sum 0.
   template <class T>
   void add(const T* x, Index n) noexcept {
     run(x, n, [](auto v) { return v; });
@@ -30,7 +30,7 @@ class LaneSum {
   }
   double total() const noexcept {
     double lane[kLanes];
-    put(lane);
+    store_lanes(lane);
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
   }
 
@@ -42,19 +42,19 @@ class LaneSum {
     Index i = 0;
     for (; i + kLanes <= n; i += kLanes)
 #pragma GCC unroll 8
-      for (Index p = 0; p < kParts; ++p) part_[p] += f(widened(x + i + p * kWidth));
+      for (Index p = 0; p < kParts; ++p) part_[p] += f(to_double(x + i + p * kWidth));
     if (i == n) return;
     double lane[kLanes];
-    put(lane);
+    store_lanes(lane);
     for (Index j = 0; i + j < n; ++j) lane[j] += f(static_cast<double>(x[i + j]));
     for (Index p = 0; p < kParts; ++p) part_[p] = Vec<double>::loadu(lane + p * kWidth);
   }
-  void put(double* lane) const noexcept {
+  void store_lanes(double* lane) const noexcept {
     for (Index p = 0; p < kParts; ++p) part_[p].storeu(lane + p * kWidth);
   }
-  [[gnu::always_inline]] static Vec<double> widened(const double* x) noexcept { return Vec<double>::loadu(x); }
-  // Of a loop over lanes compilers make single conversions and additions.
-  [[gnu::always_inline]] static Vec<double> widened(const float* x) noexcept {
+  [[gnu::always_inline]] static Vec<double> to_double(const double* x) noexcept { return Vec<double>::loadu(x); }
+  // Written with vector types, because compilers do not vectorise the conversion when it is a loop over lanes.
+  [[gnu::always_inline]] static Vec<double> to_double(const float* x) noexcept {
     using Single = float __attribute__((vector_size(kWidth * sizeof(float))));
     using Double = double __attribute__((vector_size(kWidth * sizeof(double))));
     Single some;
@@ -74,32 +74,33 @@ double sum_of_squares(const T* x, Index n) noexcept {
   return lanes.total();
 }
 
-// Largest |x| of a matrix; infinity if one is Inf or NaN.
+// The largest |x| of a matrix; infinity if any element is Inf or NaN.
 template <class T>
 double max_abs(ConstMatrix<T> x) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const auto zero = Vec<T>::zero();
-  auto largest = zero, suspect = zero;  // times 0, Inf and NaN become NaN, whose bits stay in a union
+  // x * 0 is 0 for finite x and NaN otherwise. The bits of these products are ORed together.
+  auto largest = zero, nonfinite = zero;
   const Index whole = x.cols / kLanes * kLanes;
   for (Index r = 0; r < x.rows; ++r) {
     for (Index c = 0; c < whole; c += kLanes) {
       const auto v = Vec<T>::loadu(x.row(r) + c);
       largest = max(largest, abs(v));
-      suspect = suspect | (v * zero);
+      nonfinite = nonfinite | (v * zero);
     }
     for (Index c = whole; c < x.cols; ++c) {
       const auto v = Vec<T>::set(x.row(r)[c]);
       largest = max(largest, abs(v));
-      suspect = suspect | (v * zero);
+      nonfinite = nonfinite | (v * zero);
     }
   }
-  if (!all_zero(suspect)) return std::numeric_limits<double>::infinity();
+  if (!all_zero(nonfinite)) return std::numeric_limits<double>::infinity();
   alignas(kAlign) T lanes[kLanes];
   largest.store(lanes);
   return static_cast<double>(*std::max_element(lanes, lanes + kLanes));
 }
 
-// The first row of x with an element below `lowest` or above `highest`, or -1. NaN is neither.
+// The first row of x with an element below `lowest` or above `highest`, or -1. NaN counts as neither.
 template <class T>
 Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;

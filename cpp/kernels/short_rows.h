@@ -1,6 +1,6 @@
-// Softmax of short rows, several at once: one row in every lane. A row of ten logits alone would spend its time on the
-// maximum and the sum within a vector and on padding.
-// Sums run over columns in order, in double, so the width of the vectors does not show in a result.
+// Softmax of several short rows at once, with one row in each lane of the vectors. Computed alone, a row of ten logits
+// would spend most of its time on padding and on the maximum and the sum over the lanes of a vector.
+// The sums run over the columns in order, in double, so the results do not depend on the width of the vectors.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,9 +12,9 @@
 
 namespace fastnn::kernels {
 
-inline constexpr Index kShortRow = 32;  // columns; longer rows fill vectors by themselves
+inline constexpr Index kShortRow = 32;  // columns at most; longer rows fill vectors by themselves
 
-// Is it worth taking rows of k columns side by side? From four of them on.
+// Is it faster to compute rows of k columns together? It is from four rows on.
 constexpr bool side_by_side(Index rows, Index k) { return rows >= 4 && k > 0 && k <= kShortRow; }
 
 template <class T>
@@ -22,7 +22,7 @@ class ShortRows {
  public:
   static constexpr Index kRows = Vec<T>::kLanes;
 
-  // Takes up to kRows rows of at most kShortRow logits: their largest values, exp(z - largest) and the sums of these.
+  // Computes, for up to kRows rows of at most kShortRow logits, the largest logit, exp(z - largest) and their sum.
   explicit ShortRows(ConstMatrix<T> z) noexcept : rows_(z.rows), cols_(z.cols) {
     Index first = 0;
     do transpose_in(z, first);  // a row has a column at least
@@ -37,12 +37,12 @@ class ShortRows {
   double largest(Index r) const { return static_cast<double>(largest_[r]); }
   double exponential(Index r, Index c) const { return static_cast<double>(e_[c][r]); }
   double sum(Index r) const { return sum_[r]; }
-  // Of every row, for those who need them: kRows numbers.
+  // Stores the logarithm of each row's sum: kRows numbers.
   void log_sums(double* to) const noexcept {
     for (Index r = 0; r < kRows; r += Vec<double>::kLanes) log(Vec<double>::load(sum_ + r)).store(to + r);
   }
 
-  // to.row(r) = factor[r] * exp(z - largest), zero in the padded columns.
+  // to.row(r) = factor[r] * exp(z - largest), and zero in the padding columns.
   void store(const T* factor, Matrix<T> to) const noexcept {
     const auto scale = Vec<T>::load(factor);
     for (Index c = 0; c < padded<T>(cols_); c += kRows) {
@@ -55,7 +55,8 @@ class ShortRows {
   }
 
  private:
-  // Missing rows are copies of the last one: their lanes hold ordinary numbers that nobody reads.
+  // The lanes of missing rows get copies of the last row, so that they hold ordinary numbers; their results are not
+  // used.
   void transpose_in(ConstMatrix<T> z, Index c) noexcept {
     Vec<T> square[kRows];
 #pragma GCC unroll 16

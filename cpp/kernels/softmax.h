@@ -1,4 +1,4 @@
-// Softmax of a matrix's rows, in place; padded columns become zero.
+// Softmax and log-softmax of the rows of a matrix, in place; padding columns become zero.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -11,8 +11,8 @@ void softmax(Matrix<T> z) noexcept;
 template <class T>
 void log_softmax(Matrix<T> z) noexcept;
 
-// Of rows as a caller has them, neither padded nor aligned, into `out`, which may be x. Rows of more than kLongRow
-// columns need a row of `scratch` each.
+// Softmax or log-softmax of rows in a caller's memory, neither padded nor aligned, into `out`, which may be x. Rows of
+// more than kLongRow columns need as many rows of `scratch`.
 template <class T>
 inline constexpr Index kLongRow = 16384 / static_cast<Index>(sizeof(T));
 template <class T>

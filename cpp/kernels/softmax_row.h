@@ -1,5 +1,5 @@
-// Softmax of rows, stable at any logits: the row's maximum is taken off before exp. Sums are in double over fixed
-// lanes (kernels/reduce.h). Rows are padded; what stands in the padded columns is never looked at.
+// Softmax of one row, stable for all logits: the maximum of the row is subtracted before exp. Sums are taken in double
+// over a fixed number of lanes (kernels/reduce.h). Rows are padded; the values in the padding columns are not used.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -26,8 +26,8 @@ T row_max(const T* z, Index k) noexcept {
   return result;
 }
 
-// e = exp(z - offset) for the row's k columns, zero in the padded ones; returns their sum. e may be z, or nullptr where
-// only the sum is wanted.
+// e = exp(z - offset) for the k columns of the row, and zero in the padding columns. Returns the sum. e may be z, or
+// nullptr if only the sum is needed.
 template <class T>
 double exponentials(const T* z, Index k, T offset, T* e) noexcept {
   const auto lowest = Vec<T>::set(std::numeric_limits<T>::lowest()), shift = Vec<T>::set(offset);
@@ -42,7 +42,7 @@ double exponentials(const T* z, Index k, T offset, T* e) noexcept {
   return sum.total();
 }
 
-// Short rows add up in column order, as ShortRows does: a row has the same bits alone and among others.
+// Short rows are summed in column order, as ShortRows does it, so that a row has the same bits alone and among others.
 template <class T>
 void softmax_row(T* z, Index k) noexcept {
   double sum = exponentials(z, k, row_max(z, k), z);

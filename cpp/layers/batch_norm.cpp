@@ -156,7 +156,7 @@ void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Pass& p
 
 template <class T>
 void BatchNorm1d<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, Matrix<T> grad,
-                                   const Ahead<T>*) const noexcept {
+                                   const PrefetchTargets<T>*) const noexcept {
   const double* sums = part(s, param == 0 ? kSumDyXhat : kSumDy);
   for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(sums[cols.first + c]);
   for (Index c = cols.count; c < padded<T>(cols.count); ++c) grad.data[c] = T(0);

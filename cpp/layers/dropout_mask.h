@@ -42,7 +42,7 @@ MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint6
       abreast[2][i] = step;
       abreast[3][i] = draw;
     }
-    philox_abreast(abreast, seed, layer);
+    philox_blocks(abreast, seed, layer);
     std::array<std::uint64_t, 4 * kBlocks> words;
     for (std::size_t i = 0; i < kBlocks; ++i)
       for (std::size_t w = 0; w < 4; ++w) words[4 * i + w] = abreast[w][i];

@@ -35,8 +35,8 @@ struct Slot {
   Matrix<T> y;
   Matrix<T> dy, dx;            // dx empty: nobody needs it
   Matrix<T> scratch;           // batch rows x scratch_cols()
-  Panels<T> wt;                // Linear: W^T, kept up to date by the plan unless the batch has few rows
-  Panels<T> w;                 // Linear: W once more, where and while the plan packs it
+  PackedMatrix<T> wt;          // Linear: W^T, kept up to date by the plan unless the batch has few rows
+  PackedMatrix<T> w;           // Linear: W once more, where and while the plan packs it
   double* partials = nullptr;  // whole-batch layers: chunks x partial_size()
   double* merged = nullptr;    // and their sum over chunks, in chunk order
 };
@@ -104,8 +104,8 @@ class Layer {
   // grad = gradient of block (rows, cols) of parameter `param`, over rows `batch` of the batch; every range of rows but
   // the first is added onto what the ranges before it left in grad.
   virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
-                             const Ahead<T>* ahead) const noexcept {
-    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad, (void)ahead;
+                             const PrefetchTargets<T>* prefetch) const noexcept {
+    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad, (void)prefetch;
   }
   // That gradient in a batch of a single row, as factors: left[r] * right[c]. None: {}.
   struct Outer {

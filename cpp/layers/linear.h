@@ -42,7 +42,7 @@ class Linear final : public Layer<T> {
   }
   // torch's default: U(-1/sqrt(in), 1/sqrt(in)) for both; W row by row, then b.
   void initialize(std::uint64_t seed) override {
-    Words words(seed, stream(Stream::kInit, this->position()));
+    PhiloxStream words(seed, stream(Stream::kInit, this->position()));
     const double bound = 1 / std::sqrt(static_cast<double>(this->in()));
     const auto draw = [&] { return static_cast<T>(bound * (2 * to_unit(words.next()) - 1)); };
     for (Index i = 0; i < this->in(); ++i)
@@ -63,21 +63,21 @@ class Linear final : public Layer<T> {
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
     if (pass.few_rows())
-      return kernels::product_few<T>(s.dy.middle_rows(rows.first, rows.count),
-                                     weight_.middle_rows(cols.first, cols.count),
-                                     s.dx.block(rows.first, cols.first, rows.count, cols.count));
+      return kernels::product_few_rows<T>(s.dy.middle_rows(rows.first, rows.count),
+                                          weight_.middle_rows(cols.first, cols.count),
+                                          s.dx.block(rows.first, cols.first, rows.count, cols.count));
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
                         s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
-                     const Ahead<T>* ahead) const noexcept override {
-    const bool onto = batch.first > 0;
+                     const PrefetchTargets<T>* prefetch) const noexcept override {
+    const bool accumulate = batch.first > 0;
     const auto dy = s.dy.block(batch.first, cols.first, batch.count, cols.count);
     if (param == 0)
-      kernels::product_transposed<T>(s.x.block(batch.first, rows.first, batch.count, rows.count), dy, grad, onto,
-                                     ahead);
+      kernels::product_transposed<T>(s.x.block(batch.first, rows.first, batch.count, rows.count), dy, grad, accumulate,
+                                     prefetch);
     else
-      kernels::column_sums<T>(dy, grad.data, onto);
+      kernels::column_sums<T>(dy, grad.data, accumulate);
   }
   typename Layer<T>::Outer outer(const Slot<T>& s, int param, Range rows, Range cols) const noexcept override {
     static constexpr T kOne = 1;

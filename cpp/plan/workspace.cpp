@@ -44,7 +44,7 @@ void Workspace<T>::lay_out(const Network<T>& network) {
     slot.y = in_place ? x : take(layer.out());
     if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
     producer_looks = traits.needs_output;
-    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_panels(layer.in(), layer.out());
+    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_packed(layer.in(), layer.out());
     x = slot.y;
   }
 
@@ -56,7 +56,7 @@ void Workspace<T>::lay_out(const Network<T>& network) {
     slot.dy = dy;
     if (layer.traits().wide_capable) {
       if (k == 0 && !has_dx_) continue;
-      slot.wt = arena_.take_panels(layer.out(), layer.in());
+      slot.wt = arena_.take_packed(layer.out(), layer.in());
       dy = take(layer.in());
     }
     slot.dx = dy;

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/faults.h"
-#include "kernels/panels.h"
+#include "kernels/pack.h"
 
 namespace fastnn::run {
 
@@ -147,7 +147,7 @@ void Engine<T>::lay_out(const Tile& tile) noexcept {
   const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
   const auto& slot = ws_.slot(p.layer);
   const auto read = plan_->panels_read[static_cast<std::size_t>(p.layer)];
-  if (read.wt) kernels::transpose<T>(block, slot.wt, tile.rows.first, tile.cols.first);
+  if (read.wt) kernels::pack_transposed<T>(block, slot.wt, tile.rows.first, tile.cols.first);
   if (read.w) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
 }
 
@@ -165,8 +165,8 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   if (batch_rows_ == 1 && fused && update_by_factors(tile)) return;
   const Matrix<T> grad =
       fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
-  Ahead<T> ahead;
-  if (fused && far_) ahead = wanted_by_update(tile);
+  PrefetchTargets<T> prefetch;
+  if (fused && far_) prefetch = wanted_by_update(tile);
   // A batch of many rows is a long item: it looks up between blocks of rows.
   const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
   const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
@@ -174,7 +174,7 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
     const Range batch{first, std::min(step, batch_rows_ - first)};
     const bool last = first + step >= batch_rows_;
     net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, batch, grad,
-                                      ahead.count > 0 && last ? &ahead : nullptr);
+                                      prefetch.count > 0 && last ? &prefetch : nullptr);
     if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
   }
   if (fused) return update(tile, grad);
@@ -183,16 +183,16 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
 }
 
 template <class T>
-Ahead<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
+PrefetchTargets<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const int states = compiled_->states_of(p.layer);
-  static_assert(Ahead<T>::kMost == 1 + optimizers::kMaxStates);
-  Ahead<T> ahead;
+  static_assert(PrefetchTargets<T>::kMost == 1 + optimizers::kMaxStates);
+  PrefetchTargets<T> prefetch;
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
-  ahead.stride = p.stride;
-  ahead.arrays[ahead.count++] = net_.values() + at;
-  for (int s = 0; s < states; ++s) ahead.arrays[ahead.count++] = compiled_->state(s) + at;
-  return ahead;
+  prefetch.stride = p.stride;
+  prefetch.arrays[prefetch.count++] = net_.values() + at;
+  for (int s = 0; s < states; ++s) prefetch.arrays[prefetch.count++] = compiled_->state(s) + at;
+  return prefetch;
 }
 
 // A single row's gradient need not be stored: the optimizer multiplies as it goes.

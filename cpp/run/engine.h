@@ -142,7 +142,7 @@ class Engine final : public parallel::Program {
   void blocks(const Phase& phase, Index item) noexcept;
   void lay_out(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
-  Ahead<T> wanted_by_update(const Tile& tile) noexcept;
+  PrefetchTargets<T> wanted_by_update(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
   void merge(const Phase& phase) noexcept;

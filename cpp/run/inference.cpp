@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/panels.h"
+#include "kernels/pack.h"
 
 namespace fastnn::run {
 
@@ -92,7 +92,7 @@ void Inference<T>::plan_panels(Lane<T>& lane) {
   if (rows_ < kPackRows) return;
   Index size = 0;
   for (int k = 0; k < net_.depth(); ++k)
-    if (is_wide(net_.layer(k))) size += panels_size<T>(net_.layer(k).in(), net_.layer(k).out());
+    if (is_wide(net_.layer(k))) size += packed_size<T>(net_.layer(k).in(), net_.layer(k).out());
   if (size == 0) return;
   if (lane.panels.size() < size) lane.panels = Buffer<T>(size);
   panels_.resize(static_cast<std::size_t>(net_.depth()));
@@ -100,7 +100,7 @@ void Inference<T>::plan_panels(Lane<T>& lane) {
   for (const auto& p : net_.parameters()) {
     if (p.index != 0 || !is_wide(net_.layer(p.layer))) continue;
     panels_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
-    at += panels_size<T>(p.rows, p.cols);
+    at += packed_size<T>(p.rows, p.cols);
     for (Index r = 0; r < p.rows; r += kTileRows) strips_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
   }
 }

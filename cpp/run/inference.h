@@ -91,7 +91,7 @@ class Inference final : public parallel::Program {
   std::vector<losses::Sums> sums_;  // of each chunk
   OutputOutside outside_;
   std::vector<typename LanePool<T>::Lease> lanes_;
-  std::vector<Panels<T>> panels_;  // of each layer; empty: W is read as it lies
+  std::vector<PackedMatrix<T>> panels_;  // of each layer; empty: W is read as it lies
   std::vector<Strip> strips_;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };

@@ -145,7 +145,8 @@ void measure(Problem<T>& p, bool with_loops, Summary& summary) {
     std::printf("%5td x %4td x %4td  %-8s", p.batch, p.in, p.out, name(product));
     print_times(take_turns(contestants), p.flops(), summary);
     if (product == Product::kInputs) {
-      const auto transpose = contestant("transpose", [&p] { fastnn::kernels::transpose<T>(p.w.view(), p.panels()); });
+      const auto transpose =
+          contestant("transpose", [&p] { fastnn::kernels::pack_transposed<T>(p.w.view(), p.panels()); });
       std::printf("  | %3.1f", static_cast<double>(p.in * p.out) / best(take_turns({transpose})[0]) * 1e-9);
     }
     std::printf("\n");

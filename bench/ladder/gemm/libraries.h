@@ -1,5 +1,5 @@
-// Two libraries as the limit for single products, float32: oneDNN's sgemm, and kernels that libxsmm compiles for exactly
-// one shape. Each only where the build found it; see CMakeLists.txt.
+// Two libraries as the limit for single products, float32: oneDNN's sgemm, and kernels that libxsmm compiles for
+// exactly one shape. Each only where the build found it; see CMakeLists.txt.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -21,7 +21,7 @@
 
 namespace ladder {
 
-// Neither library adds a row: c starts as the bias, and they add onto it.
+// Neither library adds a bias: c is filled with the bias first, and the library accumulates the product into it.
 inline void start_from_bias(const Problem<float>& p, Matrix<float> c) {
   const float* bias = p.bias.view().data;
   for (Index r = 0; r < c.rows; ++r) std::copy(bias, bias + c.cols, c.row(r));
@@ -60,10 +60,10 @@ class XsmmProduct {
     for (const bool last_r : {false, true})
       for (const bool last_c : {false, true})
         for (const bool last_k : {false, true})
-          for (const bool onto : {false, true})
-            kernels_[last_r][last_c][last_k][onto] =
+          for (const bool accumulate : {false, true})
+            kernels_[last_r][last_c][last_k][accumulate] =
                 dispatch(last_r ? c_.rows % rows_ : rows_, last_c ? c_.cols % cols_ : cols_,
-                         last_k ? k_ % inner_ : inner_, onto);
+                         last_k ? k_ % inner_ : inner_, accumulate);
   }
   bool compiled() const { return kernels_[0][0][0][0] != nullptr && kernels_[0][0][0][1] != nullptr; }
   bool one_tile() const { return rows_ == c_.rows && cols_ == c_.cols && inner_ == k_; }
@@ -80,11 +80,11 @@ class XsmmProduct {
 
  private:
   static constexpr Index kVector = 8;
-  libxsmm_smmfunction dispatch(Index rows, Index cols, Index inner, bool onto) const {
+  libxsmm_smmfunction dispatch(Index rows, Index cols, Index inner, bool accumulate) const {
     if (rows == 0 || cols == 0 || inner == 0) return nullptr;  // no such rest
     const auto as_int = [](Index n) { return static_cast<libxsmm_blasint>(n); };
     const libxsmm_blasint lda = as_int(b_.stride), ldb = as_int(a_.stride), ldc = as_int(c_.stride);
-    const float alpha = 1, beta = onto ? 1 : 0;
+    const float alpha = 1, beta = accumulate ? 1 : 0;
     const int flags = product_ == Product::kWeights ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
     const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
     return libxsmm_smmdispatch(as_int(cols), as_int(rows), as_int(inner), &lda, &ldb, &ldc, &alpha, &beta, &flags,

@@ -7,7 +7,7 @@
 
 #include "core/buffer.h"
 #include "kernels/gemm.h"
-#include "kernels/panels.h"
+#include "kernels/pack.h"
 
 namespace ladder {
 
@@ -27,8 +27,8 @@ template <class T>
 struct Problem {
   Index batch, in, out;
   MatrixBuffer<T> x{batch, in}, w{in, out}, bias{1, out}, dy{batch, out}, wt{out, in};
-  fastnn::Buffer<T> memory{fastnn::panels_size<T>(out, in)};
-  fastnn::Panels<T> panels() { return {memory.data(), out, in}; }
+  fastnn::Buffer<T> memory{fastnn::packed_size<T>(out, in)};
+  fastnn::PackedMatrix<T> panels() { return {memory.data(), out, in}; }
   Problem(Index b, Index i, Index o) : batch(b), in(i), out(o) {
     std::uint64_t state = 1;
     for (auto m : {x.view(), w.view(), bias.view(), dy.view()})
@@ -37,7 +37,7 @@ struct Problem {
           state = state * 6364136223846793005ULL + 1442695040888963407ULL;
           m.row(r)[c] = static_cast<T>(static_cast<double>(state >> 11) * 0x1.0p-53 - 0.5);
         }
-    fastnn::kernels::transpose<T>(w.view(), panels());
+    fastnn::kernels::pack_transposed<T>(w.view(), panels());
     for (Index i = 0; i < in; ++i)
       for (Index o = 0; o < out; ++o) wt.view().row(o)[i] = w.view().row(i)[o];
   }

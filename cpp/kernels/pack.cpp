@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernels/panels.h"
+#include "kernels/pack.h"
 
 #include "kernels/microkernel.h"
 
 namespace fastnn::kernels {
 
-// In strips of kPad rows of w, which become one cache line of every row of a panel; each square of a strip is
-// transposed in registers. Rows and columns beyond w's own come in as zero.
+// Works on strips of kPad rows of w, which become one cache line of each row of a panel. A strip is transposed square
+// by square in registers; rows beyond those of w count as zero.
 template <class T>
-void transpose(ConstMatrix<T> w, Panels<T> wt, Index row, Index col) noexcept {
+void pack_transposed(ConstMatrix<T> w, PackedMatrix<T> wt, Index row, Index col) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   for (Index r0 = 0; r0 < w.rows; r0 += kPad<T>) {
     const auto [first, panel] = panel_of(wt, row + r0);
@@ -32,7 +32,7 @@ void transpose(ConstMatrix<T> w, Panels<T> wt, Index row, Index col) noexcept {
 }
 
 template <class T>
-void pack(ConstMatrix<T> w, Panels<T> to, Index row, Index col) noexcept {
+void pack(ConstMatrix<T> w, PackedMatrix<T> to, Index row, Index col) noexcept {
   for (Index c0 = 0; c0 < w.cols; c0 += kPad<T>) {
     const auto [first, panel] = panel_of(to, col + c0);
     T* const at = panel.row(row) + col + c0 - first;
@@ -42,9 +42,9 @@ void pack(ConstMatrix<T> w, Panels<T> to, Index row, Index col) noexcept {
   }
 }
 
-#define FASTNN_INSTANTIATE(T)                                                   \
-  template void transpose<T>(ConstMatrix<T>, Panels<T>, Index, Index) noexcept; \
-  template void pack<T>(ConstMatrix<T>, Panels<T>, Index, Index) noexcept;
+#define FASTNN_INSTANTIATE(T)                                                               \
+  template void pack_transposed<T>(ConstMatrix<T>, PackedMatrix<T>, Index, Index) noexcept; \
+  template void pack<T>(ConstMatrix<T>, PackedMatrix<T>, Index, Index) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)
 #undef FASTNN_INSTANTIATE
