@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Chores for people: ``nox -s tests lint isa``; ``nox -l`` lists them all."""
+"""Checks for developers: ``nox -s tests lint isa``; ``nox -l`` lists all sessions."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _ask(*command: str) -> str:
 
 
 def _library(compiler: str, name: str) -> str:
-    """Return the path of a library that a compiler would link; its bare name if there is none."""
+    """Return the path of a library that the compiler would link, or only its name if none."""
     return _ask(compiler, f"-print-file-name={name}")
 
 
 def _program(compiler: str, name: str) -> str:
-    """Return the path of a program beside a compiler; its bare name if there is none."""
+    """Return the path of a program that belongs to the compiler, or only its name if none."""
     return _ask(compiler, f"-print-prog-name={name}")
 
 
@@ -58,7 +58,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def isa(session: nox.Session) -> None:
-    """Run the tests once per level that was built and runs here."""
+    """Run the tests once per level that was built and that this processor can run."""
     session.install(".[test]")
     script = "from fastnn import _core as c; print(*(x for x in c.built if x in c.runnable))"
     levels = session.run("python", "-c", script, silent=True)
@@ -76,7 +76,7 @@ def _sanitized(
     defines: dict[str, str],
     arguments: list[str],
 ) -> None:
-    """Build one level with a sanitizer, run pytest under it, fail if any process left a report."""
+    """Build one level with a sanitizer, run pytest under it, fail if any process wrote a report."""
     reports = Path(session.create_tmp()) / "reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir()
@@ -87,20 +87,21 @@ def _sanitized(
         "-Ccmake.build-type=Debug",  # Eigen's assertions; the optimisation is in FastnnFlags.cmake
         "-Cinstall.strip=false",
     )
-    # A test may swallow what its own processes print, or end them itself: reports go to files.
-    # Undefined behaviour alone is told on stderr whatever it is asked; it ends its process.
+    # Reports are written to files, because tests capture the output of processes that they start,
+    # and kill some of them. (Only undefined behaviour is always reported on stderr; it ends the
+    # process, so the test fails.)
     options = {
         name: f"{value}:log_path={reports / 'report'}" if name.endswith("SAN_OPTIONS") else value
         for name, value in env.items()
     }
-    # Python itself is not instrumented: the sanitizer must be the first library of the process.
+    # Python itself is not instrumented, so the sanitizer's runtime has to be loaded first.
     options["LD_PRELOAD"] = " ".join(preload)
     command = ["pytest", "-p", "no:faulthandler", *(session.posargs or arguments)]
     try:
         session.run(*command, env=options)
     finally:
         texts = [path.read_text(errors="replace") for path in sorted(reports.iterdir())]
-        # An allocation refused as too large is a line in the file, but no report.
+        # A refused allocation also writes a line to the file, which is no report.
         found = [text for text in texts if "SUMMARY: " in text or "runtime error: " in text]
         for text in found:
             session.log(text)
@@ -109,9 +110,9 @@ def _sanitized(
 
 
 NOT_UNDER_ASAN = [
-    # an answer within half a second: an item of work takes thirty times as long
+    # expects Ctrl-C to work within half a second, but an item takes thirty times as long
     "tests/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
-    # a stack of 32 KB, which the sanitizer's larger frames exceed
+    # uses a stack of 32 KB, which the larger frames of the sanitizer exceed
     "tests/test_no_threads.py::test_threads_with_a_small_stack",
 ]
 
@@ -119,8 +120,9 @@ NOT_UNDER_ASAN = [
 @nox.session
 def asan(session: nox.Session) -> None:
     """Run all tests under the address and undefined-behaviour sanitizers."""
-    # CPython keeps memory until its end: leaks are not looked for. Test builds free with their own
-    # operator delete what the standard library made with its operator new: both are malloc.
+    # Leaks are not checked, because CPython keeps memory until the process ends. In test builds,
+    # memory from the standard library's operator new is freed by our operator delete; both use
+    # malloc and free, so the mismatch is harmless.
     env = {
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:alloc_dealloc_mismatch=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -130,8 +132,9 @@ def asan(session: nox.Session) -> None:
     _sanitized(session, "address", "native", preload, env, defines={}, arguments=arguments)
 
 
-# Where threads meet: the engine's own, Python's beside them, signals, the tuner, the pool of lanes.
-# Not tests/test_fork.py: the sanitizer does not follow threads into a forked process.
+# Tests in which several threads work on the same data: the engine's threads, Python's threads,
+# signal handlers. Without tests/test_fork.py: the sanitizer does not support threads in forked
+# processes.
 THREADED = [
     "tests/test_sanitizers.py",
     "tests/test_threads.py",
@@ -153,19 +156,19 @@ THREADED = [
     "tests/test_demo.py",
 ]
 NOT_UNDER_TSAN = [
-    # an answer within 0.2 s, a fit within 60 s: everything takes ten times as long
+    # expect an answer within 0.2 s or a fit within 60 s, but everything takes ten times as long
     "tests/test_signals.py::test_ctrl_c_is_answered_and_leaves_whole_steps",
     "tests/test_signals.py::test_fit_in_another_thread_neither_answers_nor_blocks",
     "tests/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
-    # an assertion of libomp's own may end a process in which a daemon thread still trains
+    # an assertion in libomp may end a process in which a daemon thread still trains
     "tests/test_signals.py::test_a_process_may_end_while_a_daemon_thread_trains",
-    # kilobytes of the process, which the sanitizer's own memory exceeds; takes minutes
+    # measures kilobytes of memory, less than the sanitizer allocates itself; takes minutes
     "tests/test_allocation_failures.py::test_fits_and_failing_calls_do_not_grow",
 ]
 
 
 def _clang(session: nox.Session) -> dict[str, str]:
-    """Return what the thread sanitizer needs, of the first clang++ that has all of it."""
+    """Return the files that the thread sanitizer needs, from the first clang++ that has all."""
     lacks = []
     for name in ("clang++", *(f"clang++-{version}" for version in range(40, 13, -1))):
         compiler = shutil.which(name)
@@ -183,10 +186,10 @@ def _clang(session: nox.Session) -> dict[str, str]:
             return found
         lacks.append(f"{name} lacks {', '.join(missing)}")
     return session.error(
-        f"{'; '.join(lacks) or 'clang++ is not installed'}. The thread sanitizer cannot see into "
-        "GCC's OpenMP: this session needs clang >= 14, its sanitizers, LLVM's OpenMP with Archer, "
-        "and the symbolizer. Debian and Ubuntu: apt-get install clang-19 libclang-rt-19-dev "
-        "libomp-19-dev llvm-19 (any version, the same for all four)"
+        f"{'; '.join(lacks) or 'clang++ is not installed'}. The thread sanitizer does not know the "
+        "synchronisation of GCC's OpenMP: this session needs clang >= 14, its sanitizers, LLVM's "
+        "OpenMP with Archer, and the symbolizer. Debian, Ubuntu: apt-get install clang-19 "
+        "libclang-rt-19-dev libomp-19-dev llvm-19 (any version, the same for all four)"
     )
 
 
@@ -196,15 +199,16 @@ def tsan(session: nox.Session) -> None:
     clang = _clang(session)
     rules = Path("tests/tsan.supp").resolve()
     env = {
-        # libomp is not compiled for the sanitizer: Archer tells what its forks and joins order,
-        # and what it does inside is not looked at. A process that ends while a daemon thread trains
-        # joins nobody: a thread of libomp's that is left over then is no error.
+        # libomp is not instrumented: Archer reports the ordering of its forks and joins to the
+        # sanitizer, and accesses inside of libomp are not checked. A process that ends while a
+        # daemon thread trains does not join its threads, so a remaining thread is no error.
         "OMP_TOOL_LIBRARIES": clang["archer"],
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:report_thread_leaks=0:"
         "allocator_may_return_null=1:"
         f"suppressions={rules}:external_symbolizer_path={clang['symbolizer']}",
     }
-    # Accesses of more than 16 bytes are not instrumented: with AVX most loops would be invisible.
+    # Accesses of more than 16 bytes are not instrumented, so with AVX most loops would not be
+    # checked.
     level = "v2" if platform.machine() == "x86_64" else "base"
     defines = {"CMAKE_CXX_COMPILER": clang["compiler"]}
     arguments = [*THREADED, *(f"--deselect={name}" for name in NOT_UNDER_TSAN)]
@@ -215,7 +219,7 @@ def tsan(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Plant wrong lines in a copy of the sources: each has to make the tests that it names fail."""
+    """Insert wrong lines in a copy of the sources; each must make the tests that it names fail."""
     extras = PROJECT["project"]["optional-dependencies"]["test"]
     session.install(*_group("dev"), *extras, "numpy>=2.0")
     session.run("python", "tests/mutants.py", *session.posargs)
@@ -223,7 +227,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure a step against the NumPy twin on this machine."""
+    """Measure training steps of fastnn and of the NumPy twin on this machine."""
     session.install(".[test]")
     session.run("python", "-m", "fastnn", "bench", *session.posargs)
 

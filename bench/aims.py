@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a comparison stands against the project's aims: `python -m bench.aims FILE.json`.
+"""Compare a record of `bench.compare` with the project's aims: `python -m bench.aims FILE.json`.
 
-The aims were set on two cores with AVX-512, twice the vector width of AVX2, where products take
-half the time and a peer's overhead as long. Each cell has what was measured and, in brackets, what
-must be reached and what is aimed at; bold where the first of these is.
+The aims were set for two cores with AVX-512 units of full width, on which products take half the
+time of AVX2 while the overhead of a peer stays the same. Each cell has the measured value and, in
+brackets, the required one and the one aimed at; it is bold where the required value is reached.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["AIMS", "Aim", "main"]
 
-Pair = tuple[float, float]  # must, aim
+Pair = tuple[float, float]  # required, aimed at
 PEERS = ("torch", "jax", "sklearn", "numpy")
-ADAM = 0.9  # of the ratios with SGD, which stand for both
+ADAM = 0.9  # the aims with Adam are this fraction of those with SGD, which the table has
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What a network's step should reach: a peer's time over fastnn's, and one figure more."""
+    """The aims of one network: each peer's time over fastnn's, and at most one further figure."""
 
     ratios: dict[str, Pair] = field(default_factory=dict)
-    peak: Pair | None = None  # of as many cores as fastnn used
-    us: Pair | None = None  # of a step, at most
-    rows: Pair | None = None  # a second, at least
+    peak: Pair | None = None  # fraction of the peak of as many cores as fastnn used
+    us: Pair | None = None  # microseconds of a step, at most
+    rows: Pair | None = None  # rows per second, at least
 
 
 AIMS = {

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each instruction-set level is worth: `python -m bench.levels` with all levels installed.
+"""Compare the instruction-set levels: `python -m bench.levels`, with all levels installed.
 
-The training steps of the bench's networks in one process per level that was built and runs here
-(FASTNN_ISA), in turns: microseconds, and each level's time over the next better one's.
+Times training steps of the benchmark's networks, with one process for each level that was built and
+that this processor can run (FASTNN_ISA). The processes take turns. The table shows microseconds,
+and the time of each level divided by that of the next better one.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from bench.turns import alternate, finish, parser, say, table
 from fastnn import _bench, _core
 
 NETWORKS = [widths for widths, _ in [*_bench.NETWORKS, _bench.WIDE]]
-PAYS = 1.02  # times slower than the next better level, in the median network
+PAYS = 1.02  # a level pays if the next lower one takes this many times as long, in the median
 
 
 def measure(levels: list[str], dtype: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """Return microseconds a step by case and level."""
+    """Return microseconds per step by case and level."""
     children = {level: Child("fastnn", 0, environment={"FASTNN_ISA": level}) for level in levels}
     rows = []
     try:
@@ -64,7 +65,7 @@ def measure(levels: list[str], dtype: str, rounds: int, seconds: float) -> list[
 
 
 def show(levels: list[str], rows: list[dict[str, Any]]) -> None:
-    """Print the table, and which level does not pay; `levels` begins with the best."""
+    """Print the table, and whether each level pays; `levels` begins with the best."""
     steps = list(pairwise(levels))
     lines = []
     ratios: dict[tuple[str, str], list[float]] = {step: [] for step in steps}
@@ -72,7 +73,7 @@ def show(levels: list[str], rows: list[dict[str, Any]]) -> None:
         us = {level: statistics.median(row["us"][level]) for level in levels}
         cells = [f"{us[level]:.1f} ({row['threads'][level]})" for level in levels]
         for better, worse in steps:
-            # Neighbours of one round: a busy moment hits both.
+            # Ratios within a round: a disturbance of the machine affects both times.
             pairs = zip(row["us"][worse], row["us"][better], strict=True)
             ratio = statistics.median(a / b for a, b in pairs)
             ratios[better, worse].append(ratio)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Peak memory of training MNIST from uint8: `FASTNN_DATA=folder python -m bench.memory`.
 
-784-512-512-10, batches of 128, one epoch, in a fresh process each. What counts is VmHWM, the most
-that the whole process ever had in memory. PyTorch gets its rows as uint8 too and converts batches.
-The floor is counted: a process with NumPy and the images, and the bytes of parameters, optimizer
-state and one batch's activations.
+Each library trains 784-512-512-10 for one epoch in batches of 128, in a fresh process. Measured is
+VmHWM, the peak of the resident memory of the whole process. PyTorch gets the rows as uint8 as well
+and converts batch by batch. The lower bound is the memory of a process with NumPy and the images,
+plus the bytes of parameters, optimizer state and the activations of one batch.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 WIDTHS, BATCH = (784, 512, 512, 10), 128
 SCALE = 1 / 255
-PEER_SHARE = 1 / 3  # of PyTorch's process, at most
+PEER_SHARE = 1 / 3  # fastnn's process over PyTorch's, at most
 FLOOR_FACTOR = 1.3
 STATES = {"sgd": 0, "adam": 2}  # arrays of the parameters' size
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def numpy_only(x: NDArray[Any], y: NDArray[Any], optimizer: str) -> None:  # noqa: ARG001
-    """Nothing beyond the interpreter, NumPy and the images."""
+    """Do nothing: only the interpreter, NumPy and the images are in memory."""
     assert int(x[0].max()) == 255
     assert int(y.max()) == 9
 
 
 def fastnn_run(x: NDArray[Any], y: NDArray[Any], optimizer: str) -> None:
-    """One epoch of Sequential.fit."""
+    """Train one epoch with Sequential.fit."""
     from fastnn import nn
 
     layers: list[Any] = [nn.Rescale(SCALE)]
@@ -53,7 +53,7 @@ def fastnn_run(x: NDArray[Any], y: NDArray[Any], optimizer: str) -> None:
 
 
 def torch_run(x: NDArray[Any], y: NDArray[Any], optimizer: str) -> None:
-    """One epoch of the usual loop."""
+    """Train one epoch with the usual loop."""
     import torch
     from torch.nn import functional as F
 
@@ -74,7 +74,7 @@ RUNS = {"numpy": numpy_only, "fastnn": fastnn_run, "torch": torch_run}
 
 
 def child(folder: str, name: str, optimizer: str) -> None:
-    """Train, and print the peak in bytes."""
+    """Train, then print the peak of the memory in bytes."""
     x, y = (np.load(Path(folder) / f"{what}.npy") for what in "xy")
     RUNS[name](x, y, optimizer)
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -83,7 +83,7 @@ def child(folder: str, name: str, optimizer: str) -> None:
 
 
 def peak(folder: str, name: str, optimizer: str) -> int:
-    """Bytes of a fresh process."""
+    """Return the peak memory of a fresh process in bytes."""
     command = [sys.executable, "-m", "bench.memory", "--child", folder, name, optimizer]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -92,7 +92,7 @@ def peak(folder: str, name: str, optimizer: str) -> int:
 
 
 def counted(optimizer: str) -> int:
-    """Bytes of parameters, state, and the activations of a batch with their gradients."""
+    """Return the bytes of parameters, state, and activations of a batch with their gradients."""
     parameters = sum((a + 1) * b for a, b in itertools.pairwise(WIDTHS))
     activations = BATCH * (WIDTHS[0] + 2 * sum(WIDTHS[1:]))
     return 4 * (parameters * (1 + STATES[optimizer]) + activations)
@@ -118,7 +118,7 @@ def main() -> int:
         return 0
     given = parser(__doc__, rounds=3).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # Unpacked here: a process that does it itself needs room for a second copy.
+        # Decompressed here: a measured process that did it itself would need memory for two copies.
         for name, values in zip("xy", mnist.load("train"), strict=True):
             np.save(Path(folder) / f"{name}.npy", values)
         results = [judged(folder, optimizer, given.rounds) for optimizer in STATES]

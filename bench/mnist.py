@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MNIST as uint8, from the folder that FASTNN_DATA names."""
+"""Read MNIST as uint8 from the folder named by FASTNN_DATA."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One library that learns MNIST, in its own process; see `mnist98.py`."""
+"""The process in which one library learns MNIST; see `mnist98.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = tuple["NDArray[Any]", "NDArray[Any]"]
 
 
 class Session:
-    """What the parent may ask for."""
+    """The requests that the parent process may send."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.run: Any = {"fastnn": fastnn_run, "torch": torch_run, "sklearn": sklearn_run}[name]
@@ -28,7 +28,7 @@ class Session:
         self.test_rows: Any = None
 
     def load(self, validate: bool) -> None:
-        """Read the images, and train a little: what starts lazily starts here."""
+        """Read the images and train briefly, so that lazy initialisation is not timed."""
         x, y = mnist.load("train")
         if validate:
             self.train_rows = self.prepare(x[:-HELD_OUT]), y[:-HELD_OUT]
@@ -41,18 +41,18 @@ class Session:
         self.run(few, few, self.threads, 0)
 
     def train(self, seed: int) -> tuple[float, float]:
-        """Seconds of training, and the share of right answers."""
+        """Return the seconds of training and the accuracy."""
         found: tuple[float, float] = self.run(self.train_rows, self.test_rows, self.threads, seed)
         return found
 
 
 def scaled(x: NDArray[Any]) -> NDArray[Any]:
-    """What fastnn does while it gathers rows."""
+    """Scale images as fastnn does while it gathers rows."""
     return ((x / np.float32(255) - np.float32(MEAN)) / np.float32(STD)).astype(np.float32)
 
 
 def fastnn_run(train: Rows, test: Rows, threads: int, seed: int) -> tuple[float, float]:
-    """Compile for each phase; only fit is timed."""
+    """Train with fastnn, compiled anew for each phase; only fit is timed."""
     from fastnn import nn, optim
 
     model = nn.Sequential(
@@ -75,7 +75,7 @@ def fastnn_run(train: Rows, test: Rows, threads: int, seed: int) -> tuple[float,
 
 
 def torch_run(train: Rows, test: Rows, threads: int, seed: int) -> tuple[float, float]:
-    """The usual loop, a fused optimizer, rows of a phase shuffled at once."""
+    """Train with PyTorch: the usual loop, a fused optimizer, rows shuffled once per phase."""
     import torch
     from torch.nn import functional as F
 
@@ -104,7 +104,7 @@ def torch_run(train: Rows, test: Rows, threads: int, seed: int) -> tuple[float, 
 
 
 def sklearn_run(train: Rows, test: Rows, threads: int, seed: int) -> tuple[float, float]:  # noqa: ARG001
-    """One partial_fit a phase; its rate has no public name after the first."""
+    """Train with scikit-learn, one partial_fit per phase; later rates are set in its optimizer."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Predictions of one row and of many, and what a single step costs: `python -m bench.predict`.
+"""Time predictions of one row and of many rows, and `train_step`: `python -m bench.predict`.
 
-One row of 17-64-64-6 by the method and by `predictor()`, beside NumPy and PyTorch's inference_mode;
-many rows beside PyTorch at its better number of threads; `train_step` beside a step inside `fit`.
-Every library has its own process; they take turns, and medians count. Outputs are raw and must
-be NumPy's.
+One row of 17-64-64-6 is predicted by the method and by `predictor()`, by NumPy, and by PyTorch in
+inference_mode; many rows also by PyTorch with its better number of threads. `train_step` is
+compared with a step inside `fit`. Every library has its own process; they take turns, and the
+tables have medians. All compute raw outputs, which must equal NumPy's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.turns import alternate, best, finish, parser, table
 WORKER = "bench.predict_worker"
 ONE = ((17, 64, 64, 6), 1)
 ONE_LIMIT = 2.5  # microseconds
-# Widths, rows, least ratio to PyTorch
+# Widths, rows, least ratio of PyTorch's time to fastnn's
 MANY = [((784, 512, 512, 10), 10_000, 1.3), ((64, 32, 10), 10_000, 5.0)]
 STEPS = [((4, 64, 64, 2), 1), ((64, 32, 10), 32), ((17, 64, 64, 6), 64)]
 STEP_LIMIT = 2.0  # microseconds
@@ -29,7 +29,7 @@ AGREE = 1e-4
 
 
 class Peers:
-    """The processes, by title."""
+    """The worker processes by title."""
 
     def __init__(self) -> None:
         cores = len(os.sched_getaffinity(0))
@@ -45,7 +45,7 @@ class Peers:
     def measure(
         self, widths: tuple[int, ...], rows: int, ways: list[Any], rounds: int, seconds: float
     ) -> dict[str, list[float]]:
-        """Microseconds of a call, by name."""
+        """Return microseconds per call by name."""
         turns, reference = {}, None
         for way in sorted(ways, key=lambda way: way[0] != "numpy"):
             child = self.children[way]
@@ -105,11 +105,11 @@ def many_rows(peers: Peers, rounds: int, seconds: float) -> tuple[list[dict[str,
 
 
 def single_steps(rounds: int, seconds: float) -> tuple[list[dict[str, Any]], bool]:
-    """Print what train_step costs beyond the step, on one thread."""
+    """Print how much longer train_step takes than a step of fit, on one thread."""
     child = Child("fastnn", 1, WORKER)
     found, lines, good = [], [], True
     for widths, batch in STEPS:
-        # Short turns in turn, many of them: the difference is small beside the noise of either.
+        # Many short turns, because the difference is small compared with the noise of both times.
         pairs = [
             child.ask("overhead", widths=widths, batch=batch, seconds=seconds / 8)
             for _ in range(5 * rounds)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One library that predicts, in its own process: `python -m bench.predict_worker NAME THREADS`.
+"""The process in which one library predicts: `python -m bench.predict_worker NAME THREADS`.
 
-Raw outputs everywhere, of the same network on the same rows; see `predict.py`.
+All libraries compute raw outputs of the same network for the same rows; see `predict.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HELD: list[Any] = []
 
 
 class Session:
-    """What the parent may ask for."""
+    """The requests that the parent process may send."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.make: Any = {"numpy": numpy_call, "torch": torch_call, "fastnn": fastnn_call}[name]
@@ -31,7 +31,7 @@ class Session:
         self.call: Callable[[], Any] = lambda: None
 
     def load(self, widths: list[int], rows: int, way: str) -> list[float]:
-        """Build the network; return the outputs of the first row."""
+        """Build the network and return the outputs of the first row."""
         case = Case(tuple(widths), rows, 1, "sgd", 0.1)
         self.call = self.make(case, data(case).x, way, self.threads)
         out = np.asarray(self.call())
@@ -40,11 +40,11 @@ class Session:
         return [float(value) for value in out[0]]
 
     def turn(self, seconds: float) -> float:
-        """Microseconds of a call."""
+        """Return microseconds per call."""
         return per_call(self.call, seconds)
 
     def overhead(self, widths: list[int], batch: int, seconds: float) -> list[float]:
-        """Microseconds of a step: by train_step, and inside fit."""
+        """Return microseconds per step with train_step and inside fit."""
         batches = 32
         case = Case(tuple(widths), batch, batches, "sgd", 1e-3)
         x, y = data(case)
@@ -55,7 +55,7 @@ class Session:
             for part, target in parts:
                 model.train_step(part, target, n_threads=self.threads or None)
 
-        # Long enough that what one call of fit costs does not show.
+        # So many steps that the fixed cost of a call of fit is negligible.
         epochs = 1
         while batches * epochs * batch * max(widths) < 1e6:
             epochs *= 2
@@ -70,7 +70,7 @@ class Session:
 
 
 def fastnn_model(case: Case) -> Any:
-    """Return a Sequential with the case's weights, compiled where it is trained."""
+    """Return a Sequential with the case's weights, compiled if it is to be trained."""
     from fastnn import nn, optim
 
     layers: list[Any] = []
@@ -86,7 +86,7 @@ def fastnn_model(case: Case) -> Any:
 
 
 def fastnn_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable[[], Any]:
-    """`predict` of the model, or what `predictor()` returns."""
+    """Return a call of the model's `predict` or of what `predictor()` returns."""
     model = fastnn_model(case)
     if way == "predictor":
         if not hasattr(model, "predictor"):
@@ -99,7 +99,7 @@ def fastnn_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable
 
 
 def numpy_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable[[], Any]:  # noqa: ARG001
-    """Products, sums and maxima in a row, without allocation beyond the products'."""
+    """Return a call of NumPy's products, additions and maxima, in place after each product."""
     layers = weights(case)
     last_w, last_b = layers.pop()
 
@@ -117,7 +117,7 @@ def numpy_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable[
 
 
 def torch_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable[[], Any]:  # noqa: ARG001
-    """A module under inference_mode, from a tensor that is there to one that stays."""
+    """Return a call of a PyTorch module in inference_mode, from an existing tensor to a tensor."""
     import torch
 
     torch.set_num_threads(threads)
@@ -129,7 +129,7 @@ def torch_call(case: Case, x: NDArray[Any], way: str, threads: int) -> Callable[
             linear.bias.copy_(torch.from_numpy(b))
         layers += [linear, torch.nn.ReLU()]
     model, inputs = torch.nn.Sequential(*layers[:-1]).eval(), torch.from_numpy(x)
-    # Entered once, for good: it costs as much as a small layer. It ends when nobody holds it.
+    # Entered only once, since entering takes as long as a small layer; it ends with the process.
     mode = torch.inference_mode()
     mode.__enter__()
     HELD.append(mode)

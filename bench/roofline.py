@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What bounds a step: operations, padding and memory traffic, counted from the shapes.
+"""What bounds a training step: operations, padding and memory traffic, computed from the shapes.
 
-`python -m bench.roofline [FILE.json]` prints a line a network; with the record of a comparison
-beside it the share of the peak that was measured.
+`python -m bench.roofline [FILE.json]` prints one line per network. With the record of a comparison,
+the last column has the measured fraction of the peak.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LINE = 64  # bytes
 
 
 def padded_flops(case: Case, vector: int) -> int:
-    """Operations of the products over whole vectors of columns, as the kernels do them.
+    """Return the operations of the products, counting whole vectors as the kernels compute them.
 
     Parameters
     ----------
@@ -48,15 +48,16 @@ def padded_flops(case: Case, vector: int) -> int:
 
 
 def _padded(cols: int, line: int, lane: int) -> int:
-    """Whole cache lines; the last one counts as one vector if no more of it is used."""
+    """Round up to cache lines; a last line of which one vector is used counts as one vector."""
     whole, rest = divmod(cols, line)
     return whole * line + (0 if rest == 0 else lane if rest <= lane else line)
 
 
 def bytes_of_parameters(case: Case) -> int:
-    """Bytes a step moves for weights and the optimizer's state, each pass counted once.
+    """Return the bytes of weights and optimizer state that a step reads and writes.
 
-    W is read forward, W^T backward; the update reads and writes W and every state, and writes W^T.
+    The forward pass reads W and the backward pass W^T; the update reads and writes W and every
+    state, and writes W^T. Each of these is counted once.
     """
     size = 4 if case.dtype == "float32" else 8
     passes = 3 + 2 * STATES[case.optimizer]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the start costs: `python -m bench.start [--wheel FILE.whl]`.
+"""Measure the cost of starting: `python -m bench.start [--wheel FILE.whl]`.
 
-Imports on top of NumPy's, in fresh interpreters; what a first `fit` of one step takes beyond a
-later one of the same model, in a fresh interpreter each; the size of the wheel.
+Measures, in fresh interpreters, the time of imports in addition to NumPy's, and how much longer the
+first `fit` of one step takes than a later one of the same model. Prints the size of the wheel.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ print(json.dumps([times[0], statistics.median(times[1:])]))
 
 
 def fresh(environment: dict[str, str], script: str, *arguments: str) -> Any:
-    """Run a script in a new interpreter; return what it printed, as JSON."""
+    """Run a script in a new interpreter and parse its output as JSON."""
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -71,10 +71,10 @@ def fresh(environment: dict[str, str], script: str, *arguments: str) -> Any:
 
 
 def imports(environment: dict[str, str], rounds: int) -> tuple[dict[str, Any], bool]:
-    """Print milliseconds on top of NumPy's import."""
+    """Print the milliseconds of imports in addition to NumPy's."""
     scripts = {name: IMPORT.format(statement=name) for name in STATEMENTS}
     for script in scripts.values():
-        fresh(environment, script)  # writes the byte code and fills the disk's cache
+        fresh(environment, script)  # writes the byte code and fills the page cache
     turns = {name: partial(fresh, environment, script) for name, script in scripts.items()}
     found = alternate(turns, rounds, pause=0.0)
     lines = [
@@ -88,7 +88,7 @@ def imports(environment: dict[str, str], rounds: int) -> tuple[dict[str, Any], b
 
 
 def first_fits(environment: dict[str, str], rounds: int) -> tuple[list[dict[str, Any]], bool]:
-    """Print what the first fit takes beyond later ones."""
+    """Print how much longer the first fit takes than later ones."""
     cases = [(w, b, name) for w, b in _bench.NETWORKS for name in ("sgd", "adam")]
     turns: dict[str, Callable[[], Any]] = {}
     for widths, batch, name in cases:
@@ -114,7 +114,7 @@ def main() -> int:
     made.add_argument("--wheel", type=Path, help="whose size is judged")
     given = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # As pip leaves an installed package: with byte code, wherever this one may not write it.
+        # An installed package has byte code; here it is written to a temporary folder.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = folder
         imported, good = imports(environment, given.rounds)

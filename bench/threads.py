@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the automatic choice of threads costs against one thread: `python -m bench.threads`.
+"""Compare the automatic choice of threads with one thread: `python -m bench.threads`.
 
-Twelve sizes from one row up, trained by fit with n_threads=None and with 1 in turns. The ratio is
-the median over the rounds of one turn's time over its neighbour's.
+Twelve sizes, from batches of one row up, are trained by fit with n_threads=None and with one thread
+in turns. The ratio is the median over the rounds of the ratio of the two times in a round.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SIZES = [
 
 
 def trainer(case: Case, n_threads: int | None, seconds: float) -> Callable[[], tuple[float, int]]:
-    """Return a turn: microseconds a step and the threads of the last fit."""
+    """Return a function that trains and returns microseconds per step and threads of the fit."""
     layers: list[Any] = []
     for a, b in zip(case.widths, case.widths[1:], strict=False):
         layers += [nn.Linear(a, b), nn.ReLU()]
@@ -65,7 +65,7 @@ def trainer(case: Case, n_threads: int | None, seconds: float) -> Callable[[], t
 
 
 def measure(widths: tuple[int, ...], batch: int, rounds: int, seconds: float) -> dict[str, Any]:
-    """Return times and choices of one size."""
+    """Return the times of one size and the numbers of threads that were chosen."""
     case = Case(widths, batch, 16 if batch > 1 else 256, "sgd", 1e-4, loss="mse")
     turns = {"auto": trainer(case, None, seconds), "one": trainer(case, 1, seconds)}
     found = alternate(turns, rounds, pause=0.0)
@@ -81,7 +81,7 @@ def measure(widths: tuple[int, ...], batch: int, rounds: int, seconds: float) ->
 
 
 def choice(threads: list[int]) -> str:
-    """Say how often each number of threads was chosen: "2", or "2 (6), 1 (3)"."""
+    """Return how often each number of threads was chosen: "2", or "2 (6), 1 (3)"."""
     counted = Counter(threads).most_common()
     if len(counted) == 1:
         return str(counted[0][0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the measuring programs of this folder share: turns, clocks, tables, records."""
+"""Functions that the programs of this folder share: turns, timing, tables, records."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["alternate", "best", "finish", "parser", "per_call", "say", "table"]
 
-# Threads of BLAS and OpenMP go on spinning after a call; the next turn begins when they sleep.
+# Seconds between turns: threads of BLAS and OpenMP spin for a while after a call, and should not
+# disturb the next turn.
 PAUSE = 0.05
 
 
 def per_call(call: Callable[[], object], seconds: float) -> float:
-    """Microseconds of one call: the mean over about `seconds`, after a warm-up."""
+    """Return microseconds per call: the mean over about `seconds`, after a warm-up."""
     calls, spent = 1, _clock(call, 1)
     while spent < seconds / 8:
         calls *= 4
@@ -44,7 +45,7 @@ def _clock(call: Callable[[], object], calls: int) -> float:
 def alternate(
     turns: Mapping[str, Callable[[], Any]], rounds: int, pause: float = PAUSE
 ) -> dict[str, list[Any]]:
-    """Let everybody have a turn, `rounds` times; neither order nor first place stays the same."""
+    """Call all functions `rounds` times in turns, in an order that changes from round to round."""
     names = list(turns)
     found: dict[str, list[Any]] = {name: [] for name in names}
     for number in range(rounds):
@@ -57,20 +58,20 @@ def alternate(
 
 
 def best(times: Mapping[str, Sequence[float]]) -> tuple[str, float]:
-    """Name and median of the one with the smallest median."""
+    """Return the name with the smallest median, and that median."""
     medians = {name: statistics.median(values) for name, values in times.items()}
     name = min(medians, key=medians.__getitem__)
     return name, medians[name]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return Markdown: the first column to the left, figures to the right."""
+    """Return a Markdown table: the first column aligned left, the others right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def parser(doc: str | None, rounds: int, seconds: float | None = None) -> argparse.ArgumentParser:
-    """Return the options that all programs have."""
+    """Return an argument parser with the options that all programs have."""
     made = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     made.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"{rounds}")
     if seconds is not None:
@@ -80,7 +81,7 @@ def parser(doc: str | None, rounds: int, seconds: float | None = None) -> argpar
 
 
 def finish(file: Path | None, **record: Any) -> None:
-    """Write the record, with what it was measured on."""
+    """Write the record as JSON with the build and the machine; without a file do nothing."""
     if file is None:
         return
     from fastnn import build_info
@@ -92,5 +93,5 @@ def finish(file: Path | None, **record: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell how far the program is."""
+    """Print a line about the progress on stderr."""
     print(text, file=sys.stderr, flush=True)

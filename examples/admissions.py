@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Student admissions by hand: a sigmoid unit, squared error and full-batch descent, written out."""
+"""Student admissions: forward, backward and update of a sigmoid unit with fastnn.functional."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Handwritten digits: a classifier with dropout and batch normalisation, fed with plain bytes."""
+"""Handwritten digits: a classifier with dropout and batch normalisation, trained from uint8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn.datasets import load_digits
 X, X_test, y, y_test = load_digits(split=True)
 
 model = nn.Sequential(
-    nn.Rescale(1 / 16),  # done while rows are read: X stays uint8
+    nn.Rescale(1 / 16),  # applied while rows are read, so X stays uint8
     nn.Linear(64, 128),
     nn.BatchNorm1d(128),
     nn.ReLU(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Stop when the validation loss no longer falls, and go back to the best epoch."""
+"""Stop when the validation loss no longer decreases, and restore the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastnn import callbacks, nn, optim
 from fastnn.datasets import load_digits
 
 X, X_test, y, y_test = load_digits(split=True)
-few = slice(0, 300)  # little data and a large network: it will learn by heart
+few = slice(0, 300)  # so few rows that the large network overfits
 
 model = nn.Sequential(nn.Rescale(1 / 16), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10), seed=0)
 model.compile(optim.Adam(lr=5e-3), nn.CrossEntropyLoss(), metrics=["accuracy"])

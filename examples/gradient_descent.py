@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The gradient descent notebook: one sigmoid unit, row by row, loss after each of 100 epochs."""
+"""A course's gradient descent notebook: one sigmoid unit trained row by row for 100 epochs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ start = np.random.normal(scale=1 / 2**0.5, size=2)  # noqa: NPY002
 model.load_state_dict({"0.weight": start[None, :], "0.bias": np.zeros(1)})
 
 model.compile(optim.SGD(lr=0.01), nn.BCELoss(), metrics=["accuracy"])
-# The losses that fit reports for training rows are those before each update; the notebook looks at
-# all rows after the epoch, and so does validation.
+# The training losses that fit reports are computed before each update. The notebook computes the
+# loss of all rows after each epoch, which is what validation data give.
 history = model.fit(X, y, batch_size=1, epochs=100, shuffle=False, validation_data=(X, y)).history
 
 last = np.inf

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How sure is a network? Dropout stays on while it answers, and many draws show the spread."""
+"""Uncertainty of predictions: the spread of the outputs over many dropout masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ model = nn.Sequential(
 model.compile(optim.Adam(lr=5e-3), nn.MSELoss())
 model.fit(X, y, batch_size=32, epochs=150)
 
-# Each training pass without an update draws new masks: 200 of them are 200 networks.
+# Each training pass without an update draws new masks, so 200 passes are samples of 200 networks.
 asked = np.array([[-6.0], [-4.0], [-1.0], [0.0], [1.0], [4.0], [6.0]], np.float32)
 draws = np.array([model.forward(asked, training=True)[:, 0] for _ in range(200)])
 mean, spread = draws.mean(axis=0), draws.std(axis=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several yes/no questions about one picture: one sigmoid for each of them."""
+"""Several yes/no questions about one picture, with one sigmoid output for each of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ model = nn.Sequential(
 model.compile(optim.Adam(lr=3e-3), nn.BCEWithLogitsLoss(), metrics=["accuracy"])
 model.fit(X, Y, batch_size=32, epochs=30)
 
-p = model.predict(X_test)  # probabilities, one column a question
+p = model.predict(X_test)  # probabilities, one column per question
 right = (p > 0.5) == (Y_test == 1)
 for question, share in zip(QUESTIONS, right.mean(axis=0), strict=True):
     print(f"{question:<20}{share:.4f} right")

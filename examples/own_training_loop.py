@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Three loops of one's own: a step a call, a loss of one's own, and everything by hand."""
+"""Three training loops: one call per step, a gradient computed in Python, and a call per part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for _ in range(5):
 same = all(np.array_equal(a, steps.state_dict()[k]) for k, a in whole.state_dict().items())
 print(f"train_step {accuracy(steps):.4f}; the same weights as fit to the bit: {same}")
 
-own = network()  # a gradient made here: the error of a softmax, with labels smoothed
+own = network()  # the gradient is computed here: softmax cross-entropy with label smoothing
 for _ in range(5):
     for xb, yb in data.batches(X, y, batch_size=32):
         scores = own.forward(xb)
@@ -42,7 +42,7 @@ for _ in range(5):
         own.train_step(xb, grad=(p / p.sum(axis=1, keepdims=True) - goal) / len(xb))
 print(f"a loss of one's own {accuracy(own):.4f}")
 
-hand = network()  # each part a call
+hand = network()  # one call for each part of a step
 for _ in range(5):
     for xb, yb in data.batches(X, y, batch_size=32):
         loss, dlogits = nn.CrossEntropyLoss()(hand.forward(xb, training=True), yb)

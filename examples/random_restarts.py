@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small network may end in a local minimum: start from several points, keep the best end."""
+"""A small network may end in a local minimum: train from several seeds and keep the best result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import nn, optim
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-y = np.array([0, 1, 1, 0])  # XOR, with as few hidden units as can do it
+y = np.array([0, 1, 1, 0])  # XOR, with the smallest possible number of hidden units
 
 best, best_loss, losses = None, np.inf, []
 for seed in range(20):

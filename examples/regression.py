@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Curves: a quadratic's three numbers by following the loss, then relus that bend to any curve."""
+"""Fit the three coefficients of a quadratic by gradient descent, then a curve with relus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ for _ in range(300):
 print("a, b, c =", abc.ravel().round(2))
 assert np.allclose(abc.ravel(), [3, 2, 1], atol=0.05)
 
-# Where the shape is not known, a hidden layer of relus finds it.
+# A hidden layer of relus fits a curve whose formula is not known.
 curve = np.sin(3 * x) + 0.3 * x
 model = nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
 model.compile(optim.Adam(lr=3e-3), nn.MSELoss())

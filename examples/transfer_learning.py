@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A network that can read digits answers another question about them from 40 labelled pictures."""
+"""Reuse a network that reads digits to learn another property of them from 40 labelled pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastnn import nn, optim
 from fastnn.datasets import load_digits
 
 X, X_test, y, y_test = load_digits(split=True)
-loop, loop_test = (np.isin(digit, [0, 6, 8, 9]) for digit in (y, y_test))  # a closed loop in it?
+loop, loop_test = (np.isin(digit, [0, 6, 8, 9]) for digit in (y, y_test))  # has a closed loop
 few = slice(0, 40)
 
 
@@ -36,7 +36,7 @@ head = train(model, 1e-2)
 kept = [key for key, value in model.state_dict().items() if np.array_equal(value, before[key])]
 print(f"new head on a frozen body: accuracy {head:.4f}; as before to the bit: {', '.join(kept)}")
 
-model.unfreeze()  # fine-tuning: everything moves, in small steps
+model.unfreeze()  # fine-tuning: all layers train, with a small learning rate
 print(f"then fine-tuned as a whole: accuracy {(tuned := train(model, 1e-3)):.4f}")
 assert len(kept) == 4
 assert min(head, tuned) > scratch

@@ -44,7 +44,7 @@ def test_the_best_of_the_medians(load) -> None:
     assert load("turns").best(times) == ("torch/2", 2.0)
 
 
-def test_scaling_counts_items_and_barriers(load) -> None:
+def test_scaling_counts_items_and_ends_of_phases(load) -> None:
     predicted = load("scaling").predicted
     plan = [("rows", 4, 3e6), ("tiles", 12, 1e6)]
     assert predicted(plan, 100.0, 5.0, 1) == 100.0

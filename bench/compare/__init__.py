@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A training step of fastnn beside its peers; `docs/performance.md` says how it is measured."""
+"""Compare training steps of fastnn and its peers; `docs/performance.md` describes the method."""

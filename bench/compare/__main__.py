@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m bench.compare`: measure; `python -m bench.compare table FILE.json`: into the docs."""
+"""Measure with `python -m bench.compare`; `... table FILE.json` writes the result to the docs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONAL = ["torch_compile"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return the exit status: 1 if a peer's losses were not fastnn's."""
+    """Return the exit status: 1 if the losses of a peer differ from fastnn's."""
     if arguments[:1] == ["table"]:
         return _table(arguments[1:])
     given = _parser().parse_args(arguments)
@@ -54,7 +54,7 @@ def _settings(given: argparse.Namespace, chosen: list[Case]) -> Settings:
     cores = len(os.sched_getaffinity(0))
     return Settings(
         cases=chosen,
-        # Ratios are against fastnn: it is always there, and its losses come first.
+        # fastnn always takes part and comes first: ratios and losses are compared with it.
         peers=["fastnn", *(peer for peer in given.peers if peer != "fastnn")],
         threads=sorted({min(number, cores) for number in given.threads}),
         rounds=given.rounds or (3 if given.quick else 7),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every peer is given: a network, its initial weights, its batches, and what a peer must do.
+"""What every peer gets: a network, its initial weights and its batches; and the protocol of a peer.
 
-NumPy only: worker processes of the peers read it, and fastnn must not be loaded in those.
+This module uses NumPy alone, because the worker processes of the peers import it and must not load
+fastnn.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAM", "WEIGHT_DECAY", "Case", "Data", "Peer", "UnsupportedError", "data", "weights"]
 
-# beta1, beta2 and eps, given to each peer. Libraries add eps at different places of the formula: it
-# is so small here that the losses show little of that. A step's time does not depend on it.
+# beta1, beta2 and eps, given to each peer. Libraries add eps at different places of the formula. It
+# is so small here that this has little effect on the losses; it has none on the time of a step.
 ADAM = (0.9, 0.999, 1e-12)
 WEIGHT_DECAY = 1e-2  # of AdamW
 
@@ -29,21 +30,21 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """A network, how it is trained, and how much of that is one epoch.
+    """A network, how it is trained, and the number of steps in an epoch.
 
     Parameters
     ----------
     widths : tuple of int
         (64, 32, 10) is 64 inputs, 32 hidden units, 10 outputs.
     batch, batches : int
-        Rows of a step; steps of an epoch.
+        Rows of a batch; batches of an epoch.
     optimizer : "sgd", "adam" or "adamw"
     activation : "relu" or "tanh"
     loss : "cross_entropy", "mse" or "bce_with_logits"
     dropout : float
-        After each hidden layer.
+        Probability of the dropout layer after each hidden layer; 0 for none.
     max_steps : int
-        Of one turn, so that a fast peer does not learn its batches by heart.
+        Most steps of one turn, so that fast peers do not overfit their batches.
     """
 
     widths: tuple[int, ...]
@@ -59,7 +60,7 @@ class Case:
 
     @property
     def network(self) -> str:
-        """The widths in the usual spelling, equal hidden layers counted: 28-300x5-1."""
+        """The widths as text, with equal hidden layers counted: 28-300x5-1."""
         parts: list[list[int]] = []
         for width in self.widths:
             if parts and parts[-1][0] == width:
@@ -71,24 +72,24 @@ class Case:
         return "-".join(a or b for a, b in zip(long, short, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, for the pipe and the record."""
+        """Return plain values for JSON, to be sent over the pipe and stored in the record."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Case:
-        """Undo `to_json`."""
+        """Make a case from the values that `to_json` returned."""
         return cls(**{**values, "widths": tuple(values["widths"])})
 
 
 class Data(NamedTuple):
-    """All rows: inputs, and class numbers (n,) or numbers (n, k)."""
+    """All rows: inputs, and targets that are class numbers (n,) or real numbers (n, k)."""
 
     x: NDArray[Any]
     y: NDArray[Any]
 
 
 def data(case: Case) -> Data:
-    """Return the same rows in every process."""
+    """Return the rows, the same in every process."""
     rng = np.random.default_rng(1)
     n, k = case.batch * case.batches, case.widths[-1]
     x = rng.standard_normal((n, case.widths[0])).astype(case.dtype)
@@ -100,7 +101,7 @@ def data(case: Case) -> Data:
 
 
 def weights(case: Case) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Return the same initial weights (in, out) and biases in every process."""
+    """Return the initial weights (in, out) and biases, the same in every process."""
     rng = np.random.default_rng(2)
     made = []
     for n_in, n_out in pairwise(case.widths):
@@ -111,22 +112,22 @@ def weights(case: Case) -> list[tuple[NDArray[Any], NDArray[Any]]]:
 
 
 class Peer(Protocol):
-    """One library training one case; a module of `peers` has it as its class `Model`.
+    """One library that trains one case: the class `Model` of each module of `peers`.
 
-    The module also has `versions()`, and `PINNED`: whether the library takes its number of threads
-    only from the processors that its process may use.
+    The module also has `versions()` and `PINNED`, which is true if the library takes its number of
+    threads only from the processors that its process may use.
     """
 
     def __init__(self, case: Case, threads: int) -> None: ...
 
     def reset(self) -> None:
-        """Go back to the initial weights, with a new optimizer."""
+        """Set the initial weights and make a new optimizer."""
 
     def run(self, epochs: int) -> None:
-        """Train: the batches in their order, `epochs` times; what is timed."""
+        """Train on the batches in their order, `epochs` times; this call is timed."""
 
     def losses(self, epochs: int) -> list[float]:
-        """Train likewise; return the mean of each epoch's losses before their updates."""
+        """Train like `run`; return for each epoch the mean of the losses before each update."""
 
     def threads_used(self) -> int:
-        """Threads of the last run."""
+        """Return the number of threads of the last run."""

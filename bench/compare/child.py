@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parent's end of a worker process."""
+"""Worker processes as the parent process uses them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Child", "ChildError"]
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB")
-PATIENCE = 900.0  # seconds for one reply: compilers and the widest network on a slow machine
+PATIENCE = 900.0  # seconds to wait for a reply: compilers and the widest network take minutes
 
 
 class ChildError(Exception):
-    """A worker refused, failed or died; `unsupported` if its library cannot do what was asked."""
+    """A worker failed or died; `unsupported` if its library cannot train the network."""
 
     def __init__(self, text: str, unsupported: bool = False) -> None:
         super().__init__(text)
@@ -28,17 +28,17 @@ class ChildError(Exception):
 
 
 class Child:
-    """One peer with one number of threads, 0 for its own choice.
+    """The worker process of one peer with one number of threads; 0 means the peer's own choice.
 
     Parameters
     ----------
     peer : str
-        Name of the peer for the worker: a module of `peers`, without its ending.
+        Name of the peer: a module of `peers` without the suffix `_peer`.
     threads : int
     worker : str
         The module that the process runs; it calls `worker.serve`.
     environment : dict of str to str, optional
-        Added to the caller's.
+        Variables that are added to the environment of the caller.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Child:
         self._start()
 
     def _start(self) -> None:
-        # Open as long as the process: its last words are read when it dies.
+        # Stays open as long as the process, so that its last output can be read when it dies.
         self.errors: Any = tempfile.TemporaryFile(  # noqa: SIM115
             "w+", encoding="utf-8", errors="replace"
         )
@@ -76,15 +76,18 @@ class Child:
 
     @property
     def name(self) -> str:
-        """Peer and threads: "torch/2"; fastnn's own choice is "fastnn/auto"."""
+        """Peer and threads: "torch/2", or "fastnn/auto" for fastnn's own choice."""
         return f"{self.peer}/{self.threads or 'auto'}"
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """Wait for the worker to do something and return its result; a dead one loads anew.
+        """Send a request to the worker and return its result.
+
+        A worker that died is restarted by the request "load".
 
         Raises
         ------
         ChildError
+            If the worker failed or died, or if its library cannot train the network.
         """
         if do == "load" and self.process.poll() is not None:
             self.close()
@@ -95,10 +98,10 @@ class Child:
             process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             process.stdin.flush()
         except OSError:
-            raise ChildError(self._last_words()) from None
+            raise ChildError(self._last_output()) from None
         line = self._line()
         if not line:
-            raise ChildError(self._last_words())
+            raise ChildError(self._last_output())
         reply = json.loads(line)
         if "result" not in reply:
             unsupported = "unsupported" in reply
@@ -127,7 +130,7 @@ class Child:
                 raise ChildError(f"no reply within {PATIENCE:.0f} s")
         return self.process.stdout.readline()
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         status = self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().strip().splitlines()
@@ -135,6 +138,6 @@ class Child:
 
 
 def _path() -> list[str]:
-    """The checkout, for `bench`, and what the caller's Python was given."""
+    """Return PYTHONPATH for the worker: the checkout, for `bench`, and the caller's paths."""
     given = os.environ.get("PYTHONPATH")
     return [str(ROOT), *([given] if given else [])]

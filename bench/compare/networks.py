@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows of the table."""
+"""The networks of the comparison, one for each row of its table."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def cases() -> list[Case]:
 def _special() -> list[Case]:
     adam, sgd = LR["adam"], LR["sgd"]
     return [
-        # Neighbours' own benchmarks: a large regression, one with dropout,
+        # Benchmarks of other libraries: a large regression, and one with dropout;
         Case((1444, 512, 256, 128, 64, 1), 128, 16, "adamw", adam, loss="mse"),
         Case((100, 256, 256, 256, 1), 256, 16, "adam", adam, loss="mse", dropout=0.15),
-        # SimpleChains.jl's (one full batch an epoch),
+        # the benchmark of SimpleChains.jl (one full batch per epoch);
         Case((4, 32, 16, 4), 10_000, 1, "adam", adam, "tanh", "mse"),
-        # OpenNN's (HIGGS),
+        # the benchmark of OpenNN (HIGGS).
         Case((28, *[300] * 5, 1), 100, 32, "sgd", sgd, "tanh", "bce_with_logits"),
-        # a small classifier, a learner of one row at a time, and the courses' first loop.
+        # A small classifier; training on one row at a time; the first training loop of courses.
         Case((64, 100, 10), 200, 16, "adam", adam),
         Case((4, 64, 64, 2), 1, 256, "sgd", sgd, loss="mse"),
         Case((2, 1), 1, 256, "sgd", sgd, loss="bce_with_logits", max_steps=400_000),
@@ -43,10 +43,10 @@ def _special() -> list[Case]:
 
 
 def quick_cases(chosen: list[Case]) -> list[Case]:
-    """Return those that take no time: at most 10^8 operations a step, shorter epochs."""
+    """Return the networks with at most 10^8 operations per step, with shorter epochs."""
     return [replace(c, batches=min(c.batches, 8)) for c in chosen if flops(c) <= 1e8]
 
 
 def flops(case: Case) -> int:
-    """Operations of a step's products, as `python -m fastnn bench` counts them."""
+    """Return the operations of a step's products, as `python -m fastnn bench` counts them."""
     return _bench.Case(case.widths, case.batch, case.optimizer).flops

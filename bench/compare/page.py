@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Table and picture into the page, between its markers."""
+"""Write the table and the picture into docs/performance.md, between its markers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw", "write"]
 
 
 def write(record: dict[str, Any], page: Path, picture: bool = True) -> Path | None:
-    """Put table and picture where the page has this dtype's markers.
+    """Write table and picture between the markers for this dtype in the page.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ def write(record: dict[str, Any], page: Path, picture: bool = True) -> Path | No
         The JSON of a run.
     page : Path
     picture : bool
-        Needs matplotlib; without it the page gets the table alone.
+        Whether to draw the picture, which needs matplotlib; without it only the table is written.
 
     Returns
     -------
     Path or None
-        The picture.
+        The file of the picture.
 
     Raises
     ------
     ValueError
-        The page lacks the markers.
+        If the page has no markers for this dtype.
     """
     dtype = record["settings"]["dtype"]
     begin, end = (f"<!-- compare {dtype}: {word} -->" for word in ("begin", "end"))
@@ -53,7 +53,7 @@ def write(record: dict[str, Any], page: Path, picture: bool = True) -> Path | No
 
 
 def draw(record: dict[str, Any], file: Path) -> Path | None:
-    """Draw the ratios as dots on a logarithmic axis; None if matplotlib is not installed."""
+    """Draw the ratios as dots on a logarithmic axis; return None if matplotlib is missing."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def draw(record: dict[str, Any], file: Path) -> Path | None:
     rows = [(case, found) for case, found in rows if found]
     if not rows:
         return None
-    # Same record, same file: names of clip paths are random and the date is written otherwise.
+    # Otherwise the file would contain the date and random names, and differ for the same record.
     with mpl.rc_context({"svg.hashsalt": "fastnn", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
         axes = figure.add_subplot()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Prints the fused multiply-adds, as operations per second (two each), that N threads reach in registers:
+// Prints how many floating-point operations per second THREADS threads reach with fused multiply-adds in registers (two
+// operations each):
 //   cc -O3 -march=native -ffp-contract=fast -pthread [-DREAL=double] peak.c -o peak && ./peak THREADS SECONDS
-// Compiled on the machine that is measured (peak.py); no part of the engine.
+// It is compiled on the machine that is measured (peak.py) and is not part of the engine.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,13 @@
 #else
 #define BYTES 16
 #endif
-// Latency times pipes is 8 to 10 on the machines of today; 12 chains and two constants fit into 16 registers,
-// if each has a name: an array of them would be kept in memory.
+// The latency of fma times the number of units is 8 to 10 on current processors. 12 chains and two constants fit into 16
+// registers, provided that each is a variable of its own: compilers would keep an array in memory.
 #define CHAINS 12
 #define EACH(F) F(a) F(b) F(c) F(d) F(e) F(f) F(g) F(h) F(i) F(j) F(k) F(l)
 #define START(s) \
   Vec s = term;  \
-  __asm__("" : "+x"(s));  // unknown: equal chains would be made one
+  __asm__("" : "+x"(s));  // hides the value from the compiler, which would otherwise merge equal chains
 #define STEP(s) s = s * factor + term;
 #define ADD(s) factor += s;
 #define INNER 20000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the processor could do at best: `peak.c`, compiled here and run between the turns."""
+"""The peak speed of the processor, measured with `peak.c`, which is compiled here."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-pthread"]
 
 
 class Peak:
-    """Fused multiply-adds a second of one core and of all; nothing where there is no compiler.
+    """The peak of one core and of all cores; without a C compiler there is none.
 
     Parameters
     ----------
     dtype : "float32" or "float64"
     folder : Path
-        The program is put there.
+        Where the compiled program is written.
     """
 
     def __init__(self, dtype: str, folder: Path) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The measurement: peers in their own processes take turns, round after round.
+"""The measurement: peers in processes of their own take turns, round after round.
 
-A worker does nothing while another has its turn. Nothing is timed against fastnn whose losses are
-not fastnn's.
+While one worker has its turn, the others are idle. A peer whose losses differ from fastnn's is not
+timed.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ __all__ = ["FORMAT", "OWN", "Settings", "run"]
 
 FORMAT = 1
 OWN = "fastnn/auto"
-# scikit-learn and Keras add Adam's epsilon before the bias correction: by more than rounding.
-# Keras also adds up the losses that it reports in float32.
+# Wider tolerances: scikit-learn and Keras add Adam's epsilon before the bias correction, and Keras
+# also sums the losses that it reports in float32.
 OTHER_EPSILON = {"sklearn", "keras"}
 SINGLE_SUMS = {"keras"}
 CHECKED_EPOCHS = 3
-# Threads of BLAS and OpenMP go on spinning after a call; the next turn begins when they sleep.
+# Seconds between turns: threads of BLAS and OpenMP spin for a while after a call, and should not
+# disturb the next turn.
 PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and with whom; `seconds` is the length of one turn."""
+    """The settings of a run; `seconds` is the length of one turn."""
 
     cases: list[Case]
     peers: list[str]
@@ -55,12 +56,12 @@ class Settings:
 
 
 def run(settings: Settings, json_file: Path | None) -> dict[str, Any]:
-    """Measure all cases; the record is written anew after each, so that nothing is lost.
+    """Measure all cases; the record is written after each case, in case the run is interrupted.
 
     Returns
     -------
     dict
-        Everything, as in the JSON.
+        The record, as in the JSON file.
     """
     with tempfile.TemporaryDirectory() as folder:
         peak = Peak(settings.dtype, Path(folder))
@@ -97,7 +98,7 @@ def run(settings: Settings, json_file: Path | None) -> dict[str, Any]:
 def _start(
     settings: Settings,
 ) -> tuple[list[Child], dict[str, str], dict[str, dict[str, str]]]:
-    """One process per peer and number of threads; those that are not installed are left out."""
+    """Start a process per peer and number of threads; peers that are missing are left out."""
     children: list[Child] = []
     refusals: dict[str, str] = {}
     versions: dict[str, dict[str, str]] = {}
@@ -130,7 +131,7 @@ def _measure(case: Case, settings: Settings, children: list[Child], peak: Peak) 
     }
     ready = _agreeing(case, children, result)
     for number in range(settings.rounds):
-        # Neither always the same neighbour before it nor always the same place in the round.
+        # A different order in each round: no peer always has the same place or predecessor.
         shift = number * len(ready) // settings.rounds
         order = ready[shift:] + ready[:shift]
         entry: dict[str, Any] = {"load": os.getloadavg()[0], "turns": {}}
@@ -162,9 +163,9 @@ def _measure(case: Case, settings: Settings, children: list[Child], peak: Peak) 
 
 
 def _agreeing(case: Case, children: list[Child], result: dict[str, Any]) -> list[Child]:
-    """Load the case everywhere; return those whose losses are fastnn's, and fastnn's.
+    """Load the case in all workers; return those whose losses agree with fastnn's.
 
-    Dropout draws its own numbers in each library: losses are compared without it.
+    The losses are compared without dropout, for which every library draws other random numbers.
     """
     still, ready = replace(case, dropout=0.0), []
     for child in children:
@@ -191,7 +192,7 @@ def _agreeing(case: Case, children: list[Child], result: dict[str, Any]) -> list
 
 
 def _tolerance(case: Case, peer: str) -> float:
-    """Of the epochs' losses, relative to the first of them."""
+    """Return the tolerance for the losses of the epochs, relative to the first."""
     if peer in SINGLE_SUMS or (peer in OTHER_EPSILON and case.optimizer != "sgd"):
         return AGREEMENT["float32"]
     return AGREEMENT[case.dtype]
@@ -207,7 +208,7 @@ def _machine(peak: Peak) -> dict[str, Any]:
 
 
 def _dump(record: dict[str, Any]) -> str:
-    """JSON with a line for each case and each other entry."""
+    """Return JSON with one line for each case and each other entry."""
     lines = [f"{json.dumps(key)}: {json.dumps(record[key])}" for key in record if key != "cases"]
     cases = ",\n".join(json.dumps(case) for case in record["cases"])
     return "{\n" + ",\n".join([*lines, f'"cases": [\n{cases}\n]']) + "\n}\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The record of a run as Markdown: nothing is measured here, medians are taken."""
+"""Make a Markdown table of medians from the record of a run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def medians(case: dict[str, Any]) -> dict[str, float]:
-    """Microseconds a step by peer and threads."""
+    """Return microseconds per step by peer and threads."""
     names = {name for entry in case["rounds"] for name in entry["turns"]}
     return {name: statistics.median(_times(case, name)) for name in sorted(names)}
 
 
 def ratios(case: dict[str, Any]) -> dict[str, float]:
-    """Each peer's time, at its best number of threads, over fastnn's at its own choice."""
+    """Return each peer's time, with its best number of threads, over fastnn's own choice."""
     best = _best(case)
     return {peer: us / best["fastnn"][0] for peer, (us, _) in best.items() if peer != "fastnn"}
 
 
 def _best(case: dict[str, Any]) -> dict[str, tuple[float, str]]:
-    """Microseconds and threads by peer; fastnn chooses for itself."""
+    """Return microseconds and threads by peer; for fastnn those of its own choice."""
     found: dict[str, tuple[float, str]] = {}
     times = medians(case)
     if OWN not in times:
@@ -52,14 +52,14 @@ def _times(case: dict[str, Any], name: str) -> list[float]:
 
 
 def fraction(case: dict[str, Any]) -> float | None:
-    """Share of the peak of the cores that fastnn used; None where that was not measured."""
+    """Return fastnn's fraction of the peak of the cores that it used; None if not measured."""
     us, threads = _best(case)["fastnn"]
     best = peak(case, threads)
     return None if best is None else case["flops"] / us * 1e6 / best
 
 
 def peak(case: dict[str, Any], threads: str) -> float | None:
-    """Return operations a second: of the best round, for in some all threads share a core."""
+    """Return operations per second, of the best round: in some rounds threads share a core."""
     peaks = [entry["peak"].get(threads) for entry in case["rounds"]]
     return None if None in peaks or not peaks else float(max(peaks))
 
@@ -74,7 +74,7 @@ def _cell(case: dict[str, Any], peer: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, as many as the rounds bear."""
+    """Format with three digits; the variation of the rounds does not justify more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -90,7 +90,7 @@ def _name(case: dict[str, Any]) -> str:
 
 
 def _spread(record: dict[str, Any]) -> str:
-    """How far apart the middle half of fastnn's rounds lies, in the median case and the worst."""
+    """Describe the interquartile range of fastnn's rounds, in the median case and the worst."""
     widths = []
     for case in record["cases"]:
         times = _times(case, OWN)
@@ -107,7 +107,7 @@ def _spread(record: dict[str, Any]) -> str:
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """The table with the lines that say what it was measured on.
+    """Return the table, with lines that describe the machine and the versions.
 
     Returns
     -------
@@ -158,13 +158,13 @@ def _conditions(record: dict[str, Any]) -> list[str]:
 
 
 def _version(found: dict[str, str]) -> list[str]:
-    """The library's own version first; what it stands on where that matters."""
+    """List the library's version and, where they matter, those of its dependencies."""
     values = list(found.values())
     return [values[0], *([f"({found['backend']})"] if "backend" in found else [])]
 
 
 def _choice(record: dict[str, Any]) -> str:
-    """What fastnn's own choice of threads costs against the better fixed number."""
+    """Describe the time with fastnn's choice of threads over that with the better fixed number."""
     costs = []
     for case in record["cases"]:
         times = medians(case)

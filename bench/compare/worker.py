@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One peer in its own process: `python -m bench.compare.worker PEER THREADS`.
+"""The process of one peer: `python -m bench.compare.worker PEER THREADS`.
 
 Requests and replies are lines of JSON on standard input and output.
 """
@@ -25,7 +25,7 @@ __all__ = ["Session", "pin", "serve"]
 
 
 class Session:
-    """What the parent may ask for."""
+    """The requests that the parent process may send."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.threads = threads
@@ -46,7 +46,7 @@ class Session:
         self.peer = self.module.Model(self.case, self.threads)
 
     def losses(self, epochs: int) -> list[float]:
-        """Losses of the first epochs; those after the first follow an epoch of what is timed."""
+        """Return the losses of the first epochs; the timed call runs before each but the first."""
         peer: Peer = self.peer
         peer.reset()
         first = peer.losses(1)
@@ -60,7 +60,7 @@ class Session:
         assert self.case is not None
         most = max(1, self.case.max_steps // self.case.batches)
         peer.reset()
-        # Longer and longer until the clock means something; all but the last are the warm-up.
+        # More and more epochs until the time can be measured; all calls but the last are warm-up.
         epochs, spent = 1, self._clock(1)
         while spent < seconds / 8 and epochs < most:
             epochs = min(4 * epochs, most)
@@ -78,14 +78,14 @@ class Session:
 
 
 def pin(threads: int) -> None:
-    """Hold this process on as many processors."""
+    """Confine this process to as many processors."""
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-threads:])
 
 
 def serve(make: Callable[[str, int], Any]) -> None:
-    """Answer until the pipe closes; `make` is called at the first request, which may fail."""
-    # Libraries print where they like: what they say goes to the error stream.
+    """Answer requests until the pipe closes; the first one calls `make`, which may fail."""
+    # Libraries may print to standard output, so it is redirected to standard error.
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     session = None

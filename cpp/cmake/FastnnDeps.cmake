@@ -1,9 +1,9 @@
-# What the build stands on: Python and pybind11, Eigen's headers, OpenMP. Nothing is downloaded or vendored.
+# The dependencies of the build: Python and pybind11, Eigen's headers, OpenMP. Nothing is downloaded or vendored.
 # SPDX-License-Identifier: BSD-3-Clause
 
 set(PYBIND11_FINDPYTHON ON)
 find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
-# Inside a build made by pip site-packages is on CMAKE_PREFIX_PATH; the hints serve a plain `cmake --preset`.
+# In a build started by pip, site-packages is on CMAKE_PREFIX_PATH; the hints are for a plain `cmake --preset`.
 find_package(pybind11 3 CONFIG REQUIRED HINTS ${Python_SITELIB}/pybind11 ${Python_SITEARCH}/pybind11)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
@@ -12,8 +12,8 @@ if(FASTNN_SYSTEM_EIGEN)
   find_package(Eigen3 5.0 CONFIG REQUIRED)
   get_target_property(FASTNN_EIGEN_INCLUDE Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 else()
-  # The wheel `eigency` lays the headers into site-packages/eigency/eigen; its Python side is never imported.
-  # A cached path may belong to the build environment of an earlier install, which is gone.
+  # The wheel `eigency` installs the headers in site-packages/eigency/eigen; its Python part is not used.
+  # A cached path may be that of an earlier build environment of pip, which no longer exists.
   if(NOT EXISTS "${FASTNN_EIGEN_INCLUDE}/Eigen/Core")
     unset(FASTNN_EIGEN_INCLUDE CACHE)
   endif()
@@ -29,10 +29,10 @@ else()
 endif()
 message(STATUS "Eigen: ${FASTNN_EIGEN_INCLUDE}")
 
-# SYSTEM: Eigen's own warnings are not ours to mend.
+# SYSTEM suppresses warnings in Eigen's headers.
 target_include_directories(fastnn_eigen SYSTEM INTERFACE ${FASTNN_EIGEN_INCLUDE})
 target_compile_definitions(
   fastnn_eigen
-  INTERFACE EIGEN_DONT_PARALLELIZE  # threads belong to core/parallel.cpp alone
-            EIGEN_FAST_MATH=0       # roots are the processor's, the same on every level; with AVX-512 Eigen approximates
-            EIGEN_MPL2_ONLY)        # refuses the few files under other licences
+  INTERFACE EIGEN_DONT_PARALLELIZE  # only core/parallel* runs threads
+            EIGEN_FAST_MATH=0       # exact square roots on every level; with AVX-512 Eigen would approximate them
+            EIGEN_MPL2_ONLY)        # excludes the few files under other licences

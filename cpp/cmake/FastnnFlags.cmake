@@ -1,30 +1,30 @@
-# Compiler and linker flags that hold for every level, each with its reason. No -ffast-math, neither here nor at
-# link time: it would change rounding modes for the whole process and break NaN checks.
+# Compiler and linker flags of all levels, each with its reason. -ffast-math is used neither here nor at link time: it would
+# change the floating-point mode of the whole process and break checks for NaN.
 # SPDX-License-Identifier: BSD-3-Clause
 
-# What build_info() reports, beside the level's own options.
+# The flags that build_info() reports, in addition to the options of the level.
 set(FASTNN_FLAGS_TEXT
-    -O3                # inlining of packet code decides the speed of every kernel
-    -ffp-contract=off  # a * b + c is fused only where the source says fma(): same bits from every compiler
-    -fno-math-errno    # nobody reads errno after sqrt; without this it is a call instead of an instruction
+    -O3                # the speed of the kernels depends on inlining
+    -ffp-contract=off  # a * b + c is fused only where the source says fma(), so that all compilers give the same bits
+    -fno-math-errno    # sqrt becomes an instruction; otherwise it is a call that sets errno, which nothing reads
 )
 
-# An interface target: whoever links it gets the flags.
+# An interface target: targets that link it get the flags.
 function(fastnn_set_flags target)
   add_library(${target} INTERFACE)
   target_compile_features(${target} INTERFACE cxx_std_20)
   target_compile_options(
     ${target}
     INTERFACE ${FASTNN_FLAGS_TEXT}
-              -fvisibility=hidden          # two loaded levels must not see each other's symbols
+              -fvisibility=hidden          # symbols of one level must not be used by another
               -fvisibility-inlines-hidden
-              -ffunction-sections          # lets the linker drop what nothing calls
+              -ffunction-sections          # so that the linker can remove unused functions
               -fdata-sections
               -Wall -Wextra -Wconversion -Wshadow
-              # No loop over numbers is in the bindings, and pybind11's templates take half as long again at -O3.
+              # The bindings contain no loops over numbers, and pybind11's templates compile 50 % longer with -O3.
               $<$<STREQUAL:$<TARGET_PROPERTY:NAME>,bindings>:-O1>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # Unique symbols of inline variables would be shared between levels in spite of RTLD_LOCAL.
+    # Otherwise inline variables get unique symbols, which loaded modules share in spite of RTLD_LOCAL.
     target_compile_options(${target} INTERFACE -fno-gnu-unique)
   endif()
   if(FASTNN_WERROR)
@@ -33,10 +33,10 @@ function(fastnn_set_flags target)
   if(FASTNN_TESTING)
     target_compile_definitions(${target} INTERFACE FASTNN_TESTING=1)
   endif()
-  # LTO is off: every hot path is one template instantiation, and it doubles the time of an install.
+  # No link-time optimisation: time-critical paths are single template instantiations, and it doubles the build time.
   target_link_options(
     ${target} INTERFACE -Wl,--gc-sections
-    # Exports PyInit_* alone: copies of std:: templates compiled for v4 must not serve v2.
+    # Exports PyInit_* alone, so that v2 never uses a copy of a std:: template that was compiled for v4.
     -Wl,--version-script=${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
   set_target_properties(${target} PROPERTIES INTERFACE_LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/cmake/exports.map)
   fastnn_set_sanitizer(${target})
@@ -46,8 +46,8 @@ function(fastnn_set_sanitizer target)
   if(FASTNN_SANITIZE STREQUAL "")
     return()
   elseif(FASTNN_SANITIZE STREQUAL address)
-    # Undefined behaviour rides along: one more build would find nothing that this one does not.
-    # -O1: the optimiser takes ten times as long over kernels whose every load is checked, and finds no more errors.
+    # Both sanitizers in one build: separate builds would find nothing more.
+    # -O1: with every load checked, -O3 compiles the kernels ten times as long without finding more errors.
     set(options -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1)
   elseif(FASTNN_SANITIZE STREQUAL thread)
     set(options -fsanitize=thread)

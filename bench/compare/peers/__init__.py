@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One module per library; `case.Peer` says what each has."""
+"""One module per library; `case.Peer` describes what each of them has."""

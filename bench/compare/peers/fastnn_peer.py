@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""fastnn as its users write it: Sequential.fit, batches in order."""
+"""fastnn with Sequential.fit, batches in order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LOSSES = {
 
 
 def versions() -> dict[str, str]:
-    """Return what was loaded."""
+    """Return the version and the build that was loaded."""
     info = fastnn.build_info()
     return {"fastnn": info["version"], "isa": info["isa"], "compiler": info["compiler"]}
 
 
 class Model:
-    """See `case.Peer`; `threads` = 0 is fastnn's own choice."""
+    """See `case.Peer`; `threads` = 0 means fastnn's own choice."""
 
     def __init__(self, case: Case, threads: int) -> None:
         self.case, self.data = case, data(case)

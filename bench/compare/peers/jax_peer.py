@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""JAX: all epochs of a turn in one jitted call, a scan over the batches inside.
+"""JAX: all epochs of a turn in one jitted call with a scan over the batches.
 
-XLA takes its threads from the processors it may use and from nothing else: hence `PINNED`.
+XLA takes its number of threads only from the processors that it may use, hence `PINNED`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PINNED = True
 
 
 def versions() -> dict[str, str]:
-    """Return JAX's and jaxlib's."""
+    """Return the versions of JAX and jaxlib."""
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
 
@@ -103,7 +103,7 @@ def _step(case: Case, state: Any, batch: Any) -> Any:
     m = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, moments[0], grads)
     v = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, moments[1], grads)
     time = count.astype(case.dtype)
-    # 1 - beta**time, without float32's loss of digits where beta**time is close to 1
+    # 1 - beta**time, without the cancellation in float32 where beta**time is close to 1
     first, second = (-jnp.expm1(time * math.log(beta)) for beta in (beta1, beta2))
     rate, root = lr / first, second**-0.5
     keep = 1 - lr * WEIGHT_DECAY if case.optimizer == "adamw" else 1.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Keras 3 on JAX, or on PyTorch where there is no JAX: `fit`, batches in order."""
+"""Keras 3 with `fit`, batches in order; on JAX if it is installed, otherwise on PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PINNED = keras.backend.backend() == "jax"
 
 
 def versions() -> dict[str, str]:
-    """Return Keras' version and its backend."""
+    """Return the version of Keras and its backend."""
     return {"keras": keras.__version__, "backend": keras.backend.backend()}
 
 
@@ -47,7 +47,7 @@ class Model:
             "mse": keras.losses.MeanSquaredError,
             "bce_with_logits": lambda: keras.losses.BinaryCrossentropy(from_logits=True),
         }[case.loss]()
-        # Several steps a call save Keras' own work between them; its default is one.
+        # Several steps per call reduce Keras' overhead between steps; its default is one.
         self.model.compile(optimizer, loss, steps_per_execution=min(case.batches, 16))
         optimizer.build(self.model.trainable_variables)
         self.weights = [array for pair in made for array in pair]

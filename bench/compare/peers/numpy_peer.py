@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The step in plain NumPy, written for speed: no allocation, flat parameters, sums as products.
+"""A step in NumPy, written for speed: no allocation, flat parameters, sums as products.
 
-Not for reading: that is `fastnn.reference`. Losses are worked out only where they are asked for.
+For NumPy code that is written to be read, see `fastnn.reference`. Losses are computed only where
+they are needed.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PINNED = False
-CHUNK = 1 << 15  # values of a parameter that the optimizer handles while they are in cache
+CHUNK = 1 << 15  # the optimizer updates so many values at a time, which stay in the cache
 
 
 def versions() -> dict[str, str]:
-    """Return NumPy's and its BLAS's version."""
+    """Return the versions of NumPy and its BLAS."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {"numpy": np.__version__, "blas": f"{blas['name']} {blas['version']}"}
 
@@ -99,7 +100,7 @@ class Model:
             np.maximum(z, 0, out=z)
         else:
             np.tanh(z, out=z)
-        if self.case.dropout:  # a dropped unit is 0, which relu's derivative takes for closed
+        if self.case.dropout:  # a dropped unit is 0, where the derivative of relu is 0 as well
             drawn = self.scratch[layer]
             self.random.random(dtype=drawn.dtype, out=drawn)
             np.greater_equal(drawn, self.case.dropout, out=self.open[layer])
@@ -119,7 +120,7 @@ class Model:
             np.multiply(d, 1 / (1 - self.case.dropout), out=d)
 
     def _output_gradient(self, z: NDArray[Any], y: NDArray[Any]) -> None:
-        """Overwrite the outputs with the gradient of the mean loss; y is scaled where it helps."""
+        """Overwrite the outputs with the gradient of the mean loss; `_batches` scales classes."""
         if self.case.loss == "mse":
             np.subtract(z, y, out=z)
             np.multiply(z, 2 / z.size, out=z)
@@ -181,7 +182,7 @@ def _views(
 
 
 def _batches(case: Case) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Views of the batches; classes one-hot and divided by the batch, as the gradient wants."""
+    """Return views of the batches; classes are one-hot and divided by the size of the batch."""
     x, y = data(case)
     if case.loss == "cross_entropy":
         hot = np.zeros((len(y), case.widths[-1]), case.dtype)

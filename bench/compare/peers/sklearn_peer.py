@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scikit-learn's MLP: one `partial_fit` an epoch, which cuts the batches itself."""
+"""scikit-learn's MLP: one `partial_fit` per epoch, which splits the rows into batches itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PINNED = False
 
 
 def versions() -> dict[str, str]:
-    """Return scikit-learn's and NumPy's."""
+    """Return the versions of scikit-learn and NumPy."""
     return {"scikit-learn": sklearn.__version__, "numpy": np.__version__}
 
 
@@ -28,7 +28,7 @@ class Model:
         self.x, self.y = data(case)
         self.classes = {}
         regression = case.loss == "mse"
-        # Its loss is half the squared error, its gradient's mean over rows only.
+        # Its loss is half the squared error, and its gradient is a mean over rows only.
         factor = 2 / case.widths[-1] if regression else 1.0
         self.loss_factor = 2.0 if regression else 1.0
         if not regression:
@@ -51,7 +51,7 @@ class Model:
             shuffle=False,
             n_iter_no_change=10**9,
         )
-        self._epoch()  # makes coefs_
+        self._epoch()  # creates coefs_
 
     def reset(self) -> None:
         made: Any = weights(self.case)

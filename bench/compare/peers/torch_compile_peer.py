@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PyTorch with forward, loss and backward compiled; only when `--peers` names it."""
+"""PyTorch with compiled forward, loss and backward; used only if `--peers` names it."""
 
 from __future__ import annotations
 

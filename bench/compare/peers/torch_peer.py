@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PyTorch, eager: fused optimizers, batches split beforehand, no losses read while timed."""
+"""PyTorch in eager mode: fused optimizers, batches split beforehand, no losses while timed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOSSES = {
 
 
 def versions() -> dict[str, str]:
-    """Return the version, which says that it is the CPU's."""
+    """Return the version, which includes that the build is for CPUs."""
     return {"torch": torch.__version__}
 
 

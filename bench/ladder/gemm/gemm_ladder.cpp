@@ -1,6 +1,6 @@
-// The products of a training step, one variant above the other: three loops, Eigen's product, the libraries of
-// libraries.h, cpp/kernels/gemm. Every variant is checked against the loops before it is timed; a wrong one stops the
-// program.
+// Compares implementations of the products of a training step: three plain loops, Eigen's product, the libraries of
+// libraries.h, cpp/kernels/gemm. Every implementation is checked against the loops before it is timed, and the program
+// stops if one is wrong.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <Eigen/Core>
 #include <algorithm>
@@ -45,7 +45,7 @@ template <class T>
 void ours(Problem<T>& p, Product product, Matrix<T> c) {
   if (product == Product::kForward) return fastnn::kernels::product<T>(p.x.view(), p.w.view(), p.bias.view().data, c);
   if (product == Product::kWeights) return fastnn::kernels::product_transposed<T>(p.x.view(), p.dy.view(), c);
-  fastnn::kernels::product<T>(p.dy.view(), p.panels(), nullptr, c);
+  fastnn::kernels::product<T>(p.dy.view(), p.packed_wt(), nullptr, c);
 }
 
 // The last one is ours.
@@ -59,7 +59,7 @@ std::vector<Contestant> line_up(Problem<T>& p, Product product, Matrix<T> c, boo
   return all;
 }
 
-// The largest difference, relative to the largest element: single ones may cancel to nothing.
+// The largest difference, relative to the largest element; single elements may be close to zero by cancellation.
 template <class T>
 double difference(ConstMatrix<T> expected, ConstMatrix<T> got) {
   double most = 0, largest = 0;
@@ -73,12 +73,12 @@ double difference(ConstMatrix<T> expected, ConstMatrix<T> got) {
   return most / largest;
 }
 
-// Returns the largest difference. Every contestant writes into the same c, which is spoilt before each.
+// Returns the largest difference. All contestants write to the same c, which is filled with NaN before each.
 template <class T>
 double check(Problem<T>& p, Product product, Matrix<T> c, const std::vector<Contestant>& contestants) {
   MatrixBuffer<T> expected(c.rows, c.cols);
   three_loops(p, product, expected.view());
-  // Rounding errors of a sum grow like the square root of its length; the loops' own are among them.
+  // Rounding errors grow like the square root of the length of a sum. The loops have rounding errors as well.
   const double allowed = 4 * std::numeric_limits<T>::epsilon() * std::sqrt(static_cast<double>(p.inner(product)));
   double most = 0;
   for (const auto& one : contestants) {
@@ -103,7 +103,7 @@ void print_cell(const char* format, double value) {
     std::printf(format, value);
 }
 
-// What remains of a table for its last lines: the ratios of every contestant, and the largest difference.
+// The data for the last lines of a table: the ratios of every contestant, and the largest difference.
 struct Summary {
   std::vector<std::string> names;
   std::vector<double> logs;
@@ -146,7 +146,7 @@ void measure(Problem<T>& p, bool with_loops, Summary& summary) {
     print_times(take_turns(contestants), p.flops(), summary);
     if (product == Product::kInputs) {
       const auto transpose =
-          contestant("transpose", [&p] { fastnn::kernels::pack_transposed<T>(p.w.view(), p.panels()); });
+          contestant("transpose", [&p] { fastnn::kernels::pack_transposed<T>(p.w.view(), p.packed_wt()); });
       std::printf("  | %3.1f", static_cast<double>(p.in * p.out) / best(take_turns({transpose})[0]) * 1e-9);
     }
     std::printf("\n");

@@ -28,7 +28,7 @@ inline void start_from_bias(const Problem<float>& p, Matrix<float> c) {
 }
 
 #ifdef LADDER_ONEDNN
-// Reads W as it lies for dy W^T.
+// For dy W^T it reads the row-major W.
 inline void onednn_product(Problem<float>& p, Product product, Matrix<float> c) {
   const bool forward = product == Product::kForward, weights = product == Product::kWeights;
   const auto a = product == Product::kInputs ? p.dy.view() : p.x.view();
@@ -45,16 +45,16 @@ inline void onednn_product(Problem<float>& p, Product product, Matrix<float> c) 
 #endif
 
 #ifdef LADDER_LIBXSMM
-// A product cut into tiles, each a call of a kernel that was compiled for its shape and strides; one tile: the whole
-// product. libxsmm is column-major: its c is our c transposed, so its a is our b, and its m are our columns.
-// It has no kernels for a transposed a, so that dy W^T takes the transpose of W, as ours does.
+// A product divided into tiles (possibly a single one), each computed by a kernel that libxsmm compiled for its shape and
+// strides. libxsmm is column-major: its c is our c transposed, so its a is our b, and its m are our columns. It has no
+// kernels for a transposed a, so dy W^T reads the transpose of W, as ours does.
 class XsmmProduct {
  public:
   XsmmProduct(Problem<float>& p, Product product, Matrix<float> c, Index rows, Index cols, Index inner)
       : p_(&p), product_(product), c_(c), k_(p.inner(product)) {
     a_ = product == Product::kInputs ? p.dy.view() : p.x.view();
     b_ = product == Product::kForward ? p.w.view() : product == Product::kWeights ? p.dy.view() : p.wt.view();
-    // Padded columns may be computed on (core/types.h), and half a vector costs these kernels more than a whole one.
+    // Padding columns may be computed on (core/types.h), and these kernels are faster on whole vectors than on parts.
     c_.cols = (c.cols + kVector - 1) / kVector * kVector;
     rows_ = std::min(rows, c_.rows), cols_ = std::min(cols, c_.cols), inner_ = std::min(inner, k_);
     for (const bool last_r : {false, true})
@@ -81,7 +81,7 @@ class XsmmProduct {
  private:
   static constexpr Index kVector = 8;
   libxsmm_smmfunction dispatch(Index rows, Index cols, Index inner, bool accumulate) const {
-    if (rows == 0 || cols == 0 || inner == 0) return nullptr;  // no such rest
+    if (rows == 0 || cols == 0 || inner == 0) return nullptr;  // there is no remainder of this kind
     const auto as_int = [](Index n) { return static_cast<libxsmm_blasint>(n); };
     const libxsmm_blasint lda = as_int(b_.stride), ldb = as_int(a_.stride), ldc = as_int(c_.stride);
     const float alpha = 1, beta = accumulate ? 1 : 0;

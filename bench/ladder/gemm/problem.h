@@ -1,5 +1,5 @@
-// What every contestant computes: the three products of a training step on engine matrices, and the three loops that
-// say what is right.
+// The problem that every contestant solves: the three products of a training step on engine matrices; and the three loops
+// that give the reference result.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -22,13 +22,14 @@ inline const char* name(Product product) {
   return product == Product::kForward ? "x W + b" : product == Product::kWeights ? "x^T dy" : "dy W^T";
 }
 
-// W^T, which a step makes once for all its chunks: wt as a matrix for others, panels() for ours.
+// W^T, which a training step makes once for all its chunks, in two forms: wt row-major for the libraries, packed_wt() for
+// our product.
 template <class T>
 struct Problem {
   Index batch, in, out;
   MatrixBuffer<T> x{batch, in}, w{in, out}, bias{1, out}, dy{batch, out}, wt{out, in};
   fastnn::Buffer<T> memory{fastnn::packed_size<T>(out, in)};
-  fastnn::PackedMatrix<T> panels() { return {memory.data(), out, in}; }
+  fastnn::PackedMatrix<T> packed_wt() { return {memory.data(), out, in}; }
   Problem(Index b, Index i, Index o) : batch(b), in(i), out(o) {
     std::uint64_t state = 1;
     for (auto m : {x.view(), w.view(), bias.view(), dy.view()})
@@ -37,7 +38,7 @@ struct Problem {
           state = state * 6364136223846793005ULL + 1442695040888963407ULL;
           m.row(r)[c] = static_cast<T>(static_cast<double>(state >> 11) * 0x1.0p-53 - 0.5);
         }
-    fastnn::kernels::pack_transposed<T>(w.view(), panels());
+    fastnn::kernels::pack_transposed<T>(w.view(), packed_wt());
     for (Index i = 0; i < in; ++i)
       for (Index o = 0; o < out; ++o) wt.view().row(o)[i] = w.view().row(i)[o];
   }
