@@ -12,6 +12,7 @@ import pytest
 from border import assert_worded, lay_out
 from fastnn import _core
 from guises import misaligned, read_only
+from members import linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 N, F, K = 7, 3, 2
 REFUSALS = (TypeError, ValueError)
 X = np.random.default_rng(5).standard_normal((N, F)).astype(np.float32)
-
-
-def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
-    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
 
 
 def network() -> Any:

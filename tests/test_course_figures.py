@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Figures printed in courses, reproduced by training nn.Sequential, to the last printed digit."""
+"""Figures printed in courses come out to the last printed digit: by training nn.Sequential, and by
+hand with fastnn.functional."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastnn.functional as F
 from fastnn import nn, optim
 from figures import ADMISSIONS, GRADIENT_DESCENT
 
@@ -28,6 +30,22 @@ ADMISSIONS_HIDDEN = [
     0.241454915502,
     0.240400679325,
 ]
+# One step of backpropagation on one row, of two layers without biases: weights, and their changes.
+BACKPROPAGATION = np.array([[0.5, -0.6], [0.1, -0.2], [0.1, 0.7]]), np.array([[0.1], [-0.3]])
+BACKPROPAGATION_STEP = (
+    [
+        [1.77005547e-04, -5.11178506e-04],
+        [3.54011093e-05, -1.02235701e-04],
+        [-7.08022187e-05, 2.04471402e-04],
+    ],
+    [[0.00804047], [0.00555918]],
+)
+# The unit test of the bike-sharing project: weights before a step, and after it.
+BIKES = np.array([[0.1, -0.2], [0.4, 0.5], [-0.3, 0.2]]), np.array([[0.3], [-0.1]])
+BIKES_AFTER = (
+    [[0.10562014, -0.20185996], [0.39775194, 0.50074398], [-0.29887597, 0.19962801]],
+    [[0.37275328], [-0.03172939]],
+)
 
 
 def with_weights(model: nn.Sequential, *weights: Any) -> nn.Sequential:
@@ -54,34 +72,24 @@ def test_gradient_descent_notebook(link: str) -> None:
 
 
 def test_one_step_of_backpropagation() -> None:
-    w1 = np.array([[0.5, -0.6], [0.1, -0.2], [0.1, 0.7]])
-    w2 = np.array([[0.1], [-0.3]])
     first, second = nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False)
     model = nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid(), dtype=np.float64)
-    with_weights(model, w1, w2).compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
+    with_weights(model, *BACKPROPAGATION).compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
     model.train_step(np.array([[0.5, 0.1, -0.2]]), np.array([0.6]))
-    printed = [
-        [1.77005547e-04, -5.11178506e-04],
-        [3.54011093e-05, -1.02235701e-04],
-        [-7.08022187e-05, 2.04471402e-04],
-    ]
-    moved1, moved2 = (layer.weight.T - w for layer, w in ((first, w1), (second, w2)))
-    np.testing.assert_allclose(moved2.ravel(), [0.00804047, 0.00555918], rtol=0, atol=5e-9)
-    np.testing.assert_allclose(moved1, printed, rtol=0, atol=5e-13)
+    moved = (layer.weight.T - w for layer, w in zip((first, second), BACKPROPAGATION, strict=True))
+    for change, printed, digits in zip(moved, BACKPROPAGATION_STEP, (5e-13, 5e-9), strict=True):
+        np.testing.assert_allclose(change, printed, rtol=0, atol=digits)
 
 
 def test_bike_sharing_unit_test() -> None:
     first, second = nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False)
     model = nn.Sequential(first, nn.Sigmoid(), second, dtype=np.float64)
-    with_weights(model, [[0.1, -0.2], [0.4, 0.5], [-0.3, 0.2]], [[0.3], [-0.1]])
-    model.compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
+    with_weights(model, *BIKES).compile(optim.SGD(lr=0.5), nn.HalfMSELoss())
     x = np.array([[0.5, -0.2, 0.1]])
     assert model.predict(x)[0, 0] == pytest.approx(0.09998924, abs=5e-9)
     model.train_step(x, np.array([0.4]))
-    printed = [[0.10562014, -0.20185996], [0.39775194, 0.50074398], [-0.29887597, 0.19962801]]
-    moved = second.weight.ravel()
-    np.testing.assert_allclose(moved, [0.37275328, -0.03172939], rtol=0, atol=5e-9)
-    np.testing.assert_allclose(first.weight.T, printed, rtol=0, atol=5e-9)
+    for layer, printed in zip((first, second), BIKES_AFTER, strict=True):
+        np.testing.assert_allclose(layer.weight.T, printed, rtol=0, atol=5e-9)
 
 
 # -- admissions ------------------------------------------------------------------------------------
@@ -180,3 +188,88 @@ def test_threes_and_sevens(mnist: tuple[np.ndarray, ...]) -> None:
     model.compile(optim.SGD(lr=0.1), nn.L1Loss())
     model.fit(x[chosen], y[chosen] == 3, batch_size=256, epochs=40)
     assert right_share(model, x_test[chosen_test], y_test[chosen_test] == 3) >= 0.975
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def test_softmax_of_a_plain_list() -> None:
+    assert str(F.softmax([0, 1, 2])) == "[0.09003057 0.24472847 0.66524096]"
+
+
+@pytest.mark.parametrize(
+    ("labels", "printed"), [([1, 1, 0], 0.68517901091076849), ([0, 0, 1], 5.1159958097540823)]
+)
+def test_cross_entropy_of_probabilities(labels: list[int], printed: float) -> None:
+    loss, _ = F.bce_loss([0.8, 0.7, 0.1], labels, reduction="sum")
+    assert loss == pytest.approx(printed, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("w1", "w2", "b", "printed"),
+    [(2, 6, -2, 0.91682730350607766), (3, 5, -2.2, 0.88079707797788231)],
+)
+def test_two_models_combined(w1: float, w2: float, b: float, printed: float) -> None:
+    combined = F.sigmoid(F.linear([0.4, 0.6], [w1, w2], b))
+    assert float(combined) == pytest.approx(printed, rel=1e-15)
+
+
+def test_dot() -> None:
+    assert F.matmul([1, 2], [3, 4]) == 11
+
+
+def test_logic_gates_of_step_units() -> None:
+    gate = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    AND = F.step(F.linear(gate, np.array([[1.0], [1.0]]), np.array([-1.5])))
+    OR = F.step(F.linear(gate, np.array([[1.0], [1.0]]), np.array([-0.5])))
+    NAND = F.step(F.linear(gate, np.array([[-1.0], [-1.0]]), np.array([1.5])))
+    XOR = F.step(F.linear(np.hstack([NAND, OR]), np.array([[1.0], [1.0]]), np.array([-1.5])))
+    assert AND.ravel().tolist() == [0, 0, 0, 1]
+    assert OR.ravel().tolist() == [0, 1, 1, 1]
+    assert XOR.ravel().tolist() == [0, 1, 1, 0]
+
+
+def test_one_step_of_backpropagation_by_hand() -> None:
+    x, target = np.array([[0.5, 0.1, -0.2]]), np.array([[0.6]])
+    w1, w2 = (w.copy() for w in BACKPROPAGATION)
+    hidden = F.sigmoid(F.matmul(x, w1))
+    out = F.sigmoid(F.matmul(hidden, w2))
+    _, dout = F.half_mse_loss(out, target)
+    dhidden, dw2, _ = F.linear_backward(F.sigmoid_backward(dout, out), hidden, w2)
+    assert dhidden is not None
+    _, dw1, _ = F.linear_backward(F.sigmoid_backward(dhidden, hidden), x, w1, need_dx=False)
+    F.sgd_step_([w1, w2], [dw1, dw2], lr=0.5)
+    moved = (now - w for now, w in zip((w1, w2), BACKPROPAGATION, strict=True))
+    for change, printed, digits in zip(moved, BACKPROPAGATION_STEP, (5e-13, 5e-9), strict=True):
+        np.testing.assert_allclose(change, printed, rtol=0, atol=digits)
+
+
+def test_bike_sharing_unit_test_by_hand() -> None:
+    x, target = np.array([[0.5, -0.2, 0.1]]), np.array([[0.4]])
+    w1, w2 = (w.copy() for w in BIKES)
+    hidden = F.sigmoid(F.matmul(x, w1))
+    out = F.matmul(hidden, w2)
+    assert float(out[0, 0]) == pytest.approx(0.09998924, abs=5e-9)
+    _, dout = F.half_mse_loss(out, target)
+    dhidden, dw2, _ = F.linear_backward(dout, hidden, w2)
+    assert dhidden is not None
+    _, dw1, _ = F.linear_backward(F.sigmoid_backward(dhidden, hidden), x, w1, need_dx=False)
+    F.sgd_step_([w1, w2], [dw1, dw2], lr=0.5)
+    for w, printed in zip((w1, w2), BIKES_AFTER, strict=True):
+        np.testing.assert_allclose(w, printed, rtol=0, atol=5e-9)
+
+
+def test_gradient_descent_notebook_by_hand() -> None:
+    data = np.loadtxt(EXAMPLES / "gradient-descent-data.csv", delimiter=",")
+    X, y = data[:, :2], data[:, 2]
+    np.random.seed(44)
+    w, b = np.random.normal(scale=1 / 2**0.5, size=2), np.zeros(1)
+    losses = []
+    for _ in range(31):
+        for row, label in zip(X, y, strict=True):
+            _, dz = F.bce_with_logits(F.linear(row, w[:, None], b), [label])
+            _, dw, db = F.linear_backward(dz, row, w[:, None], need_dx=False)
+            F.sgd_step_([w, b], [dw[:, 0], db], lr=0.01)
+        losses.append(F.bce_loss(F.sigmoid(F.linear(X, w, b)), y)[0])
+    printed = [loss for loss, _ in GRADIENT_DESCENT[:4]]
+    np.testing.assert_allclose(losses[::10], printed, rtol=0, atol=1e-12)

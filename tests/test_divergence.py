@@ -12,6 +12,7 @@ import pytest
 from fastnn import _core
 from fastnn.errors import TrainingDivergedError
 from guises import DTYPES
+from members import linear
 
 N, F, K, BATCH = 60, 5, 3, 16
 RATES = [10.0, 1e5, 1e30]
@@ -23,10 +24,6 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, float]]] = {
 }
 LOSSES = [row["name"] for row in _core.registries()["losses"]]
 WAYS = ["fit", "fit, clipped", "train_step", "own loop"]
-
-
-def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
-    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
 
 
 def network(dtype: str, loss: str, optimizer: str, clip: float, **hyper: float) -> Any:
