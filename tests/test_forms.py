@@ -15,7 +15,7 @@ import pytest
 
 from fastnn import _core
 from guises import DTYPES
-from members import Layers, ending, hyper_cases, linear, names, targets
+from members import Layers, ending, everything, hyper_cases, linear, names, targets
 from pairs import same_bits
 
 NETWORKS: dict[str, Layers] = {
@@ -33,6 +33,7 @@ NETWORKS: dict[str, Layers] = {
         linear(31, 3),
     ],
     "wide": [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), linear(517, 3)],
+    "everything": everything(7, 33, 3),
 }
 OPTIMIZERS = {
     name: hyper_cases("optimizers", name)[-1] | {"lr": 0.01} for name in names("optimizers")

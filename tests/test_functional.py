@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 import fastnn.functional as F
-from fastnn import _core, reference
+from fastnn import reference
 from guises import DTYPES, GUISES, close, draws, read_only
+from members import cases, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ACTIVATIONS = _core.registries()["activations"]
 
 
 # -- products --------------------------------------------------------------------------------------
@@ -119,26 +118,33 @@ def test_out_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("row", ACTIVATIONS, ids=lambda row: row["name"])
-def test_activations(rng: np.random.Generator, row: dict[str, Any], dtype: str) -> None:
-    name = row["name"]
+@pytest.mark.parametrize(("name", "hyper"), cases("activations"))
+def test_activations(
+    rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str
+) -> None:
     function, backward = getattr(F, name), getattr(F, f"{name}_backward")
+    row = reference.ACTIVATIONS[name]
     for shape in ((1, 1), (3, 17), (64, 33), (5,)):
         z, dy = draws(rng, shape, dtype), draws(rng, shape, dtype)
-        a = function(z)
-        close(a, reference.activation(name, {}, z), dtype, "activation")
-        saved = z if row["needs"] == "input" else a
-        expected = reference.activation_backward(name, {}, dy, saved)
-        close(backward(dy, saved), expected, dtype, "activation")
+        a = function(z, **hyper)
+        expected = reference.activation(name, hyper, z)
+        close(a, expected, dtype, "activation", row.tolerance)
+        saved = z if row.needs == "input" else a
+        dz = backward(dy, saved, **hyper)
+        expected = reference.activation_backward(name, hyper, dy, saved)
+        close(dz, expected, dtype, "activation", row.tolerance)
+        out = np.empty_like(z)
+        assert function(z, **hyper, out=out) is out
+        assert np.array_equal(out, a)
+        assert backward(dy, saved, **hyper, out=out) is out
+        assert np.array_equal(out, dz)
 
 
-@pytest.mark.parametrize("row", ACTIVATIONS, ids=lambda row: row["name"])
+@pytest.mark.parametrize("name", names("activations"))
 @pytest.mark.parametrize("guise", GUISES)
-def test_activations_take_any_guise(
-    rng: np.random.Generator, row: dict[str, Any], guise: str
-) -> None:
+def test_activations_take_any_guise(rng: np.random.Generator, name: str, guise: str) -> None:
     z = draws(rng, (9, 13), "float32")
-    function = getattr(F, row["name"])
+    function = getattr(F, name)
     assert np.array_equal(function(GUISES[guise](z)), function(z))
 
 
@@ -192,7 +198,7 @@ def test_bad_arrays_are_refused(kind: str) -> None:
         lambda: F.perceptron(bad, [0]),
         lambda: F.sgd_step_(np.ones((1, 2)), bad, lr=0.1),
         lambda: F.compare(bad, bad),
-        *(lambda row=row: getattr(F, row["name"])(bad) for row in ACTIVATIONS),
+        *(lambda name=name: getattr(F, name)(bad) for name in names("activations")),
     ]
     for call in calls:
         with pytest.raises(error, match=text):
