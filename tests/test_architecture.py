@@ -40,6 +40,7 @@ REGISTRY_ROOMS = ("activations", "layers", "losses", "optimizers")
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (
     {"errors", "reference", "datasets", "_assign", "_hints"},
+    {"_refusals"},
     {"_core"},
     {"_registry"},
     {"_validate", "_describe"},

@@ -163,14 +163,14 @@ def test_things_that_are_no_arrays(pair, thing):
     if thing is None and pair[1] == "weights":
         return
     result, _ = outcome(*pair, thing, "float32")
-    assert result in REFUSALS
+    assert issubclass(result, REFUSALS)
 
 
 @pytest.mark.parametrize("call", ["fit", "train_step", "evaluate", "forward", "loss_and_grad"])
 def test_no_rows(call):
     loss, function = CALLS[call]
     arrays = {key: a[:0] for key, a in good("float32").items()}
-    with pytest.raises(ValueError, match=rf"^\[{call}\] X has 0 rows; expected"):
+    with pytest.raises(ValueError, match=rf"^\[{call}\] X has no rows; expected"):
         function(network(loss=loss), arrays)
     assert network().predict(arrays["x"]).shape == (0, K)
 
@@ -232,7 +232,7 @@ def test_any_array_for_a_function(data, name, dtype):
         assert got == called(np.array(source.array, native, order="C", subok=False))
         assert source.array.shape != shapes[at] or isinstance(got, list)
     else:
-        assert got in REFUSALS
+        assert issubclass(got, REFUSALS)
 
 
 @pytest.mark.parametrize("thing", NOT_ARRAYS, ids=lambda thing: type(thing).__name__)

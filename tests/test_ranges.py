@@ -76,8 +76,10 @@ def test_labels_that_are_no_probabilities(
     before = snapshot(model._network)
     for where, call in calls_of(model, x, y).items():
         what = "y" if where[0].islower() and where not in F.__all__ else "target"
+        what = "validation y" if where == "fit, validation" else what
         text = (
-            f"[{where}] {what} has {wrong} at row {row}; {ROWS[name]['class_name']} expects 0 to 1"
+            f"[{where.partition(',')[0]}] {what} has {wrong} at row {row}, column 0; "
+            f"{ROWS[name]['class_name']} expects 0 to 1"
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             call()
@@ -106,7 +108,7 @@ def test_just_outside() -> None:
     """Shown in as many digits as it takes, and judged as the model's dtype has it."""
     x, y = data(0, 1)
     y[3] = 1 + 1e-10
-    with pytest.raises(ValueError, match=r"y has 1\.0000000001\d* at row 3; BCE"):
+    with pytest.raises(ValueError, match=r"y has 1\.0000000001\d* at row 3, column 0; BCE"):
         model_of("bce_with_logits", dtype="float64").evaluate(x, y)
     model_of("bce_with_logits", dtype="float32").evaluate(x, y)
 
@@ -184,7 +186,7 @@ def test_a_validation_that_needs_a_sigmoid() -> None:
     x, y = np.ones((N, 4)), np.ones(N)
     bad = x.copy()
     bad[41] = 5
-    text = r"^\[fit, validation\] the outputs have \S+ at row 41; BCELoss expects 0 to 1"
+    text = r"^\[fit\] the validation outputs have \S+ at row 41; BCELoss expects 0 to 1"
     with pytest.raises(ValueError, match=text):
         model.fit(x, y, validation_data=(bad, y))
 
@@ -209,7 +211,7 @@ def test_one_output_is_no_choice() -> None:
         ValueError, match=r"^\[compile\] CrossEntropyLoss on 1 output; expected one"
     ):
         network.compile("cross_entropy", {}, "sgd", {"lr": 0.1})
-    with pytest.raises(ValueError, match="call compile first"):
+    with pytest.raises(ValueError, match=r"\[fit\] the model is not compiled; expected"):
         network.fit(np.ones((3, 4)), np.zeros(3), batch_size=1, epochs=1)
 
 

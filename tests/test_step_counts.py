@@ -208,7 +208,7 @@ def test_gradients_of_a_layer_that_was_frozen_are_not_applied() -> None:
 
 def test_wrong_counts_are_refused() -> None:
     network = _core.Network(LAYERS, "float32", 1)
-    with pytest.raises(ValueError, match="call compile first"):
+    with pytest.raises(ValueError, match="is not compiled"):
         network.set_optimizer_steps({"0.weight": 1})
     network.compile("cross_entropy", {}, "adam", {})
     for steps in ({"0.weight": -1}, {"0.weight": 3, "9.bias": 1}):

@@ -47,14 +47,13 @@ template <class T>
 py::array linear(const py::object& x, const py::object& w, const py::object& b, const py::object& out, int n_threads) {
   checked_threads("linear", n_threads);
   const FloatMode mode;
-  const Operand<T> weight("linear", "W", w);
-  const Operand<T> input("linear", "x", x, weight.view().rows);
+  const Operand<T> weight("linear", "w", w);
+  const Operand<T> input("linear", "x", x, {.cols = weight.view().rows, .by = "w"});
   const Index m = input.view().rows, n = weight.view().cols;
   std::optional<Operand<T>> bias;
   Buffer<T> row;  // the bias, its numbers side by side
   if (!b.is_none()) {
-    bias.emplace("linear", "b", b, 1, true);
-    require(bias->view().rows == n, "[linear] b has ", bias->view().rows, " values, W has ", n, " columns");
+    bias.emplace("linear", "b", b, Expected{.cols = 1, .rows = n, .vector = true});
     if (bias->view().row_stride != 1) {
       row = Buffer<T>(n);
       for (Index o = 0; o < n; ++o) row[o] = *bias->view().at(o, 0);
@@ -92,11 +91,10 @@ template <class T>
 py::tuple linear_backward(const py::object& dy, const py::object& x, const py::object& w, bool need_dx, int n_threads) {
   checked_threads("linear_backward", n_threads);
   const FloatMode mode;
-  const Operand<T> weight("linear_backward", "W", w);
-  const Operand<T> input("linear_backward", "x", x, weight.view().rows);
-  const Operand<T> grad("linear_backward", "dy", dy, weight.view().cols);
-  require(grad.view().rows == input.view().rows, "[linear_backward] dy has ", grad.view().rows, " rows, x has ",
-          input.view().rows);
+  const Operand<T> weight("linear_backward", "w", w);
+  const Operand<T> input("linear_backward", "x", x, {.cols = weight.view().rows, .by = "w"});
+  const Operand<T> grad("linear_backward", "dy", dy,
+                        {.cols = weight.view().cols, .rows = input.view().rows, .of = "x"});
   return gradients<T>(grad.view(), input.view(), weight.view(), need_dx, n_threads);
 }
 

@@ -80,13 +80,13 @@ ConstMatrix<T> rows_of(const Plain<T>& view) {
 // An operand that can be read so: in place, or else a copy.
 template <class T>
 struct RowOperand {
-  RowOperand(const char* where, const char* name, const py::object& object, Index cols = -1)
-      : operand(where, name, object, cols) {
+  RowOperand(const char* where, const char* name, const py::object& object, const Expected& expected = {})
+      : operand(where, name, object, expected) {
     if (operand.view().col_stride == 1) {
       view = rows_of(operand.view());
       return;
     }
-    copy = matrix<T>(where, name, object, cols);
+    copy = matrix<T>(where, name, object, expected);
     view = copy.view();
   }
   Operand<T> operand;
@@ -142,9 +142,8 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
   const auto& row = activation_row(name);
   const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
   const FloatMode mode;
-  const RowOperand<T> grad(row.name, "dy", dy), kept(row.name, "saved", saved, grad.view.cols);
-  require(kept.view.rows == grad.view.rows, "[", name, "] saved has ", kept.view.rows, " rows, dy has ",
-          grad.view.rows);
+  const RowOperand<T> grad(row.name, "dy", dy);
+  const RowOperand<T> kept(row.name, "saved", saved, {.cols = grad.view.cols, .rows = grad.view.rows, .of = "dy"});
   return into<T>(row.name, out, grad.view.rows, grad.view.cols, {&dy, &saved},
                  [&](const Matrix<T>& dz) { backward_into<T>(row, values.data(), grad.view, kept.view, dz); });
 }

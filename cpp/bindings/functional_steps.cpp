@@ -94,18 +94,18 @@ void check_one(const std::string& rule, const std::string& which, const py::arra
                          "; expected float32 or float64");
   std::vector<py::array> others{grad};
   others.insert(others.end(), states.begin(), states.end());
-  require(param.writeable(), where, " is read-only");
+  require(param.writeable(), where, " is read-only; expected a writable array");
   for (std::size_t a = 0; a < others.size(); ++a) {
     const char* what = a == 0 ? "gradient" : "state";
     const Rows checked(rule.c_str(), ("the " + std::string(what) + " of " + which).c_str(),
-                       others[a].attr("reshape")(-1), 1, false, true);  // dtype and masks
+                       others[a].attr("reshape")(-1), {.cols = 1, .vector = true});  // dtype and masks
     require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
             shape_text(others[a]), "; expected ", shape_text(param));
     if (!others[a].dtype().equal(dtype))
       throw py::type_error(where + ": its " + what + " has dtype " +
                            std::string(py::str(py::object(others[a].dtype()))) + "; expected " +
                            std::string(py::str(py::object(dtype))));
-    require(a == 0 || others[a].writeable(), where, ": its state is read-only");
+    require(a == 0 || others[a].writeable(), where, ": its state is read-only; expected a writable array");
   }
 }
 

@@ -14,6 +14,7 @@
 #include "bindings/operands.h"
 #include "core/check.h"
 #include "losses/loss.h"
+#include "run/refuse_cells.h"
 
 namespace fastnn::bindings {
 
@@ -22,55 +23,54 @@ namespace {
 // Refuses what lies outside the interval that the loss's row states for targets or outputs. NaN passes, as everywhere in
 // functions of arrays.
 template <class T>
-void check_range(const std::string& where, const losses::Row& row, const char* what, const losses::Interval& interval,
-                 ConstMatrix<T> x, const std::string& remedy) {
+void check_range(const std::string& where, const losses::Row& row, const char* why, const losses::Interval& interval,
+                 ConstMatrix<T> x) {
   const Index r = losses::first_outside<T>(interval, x);
   if (r < 0) return;
-  const Index c = interval.first_excluded(x.row(r), x.cols);
-  const std::string column = x.cols > 1 ? ", column " + std::to_string(c) : "";
-  require(false, "[", where, "] ", what, " has ", interval.shown(x.row(r)[c]), " at row ", r, column, "; ",
-          row.class_name, " expects ", interval.text(), remedy);
+  Refusal refusal = run::refusal_of_range(where, why, why == reason::kOutput ? "out" : "target", row);
+  refusal.row = r, refusal.column = interval.first_excluded(x.row(r), x.cols);
+  refusal.value = static_cast<double>(x.row(r)[refusal.column]);
+  throw Refused(std::move(refusal));
 }
 
-// `where` is the function's name for messages.
+// strict: refuses what no network takes, too: no rows, and weights that are not finite, negative or all zero.
 template <class T>
 py::tuple loss(const std::string& name, const py::dict& hyper, const py::object& out, const py::object& target,
-               const py::object& weights, const std::string& where) {
+               const py::object& weights, const std::string& where, bool strict) {
   const auto* row = losses::find(name);
   std::vector<std::string> names;
   for (const auto& each : losses::registry()) names.emplace_back(each.name);
   require(row != nullptr, "[functional] unknown loss \'", name, "'; known: ", join(names));
   const auto values = resolve("[" + where + "]", row->hypers, hyper_given("[" + where + "]", hyper, row->hypers));
   const FloatMode mode;
-  auto o = matrix<T>(where.c_str(), "out", out);
+  const bool dense_targets = row->target == losses::TargetKind::kDense;
+  auto o = matrix<T>(where.c_str(), "out", out, {.vector = dense_targets || strict});
   const Index n = o.view().rows, k = o.view().cols;
+  refuse_unless(n > 0 || !strict, where.c_str(), reason::kNoRows, "out");
+  const Expected expected{.cols = k, .rows = n, .vector = k == 1, .of = "out"};
   MatrixBuffer<T> dense, dout(n, k);
   Buffer<std::int32_t> labels(n);
   losses::Targets<T> targets;
-  if (row->target == losses::TargetKind::kDense) {
-    dense = matrix<T>(where.c_str(), "target", target, k, k == 1);
-    require(dense.view().rows == n, "[", where, "] target has ", dense.view().rows, " rows, out has ", n);
+  if (dense_targets) {
+    dense = matrix<T>(where.c_str(), "target", target, targets_of(*row, expected));
     targets.dense = dense.view();
-    check_range<T>(where, *row, "target", row->targets, targets.dense, "");
+    check_range<T>(where, *row, reason::kTarget, row->targets, targets.dense);
   } else {
-    const Rows classes(where.c_str(), "target", target, 1, false, true);
-    require(classes.rows() == n, "[", where, "] target has ", classes.rows(), " rows, out has ", n);
+    const Rows classes(where.c_str(), "target", target, targets_of(*row, expected));
     if (!kernels::gather_classes(classes.source(), {}, n, k, labels.data()))
-      for (Index r = 0; r < n; ++r) {
-        const double value = kernels::element(classes.source(), r, 0);
-        require(value >= 0 && value < static_cast<double>(k) && value == std::floor(value), "[", where, "] target has ",
-                value, " at row ", r, "; expected class numbers 0 to ", k - 1);
-      }
+      run::refuse_classes(where, "target", classes.source(), {}, n, k);
     targets.classes = labels.data();
   }
-  check_range<T>(where, *row, "out", row->outputs, o.view(), std::string(": ") + row->outputs_remedy);
+  check_range<T>(where, *row, reason::kOutput, row->outputs, o.view());
   losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (!weights.is_none()) {
-    const Rows w(where.c_str(), "sample_weight", weights, 1, false, true);
-    require(w.rows() == n, "[", where, "] sample_weight has ", w.rows(), " rows, out has ", n);
+    const Rows w(where.c_str(), "sample_weight", weights, weights_of(expected));
     per_row = Buffer<T>(n);
-    sums = losses::weigh<T>(w.source(), {}, n, per_row.data()).sums;
+    const losses::Weighed weighed = losses::weigh<T>(w.source(), {}, n, per_row.data());
+    if (strict && !weighed.valid) run::refuse_weights(where, "sample_weight", w.source(), {}, n);
+    sums = weighed.sums;
+    refuse_unless(sums.weight > 0 || !strict, where.c_str(), reason::kNoWeight, "sample_weight");
   }
   sums.loss = row->loops<T>().value(values.data(), o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
                                     static_cast<T>(row->scale(values.data(), sums, k)), dout.view());
@@ -180,12 +180,14 @@ void register_functional_training(py::module_& m) {
   if (PyModule_AddFunctions(m.ptr(), g_plain_losses) != 0) throw py::error_already_set();
   m.def(
       "loss",
-      [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where) {
+      [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where,
+         bool strict) {
         const std::string& caller = where.empty() ? name : where;
-        return wants_double({out}) ? loss<double>(name, hyper, out, target, weights, caller)
-                                   : loss<float>(name, hyper, out, target, weights, caller);
+        return wants_double({out}) ? loss<double>(name, hyper, out, target, weights, caller, strict)
+                                   : loss<float>(name, hyper, out, target, weights, caller, strict);
       },
-      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("where") = "");
+      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("where") = "",
+      arg("strict") = false);
 }
 
 }  // namespace fastnn::bindings

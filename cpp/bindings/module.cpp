@@ -1,11 +1,29 @@
 // The Python module. Only calls: every topic registers itself.
 // SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
 #include "bindings/border.h"
+#include "core/refusal.h"
 #include "train/model.h"
 
 namespace fastnn::bindings {
 
 namespace {
+
+// A refusal as an exception that holds its fields, and can word them: fastnn/_refusals.py.
+void raise_refusal(const Refusal& r) {
+  using py::arg;
+  const auto& e = r.expected;
+  const py::object refused = py::module_::import("fastnn._refusals").attr("refused");
+  const py::object error =
+      refused(r.reason, r.argument, arg("where") = r.where, arg("cols") = e.cols, arg("rows") = e.rows,
+              arg("vector") = e.vector, arg("flatten") = e.flatten, arg("classes") = e.classes, arg("of") = e.of,
+              arg("by") = e.by, arg("came") = r.came, arg("dtype") = r.dtype,
+              arg("shape") = py::tuple(py::cast(r.shape)), arg("row") = r.row, arg("column") = r.column,
+              arg("value") = r.value, arg("lowest") = r.lowest, arg("highest") = r.highest,
+              arg("open_below") = r.open_below, arg("open_above") = r.open_above, arg("remedy") = r.remedy);
+  PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
+}
 
 // Engine errors as the package's own exceptions; std::invalid_argument and std::bad_alloc are pybind11's business.
 void translate(std::exception_ptr error) {
@@ -15,6 +33,8 @@ void translate(std::exception_ptr error) {
   };
   try {
     if (error) std::rethrow_exception(error);
+  } catch (const Refused& refused) {
+    raise_refusal(refused.refusal());
   } catch (const train::Busy& busy) {
     raise("ModelBusyError", busy.what());
   } catch (const train::Diverged& diverged) {

@@ -15,6 +15,7 @@
 
 #include "bindings/border.h"
 #include "bindings/numpy_view.h"
+#include "core/buffer.h"
 #include "core/check.h"
 #include "train/model.h"
 
@@ -71,7 +72,10 @@ class Network {
                const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm);
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
                Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
-               const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch);
+               const py::object& validation, const py::object& class_weight, bool metrics, int n_threads,
+               const py::object& on_epoch);
+  // Refuses rows that fit would refuse before it reads them; returns how many they are.
+  Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
   double train_step_grad(py::handle x, py::handle grad, int n_threads);
   double loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads, bool training);
@@ -131,40 +135,40 @@ void add_calls(const py::handle& cls);
 // The arrays of one call, checked against the model and against each other.
 class BatchArgs {
  public:
-  BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad = Py_None)
-      : x_(where, "X", x, net.model().n_features(), net.flatten_, false) {
+  BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad = Py_None,
+            const run::Names& names = run::kNames)
+      : x_(where, names.x, x, {.cols = net.model().n_features(), .flatten = net.flatten_, .by = "the model"}) {
+    data.names = &names;
     data.x = x_.source();
     rows = x_.rows();
+    const Index k = net.model().n_outputs();
+    Expected expected{.cols = k, .rows = rows, .vector = k == 1, .of = names.x};
     if (!y.is_none()) {
       const auto* loss = net.model().loss();
-      require(loss != nullptr, "[", where, "] the model has no loss and optimizer yet: call compile first");
-      const bool dense = loss->target == losses::TargetKind::kDense;
-      y_.emplace(where, "y", y, dense ? net.model().n_outputs() : 1, false, !dense || net.model().n_outputs() == 1);
-      same(where, "y", *y_);
+      refuse_unless(loss != nullptr, where, reason::kNotCompiled);
+      y_.emplace(where, names.y, y, targets_of(*loss, expected));
       data.y = y_->source();
     }
     if (!w.is_none()) {
-      w_.emplace(where, "sample_weight", w, 1, false, true);
-      same(where, "sample_weight", *w_);
+      w_.emplace(where, names.weights, w, weights_of(expected));
       data.weights = w_->source();
     }
     if (!grad.is_none()) {
-      grad_.emplace(where, "grad", grad, net.model().n_outputs(), false, net.model().n_outputs() == 1);
-      same(where, "grad", *grad_);
+      grad_.emplace(where, names.grad, grad, expected);
       data.grad = grad_->source();
     }
   }
-  void need_rows(const char* where) const { require(rows > 0, "[", where, "] X has 0 rows; expected at least one"); }
+  // Multiplies the weights of the rows with those of their classes, which `table` has.
+  void weigh_classes(const char* where, const py::object& table, bool only_ratios);
+  void need_rows(const char* where) const { refuse_unless(rows > 0, where, reason::kNoRows, data.names->x); }
 
   run::Data data;
   Index rows = 0;
 
  private:
-  void same(const char* where, const char* name, const Rows& other) const {
-    require(other.rows() == rows, "[", where, "] ", name, " has ", other.rows(), " rows, X has ", rows);
-  }
   Rows x_;
   std::optional<Rows> y_, w_, grad_;
+  Buffer<double> weights_of_classes_;
 };
 
 }  // namespace fastnn::bindings

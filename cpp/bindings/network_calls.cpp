@@ -70,8 +70,8 @@ py::array Network::predict(py::handle x, bool link, py::handle out, int n_thread
   py::array result =
       net.is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
   if (args.rows == 0) return result;
-  require(out.is_none() || !may_share_memory(result, py::reinterpret_borrow<py::array>(x)),
-          "[predict] out shares memory with X; expected an array of its own");
+  if (!out.is_none() && may_share_memory(result, py::reinterpret_borrow<py::array>(x)))
+    throw Refused({.where = "predict", .reason = reason::kShared, .argument = "out", .expected = {.of = "X"}});
   void* memory = result.mutable_data();
   const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;
   const train::Gate::Reader reader(net.gate(), "predict");

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "bindings/network.h"
+#include "run/class_weights.h"
+#include "run/refuse_cells.h"
 
 namespace fastnn::bindings {
 
@@ -33,7 +35,7 @@ class FitHooks final : public train::Hooks {
     const WithGil gil;
     const std::string name = "the order of epoch " + std::to_string(epoch);
     const py::object given = orders_(epoch);
-    const Rows checked("fit", name.c_str(), given, 1, false, true);
+    const Rows checked("fit", name.c_str(), given, {.cols = 1, .vector = true});
     const char kind = py::reinterpret_borrow<py::array>(given).dtype().kind();
     if (kind != 'i' && kind != 'u') throw py::type_error("[fit] " + name + " is not of integers; expected row numbers");
     require(checked.rows() == rows, "[fit] ", name, " has ", checked.rows(), " entries; expected ", rows);
@@ -95,9 +97,33 @@ class FitHooks final : public train::Hooks {
 
 }  // namespace
 
+void BatchArgs::weigh_classes(const char* where, const py::object& table, bool only_ratios) {
+  const Rows given(where, "class_weight", table, {.cols = 1, .vector = true});
+  std::vector<double> by_class;
+  for (Index c = 0; c < given.rows(); ++c) by_class.push_back(kernels::element(given.source(), c, 0));
+  const WithoutGil free;
+  run::refuse_classes(where, data.names->y, data.y, {}, rows, given.rows());
+  if (data.weights) run::refuse_weights(where, data.names->weights, data.weights, {}, rows);
+  weights_of_classes_ = run::weights_of_classes(data.y, by_class, data.weights, only_ratios);
+  data.names = data.weights ? &run::kBothWeightsNames : &run::kClassWeightNames;
+  data.weights = {reinterpret_cast<const char*>(weights_of_classes_.data()),
+                  rows,
+                  1,
+                  sizeof(double),
+                  nullptr,
+                  kernels::DType::kFloat64};
+}
+
+Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
+  const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames);
+  args.need_rows("fit");
+  return args.rows;
+}
+
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
                       Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
-                      const py::object& validation, bool metrics, int n_threads, const py::object& on_epoch) {
+                      const py::object& validation, const py::object& class_weight, bool metrics, int n_threads,
+                      const py::object& on_epoch) {
   if (!model().gate().writing()) history_ = py::dict();  // also a fit that is refused has one
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
@@ -106,6 +132,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
           ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
   require(first_epoch <= std::numeric_limits<Index>::max() - epochs, "[fit] first_epoch = ", first_epoch,
           ", epochs = ", epochs, "; expected a sum below 2^63");
+  if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
   train::FitSpec spec;
   spec.data = args.data;
   spec.rows = args.rows;
@@ -122,9 +149,9 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   if (!validation.is_none()) {
     const auto parts = validation.cast<py::tuple>();
     require(parts.size() == 3, "[fit] validation has ", parts.size(), " parts, expected (X, y, sample_weight or None)");
-    held_out = std::make_unique<BatchArgs>("fit, validation", *this, parts[0], parts[1], parts[2]);
-    held_out->need_rows("fit, validation");
-    require(!parts[1].is_none(), "[fit, validation] y is None; expected targets");
+    held_out = std::make_unique<BatchArgs>("fit", *this, parts[0], parts[1], parts[2], Py_None, run::kValidationNames);
+    held_out->need_rows("fit");
+    require(!parts[1].is_none(), "[fit] validation y is None; expected targets");
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
@@ -180,7 +207,7 @@ py::array Network::forward(const py::object& x, bool training, int n_threads) {
 
 py::object Network::backward(const py::object& grad, bool need_dx, int n_threads) {
   const Index k = model().n_outputs();
-  Rows rows("backward", "dlogits", grad, k, false, k == 1);
+  Rows rows("backward", run::kNames.grad, grad, {.cols = k, .vector = k == 1});
   checked_threads("backward", n_threads);
   run::Data data;
   data.grad = rows.source();

@@ -3,7 +3,9 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "core/check.h"
 
@@ -13,23 +15,19 @@ namespace {
 
 std::string type_name(const py::handle& object) { return py::str(py::type::of(object).attr("__name__")); }
 
+std::string dtype_name(const py::dtype& dtype) { return py::str(py::object(dtype)); }
+
+std::vector<Index> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
+
 // Subclasses are welcome but for masked arrays with masked cells, whose mask nobody would honour.
-void refuse_masked(const char* where, const char* name, const py::array& array) {
-  if (Py_TYPE(array.ptr()) == py::detail::npy_api::get().PyArray_Type_) return;
+bool has_masked_cells(const py::array& array) {
+  if (Py_TYPE(array.ptr()) == py::detail::npy_api::get().PyArray_Type_) return false;
   const py::object ma = py::module_::import("numpy").attr("ma");
-  require(!(py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>()), "[", where,
-          "] ", name, " is a masked array with masked cells; fill or drop them first");
+  return py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>();
 }
 
-}  // namespace
-
-std::string shape_text(const py::array& array) {
-  std::string text = "(";
-  for (py::ssize_t d = 0; d < array.ndim(); ++d) text += (d ? ", " : "") + std::to_string(array.shape(d));
-  return text + (array.ndim() == 1 ? ",)" : ")");
-}
-
-kernels::DType numeric_dtype(const char* where, const char* name, const py::dtype& dtype) {
+// The engine's dtype of a NumPy dtype; none for objects, text, complex numbers, dates and the like.
+std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
   using kernels::DType;
   struct Known {
     char kind;
@@ -44,43 +42,61 @@ kernels::DType numeric_dtype(const char* where, const char* name, const py::dtyp
   const py::ssize_t size = dtype.itemsize();
   for (const Known& known : kKnown)
     if (known.kind == kind && known.size == size) return known.dtype;
-  throw py::type_error("[" + std::string(where) + "] " + name + " has dtype " +
-                       std::string(py::str(py::object(dtype))) +
-                       "; expected bool, float16, float32, float64 or an integer of 8 to 64 bits");
+  return std::nullopt;
 }
 
-Rows::Rows(const char* where, const char* name, const py::handle& object, Index cols, bool flatten, bool vector) {
-  if (!py::isinstance<py::array>(object))
-    throw py::type_error("[" + std::string(where) + "] " + name + " is a " + type_name(object) +
-                         "; expected a NumPy array");
+}  // namespace
+
+std::string shape_text(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t d = 0; d < array.ndim(); ++d) text += (d ? ", " : "") + std::to_string(array.shape(d));
+  return text + (array.ndim() == 1 ? ",)" : ")");
+}
+
+Rows::Rows(const char* where, const char* name, const py::handle& object, const Expected& expected) {
+  // Made only where something is wrong: its fields cost a microsecond.
+  const auto refusal = [&](const char* why) {
+    return Refusal{.where = where, .reason = why, .argument = name, .expected = expected};
+  };
+  if (!py::isinstance<py::array>(object)) {
+    Refusal no_array = refusal(reason::kNoArray);
+    no_array.came = type_name(object);
+    throw Refused(std::move(no_array));
+  }
   const auto array = py::reinterpret_borrow<py::array>(object);
   array_ = array;
-  refuse_masked(where, name, array);
+  if (has_masked_cells(array)) throw Refused(refusal(reason::kMasked));
   const py::dtype dtype = array.dtype();
-  source_.dtype = numeric_dtype(where, name, dtype);
+  const auto numeric = numeric_dtype(dtype);
+  if (!numeric) {
+    Refusal foreign = refusal(reason::kDtype);
+    foreign.came = dtype_name(dtype);
+    throw Refused(std::move(foreign));
+  }
+  source_.dtype = *numeric;
   const bool native_little = std::endian::native == std::endian::little;
   source_.swapped = dtype.itemsize() > 1 && dtype.byteorder() == (native_little ? '>' : '<');
   const py::ssize_t ndim = array.ndim();
-  const bool shaped = ndim == 2 || (ndim == 1 && vector) || (ndim > 2 && flatten);
-  if (!shaped)  // asked here, since the arguments of require are made before it decides: these cost a microsecond
-    require(false, "[", where, "] ", name, " has shape ", shape_text(array), "; expected ",
-            cols < 0 ? "(n, features)" : "(n, " + std::to_string(cols) + ")", vector ? " or (n,)" : "",
-            flatten ? " or (n, d1, d2, ...)" : "");
-  source_.rows = array.shape(0);
+  const bool shaped = ndim == 2 || (ndim == 1 && expected.vector) || (ndim > 2 && expected.flatten);
   source_.cols = 1;
   for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array.shape(d);
-  if (cols >= 0 && source_.cols != cols)
-    require(false, "[", where, "] ", name, " has ", source_.cols, " columns, shape ", shape_text(array), "; expected ",
-            cols);
+  const bool fits = shaped && (expected.cols < 0 || source_.cols == expected.cols);
+  if (!fits || (expected.rows >= 0 && array.shape(0) != expected.rows)) {
+    Refusal misfit = refusal(fits ? reason::kRows : reason::kShape);
+    misfit.shape = shape_of(array);
+    misfit.came = dtype_name(dtype);
+    throw Refused(std::move(misfit));
+  }
+  source_.rows = array.shape(0);
   source_.data = static_cast<const char*>(array.data());
   source_.row_stride = array.strides(0);
 
   // Where the elements of a row do not lie side by side, a table of their offsets serves any strides.
   bool side_by_side = true;
-  py::ssize_t expected = dtype.itemsize();
+  py::ssize_t step = dtype.itemsize();
   for (py::ssize_t d = ndim - 1; d >= 1; --d) {
-    side_by_side = side_by_side && (array.shape(d) == 1 || array.strides(d) == expected);
-    expected *= array.shape(d);
+    side_by_side = side_by_side && (array.shape(d) == 1 || array.strides(d) == step);
+    step *= array.shape(d);
   }
   if (side_by_side) return;
   offsets_.assign(static_cast<std::size_t>(source_.cols), 0);
@@ -106,24 +122,28 @@ py::array new_array(std::initializer_list<Index> shape) {
 template <class T>
 py::array output(const char* where, const py::handle& out, Index rows, Index cols) {
   if (out.is_none()) return new_array<T>({rows, cols});
-  const char* wanted = sizeof(T) == 4 ? "float32" : "float64";
-  if (!py::isinstance<py::array>(out))
-    throw py::type_error("[" + std::string(where) + "] out is a " + type_name(out) + "; expected a NumPy array of " +
-                         wanted);
+  const auto refuse = [&](const char* why, std::string came, std::vector<Index> shape = {}) {
+    throw Refused({.where = where,
+                   .reason = why,
+                   .argument = "out",
+                   .expected = {.cols = cols, .rows = rows},
+                   .came = std::move(came),
+                   .dtype = sizeof(T) == 4 ? "float32" : "float64",
+                   .shape = std::move(shape)});
+  };
+  if (!py::isinstance<py::array>(out)) refuse(reason::kNoArray, type_name(out));
   auto array = py::reinterpret_borrow<py::array>(out);
   if (!array.dtype().is(py::dtype::of<T>()) && !array.dtype().equal(py::dtype::of<T>()))
-    throw py::type_error("[" + std::string(where) + "] out has dtype " +
-                         std::string(py::str(py::object(array.dtype()))) + "; expected " + wanted);
-  require(array.writeable(), "[", where, "] out is read-only");
+    refuse(reason::kDtype, dtype_name(array.dtype()));
+  if (!array.writeable()) refuse(reason::kReadOnly, "");
   if (array.ndim() != 2 || array.shape(0) != rows || array.shape(1) != cols)
-    require(false, "[", where, "] out has shape ", shape_text(array), "; expected (", rows, ", ", cols, ")");
+    refuse(reason::kShape, "", shape_of(array));
   const bool rows_ok = array.strides(0) > 0 && array.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0 &&
                        array.strides(0) >= cols * static_cast<py::ssize_t>(sizeof(T));
-  require(rows == 0 || cols == 0 ||
-              ((cols == 1 || array.strides(1) == static_cast<py::ssize_t>(sizeof(T))) && (rows == 1 || rows_ok)),
-          "[", where, "] out must have its rows contiguous and in order");
-  require(reinterpret_cast<std::uintptr_t>(array.data()) % sizeof(T) == 0, "[", where,
-          "] out is not aligned to its dtype");
+  if (rows > 0 && cols > 0 &&
+      !((cols == 1 || array.strides(1) == static_cast<py::ssize_t>(sizeof(T))) && (rows == 1 || rows_ok)))
+    refuse(reason::kApart, "");
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % sizeof(T) != 0) refuse(reason::kUnaligned, "");
   return array;
 }
 

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "core/hyper.h"
+#include "core/refusal.h"
 #include "kernels/gather.h"
+#include "losses/loss.h"
 
 namespace fastnn::bindings {
 
@@ -20,8 +22,8 @@ namespace py = pybind11;
 class Rows {
  public:
   Rows() = default;
-  // (n, cols), or (n, d1, d2, ...) if `flatten`; 1-d arrays count as one column if `vector`. cols < 0: any.
-  Rows(const char* where, const char* name, const py::handle& object, Index cols, bool flatten, bool vector);
+  // Throws Refused for what is no array of real numbers of the expected shape.
+  Rows(const char* where, const char* name, const py::handle& object, const Expected& expected = {});
   const kernels::Source& source() const { return source_; }
   Index rows() const { return source_.rows; }
   Rows(const Rows&) = delete;
@@ -33,8 +35,16 @@ class Rows {
   kernels::Source source_;
 };
 
-// The engine's dtype of a NumPy dtype. Throws TypeError for object, string, complex, datetime and the like.
-kernels::DType numeric_dtype(const char* where, const char* name, const py::dtype& dtype);
+// What a loss expects of targets, and a call of the weights of rows, where `outputs` is expected of outputs.
+inline Expected targets_of(const losses::Row& loss, Expected outputs) {
+  outputs.by = loss.class_name;
+  if (loss.target == losses::TargetKind::kClass) outputs.cols = 1, outputs.vector = outputs.classes = true;
+  return outputs;
+}
+inline Expected weights_of(Expected outputs) {
+  outputs.cols = 1, outputs.vector = true;
+  return outputs;
+}
 
 // "(3, 4)" for messages.
 std::string shape_text(const py::array& array);

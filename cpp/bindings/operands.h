@@ -96,9 +96,8 @@ inline bool may_share_memory(PyObject* a, PyObject* b) {
 template <class T>
 class Operand {
  public:
-  // cols < 0: any; a 1-d array counts as one column if `vector`.
-  Operand(const char* where, const char* name, const py::object& object, Index cols = -1, bool vector = false) {
-    const Rows rows(where, name, object, cols, false, vector);
+  Operand(const char* where, const char* name, const py::object& object, const Expected& expected = {}) {
+    const Rows rows(where, name, object, expected);
     if (PlainArray::is<T>(object.ptr()))
       if (const auto view = PlainArray(object.ptr()).matrix<T>()) {
         view_ = *view;
@@ -118,9 +117,8 @@ class Operand {
 
 // A caller's array as an engine matrix of T: a copy.
 template <class T>
-MatrixBuffer<T> matrix(const char* where, const char* name, const py::object& object, Index cols = -1,
-                       bool vector = false) {
-  const Rows rows(where, name, object, cols, false, vector);
+MatrixBuffer<T> matrix(const char* where, const char* name, const py::object& object, const Expected& expected = {}) {
+  const Rows rows(where, name, object, expected);
   MatrixBuffer<T> copy(rows.rows(), rows.source().cols);
   kernels::gather<T>(rows.source(), {}, {}, copy.view());
   return copy;

@@ -29,7 +29,7 @@ std::vector<double> numbers(const py::dict& given, const char* key) {
   if (array.ndim() == 0) array = array.attr("reshape")(1);
   require(array.ndim() == 1, "[rescale] ", key, " has shape ", shape_text(array),
           "; expected a number or one per column");
-  const Rows rows("rescale", key, array, 1, false, true);
+  const Rows rows("rescale", key, array, {.cols = 1, .vector = true});
   std::vector<double> values;
   for (Index r = 0; r < rows.rows(); ++r) {
     values.push_back(kernels::element(rows.source(), r, 0));
@@ -239,7 +239,7 @@ LentViews::Lock::~Lock() {
 
 void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& steps) {
   const train::Gate::Writer writer(model().gate(), "load");
-  require(model().loss() != nullptr, "[set_optimizer_steps] the model has no optimizer yet: call compile first");
+  refuse_unless(model().loss() != nullptr, "set_optimizer_steps", reason::kNotCompiled);
   std::map<std::string, std::size_t> places;
   std::vector<std::string> known;
   const auto views = model().parameters(Model::kValues);
@@ -294,8 +294,9 @@ void register_network(py::module_& m) {
            arg("per_layer") = py::dict(), arg("max_grad_norm") = 0.0)
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),
            arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("drop_last") = false, arg("seed") = 0,
-           arg("orders") = none, arg("validation") = none, arg("metrics") = false, arg("n_threads") = 0,
-           arg("on_epoch") = none)
+           arg("orders") = none, arg("validation") = none, arg("class_weight") = none, arg("metrics") = false,
+           arg("n_threads") = 0, arg("on_epoch") = none)
+      .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)
       .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)

@@ -6,9 +6,20 @@
 
 namespace fastnn::run {
 
+// What refusals call the arrays of a call.
+struct Names {
+  const char *x = "X", *y = "y", *weights = "sample_weight", *grad = "grad", *outputs = "outputs";
+};
+inline constexpr Names kNames;
+inline constexpr Names kValidationNames{"validation X", "validation y", "validation sample_weight", "",
+                                        "validation outputs"};
+inline constexpr Names kClassWeightNames{.weights = "class_weight"};
+inline constexpr Names kBothWeightsNames{.weights = "class_weight times sample_weight"};
+
 // The caller's arrays; an empty Source where there is none.
 struct Data {
   kernels::Source x, y, weights, grad;
+  const Names* names = &kNames;
 };
 
 struct Scores {

@@ -10,7 +10,6 @@
 
 #include "run/compiled.h"
 #include "run/engine.h"
-#include "train/model.h"
 
 namespace fastnn::run {
 

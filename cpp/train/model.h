@@ -91,6 +91,7 @@ class Model {
 
   virtual void compile(const CompileSpec& spec) = 0;
   virtual const losses::Row* loss() const = 0;  // nullptr before compile
+  virtual bool loss_is_sum() const = 0;         // of a compiled model: losses are added up, not averaged
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
   virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;

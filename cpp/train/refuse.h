@@ -1,4 +1,4 @@
-// Words for a batch that was refused: finds the cell that the flag was raised for and names it.
+// A batch that was refused: finds the cell that the flag was raised for, and throws what is wrong with it.
 // Runs after the engine has stopped, never on the training path.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -6,8 +6,9 @@
 #include <cmath>
 #include <string>
 
-#include "core/check.h"
+#include "core/refusal.h"
 #include "run/engine.h"
+#include "run/refuse_cells.h"
 #include "train/model.h"
 
 namespace fastnn::train {
@@ -20,7 +21,7 @@ using run::Verdict;
 
 // The batch is rows ids[0], ..., ids[count - 1] of the caller's arrays.
 template <class T>
-struct Refusal {
+struct CellSearch {
   const char* where;
   const Data& data;
   kernels::RowIds ids;
@@ -29,23 +30,25 @@ struct Refusal {
   Index n_outputs;
   const Compiled<T>* compiled;  // nullptr before compile
   const OutputOutside& outside;
-  bool certain = true;  // one of the cells is wrong
 
-  // Throws std::invalid_argument that names row, column and value, or Interrupted; returns for every other verdict.
+  // Throws Refused with row, column and value, or Interrupted; returns for every other verdict.
   void raise(Verdict verdict) const {
     switch (verdict) {
       case Verdict::kBadX:
-        return x();
+        return x(), changed(reason::kNotFinite, data.names->x);
       case Verdict::kBadTarget:
-        return target();
+        return target(), changed(reason::kNotFinite, data.names->y);
       case Verdict::kBadWeight:
-        return weight();
+        return weight(), changed(reason::kWeight, data.names->weights);
       case Verdict::kBadGrad:
-        return find(data.grad, "grad", finite(), [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
-      case Verdict::kBadOutput:
-        return require(false, "[", where, "] the outputs have ", compiled->loss->outputs.shown(outside.value()),
-                       " at row ", ids[outside.row()], "; ", compiled->loss->class_name, " expects ",
-                       compiled->loss->outputs.text(), ": ", compiled->loss->outputs_remedy);
+        find(data.grad, cell(reason::kNotFinite, data.names->grad, kName),
+             [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
+        return changed(reason::kNotFinite, data.names->grad);
+      case Verdict::kBadOutput: {
+        Refusal refusal = run::refusal_of_range(where, reason::kOutput, data.names->outputs, *compiled->loss);
+        refusal.row = ids[outside.row()], refusal.value = outside.value();
+        throw Refused(std::move(refusal));
+      }
       case Verdict::kStopped:
         throw Interrupted(std::string("[") + where + "] interrupted");
       case Verdict::kGood:
@@ -59,54 +62,42 @@ struct Refusal {
 
   // Looks for a wrong cell in rows that nobody has read yet.
   void raise_if_any() const {
-    Refusal looking = *this;
-    looking.certain = false;
-    looking.x();
-    looking.target();
-    if (data.weights) looking.weight();
+    x();
+    target();
+    if (data.weights) weight();
   }
 
  private:
-  template <class Bad>
-  void find(const kernels::Source& source, const char* name, const std::string& expected, Bad bad) const {
-    for (Index r = 0; r < count; ++r)
-      for (Index c = 0; c < source.cols; ++c) {
-        const double value = kernels::element(source, ids[r], c);
-        require(!bad(value, c), "[", where, "] ", name, " has ", value, " at row ", ids[r], ", column ", c,
-                "; expected ", expected);
-      }
-    require(!certain, "[", where, "] ", name, " has a value that is not allowed; expected ", expected);
+  static constexpr const char* kName = sizeof(T) == 4 ? "float32" : "float64";
+
+  Refusal cell(const char* why, const char* argument, const char* dtype) const {
+    return {.where = where, .reason = why, .argument = argument, .dtype = dtype};
   }
-  static std::string finite() {
-    return std::string("finite numbers (as ") + (sizeof(T) == 4 ? "float32)" : "float64)");
+  // Another thread has meanwhile written over the cell that the flag was raised for.
+  [[noreturn]] void changed(const char* why, const char* argument) const { throw Refused(cell(why, argument, kName)); }
+  template <class Bad>
+  void find(const kernels::Source& source, Refusal refusal, Bad bad) const {
+    run::refuse_cells(source, ids, count, std::move(refusal), bad);
   }
 
   void x() const {
-    find(data.x, "X", finite(),
+    find(data.x, cell(reason::kNotFinite, data.names->x, kName),
          [&](double value, Index c) { return !std::isfinite(kernels::scaled<T>(data.x, scaling, value, c)); });
   }
   void target() const {
     const losses::Row& loss = *compiled->loss;
     if (loss.target == losses::TargetKind::kClass)
-      return find(data.y, "y", "class numbers 0 to " + std::to_string(n_outputs - 1), [&](double v, Index) {
-        return !(v >= 0 && v < static_cast<double>(n_outputs) && v == std::floor(v));
-      });
-    for (Index r = 0; r < count; ++r)
-      for (Index c = 0; c < data.y.cols; ++c) {
-        const double value = kernels::element(data.y, ids[r], c);
-        if (!std::isfinite(static_cast<T>(value)) || !loss.targets.excludes<T>(value)) continue;
-        const std::string column = data.y.cols > 1 ? ", column " + std::to_string(c) : "";
-        require(false, "[", where, "] y has ", loss.targets.shown(value), " at row ", ids[r], column, "; ",
-                loss.class_name, " expects ", loss.targets.text());
-      }
-    find(data.y, "y", finite(), [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
+      return run::refuse_classes(where, data.names->y, data.y, ids, count, n_outputs);
+    find(data.y, run::refusal_of_range(where, reason::kTarget, data.names->y, loss),
+         [&](double v, Index) { return std::isfinite(static_cast<T>(v)) && loss.targets.template excludes<T>(v); });
+    find(data.y, cell(reason::kNotFinite, data.names->y, kName),
+         [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
   }
   // Where losses are added up, weights are not relative: they are factors of gradients.
   void weight() const {
-    const bool as_t = compiled->loss_is_sum();
-    find(data.weights, "sample_weight", as_t ? finite() + " >= 0" : "finite numbers >= 0", [&](double v, Index) {
-      return !(v >= 0) || !std::isfinite(as_t ? static_cast<double>(static_cast<T>(v)) : v);
-    });
+    const bool factors = compiled->loss_is_sum();
+    run::refuse_weights(where, data.names->weights, data.weights, ids, count, factors ? kName : "",
+                        factors && sizeof(T) == sizeof(float));
   }
 };
 

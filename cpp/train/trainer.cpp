@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-#include "core/check.h"
 #include "core/float_mode.h"
+#include "core/refusal.h"
 #include "kernels/reduce.h"
 #include "train/refuse.h"
 
@@ -62,7 +62,7 @@ void Trainer<T>::compile(const CompileSpec& spec) {
 
 template <class T>
 void Trainer<T>::need_compiled(const char* where) const {
-  require(compiled_.has_value(), "[", where, "] the model has no loss and optimizer yet: call compile first");
+  refuse_unless(compiled_.has_value(), where, reason::kNotCompiled);
 }
 
 template <class T>
@@ -173,6 +173,8 @@ template <class T>
 double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
   need_compiled("loss_and_grad");
+  refuse_unless(!data.weights || kernels::extent(data.weights, {}, rows).size > 0, "loss_and_grad", reason::kNoWeight,
+                data.names->weights);
   pending_ = {};
   const double loss = one_batch("loss_and_grad", data, rows,
                                 {.training = training, .update = false, .form = Form::kMaterialised}, n_threads, poll);
@@ -196,8 +198,13 @@ void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out,
 template <class T>
 void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  require(pending_.rows > 0, "[backward] no forward pass to go back through: call forward first");
-  require(pending_.rows == rows, "[backward] dlogits has ", rows, " rows, the forward pass had ", pending_.rows);
+  refuse_unless(pending_.rows > 0, "backward", reason::kNoForward);
+  if (pending_.rows != rows)
+    throw Refused({.where = "backward",
+                   .reason = reason::kRows,
+                   .argument = data.names->grad,
+                   .expected = {.rows = pending_.rows, .of = "the forward pass"},
+                   .shape = {rows}});
   one_batch("backward", data, rows,
             {.training = pending_.training,
              .forward = false,
@@ -219,7 +226,7 @@ void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads,
 template <class T>
 double Trainer<T>::clip_grad_norm(double max_norm) {
   const FloatMode mode;
-  require(gradients_ready_, "[clip_grad_norm] there are no gradients: call backward or loss_and_grad first");
+  refuse_unless(gradients_ready_, "clip_grad_norm", reason::kNoGradients);
   const Plan& plan = plans_.get(net_, 1, {.gradient = Gradient::kGiven, .form = Form::kMaterialised});
   double squares = 0;  // tile by tile, as a clipped fit adds them
   for (const Tile& tile : plan.tiles) squares += tile_squares(net_, gradients_.data(), tile);
@@ -234,7 +241,7 @@ template <class T>
 void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
   const FloatMode mode;
   need_compiled("apply_gradients");
-  require(gradients_ready_, "[apply_gradients] there are no gradients: call backward or loss_and_grad first");
+  refuse_unless(gradients_ready_, "apply_gradients", reason::kNoGradients);
   pending_ = {};
   one_batch("apply_gradients", {}, 1, {.forward = false, .gradient = Gradient::kNone, .form = Form::kMaterialised},
             n_threads, poll);
@@ -245,7 +252,9 @@ template <class T>
 Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
   need_compiled("evaluate");
-  return score("evaluate", data, rows, metrics, n_threads, poll);
+  const Scores scores = score("evaluate", data, rows, metrics, n_threads, poll);
+  refuse_unless(scores.weight > 0, "evaluate", reason::kNoWeight, data.names->weights);
+  return scores;
 }
 
 template <class T>
@@ -254,7 +263,7 @@ Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool m
   Inference<T> job(net_, &*compiled_, data, rows);
   job.score(metrics);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
-  if (verdict != Verdict::kGood) refusal(where, data, {}, rows, job.outside()).raise(verdict);
+  if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
   return job.scores();
 }
 
@@ -265,13 +274,13 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
   Inference<T> job(net_, compiled_ ? &*compiled_ : nullptr, data, rows);
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
   const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
-  if (verdict != Verdict::kGood) refusal("predict", data, {}, rows, job.outside()).raise(verdict);
+  if (verdict != Verdict::kGood) search("predict", data, {}, rows, job.outside()).raise(verdict);
 }
 
 template <class T>
 void Trainer<T>::raise(const char* where, Verdict verdict, Engine<T>& run, const Data& data, const std::int64_t* order,
                        const std::string& when) {
-  refusal(where, data, {order, run.batch_first()}, run.batch_rows(), run.outside()).raise(verdict);
+  search(where, data, {order, run.batch_first()}, run.batch_rows(), run.outside()).raise(verdict);
   diverged(where, verdict, run, when);
 }
 

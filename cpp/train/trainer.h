@@ -47,6 +47,7 @@ class Trainer final : public Model {
 
   void compile(const CompileSpec& spec) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
+  bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
 
   FitReport fit(const FitSpec& spec, Hooks& hooks) override;
   double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) override;
@@ -93,9 +94,9 @@ class Trainer final : public Model {
   // The order of an epoch; throws Interrupted.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
   Scores validate(const FitSpec& spec, parallel::Poll poll);
-  void need_weight(const char* where, const Scores& scores);
-  Refusal<T> refusal(const char* where, const Data& data, kernels::RowIds ids, Index count,
-                     const OutputOutside& outside) const {
+  void need_weight(const Data& data, const Scores& scores);
+  CellSearch<T> search(const char* where, const Data& data, kernels::RowIds ids, Index count,
+                       const OutputOutside& outside) const {
     return {where, data, ids, count, net_.scaling(), net_.n_outputs(), compiled_ ? &*compiled_ : nullptr, outside};
   }
   [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,

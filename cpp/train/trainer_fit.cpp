@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/float_mode.h"
+#include "core/refusal.h"
 #include "train/refuse.h"
 #include "train/trainer.h"
 
@@ -50,7 +51,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
         shuffle(spec, epoch, shuffled.data(), hooks.poll());
         order = shuffled.data();
         // What the first epoch leaves out, a later one trains on.
-        if (epoch == spec.first_epoch) refusal("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
+        if (epoch == spec.first_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
       run.feed(spec.data, order, rows, batch);
@@ -60,7 +61,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       report.steps += run.totals().steps;
       const losses::Sums& sums = run.totals().sums;
       log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
-      need_weight("fit", log.train);
+      need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
     } catch (const Interrupted&) {
       if (!hooks.stopped()) throw;
@@ -82,21 +83,20 @@ void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, 
 
 // Of rows that all weigh nothing there is no loss: 0 would be the best of all.
 template <class T>
-void Trainer<T>::need_weight(const char* where, const Scores& scores) {
+void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
   if (scores.weight > 0) return;
   restore();
-  require(false, "[", where, "] sample_weight is zero for all rows; expected a positive one");
+  refuse_unless(false, "fit", reason::kNoWeight, data.names->weights);
 }
 
 // Validation data that is refused is refused in the first epoch: the model goes back to before the call.
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
-  const char* where = "fit, validation";
   try {
-    const Scores scores = score(where, spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
-    need_weight(where, scores);
+    const Scores scores = score("fit", spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
+    need_weight(spec.validation, scores);
     return scores;
-  } catch (const std::invalid_argument&) {
+  } catch (const Refused&) {
     restore();
     throw;
   }

@@ -1,0 +1,63 @@
+// Refusals of what a loss reads: cells that are no class, no target or no weight. Each function throws Refused for the
+// first such cell of rows ids[0] to ids[count - 1], and returns where there is none.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "core/refusal.h"
+#include "kernels/gather.h"
+#include "losses/loss.h"
+
+namespace fastnn::run {
+
+// bad(value, column) -> bool
+template <class Bad>
+void refuse_cells(const kernels::Source& source, kernels::RowIds ids, Index count, Refusal refusal, Bad bad) {
+  for (Index r = 0; r < count; ++r)
+    for (Index c = 0; c < source.cols; ++c) {
+      const double value = kernels::element(source, ids[r], c);
+      if (!bad(value, c)) continue;
+      refusal.row = ids[r], refusal.column = c, refusal.value = value;
+      throw Refused(std::move(refusal));
+    }
+}
+
+inline void refuse_classes(const std::string& where, const char* argument, const kernels::Source& labels,
+                           kernels::RowIds ids, Index count, Index classes) {
+  Refusal refusal{.where = where, .reason = reason::kClass, .argument = argument};
+  refusal.highest = static_cast<double>(classes - 1);
+  refuse_cells(labels, ids, count, std::move(refusal), [classes](double value, Index) {
+    return !(value >= 0 && value < static_cast<double>(classes) && value == std::floor(value));
+  });
+}
+
+// as_float: weights are factors that have to be finite as float32.
+inline void refuse_weights(const std::string& where, const char* argument, const kernels::Source& weights,
+                           kernels::RowIds ids, Index count, const char* dtype = "", bool as_float = false) {
+  refuse_cells(weights, ids, count, {.where = where, .reason = reason::kWeight, .argument = argument, .dtype = dtype},
+               [as_float](double value, Index) {
+                 return !(value >= 0) ||
+                        !std::isfinite(as_float ? static_cast<double>(static_cast<float>(value)) : value);
+               });
+}
+
+// What lies outside the interval of targets, or of outputs, that the row states; without the cell.
+inline Refusal refusal_of_range(const std::string& where, const char* why, const std::string& argument,
+                                const losses::Row& row) {
+  const bool is_output = why == reason::kOutput;
+  const losses::Interval& interval = is_output ? row.outputs : row.targets;
+  return {.where = where,
+          .reason = why,
+          .argument = argument,
+          .expected = {.by = row.class_name},
+          .lowest = interval.lowest,
+          .highest = interval.highest,
+          .open_below = interval.open_below,
+          .open_above = interval.open_above,
+          .remedy = is_output ? row.outputs_remedy : ""};
+}
+
+}  // namespace fastnn::run

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Refusals: what is wrong with an argument, as data, and the one sentence for each reason.
+
+The core says what came, where in it, and what was expected, and knows no words. Who called it knows
+the name of the call and what the user gave, and so can say what to do about it::
+
+    try:
+        return network.evaluate(x, y, w)
+    except Refused as refused:
+        raise refused.worded("Sequential.evaluate", {"X": x, "y": y}) from None
+
+A refusal that nobody rewords is an error of its own, with the core's name of the call.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._hints import not_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["READABLE", "SENTENCES", "Refused", "refused"]
+
+READABLE = "bool, integers, float16, float32 or float64"
+_WRONG_TYPES = ("no_array", "dtype", "unreadable")
+_UNKNOWN = object()  # the value of an argument that nobody handed on
+
+
+class Refused(Exception):  # noqa: N818
+    """An argument that was refused, and why; the fields of ``cpp/core/refusal.h``.
+
+    Parameters
+    ----------
+    reason : str
+        One of `SENTENCES`.
+    argument : str
+        The core's name of it: "X", "y", "sample_weight", "validation X", ...
+    where : str
+        The core's name of the call, for those who call the core directly.
+    **facts
+        Any of the other fields.
+    """
+
+    where = ""
+    rows = cols = row = column = -1  # -1: any, or none
+    vector = flatten = classes = open_below = open_above = False
+    of = by = came = dtype = remedy = ""
+    shape: tuple[int, ...] = ()
+    value = lowest = highest = 0.0
+
+    def __init__(self, reason: str, argument: str = "", **facts: Any) -> None:
+        super().__init__(reason, argument)
+        self.reason, self.argument = reason, argument
+        vars(self).update(facts)
+
+    def __str__(self) -> str:
+        return f"[{self.where}] {self._sentence({}, {})}"
+
+    def worded(
+        self,
+        where: str,
+        given: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> ValueError | TypeError:
+        """The error that the user sees.
+
+        Parameters
+        ----------
+        where : str
+            The name of the call as the user made it.
+        given : dict, optional
+            By the core's names of arguments what the user gave for them, for hints.
+        names : dict, optional
+            By the core's names of arguments those of the call, where they are others.
+        """
+        kind = TypeError if self.reason in _WRONG_TYPES else ValueError
+        return kind(f"[{where}] {self._sentence(given or {}, names or {})}")
+
+    def _sentence(self, given: Mapping[str, Any], names: Mapping[str, str]) -> str:
+        what = names.get(self.argument, self.argument)
+        hinted = _Hints(self, what.split()[-1] if what else "", given.get(self.argument, _UNKNOWN))
+        named = Refused(self.reason)
+        vars(named).update(vars(self), argument=what, of=names.get(self.of, self.of))
+        return SENTENCES[self.reason](named, hinted)
+
+
+class _Value(Refused, ValueError):  # noqa: N818
+    """A refusal for those who call the core directly."""
+
+
+class _Type(Refused, TypeError):  # noqa: N818
+    """The same for what is of the wrong type."""
+
+
+def refused(reason: str, argument: str = "", **facts: Any) -> Refused:
+    """The refusal as an exception of the kind that its reason has; the core makes them here."""
+    kind = _Type if reason in _WRONG_TYPES else _Value
+    return kind(reason, argument, **facts)
+
+
+class _Hints:
+    """What the user can do about it, in terms of what was given."""
+
+    def __init__(self, refusal: Refused, name: str, value: object) -> None:
+        self.name, self.value, self.shape = name, value, refusal.shape
+        # How code names it: lists, frames and matrices need np.asarray first.
+        self.plain = name if type(value) in (np.ndarray, object) else f"np.asarray({name})"
+
+    def of_dtype(self) -> str:
+        if self.value is _UNKNOWN:
+            return ""
+        return not_numbers(self.name, self.value, np.asarray(self.value))
+
+    def row_as_column(self, n: int) -> str:
+        """What to do with n values that came as one row, as those of a matrix do."""
+        one_row = self.shape == (1, n) != (1, 1)
+        return f"; it is one row: {self.plain}.ravel()" if one_row else ""
+
+    def of_inputs(self, columns: int) -> str:
+        if len(self.shape) == 1 and self.shape[0] == columns:
+            return f"; one row is {self.plain}.reshape(1, -1)"
+        if len(self.shape) == 1 and columns == 1:
+            return f"; one column is {self.plain}.reshape(-1, 1)"
+        return "; put nn.Flatten() first in the model" if len(self.shape) > 2 else ""
+
+    def of_classes(self, n: int) -> str:
+        hint = self.row_as_column(n)
+        if not hint and len(self.shape) == 2 and self.shape[0] == n:
+            hint = f"; from one-hot rows take {self.plain}.argmax(axis=1)"
+        return hint
+
+    def of_outputs(self, n: int, k: int, came: str) -> str:
+        if k == 1:
+            return self.row_as_column(n)
+        if math.prod(self.shape) == n and came.startswith(("bool", "int", "uint")):
+            return f"; from class indices take F.one_hot({self.plain}, {k})"
+        return ""
+
+
+def _dtype(r: Refused, hints: _Hints) -> str:
+    expected = r.dtype or READABLE
+    return f"{r.argument} has dtype {r.came}; expected {expected}{hints.of_dtype()}"
+
+
+def _masked(r: Refused, hints: _Hints) -> str:
+    return (
+        f"{r.argument} has masked cells; expected an array without them: fill them first, for "
+        f"example {hints.name}.filled(0)"
+    )
+
+
+def _shape(r: Refused, hints: _Hints) -> str:
+    n = str(r.rows) if r.rows >= 0 else "n"
+    came = f"{r.argument} has shape {r.shape}"
+    if r.classes:
+        return f"{came}; {r.by} expects class indices of shape ({n},){hints.of_classes(r.rows)}"
+    if r.by and r.of:  # targets
+        fitting = f"({n},) or ({n}, 1)" if r.cols == 1 else f"({n}, {r.cols})"
+        hint = hints.of_outputs(r.rows, r.cols, r.came)
+        outputs = f"{r.cols} output{'s' * (r.cols > 1)}"
+        return f"{came}; {r.by} on {outputs} expects {fitting}{hint}"
+    if r.of or r.rows >= 0:  # beside X: weights, gradients; and memory for results
+        fitting = f"({n},)" if r.cols == 1 and r.vector else f"({n}, {r.cols})"
+        return f"{came}; expected {fitting}{hints.row_as_column(r.rows) if r.vector else ''}"
+    return _columns(r, hints)
+
+
+def _columns(r: Refused, hints: _Hints) -> str:
+    came = f"{r.argument} has shape {r.shape}"
+    if r.cols < 0:
+        return f"{came}; expected (n, k){' or (n,)' if r.vector else ''}"
+    if len(r.shape) == 2:
+        return f"{r.argument} has {r.shape[1]} columns, {r.by} expects {r.cols}"
+    if len(r.shape) > 2 and r.flatten:
+        numbers = math.prod(r.shape[1:])
+        return (
+            f"{r.argument} of shape {r.shape} has {numbers} numbers a row, {r.by} expects {r.cols}"
+        )
+    return f"{came}; expected (n, {r.cols}){hints.of_inputs(r.cols)}"
+
+
+def _rows(r: Refused, hints: _Hints) -> str:
+    if not r.of:
+        return _shape(r, hints)
+    return f"{r.argument} has {r.shape[0]} rows, {r.of} has {r.rows}"
+
+
+def _number(value: float) -> str:
+    """Whole numbers whole, others in six digits."""
+    whole = math.isfinite(value) and value == int(value) and abs(value) < 1e10
+    return str(int(value)) if whole else f"{value:g}"
+
+
+def _cell(r: Refused, value: str = "") -> str:
+    """What came, and where: "y has 7 at row 2, column 0"."""
+    if r.row < 0:
+        return f"{r.argument} has a value that is not allowed"
+    column = f", column {r.column}" if r.column >= 0 else ""
+    has = "the outputs have" if r.argument == "outputs" else f"{r.argument} has"
+    has = "the validation outputs have" if r.argument == "validation outputs" else has
+    return f"{has} {value or _number(r.value)} at row {r.row}{column}"
+
+
+def _finite(r: Refused) -> str:
+    return f"finite numbers{f' (as {r.dtype})' if r.dtype else ''}"
+
+
+def _interval(low: float, high: float, open_below: bool = False, open_above: bool = False) -> str:
+    """The numbers from `low` to `high` in words; an end that is open does not belong to them."""
+    below, above = low != -math.inf, high != math.inf
+    if below and above and not (open_below or open_above):
+        return f"{low:g} to {high:g}"
+    ends = [f"{'above' if open_below else 'at least'} {low:g}"] if below else []
+    ends += [f"{'below' if open_above else 'at most'} {high:g}"] if above else []
+    return " and ".join(ends)
+
+
+def _outside(r: Refused, _: _Hints) -> str:
+    """A target or an output beyond what its loss takes, in as many digits as that takes."""
+    text = _number(r.value)
+    if r.lowest <= float(text) <= r.highest:  # 1.0000000001 is not shown as 1
+        text = repr(r.value)
+    expected = _interval(r.lowest, r.highest, r.open_below, r.open_above)
+    remedy = f": {r.remedy}" if r.remedy else ""
+    return f"{_cell(r, text)}; {r.by} expects {expected}{remedy}"
+
+
+# By the reason: the sentence without the name of the call.
+SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
+    "no_array": lambda r, _: (
+        f"{r.argument} is {'an' if r.came[0] in 'aeiou' else 'a'} {r.came}; expected a NumPy array"
+        f"{f' of {r.dtype}' if r.dtype else ''}"
+    ),
+    "unreadable": lambda r, _: f"{r.argument} is {r.came}; expected {READABLE}",
+    "masked": _masked,
+    "dtype": _dtype,
+    "shape": _shape,
+    "rows": _rows,
+    "no_rows": lambda r, _: f"{r.argument} has no rows; expected at least one",
+    "read_only": lambda r, _: f"{r.argument} is read-only; expected a writable array",
+    "apart": lambda r, _: f"{r.argument} has gaps; expected its rows contiguous and in order",
+    "unaligned": lambda r, _: (
+        f"{r.argument} is not aligned; expected an array aligned to its dtype"
+    ),
+    "shared": lambda r, _: f"{r.argument} shares memory with {r.of}; expected memory of its own",
+    "not_finite": lambda r, _: f"{_cell(r)}; expected {_finite(r)}",
+    "class": lambda r, _: f"{_cell(r)}; expected class numbers 0 to {_number(r.highest)}",
+    "weight": lambda r, _: f"{_cell(r)}; expected {_finite(r)} of at least 0",
+    "target": _outside,
+    "output": _outside,
+    "no_weight": lambda r, _: f"{r.argument} is zero for all rows; expected a positive one",
+    "not_compiled": lambda *_: (
+        "the model is not compiled; expected model.compile(optimizer=..., loss=...) before"
+    ),
+    "no_forward": lambda *_: "no forward pass to go back through: call forward first",
+    "no_gradients": lambda *_: "there are no gradients: call backward or loss_and_grad first",
+}
