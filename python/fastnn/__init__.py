@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dense neural networks on CPUs: NumPy in, an Eigen and OpenMP core behind it.
+"""Dense neural networks on CPUs, trained from NumPy arrays by a C++ core.
 
-Modules and names are loaded when first used, so that ``import fastnn`` costs next to nothing:
-``_HOME`` says where each public name lives.
+Modules and names are loaded when they are first used, so that ``import fastnn`` takes almost no
+time. ``_HOME`` maps each public name to its module.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "reference",
 ]
 
-# Public name -> module that defines it; a module is its own home.
+# Public name -> module that defines it; modules map to themselves.
 _HOME = {
     "callbacks": "callbacks",
     "data": "data",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m fastnn`: demo, bench and info."""
+"""`python -m fastnn`: the commands demo, bench and info."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command and return its exit status."""
     given = _parser().parse_args(arguments)
     if given.command == "demo":
         from . import _demo
@@ -69,7 +69,7 @@ def _positive(text: str) -> int:
 if __name__ == "__main__":
     try:
         status = main()
-    except BrokenPipeError:  # `... | head` has read enough
+    except BrokenPipeError:  # the reader of the output has ended, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m fastnn bench`: microseconds per training step, the engine against the NumPy twin.
+"""`python -m fastnn bench`: microseconds per training step of the engine and of the NumPy twin.
 
-Both first train from equal weights, and nothing is timed unless their losses agree. Then they take
-turns, each time with fresh weights and a warm-up, so that a busy moment of the machine hits both.
+Both first train from the same weights, and a network is timed only if the losses agree. Then they
+take turns, each time from the initial weights and after a warm-up, so that a disturbance of the
+machine affects both.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Case", "main"]
 
-# Adam steps as far as lr at first however small a gradient is, even where its sign is a matter of
-# rounding, and random rows are soon learnt by heart: with 1e-3 two correct programs part.
+# Adam's first steps have the size of lr however small a gradient is, even if rounding decides its
+# sign. With lr = 1e-3 the networks soon overfit the random rows, and the losses of two correct
+# programs diverge.
 LR = {"sgd": 0.01, "adam": 1e-4}
-# Of the losses of the first steps, relative: many roundings, each carried on by training.
+# The largest accepted relative difference of the losses of the first epochs, in which the rounding
+# errors of all steps accumulate.
 AGREEMENT = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -41,12 +44,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The widths in the usual spelling, 64-32-10."""
+        """The widths as text, 64-32-10."""
         return "-".join(map(str, self.widths))
 
     @property
     def flops(self) -> int:
-        """Operations of a step's products; the first layer needs no gradient of its input."""
+        """Operations of the products of a step; the first layer has no gradient of its input."""
         products = [a * b for a, b in zip(self.widths, self.widths[1:], strict=False)]
         return 2 * self.batch * (3 * sum(products) - products[0])
 

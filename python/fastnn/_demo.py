@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m fastnn demo`: learn to read digits, once with the engine and once with NumPy."""
+"""`python -m fastnn demo`: train on handwritten digits, with the engine and with the NumPy twin."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ __all__ = ["main"]
 WIDTHS = (64, 128, 64, 10)
 BATCH, EPOCHS = 32, 20
 ACCURACY = 0.97
-# float32 rounds at 6e-8, and the two add in different orders. Where a sum falls on the other side
-# of a relu's corner, training carries the difference on.
+# The largest accepted difference of the loss curves. The two add numbers in different orders, and
+# float32 rounds with a relative error of 6e-8. Where a rounding error decides on which side of a
+# relu's kink a sum is, the difference grows in the further training.
 AGREEMENT = 1e-3
 
 
@@ -31,7 +32,7 @@ def main(epochs: int = EPOCHS, n_threads: int = 0) -> int:
     Returns
     -------
     int
-        Exit status: 0 if the accuracy is reached and both loss curves agree, else 1.
+        Exit status: 0 if the accuracy is reached and the loss curves agree, otherwise 1.
     """
     x, x_test, y, y_test = load_digits(split=True)
     pair = Pair(WIDTHS, "adam", {"lr": 1e-3}, scale=1 / 16, batch_norm=True)
@@ -82,9 +83,9 @@ def _judge(right: float, difference: float) -> int:
 
 
 class Progress:
-    """A line that shows the epochs: tqdm's if it is installed, else one of our own.
+    """A line that shows the progress of a training: tqdm's if it is installed, else our own.
 
-    Redrawn at most twenty times a second; where the output is no terminal, only its last state is
+    In a terminal it is redrawn at most twenty times a second; otherwise only the last state is
     written.
     """
 
@@ -95,7 +96,7 @@ class Progress:
         self.live = sys.stdout.isatty()
 
     def __enter__(self) -> OnEpoch:
-        """Open the line; what comes back is for `fit`."""
+        """Open the line and return the function to be called after each epoch."""
         if self.live:
             try:
                 from tqdm import tqdm

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One network twice, the engine's and the NumPy twin's, with equal weights: for demo and bench."""
+"""The same network in the engine and in the NumPy twin, with equal weights; for demo and bench."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OnEpoch = Callable[[int, dict[str, float]], bool]
 
 @dataclass(frozen=True)
 class Run:
-    """What one of the two did: losses of the epochs, seconds on the clock, steps, threads."""
+    """The result of one training: losses of the epochs, seconds, number of steps and threads."""
 
     losses: list[float]
     seconds: float
@@ -32,7 +32,7 @@ class Run:
 
 
 class Pair:
-    """A relu network of `widths` for classes, made twice; both can do the same steps.
+    """A classifier with relu, made twice with the same weights; both train with the same steps.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ class Pair:
     optimizer : str
         "sgd", "adam" or "adamw".
     hyper : mapping
-        The optimizer's numbers, such as {"lr": 0.01}.
+        Hyperparameters of the optimizer, such as {"lr": 0.01}.
     dtype : "float32" or "float64"
     scale : float
-        The inputs are multiplied by it when they are read.
+        Factor by which inputs are multiplied when they are read.
     batch_norm : bool
-        Puts a BatchNorm1d before each relu.
+        Whether there is a BatchNorm1d before each relu.
     seed : int
-        Of the weights and of the shuffling.
+        Seed of the weights and of the shuffling.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Pair:
         n_threads: int = 0,
         on_epoch: OnEpoch | None = None,
     ) -> Run:
-        """Train the engine's network."""
+        """Train the network of the engine."""
         start = perf_counter()
         history = self.engine.fit(
             x,
@@ -105,7 +105,7 @@ class Pair:
         epochs: int,
         on_epoch: OnEpoch | None = None,
     ) -> Run:
-        """Train the twin, in plain NumPy."""
+        """Train the NumPy twin."""
         before, start = self.twin.step, perf_counter()
         history = self.twin.fit(
             x, y, batch_size=batch_size, epochs=epochs, seed=self.seed, on_epoch=on_epoch
@@ -131,7 +131,7 @@ def _layers(
 
 
 def curve_difference(a: Sequence[float], b: Sequence[float]) -> float:
-    """Largest difference of two loss curves; infinite if one is longer or not finite."""
+    """Return the largest difference of two loss curves; inf if one is not finite or longer."""
     if len(a) != len(b):
         return float("inf")
     difference = float(np.max(np.abs(np.subtract(a, b))))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Batches for loops of one's own."""
+"""Batches of rows for one's own training loops."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Batches", "batches"]
 
 
 class Batches:
-    """The batches of `batches`: every loop over it is one pass over the rows.
+    """The result of `batches`: every loop over it is one pass over the rows.
 
-    With shuffle each pass has an order of its own: the first that of `epoch`, the next that of
-    ``epoch + 1``, and so on, as in a fit of so many epochs. ``len()`` is the number of batches.
+    With shuffle each pass has another order: the first pass that of `epoch`, the next that of
+    ``epoch + 1``, and so on, as in ``fit``. ``len()`` is the number of batches.
     """
 
     def __init__(self, x: Any, y: Any, size: int, seed: int | None, epoch: int, rows: int) -> None:
@@ -53,7 +53,7 @@ def batches(
     epoch: int = 0,
     drop_last: bool = False,
 ) -> Batches:
-    """Go through the rows batch by batch; each loop over the result is one pass.
+    """Split rows into batches; each loop over the result is one pass over the rows.
 
     Parameters
     ----------
@@ -61,20 +61,21 @@ def batches(
     y : array_like of shape (n, ...), optional
     batch_size : int, default 32
     shuffle : bool, default False
-        Draw the order from `seed` and `epoch`: the one in which ``fit(shuffle=True)`` of a model
-        with that seed goes through its epoch of that number. A further loop over the same object
-        takes the order of the next epoch; a new call begins with that of `epoch` again.
+        Whether to shuffle the rows. The order depends on `seed` and `epoch` and is the one in which
+        ``fit(shuffle=True)`` of a model with that seed takes the rows in that epoch. A further loop
+        over the same object has the order of the next epoch; a new call begins again with `epoch`.
     seed : int, default 0
         From 0 to 2**64 - 1.
     epoch : int, default 0
+        Number of the first epoch.
     drop_last : bool, default False
-        Leave out a last batch of fewer rows.
+        Whether to leave out a last batch with fewer rows.
 
     Returns
     -------
     Batches
-        An iterable of ``(x_batch, y_batch)``, or of ``x_batch`` alone if there is no y: views
-        unless shuffled.
+        An iterable of ``(x_batch, y_batch)``, or of ``x_batch`` alone if there is no y. The batches
+        are views of the rows, or copies if they are shuffled.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def batches(
     >>> bool((first == second).all()), bool((np.sort(first) == np.sort(second)).all())
     (False, True)
     """
-    # Checked at the call, not at the first batch.
+    # The arguments are checked here, not when the first batch is taken.
     xs = _validate.as_array("batches", "x", x)
     ys = None if y is None else _validate.as_array("batches", "y", y)
     if xs.ndim == 0 or (ys is not None and ys.ndim == 0):

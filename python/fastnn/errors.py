@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The exceptions that fastnn raises beside the builtin kinds; each is also one of those."""
+"""The exceptions that fastnn defines; each is derived from a builtin one as well."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ __all__ = ["FastnnError", "ModelBusyError", "ModelFileError", "TrainingDivergedE
 
 
 class FastnnError(Exception):
-    """Base of everything that only fastnn raises."""
+    """Base class of the exceptions that fastnn defines."""
 
 
 class ModelBusyError(FastnnError, RuntimeError):
-    """The model is being trained or loaded by another call, and this call would change it, too."""
+    """Another call trains or loads the model, so that this call cannot use it."""
 
 
 class TrainingDivergedError(FastnnError, ArithmeticError):
-    """Training met a non-finite value; the model is as after its last finite epoch."""
+    """A value in training became infinite or NaN; the model is as after the last finite epoch."""
 
 
 class ModelFileError(FastnnError, ValueError):
-    """A model file is truncated, altered, or not of a kind that this version reads."""
+    """A model file is truncated or altered, or this version cannot read it."""

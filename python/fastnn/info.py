@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What this installation is and why it runs as it does: the first thing to paste into a report."""
+"""Information about this installation, its build and its threads, to be included in bug reports."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["build_info", "describe"]
 
 
 def build_info() -> dict[str, Any]:
-    """Version, instruction set, compiler, libraries, and the threads a call takes by itself.
+    """Return version, instruction set, compiler, libraries, and the default number of threads.
 
     Returns
     -------
     dict
         version, isa (the level that was loaded), isa_built, isa_runnable, compiler, eigen, openmp,
-        cxx_flags, pybind11, threads (`n_threads=None` takes at most so many), thread_limits
-        (openmp, affinity, cgroup; None where there is no quota), threads_why, cpu, python, numpy.
+        cxx_flags, pybind11, threads (the most that `n_threads=None` uses), thread_limits (openmp,
+        affinity, cgroup, which is None without a quota), threads_why, cpu, python, numpy.
 
     Examples
     --------
@@ -49,16 +49,17 @@ def build_info() -> dict[str, Any]:
 
 
 def describe(info: dict[str, Any] | None = None) -> str:
-    """`build_info()` as lines of text.
+    """Return `build_info()` as lines of text.
 
     Parameters
     ----------
     info : dict, optional
-        What `build_info` returned.
+        A result of `build_info`; by default that of a new call.
 
     Returns
     -------
     str
+        One line for each entry.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def describe(info: dict[str, Any] | None = None) -> str:
 
 
 def _why(limits: dict[str, int | None]) -> str:
-    """The three limits of which the smallest holds, in words."""
+    """Describe the three limits, the smallest of which is the number of threads."""
     given = os.environ.get("OMP_NUM_THREADS")
     source = f"OMP_NUM_THREADS={given}" if given else "OMP_NUM_THREADS is not set"
     quota = "none" if limits["cgroup"] is None else str(limits["cgroup"])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Loader of the compiled core: the best instruction-set level that was built and that runs here.
+"""Loads the compiled core: the best instruction-set level that was built and that can run here.
 
-Everyone else writes ``from fastnn import _core`` and cannot tell which level answered.
-``FASTNN_ISA=v3`` in the environment forces one.
+All other modules write ``from fastnn import _core`` and do not depend on the level that was loaded.
+``FASTNN_ISA=v3`` in the environment selects one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if not built or not find_spec(f"{__name__}._cpuid"):
         f"fastnn's compiled core is missing in {os.path.dirname(__file__)}: "  # noqa: PTH120
         "install the package (pip install .); a checkout alone does not run"
     )
-# A native module was compiled on this machine, for it: there is nothing to ask.
+# A native module was compiled for this machine, so it can always run.
 runnable = ("native", *import_module(f"{__name__}._cpuid").levels())
 
 
 def _choose(forced: str) -> str:
-    """Return the level to load: the forced one, or the best that was built and runs."""
+    """Return the level to load: the selected one, or the best that was built and can run."""
     here = f"this CPU runs {', '.join(runnable[1:])}; built: {', '.join(built)}"
     for level in (forced,) if forced else built:
         if level in built and level in runnable:
@@ -40,7 +40,7 @@ def _choose(forced: str) -> str:
 
 
 def _adopt(module: ModuleType) -> None:
-    """Re-export a level's names; its classes say ``fastnn._core``, so no pickle names a level."""
+    """Re-export the names of a level; classes get the module ``fastnn._core``, also in pickles."""
     for name, value in vars(module).items():
         if name.startswith("_"):
             continue

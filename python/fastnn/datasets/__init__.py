@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real data that comes with the package: small enough to ship, large enough to learn from."""
+"""Small real data sets that are part of the package."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ def load_digits(split: Literal[True]) -> tuple[Digits, Digits, Labels, Labels]: 
 
 
 def load_digits(split: bool = False) -> tuple[Any, ...]:
-    """Handwritten digits: 1797 images of 8 x 8 pixels with values 0 to 16, and their labels 0 to 9.
+    """Load handwritten digits: 1797 images of 8 x 8 pixels from 0 to 16, and labels from 0 to 9.
 
-    The test part of the UCI set "Optical Recognition of Handwritten Digits", in the order of
-    scikit-learn's `load_digits`; `digits.txt` beside this file says where it comes from.
+    This is the test part of the UCI data set "Optical Recognition of Handwritten Digits", in the
+    order of scikit-learn's `load_digits`; `digits.txt` beside this file describes its origin.
 
     Parameters
     ----------
     split : bool
-        True also parts them: 359 rows held out, always the same ones, a fifth of each digit.
+        Whether to split the rows into a training and a test part. The test part has 359 rows,
+        always the same ones, a fifth of each digit.
 
     Returns
     -------
     (X, y), or (X_train, X_test, y_train, y_test) with `split`
-        X uint8 of shape (rows, 64), y int64 of shape (rows,); copies of your own.
+        X is uint8 of shape (rows, 64), y is int64 of shape (rows,). Each call returns new arrays.
 
     Examples
     --------

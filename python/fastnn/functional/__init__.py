@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plain functions on NumPy arrays: forward, backward and update by hand, as in course notebooks.
+"""Functions on NumPy arrays, for code that writes forward, backward and update itself.
 
-Conventions: x is (batch, features), weights are (in_features, out_features); an operation f has its
-f_backward beside it; a loss returns (value, gradient with respect to its first argument); names
-ending in `_` change their arrays in place. The activations and their backwards are generated from
-the engine's list.
+Conventions: x is (batch, features), weights are (in_features, out_features); an operation f has a
+function f_backward; a loss returns (value, gradient with respect to its first argument); functions
+whose names end in `_` change their arrays in place. The activations and their backwards are
+generated from the engine's list.
 """
 
 from __future__ import annotations

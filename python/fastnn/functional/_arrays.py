@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the functions of this package accept, beyond what all of fastnn does (`fastnn._validate`).
+"""Checks and conversion of the arguments of this package, beyond those of `fastnn._validate`.
 
-The arithmetic is done in float32 if every floating argument is float16 or float32, in float64
-otherwise. Arrays in the other byte order are converted; strides, order and alignment do not matter.
+Functions compute in float32 if all floating-point arguments are float16 or float32, and in float64
+otherwise. Arrays of the other byte order are converted; any strides and alignment are accepted.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def numbers(where: str, what: str, value: ArrayLike) -> Array:
-    """`value` as a plain array of real numbers in this machine's byte order."""
+    """Return `value` as an array of real numbers in the byte order of this machine."""
     if isinstance(value, np.ndarray) and not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     return np.asarray(_validate.as_array(where, what, value))
 
 
 def with_rank(where: str, what: str, value: ArrayLike, *ranks: int) -> Array:
-    """`numbers` of one of the numbers of dimensions in `ranks`."""
+    """Return `numbers` of `value`, which must have one of the numbers of dimensions in `ranks`."""
     array = numbers(where, what, value)
     if array.ndim not in ranks:
         expected = " or ".join(f"{rank}-d" for rank in ranks)
@@ -38,23 +38,23 @@ def with_rank(where: str, what: str, value: ArrayLike, *ranks: int) -> Array:
 
 
 def common_dtype(*arrays: Array) -> np.dtype[Any]:
-    """float32 if there are floating `arrays` and all are at most that wide, else float64."""
+    """Return float32 if there are floating-point arrays and none is wider, otherwise float64."""
     sizes = [array.dtype.itemsize for array in arrays if array.dtype.kind == "f"]
     return _F32 if sizes and max(sizes) <= 4 else _F64
 
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """`array` itself if it is of `dtype` already, else a copy that is."""
+    """Return `array` itself if it has this dtype, otherwise a converted copy."""
     return array if array.dtype == dtype else array.astype(dtype)
 
 
 def float_dtype(where: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """`dtype` as np.dtype; float32 and float64 only."""
+    """Return `dtype` as np.dtype, which must be float32 or float64."""
     return np.dtype(_validate.dtype_name(where, dtype))
 
 
 def writable(where: str, what: str, array: object) -> Array:
-    """An ndarray of float32 or float64 that may be changed in place."""
+    """Return `array`, which must be a writable ndarray of float32 or float64."""
     if not isinstance(array, np.ndarray) or _validate.is_masked_array(array):
         raise TypeError(
             f"[{where}] {what} is {type(array).__name__}; expected a NumPy array to change in place"
@@ -69,7 +69,7 @@ def writable(where: str, what: str, array: object) -> Array:
 def checked_out(
     where: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array
 ) -> Array | None:
-    """`out` if it can take a result of `shape` and `dtype` and shares no memory with `inputs`."""
+    """Return `out`, which must have `shape` and `dtype` and share no memory with `inputs`."""
     if out is None:
         return None
     array = writable(where, "out", out)

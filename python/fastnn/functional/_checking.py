@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks for NumPy code of your own: gradients against differences, arrays against each other.
+"""Checks for one's own NumPy code: a gradient against differences, two arrays with each other.
 
-An error counts relative to the larger of the two values, but not to less than the root mean square
-of the whole: entries near zero would otherwise show nothing but rounding.
+Errors are relative to the larger of the two values or to the root mean square of the whole array,
+whichever is larger; otherwise entries near zero would only show rounding errors.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far two arrays are apart; true in an `if` when they agree.
+    """The differences of two arrays; in an `if` it is true when the arrays agree.
 
     Attributes
     ----------
     ok : bool
-        max_rel_error <= rtol.
+        Whether max_rel_error <= rtol.
     max_abs_error, max_rel_error : float
     index : tuple of int
-        Where the relative error is largest.
+        Index of the largest relative error.
     values : (float, float)
-        The two values there.
+        The two values at that index.
     """
 
     ok: bool
@@ -57,17 +57,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What `check_gradient` found.
+    """The result of `check_gradient`.
 
     Attributes
     ----------
     max_abs_error, max_rel_error : float
     index : tuple of int
-        The entry of `x` where the relative error is largest.
+        Index of the entry of `x` with the largest relative error.
     given, numeric : float
-        The gradient there: as the function says, and by differences.
+        The gradient at that index: from the function, and from differences.
     n_checked : int
-        Entries looked at.
+        Number of entries that were checked.
     """
 
     max_abs_error: float
@@ -85,14 +85,14 @@ class GradientReport:
 
 
 def compare(a: ArrayLike, b: ArrayLike, *, rtol: float = 1e-5) -> Comparison:
-    """Largest absolute and relative difference of two arrays, and where it is.
+    """Find the largest absolute and relative difference of two arrays, and its index.
 
     Parameters
     ----------
     a, b : array_like
-        The same shape. Equal infinities agree, and so do two NaN.
+        Arrays of the same shape. Equal infinities agree, and so do two NaN.
     rtol : float
-        Relative difference up to which they count as equal.
+        Largest relative difference of arrays that agree.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def compare(a: ArrayLike, b: ArrayLike, *, rtol: float = 1e-5) -> Comparison:
     Raises
     ------
     ValueError, TypeError
-        Different shapes, nothing to compare, dtypes that are not real numbers.
+        If the shapes differ, the arrays are empty, or dtypes are not real numbers.
 
     Examples
     --------
@@ -140,15 +140,15 @@ def check_gradient(
     Parameters
     ----------
     f : callable
-        f(x) -> (loss, gradient of x's shape). It is given float64 copies of `x`.
+        f(x) -> (loss, gradient), with a gradient of the shape of x. It gets float64 copies of x.
     x : array_like
-        Where to look; any shape.
+        The point at which the gradient is checked; any shape.
     eps : float
-        Half the distance of the differences.
+        Step of the differences.
     n_samples : int, optional
-        At most that many entries, drawn without repetition; None looks at all of them.
+        Number of entries to check, drawn without repetition; all entries by default.
     seed : int
-        Of the draw: from 0 to 2**64 - 1.
+        Seed of the draw, from 0 to 2**64 - 1.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def check_gradient(
     Raises
     ------
     ValueError, TypeError
-        `f` returns something else, a gradient of another shape, or values that are not finite.
+        If `f` returns anything else, a gradient of another shape, or values that are not finite.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The products of a linear layer. Weights are (in_features, out_features), as in y = x @ w + b.
 
-Each function hands what came to the core first, which takes arrays as they lie if nothing has to be
-converted or worded; only what it leaves is looked at here.
+Each function first passes its arguments to the core, which handles arrays that need no conversion.
+Only if the core declines are they converted or refused here.
 """
 
 from __future__ import annotations
@@ -26,30 +26,31 @@ def linear(
     out: Array | None = None,
     n_threads: int | None = None,
 ) -> Array:
-    """The linear layer y = x @ w + b.
+    """Compute the linear layer y = x @ w + b.
 
     Parameters
     ----------
     x : (batch, in) or (in,) array_like
         Any real dtype, strides and byte order.
     w : (in, out) or (in,) array_like
-        One column of weights may be given as a vector; the result then has no axis of outputs.
+        A single column of weights may be a vector; the result then has no axis of outputs.
     b : (out,) array_like, optional
-        A number where `w` is a vector.
+        Bias; a number if `w` is a vector.
     out : (batch, out) ndarray, optional
-        Takes the result and is returned: its dtype and shape, writable, apart from the inputs.
+        Array for the result, which is returned. It has the dtype and shape of the result, is
+        writable and shares no memory with the inputs.
     n_threads : int, optional
-        Obeyed if given; the bits of the result do not depend on it.
+        Number of threads, chosen automatically by default. The result does not depend on it.
 
     Returns
     -------
     (batch, out) ndarray
-        float32 if every floating argument is at most that wide, else float64.
+        float32 if no floating-point argument is wider than float32, otherwise float64.
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, dtypes that are not real numbers, an unusable `out`.
+        If shapes do not fit, dtypes are not real numbers, or `out` cannot take the result.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def linear(
 def matmul(
     x: ArrayLike, w: ArrayLike, *, out: Array | None = None, n_threads: int | None = None
 ) -> Array:
-    """The product y = x @ w: `linear` without a bias.
+    """Compute the product y = x @ w, which is `linear` without a bias.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def matmul(
     Raises
     ------
     ValueError, TypeError
-        As `linear`.
+        As in `linear`.
 
     Examples
     --------
@@ -108,16 +109,16 @@ def linear_backward(
     *,
     n_threads: int | None = None,
 ) -> tuple[Array | None, Array, Array]:
-    """Gradients of y = x @ w + b: dx = dy @ w.T, dw = x.T @ dy, db = sum of dy over the rows.
+    """Compute the gradients of y = x @ w + b: dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(axis=0).
 
     Parameters
     ----------
     dy : (batch, out) array_like
-        Gradient with respect to y, of y's shape.
+        Gradient with respect to y; it has the shape of y.
     x : (batch, in) or (in,) array_like
     w : (in, out) or (in,) array_like
     need_dx : bool
-        False saves a product where x is the data.
+        Whether to compute dx. It is not needed if x is the data, and takes a product.
     n_threads : int, optional
         As in `linear`.
 
@@ -128,12 +129,12 @@ def linear_backward(
     dw : ndarray
         Shape of `w`.
     db : ndarray
-        (out,); 0-d where `w` is a vector.
+        (out,); 0-d if `w` is a vector.
 
     Raises
     ------
     ValueError, TypeError
-        As `linear`.
+        As in `linear`.
 
     Examples
     --------
@@ -189,7 +190,7 @@ def _product(
     bias = converted(arrays[2], dtype) if b is not None else None
     n = thread_count(where, n_threads)
     if target is not None and target.ndim == 2 and target.flags.c_contiguous:
-        _core.linear(rows, columns, bias, target, n)  # straight into the caller's memory
+        _core.linear(rows, columns, bias, target, n)  # writes directly to the caller's array
         return target
     y = _core.linear(rows, columns, bias, None, n).reshape(shape)
     if target is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The perceptron algorithm of the courses: a step unit, moved by each row it gets wrong."""
+"""The perceptron algorithm: a step unit whose weights change with each misclassified row."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 def perceptron_step(
     X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float = 0.0, lr: float = 0.01
 ) -> tuple[Array, float, int]:
-    """One pass over the rows: a 1 called 0 adds lr x to w and lr to b, a 0 called 1 subtracts them.
+    """Make one pass over the rows, updating the weights with each misclassified row.
+
+    A row x of label 1 that is classified as 0 adds lr x to w and lr to b; a row of label 0 that is
+    classified as 1 subtracts them.
 
     Parameters
     ----------
     X : (n, d) array_like
     y : (n,) array_like of 0 and 1
     w : (d,) or (d, 1) array_like
-        Not changed.
+        Weights; the array is not changed.
     b : float
     lr : float
         Learning rate.
@@ -36,12 +39,12 @@ def perceptron_step(
         New weights, of w's shape.
     b : float
     n_err : int
-        Rows that were wrong when their turn came.
+        Number of rows that were misclassified in this pass.
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, labels other than 0 and 1.
+        If shapes do not fit, or labels are not 0 and 1.
 
     Examples
     --------
@@ -71,7 +74,7 @@ def perceptron_step(
 def perceptron(
     X: ArrayLike, y: ArrayLike, lr: float = 0.01, epochs: int = 25
 ) -> tuple[Array, float, int]:
-    """The perceptron algorithm from zero weights; the prediction is step(X @ w + b).
+    """Run the perceptron algorithm from zero weights; its prediction is step(X @ w + b).
 
     Parameters
     ----------
@@ -80,19 +83,19 @@ def perceptron(
     lr : float
         Learning rate.
     epochs : int
-        Passes over the rows; they end early when one finds no error.
+        Largest number of passes over the rows; the algorithm ends after a pass without an error.
 
     Returns
     -------
     w : (d,) ndarray
     b : float
     n_err : int
-        Rows that the result still gets wrong; never 0 where no line separates the labels.
+        Number of rows that the result misclassifies; never 0 if no line separates the labels.
 
     Raises
     ------
     ValueError, TypeError
-        Shapes that do not fit, labels other than 0 and 1, epochs below 1.
+        If shapes do not fit, labels are not 0 and 1, or `epochs` is below 1.
 
     Examples
     --------

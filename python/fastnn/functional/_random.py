@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Counter-based masks: the same for any thread count, and the same a model draws."""
+"""Dropout masks from counters: the same for any number of threads, and the same as in a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def dropout_mask(
     draw: int = 0,
     dtype: DTypeLike = np.float32,
 ) -> Array:
-    """A mask to multiply with: 0 with probability `p`, else 1 / (1 - p).
+    """Draw a mask to multiply with: 0 with probability `p`, otherwise 1 / (1 - p).
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def dropout_mask(
     seed : int
         From 0 to 2**64 - 1.
     step : int
-        Number of the training step, from 0: every step has its own masks.
+        Number of the training step, from 0. Every step has other masks.
     layer : int
-        Position of the Dropout layer whose mask is wanted.
+        Position of the Dropout layer in the model.
     draw : int
-        Number of the training pass since the last update, from 0: a model draws a mask for each.
+        Number of the training pass since the last update, from 0. Every pass has another mask.
     dtype : float32 or float64
 
     Returns
@@ -50,7 +50,8 @@ def dropout_mask(
     Raises
     ------
     ValueError, TypeError
-        `p` or the seed out of range, sizes below 1, a negative step or draw, another dtype.
+        If `p` or the seed is out of range, a size is below 1, `step` or `draw` is negative, or the
+        dtype is another one.
 
     Examples
     --------

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
-    """exp(x_j) / sum_k exp(x_k) over the last axis, stable for any finite x.
+    """Compute exp(x_j) / sum_k exp(x_k) over the last axis, stable for any finite x.
 
     Parameters
     ----------
     x : (..., k) array_like
-        Scores; a plain list is one row.
+        Scores; a list of numbers is one row.
     out : ndarray, optional
-        Takes the result, which is also returned.
+        Array for the result, which is returned.
 
     Returns
     -------
@@ -33,7 +33,8 @@ def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     Raises
     ------
     ValueError, TypeError
-        A number without an axis, no scores at all, dtypes that are not real, an unusable `out`.
+        If `x` is a single number or empty, dtypes are not real numbers, or `out` cannot take the
+        result.
 
     Examples
     --------
@@ -45,13 +46,13 @@ def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
 
 
 def log_softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
-    """x_j - log(sum_k exp(x_k)) over the last axis, stable for any finite x.
+    """Compute x_j - log(sum_k exp(x_k)) over the last axis, stable for any finite x.
 
     Parameters
     ----------
     x : (..., k) array_like
     out : ndarray, optional
-        Takes the result, which is also returned.
+        Array for the result, which is returned.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def log_softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     Raises
     ------
     ValueError, TypeError
-        As `softmax`.
+        As in `softmax`.
 
     Examples
     --------
@@ -73,7 +74,7 @@ def log_softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
 
 
 def step(x: ArrayLike) -> Array:
-    """1 where x >= 0, else 0: the unit of the perceptron. It has no useful gradient.
+    """Return 1 where x >= 0 and 0 elsewhere: the activation of the perceptron, without a gradient.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def step(x: ArrayLike) -> Array:
     Raises
     ------
     TypeError
-        A dtype that is not real numbers.
+        If the dtype is not one of real numbers.
 
     Examples
     --------
@@ -102,14 +103,14 @@ def step(x: ArrayLike) -> Array:
 
 
 def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np.float32) -> Array:
-    """Rows of zeros with a one at the row's class.
+    """Return rows that are 1 in the column of their class and 0 elsewhere.
 
     Parameters
     ----------
     y : (n,) array_like of integers
-        Classes from 0.
+        Class numbers, from 0.
     n_classes : int, optional
-        Number of columns; the largest class + 1 by default.
+        Number of columns; by default the largest class + 1.
     dtype : float32 or float64
 
     Returns
@@ -119,7 +120,7 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
     Raises
     ------
     ValueError, TypeError
-        Classes that are not integers in [0, n_classes); no rows and no `n_classes`.
+        If classes are not integers in [0, n_classes), or there are neither rows nor `n_classes`.
 
     Examples
     --------

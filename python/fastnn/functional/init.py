@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Initial weights of shape (in_features, out_features); equal seeds give equal bits.
 
-Other draws of the same seed, such as a model's own initial values, come from other streams.
+The numbers come from a stream of their own, so they differ from those that a model draws with the
+same seed, such as its initial values.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def uniform(
     seed: int = 0,
     dtype: DTypeLike = np.float32,
 ) -> NDArray[Any]:
-    """Even draws from [low, high), both rounded to `dtype` first.
+    """Draw uniformly distributed numbers from [low, high), after rounding both ends to `dtype`.
 
     Parameters
     ----------
     shape : int or tuple of int
     low, high : float
-        Numbers that `dtype` holds, however far apart. No draw is `high`, unless it is `low`: then
-        all of them are.
+        Finite numbers in `dtype`, however far apart. No number equals `high`, unless `low` does,
+        too: then all numbers do.
     seed : int
         From 0 to 2**64 - 1.
     dtype : float32 or float64
@@ -52,7 +53,8 @@ def uniform(
     Raises
     ------
     ValueError, TypeError
-        A size below 1, high below low, a seed out of range, another dtype.
+        If a size is below 1, `high` is below `low`, the seed is out of range, or the dtype is
+        another one.
 
     Examples
     --------
@@ -67,7 +69,7 @@ def uniform(
 def xavier_uniform(
     shape: tuple[int, int], *, gain: float = 1.0, seed: int = 0, dtype: DTypeLike = np.float32
 ) -> NDArray[Any]:
-    """Even draws from +- gain sqrt(6 / (in + out)): for tanh and sigmoid layers.
+    """Draw uniformly from +- gain sqrt(6 / (in + out)), for layers followed by tanh or sigmoid.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def xavier_uniform(
     Raises
     ------
     ValueError, TypeError
-        As `uniform`; a shape that is not (in, out).
+        As in `uniform`, or if the shape is not (in, out).
 
     Examples
     --------
@@ -100,7 +102,7 @@ def xavier_uniform(
 def kaiming_uniform(
     shape: tuple[int, int], *, seed: int = 0, dtype: DTypeLike = np.float32
 ) -> NDArray[Any]:
-    """Even draws from +- sqrt(6 / in): for relu layers.
+    """Draw uniformly from +- sqrt(6 / in), for layers followed by relu.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def kaiming_uniform(
     Raises
     ------
     ValueError, TypeError
-        As `xavier_uniform`.
+        As in `xavier_uniform`.
 
     Examples
     --------
@@ -138,10 +140,10 @@ def _drawn(
         raise ValueError(f"[{where}] low is {low} and high {high}; expected finite, low <= high")
     sizes = _sizes(where, shape)
     draws = _core.uniform(math.prod(sizes), _validate.seed(where, seed), _STREAM).reshape(sizes)
-    # The span of the two largest numbers is no number: halved, it is.
+    # The difference of the two ends may overflow; half of it does not.
     half = 1.0 if math.isfinite(high - low) else 0.5
     values: NDArray[Any] = (low * half + (high * half - low * half) * draws) / half
-    # Rounding may have led beyond either end.
+    # Rounding may give a number outside of the interval.
     first, last = kind.type(low), kind.type(high)
     last = max(first, np.nextafter(last, first))
     drawn: NDArray[Any] = np.clip(values.astype(kind), first, last)
@@ -149,7 +151,7 @@ def _drawn(
 
 
 def _end(where: str, what: str, value: float, kind: np.dtype[Any]) -> float:
-    """An end of the interval; a number that `kind` holds."""
+    """Return an end of the interval, a finite number of dtype `kind`."""
     given = _validate.number(where, what, value)
     if abs(given) > float(np.finfo(kind).max):
         raise ValueError(f"[{where}] {what} is {value!r}; expected a number that {kind} holds")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The twin: fastnn once more in plain NumPy, to read and to test the engine against.
+"""The twin: all of fastnn in plain NumPy, to be read, and as the reference of the tests.
 
-Forward, backward, losses, optimizers and the training loop, each in a few lines under the names of
-the engine. One table per room lists its members: ACTIVATIONS, LOSSES, OPTIMIZERS, LAYERS. Start
-reading at `network.py`. `import fastnn` does not import this package.
+It has forward, backward, losses, optimizers and the training loop, each in a few lines and with the
+names of the engine. The tables ACTIVATIONS, LOSSES, OPTIMIZERS and LAYERS list the members. Begin
+reading with `network.py`. `import fastnn` does not import this package.
 
 Examples
 --------

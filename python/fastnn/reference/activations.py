@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Activations: f, its derivative, and what backward must remember, z ("input") or f(z) ("output").
+"""Activations: f, its derivative, and what the backward pass needs: z ("input") or f(z) ("output").
 
-A new activation is two functions and one row of ACTIVATIONS; the keyword arguments of f are its
-hyperparameters. The row also says what tests have to know of it.
+A new activation consists of two functions and a row of ACTIVATIONS. The keyword arguments of f are
+its hyperparameters. The row also has the facts that the tests need.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def _everywhere(z: Array, **_hyper: Any) -> Array:
 
 @dataclass(frozen=True)
 class Activation:
-    """One row: a = f(z) and da/dz = df(saved), where saved is z or a, by `needs`.
+    """A row of ACTIVATIONS: a = f(z) and da/dz = df(saved); `needs` says whether saved is z or a.
 
     Parameters
     ----------
-    kinks : hyperparameters -> every z at which the derivative jumps
-    keeps_digits : (z, hyperparameters) -> where f(z) is exact relative to itself: outside, the
-        formula subtracts numbers that are nearly equal
-    torch : its name there; None if torch does not have it
-    tolerance : times the tolerance of all activations
+    kinks : hyperparameters -> every z at which the derivative is discontinuous
+    keeps_digits : (z, hyperparameters) -> where f(z) has a small relative error; elsewhere the
+        formula subtracts nearly equal numbers
+    torch : its name in torch; None if torch does not have it
+    tolerance : factor on the tolerance of all activations, in tests
     """
 
     class_name: str
@@ -78,18 +78,18 @@ def relu(z: Array) -> Array:
 
 
 def relu_df(a: Array) -> Array:
-    """Return 1 where z, and so a, is positive, else 0; torch too takes 0 at the kink."""
+    """Return 1 where z (and so a) is positive, and 0 elsewhere; at 0 it is 0, as in torch."""
     df: Array = (a > 0).astype(a.dtype)
     return df
 
 
 def leaky_relu(z: Array, *, negative_slope: float = 0.01) -> Array:
-    """Return z where it is positive, else negative_slope z."""
+    """Return z where it is positive, and negative_slope z elsewhere."""
     return np.where(z > 0, z, negative_slope * z)
 
 
 def leaky_relu_df(z: Array, *, negative_slope: float = 0.01) -> Array:
-    """Return 1 where z is positive, else negative_slope."""
+    """Return 1 where z is positive, and negative_slope elsewhere."""
     return np.where(z > 0, 1, negative_slope).astype(z.dtype)
 
 
@@ -111,7 +111,7 @@ def sigmoid_df(a: Array) -> Array:
     return df
 
 
-# erfc is accurate in both tails, where 1 + erf would cancel; it is computed in double.
+# erfc is accurate in both tails, whereas 1 + erf has cancellation; it is computed in double.
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 _CUBIC = 0.044715
 
@@ -127,7 +127,7 @@ def _gelu_tanh(z: Array) -> Array:
 
 
 def gelu(z: Array, *, approximate: str = "none") -> Array:
-    """Return z Phi(z), with the normal distribution's Phi; or its older approximation by tanh."""
+    """Return z Phi(z), Phi of the normal distribution; or the older approximation with tanh."""
     if approximate == "tanh":
         a: Array = 0.5 * z * (1 + _gelu_tanh(z))
     else:
@@ -148,7 +148,7 @@ def gelu_df(z: Array, *, approximate: str = "none") -> Array:
 
 
 def _gelu_keeps_digits(z: Array, *, approximate: str = "none") -> Array:
-    """Far below 0 the approximation's 1 + tanh cancels."""
+    """Return where the approximation has no cancellation: far below 0, 1 + tanh has."""
     kept: Array = (z > -2) | (approximate == "none")
     return kept
 
@@ -171,5 +171,5 @@ def activation(name: str, hyper: dict[str, Any], z: Array) -> Array:
 
 
 def activation_backward(name: str, hyper: dict[str, Any], dy: Array, saved: Array) -> Array:
-    """Return dloss/dz from dy = dloss/df(z); `saved` is z or f(z), by the row's `needs`."""
+    """Return dloss/dz from dy = dloss/df(z); the row's `needs` says if `saved` is z or f(z)."""
     return dy * ACTIVATIONS[name].df(saved, **hyper)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The formulas of a course as plain functions.
+"""The formulas of an introductory course as functions, without layers or networks.
 
-`x` is (batch, features), a weight is (in, out). Nothing here knows of layers or networks.
+`x` is (batch, features), a weight is (in, out).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def _floating(x: Any) -> Array:
 def logistic(z: Any) -> Array:
     """Return 1 / (1 + exp(-z)), also called sigmoid.
 
-    exp is only taken of -|z|, so it never overflows: for negative z, exp(z) / (exp(z) + 1) is the
-    same number.
+    exp is computed of -|z| only, so it cannot overflow: for negative z, exp(z) / (exp(z) + 1) is
+    the same number.
     """
     z = _floating(z)
     e = np.exp(-np.abs(z))
@@ -45,7 +45,7 @@ def logistic(z: Any) -> Array:
 def softmax(z: Any) -> Array:
     """Return exp(z_i) / sum_j exp(z_j) over the last axis.
 
-    Subtracting the largest entry changes nothing in the quotient, and keeps exp at most 1.
+    Subtracting the largest entry does not change the quotient, and exp is then at most 1.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def softmax(z: Any) -> Array:
 
 
 def log_softmax(z: Any) -> Array:
-    """Return log(softmax(z)) without ever taking the logarithm of 0."""
+    """Return log(softmax(z)), computed without taking the logarithm of 0."""
     z = _floating(z)
     shifted = z - z.max(axis=-1, keepdims=True)
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -86,7 +86,7 @@ def linear_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Return (dx, dw, db) of y = x w + b, given dy = dloss/dy.
 
-    y_bo = sum_i x_bi w_io + b_o, so each sum runs over the index that the result does not have.
+    y_bo = sum_i x_bi w_io + b_o, so each gradient is a sum over the index that it does not have.
     """
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     dx = dy @ w.T if need_dx else None
@@ -110,19 +110,20 @@ def step(z: Any) -> Array:
 def perceptron(
     x: Any, y: Any, lr: float = 0.01, epochs: int = 25
 ) -> tuple[Array, float, list[int]]:
-    """Learn a separating line by the perceptron algorithm, from zero weights.
+    """Find a separating line with the perceptron algorithm, from zero weights.
 
-    Each misclassified row pulls the line towards itself: y - y_hat = +1 adds lr x, -1 subtracts it.
+    Each misclassified row changes the weights: if y - y_hat = +1, lr x is added; if -1, subtracted.
 
     Parameters
     ----------
     x : array (n, features)
     y : array (n,) of 0 and 1
-    lr, epochs : learning rate, and the most passes over the rows in their order
+    lr, epochs : learning rate, and the largest number of passes over the rows
 
     Returns
     -------
-    w, b, n_errors : the line, and the misclassified rows of each pass; 0 ends the algorithm
+    w, b, n_errors : the line, and the number of misclassified rows of each pass. A pass without
+        errors ends the algorithm.
     """
     x, y = _floating(x), np.asarray(y)
     w, b = np.zeros(x.shape[1]), 0.0

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Losses: value and gradient from a network's raw outputs.
+"""Losses: value and gradient from the raw outputs of a network.
 
-A loss owns the link, which makes predictions of raw outputs, and says which of them are right.
-A new loss is its functions and one row of LOSSES. Averages are made in one place, Loss.value and
-Loss.gradient: sum(w l) / sum(w), with the weights w of the rows (1 if not given). Only the ratios
-of weights matter there: they are taken in units of a power of two, that of the largest, before they
-are rounded to the network's dtype.
+A loss also defines the link function, which turns raw outputs into predictions, and which outputs
+are right. A new loss consists of its functions and a row of LOSSES. Averages are computed in one
+place, Loss.value and Loss.gradient: sum(w l) / sum(w), where w are the weights of the rows (1 by
+default). Only the ratios of the weights matter: before they are rounded to the network's dtype,
+they are divided by a power of two, that of the largest weight.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def _nothing_right(out: Array, _target: Array) -> Array:
 
 @dataclass(frozen=True)
 class Loss:
-    """One row.
+    """A row of LOSSES.
 
     Parameters
     ----------
-    f, df : (out, target) -> losses of all elements; their derivatives by `out`
-    target : "dense", as many numbers a row as outputs; or "class", one index a row
+    f, df : (out, target) -> losses of all elements; their derivatives with respect to `out`
+    target : "dense", as many numbers per row as outputs; or "class", one index per row
     task : "regression", "binary" or "multiclass"
     mean_over_outputs : whether reduction="mean" also divides by the number of outputs
     link : raw outputs -> predictions
-    right : (out, target) -> share of right outputs of each row
-    target_range, output_range : smallest and largest number that makes sense, both included
-    torch : its name there; None if torch does not have it
-    tolerance : times the tolerance of all losses, in tests
+    right : (out, target) -> fraction of right outputs of each row
+    target_range, output_range : smallest and largest allowed number, both included
+    torch : its name in torch; None if torch does not have it
+    tolerance : factor on the tolerance of all losses, in tests
     """
 
     class_name: str
@@ -68,7 +68,7 @@ class Loss:
         return {"reduction": "mean"} | hypers_of(self.f)
 
     def targets(self, y: Any, out: Array) -> Array:
-        """Return `y` as f and df want it: class indices (n,), or numbers in the shape of `out`."""
+        """Return `y` in the form that f and df take: class indices (n,), or the shape of `out`."""
         if self.target == "class":
             return np.asarray(y, dtype=np.int64).reshape(len(out))
         dense: Array = np.asarray(y, dtype=out.dtype)
@@ -87,7 +87,7 @@ class Loss:
         return self.average(self.sums(out, y, weight, **hyper), out.shape[1], reduction)
 
     def sums(self, out: Array, y: Any, weight: Any = None, **hyper: Any) -> Sums:
-        """Return the sums over rows that averages are made of; they are made in double."""
+        """Return the sums over rows from which averages are computed, in double."""
         losses = self.f(out, self.targets(y, out), **hyper).reshape(len(out), -1)
         right = self.right(out, self.targets(y, out))
         w, exponent = weights_of(weight, out)
@@ -100,7 +100,7 @@ class Loss:
         )
 
     def average(self, sums: Sums, outputs: int, reduction: str = "mean") -> float:
-        """Return the loss of all rows that are in `sums`, each of them with so many outputs."""
+        """Return the loss of all rows in `sums`, each of which has this number of outputs."""
         if reduction == "sum":
             return sums.loss * 2.0**sums.exponent
         return sums.loss / self._divisor(sums.weight, outputs)
@@ -118,15 +118,15 @@ class Loss:
 
     def _divisor(self, weight: float, outputs: int) -> float:
         if weight == 0:
-            return 1.0  # of rows that all weigh nothing: they have no loss
+            return 1.0  # all rows have weight zero, and the loss is zero
         return weight * outputs if self.mean_over_outputs else weight
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over rows, in units of 2^exponent: of w, of w l, of w times the share of right outputs.
+    """Sums over rows of w, w l, and w times the fraction of right outputs, in units of 2^exponent.
 
-    Sums of several batches, each in its own units, add up.
+    Sums of several batches can be added, even in different units.
     """
 
     weight: float = 0.0
@@ -146,14 +146,14 @@ class Sums:
 
     @property
     def accuracy(self) -> float:
-        """Weighted share of right outputs."""
+        """Weighted fraction of right outputs."""
         return self.right / self.weight if self.weight else 0.0
 
 
 def weights_of(weight: Any, out: Array) -> tuple[Array, int]:
     """Return the weights of the rows in units of 2^exponent, in the dtype of `out`; and exponent.
 
-    The largest of them lies between 1 and 2, however small or large it was.
+    In these units the largest weight is between 1 and 2.
     """
     if weight is None:
         return np.ones(len(out), out.dtype), 0
@@ -171,7 +171,7 @@ def _check_range(what: str, numbers: Array, allowed: tuple[float, float]) -> Non
 
 
 def mse(out: Array, target: Array) -> Array:
-    """Squared error; what torch calls MSELoss."""
+    """Return the squared error (torch's MSELoss)."""
     squares: Array = (out - target) ** 2
     return squares
 
@@ -182,7 +182,7 @@ def mse_df(out: Array, target: Array) -> Array:
 
 
 def half_mse(out: Array, target: Array) -> Array:
-    """Half the squared error, whose derivative is the error itself: the form of many courses."""
+    """Return half the squared error, whose derivative is the error; many courses use this form."""
     halves: Array = 0.5 * (out - target) ** 2
     return halves
 
@@ -193,69 +193,69 @@ def half_mse_df(out: Array, target: Array) -> Array:
 
 
 def l1(out: Array, target: Array) -> Array:
-    """Absolute error."""
+    """Return the absolute error."""
     result: Array = np.abs(out - target)
     return result
 
 
 def l1_df(out: Array, target: Array) -> Array:
-    """Return +1 or -1, and 0 where the error is 0."""
+    """Return the sign of the error: +1, -1 or 0."""
     result: Array = np.sign(out - target)
     return result
 
 
 def cross_entropy(out: Array, target: Array) -> Array:
-    """-log of the probability that softmax(out) gives to the right class."""
+    """Return -log of the probability of the right class in softmax(out)."""
     return -log_softmax(out)[np.arange(len(out)), target]
 
 
 def cross_entropy_df(out: Array, target: Array) -> Array:
-    """Return probabilities minus the one-hot target."""
+    """Return the probabilities minus the one-hot target."""
     return softmax(out) - one_hot(target, out.shape[1], out.dtype)
 
 
 def right_class(out: Array, target: Array) -> Array:
-    """Return 1 where the largest output is that of the right class."""
+    """Return 1 for rows whose largest output is that of the right class, and 0 for others."""
     right: Array = (out.argmax(axis=1) == target).astype(np.float64)
     return right
 
 
 def bce_with_logits(out: Array, target: Array) -> Array:
-    """-t log(p) - (1 - t) log(1 - p) with p = logistic(out), written so that no exp overflows."""
+    """Return -t log(p) - (1 - t) log(1 - p) with p = logistic(out), without overflow in exp."""
     result: Array = np.maximum(out, 0) - out * target + np.log1p(np.exp(-np.abs(out)))
     return result
 
 
 def bce_with_logits_df(out: Array, target: Array) -> Array:
-    """Return probabilities minus targets."""
+    """Return the probabilities minus the targets."""
     return logistic(out) - target
 
 
 def right_logits(out: Array, target: Array) -> Array:
-    """Return the share of outputs on the right side of 0, which is probability 0.5."""
+    """Return the fraction of outputs on the right side of 0, where the probability is 0.5."""
     share: Array = np.mean((out > 0) == (target > 0.5), axis=1)
     return share
 
 
 def bce(out: Array, target: Array) -> Array:
-    """-t log(p) - (1 - t) log(1 - p) of probabilities p = out.
+    """Return -t log(p) - (1 - t) log(1 - p) for probabilities p = out.
 
-    As in torch no logarithm is below -100, so that p = 0 and p = 1 have a finite loss.
+    As in torch, logarithms are at least -100, so that p = 0 and p = 1 have a finite loss.
     """
-    with np.errstate(divide="ignore"):  # log(0) = -inf becomes -100
+    with np.errstate(divide="ignore"):  # log(0) = -inf is replaced by -100
         log_p, log_1p = np.log(out), np.log1p(-out)
     result: Array = -target * np.maximum(log_p, -100) - (1 - target) * np.maximum(log_1p, -100)
     return result
 
 
 def bce_df(out: Array, target: Array) -> Array:
-    """Return (p - t) / (p (1 - p)), with torch's lower limit of the denominator."""
+    """Return (p - t) / (p (1 - p)), with the lower limit of the denominator as in torch."""
     result: Array = (out - target) / np.maximum(out * (1 - out), 1e-12)
     return result
 
 
 def right_probabilities(out: Array, target: Array) -> Array:
-    """Return the share of outputs on the right side of 0.5."""
+    """Return the fraction of outputs on the right side of 0.5."""
     share: Array = np.mean((out > 0.5) == (target > 0.5), axis=1)
     return share
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizers: torch's rules, each a function that moves one parameter `w` in place.
+"""Optimizers with torch's rules; each is a function that updates one parameter `w` in place.
 
-A new optimizer is one function and one row of OPTIMIZERS; the function's keyword arguments are its
-hyperparameters. `g` is the gradient, which is never written; `state` is a list of arrays like `w`
-that start as zeros; `t` counts steps from 1.
+A new optimizer consists of a function and a row of OPTIMIZERS. The keyword arguments of the
+function are its hyperparameters. `g` is the gradient, which is not changed; `state` is a list of
+arrays of the shape of `w` that start as zeros; `t` counts steps from 1.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _WITHOUT_L1 = Torch(lacks=("l1",))
 
 @dataclass(frozen=True)
 class Optimizer:
-    """One row: the update rule, and how many state arrays a parameter needs under given values.
+    """A row of OPTIMIZERS: the update rule, and how many state arrays it needs with given values.
 
     Parameters
     ----------
-    beside : {hyperparameter: values of others without which it changes nothing, or is refused}
-    torch : its name there; None if torch does not have it
-    tolerance : times the tolerance of all optimizers, in tests
+    beside : {hyperparameter: values of others without which it has no effect, or is refused}
+    torch : its name in torch; None if torch does not have it
+    tolerance : factor on the tolerance of all optimizers, in tests
     """
 
     class_name: str
@@ -62,9 +62,9 @@ def sgd(
     nesterov: bool = False,
     l1: float = 0.0,
 ) -> None:
-    """Gradient descent along a velocity v, an average of gradients that momentum keeps alive.
+    """Gradient descent, with momentum along v, an exponentially weighted sum of gradients.
 
-    Nesterov's form looks one step of the velocity ahead.
+    Nesterov's form uses the gradient plus momentum times v.
     """
     g = _with_penalties(g, w, weight_decay, l1)
     if momentum:
@@ -88,7 +88,7 @@ def adam(
     weight_decay: float = 0.0,
     l1: float = 0.0,
 ) -> None:
-    """Each entry's mean gradient, divided by the root of its mean square."""
+    """Step along the running mean of gradients, divided by the root of their mean square."""
     g = _with_penalties(g, w, weight_decay, l1)
     w -= lr * _adam_direction(g, state, t, beta1=beta1, beta2=beta2, eps=eps)
 
@@ -106,7 +106,7 @@ def adamw(
     weight_decay: float = 1e-2,
     l1: float = 0.0,
 ) -> None:
-    """Adam with the decay beside the gradient instead of inside it."""
+    """Adam with weight decay applied to the parameter directly instead of to the gradient."""
     g = _with_penalties(g, w, 0.0, l1)
     w *= 1 - lr * weight_decay
     w -= lr * _adam_direction(g, state, t, beta1=beta1, beta2=beta2, eps=eps)
@@ -129,9 +129,9 @@ def _adam_direction(
     m += (1 - beta1) * g
     v *= beta2
     v += (1 - beta2) * g * g
-    m_hat = m / (1 - beta1**t)  # both means started at 0: undo that bias
+    m_hat = m / (1 - beta1**t)  # corrects the bias of means that started at 0
     v_hat = v / (1 - beta2**t)
-    # Even eps = 0 leaves a parameter alone whose gradient has always been 0.
+    # With eps = 0, too, a parameter whose gradients have all been 0 does not change.
     direction: Array = m_hat / (np.sqrt(v_hat) + max(eps, float(np.finfo(g.dtype).tiny)))
     return direction
 
@@ -159,12 +159,12 @@ def optimizer_step(
     grads: Sequence[Array],
     states: Sequence[Sequence[Array]],
 ) -> None:
-    """Move every parameter in place; states[i] holds the state arrays of params[i]."""
+    """Update every parameter in place; states[i] has the state arrays of params[i]."""
     for w, g, state in zip(params, grads, states, strict=True):
         OPTIMIZERS[name].update(w, g, state, t, **hyper)
 
 
 def clip_factor(grads: Sequence[Array], max_norm: float) -> tuple[float, float]:
-    """Return (factor, norm): gradients times `factor` have a global norm of at most `max_norm`."""
+    """Return (factor, norm): `factor` times the gradients have a global norm up to `max_norm`."""
     norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads))
     return min(1.0, max_norm / (norm + 1e-6)), norm

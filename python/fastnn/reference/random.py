@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The random streams of the engine, drawn with NumPy's Philox4x64-10.
 
-A counter-based generator is a function: the same key and counter give the same bits, whoever asks
-and in whatever order. The key is (seed, stream); the counter is (block, row, step, draw), with draw
+A counter-based generator is a function: the same key and counter give the same bits, in any order
+of the calls. The key is (seed, stream); the counter is (block, row, step, draw), with draw
 0 for all but dropout. One block has four words of 64 bits.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
     "words",
 ]
 
-# Who draws: the second half of the key. Layers add their position in the network.
+# The second half of the key says what the numbers are for. Layers add their position.
 DROPOUT, INIT, SHUFFLE = 0, 2**32, 2**33
 
 
@@ -80,7 +80,7 @@ def dropout_mask(
     kept = np.empty(shape, dtype=bool)
     for row in range(n_rows):
         row_words = words(seed, DROPOUT + layer, -(-n_columns // 2), row, step, draw)
-        lanes = row_words.astype("<u8").view("<u4")  # two columns a word, the low half first
+        lanes = row_words.astype("<u8").view("<u4")  # two columns per word, the low half first
         kept[row] = lanes[:n_columns].astype(np.uint64) >= threshold
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0
     mask: Array = kept.astype(dtype) * np.dtype(dtype).type(scale)
@@ -88,7 +88,7 @@ def dropout_mask(
 
 
 def permutation(n: int, seed: int, epoch: int) -> Array:
-    """Return the order in which an epoch visits its rows, by Fisher and Yates' shuffle."""
+    """Return the order in which an epoch takes the rows, by the Fisher-Yates shuffle."""
     order = np.arange(n, dtype=np.int64)
     drawn = words(seed, SHUFFLE, max(n - 1, 0), step=epoch).tolist()
     for word, i in zip(drawn, range(n - 1, 0, -1), strict=True):
