@@ -94,7 +94,7 @@ def plain(value: Any) -> Any:
 
 def everything(model: nn.Sequential) -> Any:
     """Values, optimizer state and counters."""
-    network = model._net("test")
+    network = model._network
     lists = [network.parameters(), *network.optimizer_state()["state"]]
     return [[plain(row) for row in rows] for rows in lists], network.step, network.num_batches
 
@@ -111,7 +111,7 @@ def outcome(call: Callable[[nn.Sequential], Any], model: nn.Sequential) -> Any:
 
 
 def views_of(model: nn.Sequential) -> list[np.ndarray]:
-    entries = model._net("test").optimizer_state()["state"]
+    entries = model._network.optimizer_state()["state"]
     states = [entry["array"] for rows in entries for entry in rows]
     return [*model.gradients().values(), *model.state_dict().values(), *states]
 
@@ -160,7 +160,7 @@ def test_a_used_model_outlives_every_failed_allocation(
     failed = 0  # allocations
     for n, model, unchanged in failures(name, n_threads, only):
         failed += 1
-        assert not model._net("test").busy
+        assert not model._network.busy
         # Three others, beginning elsewhere each time: all of them in turn, alone and in a row.
         for place, other in enumerate(itertools.islice(itertools.cycle(CALLS), n, n + 3)):
             found = outcome(CALLS[other], model)

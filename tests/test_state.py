@@ -218,7 +218,7 @@ def test_summary(capsys):
     assert table.bytes == 4 * (table.parameters + 16)
     assert table.flops == model._network.flops_per_row
     assert repr(table).startswith("<Summary: 6 layers, 90 parameters")
-    assert [row.number for row in table.rows] == [None, 0, 1, 2, 3, 4]
+    assert [row.key for row in table.rows] == [None, "0", "1", "2", "3", "4"]
     assert model.summary(print_fn=None) == table
     assert capsys.readouterr().out == ""
 

@@ -163,12 +163,12 @@ def test_copies_go_on_counting(rule: str, how: Callable[[nn.Sequential], nn.Sequ
     for x, y in batches("float32")[:7]:
         model.train_step(x, y)
     twin = how(model)
-    assert twin._net("test").optimizer_state()["steps"]["0.weight"] == 0
+    assert twin._network.optimizer_state()["steps"]["0.weight"] == 0
     for each in (model, twin):
         each[0].unfreeze()
         for x, y in batches("float32")[7:]:
             each.train_step(x, y)
-    ours, theirs = (numbers(each._net("test")) for each in (model, twin))
+    ours, theirs = (numbers(each._network) for each in (model, twin))
     assert [a.tobytes() for a in ours] == [a.tobytes() for a in theirs]
 
 
@@ -177,7 +177,7 @@ def test_an_update_that_is_taken_back_is_not_counted(rule: str) -> None:
     model = model_of(rule)
     (x, y), *_ = batches("float32")
     model.train_step(x, y)
-    net = model._net("test")
+    net = model._network
     before = net.optimizer_state()["steps"]
     with pytest.raises(TrainingDivergedError):
         model.train_step(x, grad=np.full((ROWS, CLASSES), 3e38, np.float32))

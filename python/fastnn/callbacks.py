@@ -24,8 +24,8 @@ from . import _validate
 from ._hints import shown
 
 if TYPE_CHECKING:
+    from ._protocols import ModelInTraining
     from ._validate import Array
-    from .nn import Sequential
 
 __all__ = ["Callback", "EarlyStopping", "LambdaCallback", "ProgressBar"]
 
@@ -41,9 +41,22 @@ class Callback:
         The model in training; ``model.stop_training = True`` ends it after the present epoch.
     params : dict
         epochs, initial_epoch, steps, batch_size, verbose, and ``metrics``: the names in the logs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import callbacks, nn
+    >>> class Report(callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print("epoch", epoch, sorted(logs))
+    >>> model = nn.Sequential(nn.Linear(2, 1))
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 2)), np.ones(8), epochs=2, callbacks=[Report()])
+    epoch 0 ['loss']
+    epoch 1 ['loss']
     """
 
-    model: Sequential
+    model: ModelInTraining
     params: dict[str, Any]
 
     def on_train_begin(self) -> None:
@@ -116,6 +129,20 @@ class LambdaCallback(Callback):
         Of the epoch's number.
     on_epoch_end : callable, optional
         Of the epoch's number and the logs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import callbacks, nn
+    >>> losses = []
+    >>> keep = callbacks.LambdaCallback(
+    ...     on_epoch_end=lambda epoch, logs: losses.append(logs["loss"])
+    ... )
+    >>> model = nn.Sequential(nn.Linear(2, 1))
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 2)), np.ones(8), epochs=3, callbacks=[keep])
+    >>> losses == history.history["loss"]
+    True
     """
 
     def __init__(
@@ -184,6 +211,17 @@ class EarlyStopping(Callback):
     best_epoch : int or None
     stopped_epoch : int or None
         The epoch that ended the training; None if it ran to its end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import callbacks, nn, optim
+    >>> model = nn.Sequential(nn.Linear(2, 1))
+    >>> model.compile(optim.SGD(lr=0.0), "mse")
+    >>> stop = callbacks.EarlyStopping(monitor="loss", patience=3)
+    >>> history = model.fit(np.ones((8, 2)), np.ones(8), epochs=100, callbacks=[stop])
+    >>> stop.best_epoch, stop.stopped_epoch, len(history.epoch)
+    (0, 3, 4)
     """
 
     def __init__(
@@ -269,6 +307,19 @@ class ProgressBar(Callback):
     bar : bool, optional
         False: lines even if tqdm is installed. Both go to ``sys.stdout``; where that is missing,
         closed or broken, nothing is shown and the training goes on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import callbacks, nn, optim
+    >>> model = nn.Sequential(nn.Linear(2, 1))
+    >>> model.compile(optim.SGD(lr=0.1), "mse")
+    >>> lines = callbacks.ProgressBar(bar=False)
+    >>> history = model.fit(
+    ...     np.ones((8, 2)), np.ones(8), epochs=2, callbacks=[lines]
+    ... )  # doctest: +ELLIPSIS
+    epoch 1/2  loss ...
+    epoch 2/2  loss ...
     """
 
     def __init__(self, bar: bool | None = None) -> None:

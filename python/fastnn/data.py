@@ -18,6 +18,14 @@ class Batches:
 
     With shuffle each pass has another order: the first pass that of `epoch`, the next that of
     ``epoch + 1``, and so on, as in ``fit``. ``len()`` is the number of batches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import data
+    >>> rows = data.batches(np.arange(5), np.arange(5) ** 2, batch_size=2)
+    >>> len(rows), [(x.tolist(), y.tolist()) for x, y in rows]
+    (3, [([0, 1], [0, 1]), ([2, 3], [4, 9]), ([4], [16])])
     """
 
     def __init__(self, x: Any, y: Any, size: int, seed: int | None, epoch: int, rows: int) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _core, _validate
 from fastnn._describe import Optimizer, described
 from fastnn._optimizers import OPTIMIZERS
@@ -15,6 +17,8 @@ from ._losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from fastnn._validate import Array
 
 __all__ = ["Compiled"]
 
@@ -53,12 +57,33 @@ class Compiled:
                 "(BCEWithLogitsLoss is for one output)"
             )
 
-    def apply(self, where: str, network: _core.Network, layers: Collection[int]) -> None:
-        """Compile the network; `layers` are the numbers that per_layer may name."""
+    def need_classes(self, where: str) -> None:
+        """Refuse a loss without classes."""
+        if self.loss.row["task"] == "regression":
+            raise ValueError(
+                f"[{where}] {type(self.loss).__name__} is for regression; expected a loss of "
+                "classes"
+            )
+
+    def probabilities(self, where: str, p: Array) -> Array:
+        """Probabilities of the classes, a column each, of what the model predicts."""
+        row = self.loss.row
+        if row["outputs"]:  # without a link, and so whatever the last layer gives
+            wrong = (p < 0) | (p > 1)
+            if wrong.any():
+                r, column = np.argwhere(wrong)[0]
+                raise ValueError(
+                    f"[{where}] the outputs have {p[r, column]:g} at row {r}; "
+                    f"{type(self.loss).__name__} expects {row['outputs']}: {row['outputs_remedy']}"
+                )
+        return np.hstack([1 - p, p]) if row["task"] == "binary" and p.shape[1] == 1 else p
+
+    def apply(self, where: str, network: _core.Network, keys: Collection[str]) -> None:
+        """Compile the network; `keys` are those of the layers that per_layer may name."""
         per_layer = self.optimizer.layer_hyper()
         for number in per_layer:
-            if number not in layers:
-                known = ", ".join(map(str, sorted(layers)))
+            if str(number) not in keys:
+                known = ", ".join(keys)
                 raise ValueError(
                     f"[{where}] per_layer names layer {number}; layers with parameters: {known}"
                 )

@@ -31,6 +31,16 @@ class History:
     seconds : float
         Time in the core.
     threads_used : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(2, 1))
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 2)), np.ones(8), batch_size=4, epochs=3)
+    >>> history.epoch, len(history.history["loss"]), history.steps
+    ([0, 1, 2], 3, 6)
     """
 
     params: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a layer is in Python: a description, and a door to its values once a model has them.
+"""What a layer is in Python: a description, and a view of its values once a model has them.
 
-Layers compute nothing. Values live in the model's one buffer; a layer looks at them through views.
+Layers compute nothing. Values live in the core network of the layer's model, in one buffer; a layer
+gives NumPy views of its part.
 """
 
 from __future__ import annotations
@@ -34,11 +35,23 @@ class Layer:
     registry_name : str
         The word of the core's registry.
     numbered : bool
-        Whether the layer counts in the keys of ``state_dict``; input preparation does not.
+        Whether the layer counts in the keys of ``state_dict``.
+    prepares : bool
+        Whether the layer prepares the input: it stands before all that compute.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> [isinstance(layer, nn.Layer) for layer in model]
+    [True, True, True]
+    >>> model[0].freeze().frozen
+    True
     """
 
     registry_name: ClassVar[str] = ""
     numbered: ClassVar[bool] = True
+    prepares: ClassVar[bool] = False
     remedy: ClassVar[str] = (
         "it is fixed when the layer is made. Put a new layer in its place, model[i] = layer, and "
         "compile again"
@@ -59,6 +72,15 @@ class Layer:
         """Names of the settings that may change between steps."""
         return [name for name in dir(cls) if isinstance(getattr(cls, name), Setting)]
 
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        """The layers that this one contains, in their order."""
+        return ()
+
+    def _with(self, children: tuple[Layer, ...]) -> Self:
+        """A layer with the same settings that contains `children`."""
+        raise NotImplementedError
+
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
         raise NotImplementedError
@@ -68,21 +90,41 @@ class Layer:
         return n_in
 
     def flops(self, n_in: int) -> int:
-        """Floating-point operations of one row forward, counted as the core counts them."""
+        """Floating-point operations of one row forward, counted as the core counts them.
+
+        Without those of the layers that it contains.
+        """
         return 0
+
+    def counts(self) -> tuple[int, int]:
+        """Numbers of parameters and of running statistics of its own."""
+        return 0, 0
 
     def freeze(self) -> Self:
         """Keep the layer's parameters as they are in training; returns the layer."""
+        for layer in self.children:
+            layer.freeze()
         return self
 
     def unfreeze(self) -> Self:
         """Let the layer's parameters be trained again; returns the layer."""
+        for layer in self.children:
+            layer.unfreeze()
         return self
 
 
 @dataclass(repr=False, eq=False)
 class Activation(Description, Layer):
-    """Base of the activations (generated from the registry): element by element, without values."""
+    """Base of the activations (generated from the registry): element by element, without values.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.LeakyReLU(0.2)
+    LeakyReLU(negative_slope=0.2)
+    >>> isinstance(nn.LeakyReLU(0.2), nn.Activation)
+    True
+    """
 
     room: ClassVar[str] = "activations"
     remedy: ClassVar[str] = Layer.remedy
@@ -125,16 +167,16 @@ class Setting(Generic[Value]):
 class ModelLayer(Layer):
     """Base of layers with something of their own: settings that may change, values.
 
-    Each belongs to one model at most. The model binds it to its network, and to the numbers at
-    which it stands there: -1 without a number.
+    Each belongs to one model at most, which binds it to its network and to the keys under which it
+    stands there: one, or several where a layer without values stands in several places.
     """
 
     _network: _core.Network | None
-    _numbers: tuple[int, ...]
+    _keys: tuple[str, ...]
 
     def __init__(self, **settings: Any) -> None:
         known = self._checked(settings) if settings else {}
-        vars(self).update(known, _network=None, _numbers=())
+        vars(self).update(known, _network=None, _keys=())
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
         """`settings` in the registry's types; wrong ones raise and say what was expected."""
@@ -147,31 +189,32 @@ class ModelLayer(Layer):
         new = self._checked(settings)
         if self._network is not None:
             kind, present = self.spec()
-            self._network.change_layer(self._numbers, kind, present | new)
+            _state.change_layer(self._network, self._keys, kind, present | new)
         vars(self).update(new)
 
-    def _bind(self, network: _core.Network, numbers: tuple[int, ...]) -> None:
-        """Make the layer the door to the layers `numbers` of `network`."""
-        self._network, self._numbers = network, numbers
+    def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
+        """Make the layer that of `network` under `keys`."""
+        self._network, self._keys = network, keys
+
+    def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
+        """Attributes of a copy that belongs to no model.
+
+        `values`: the layer's part of a copy of the whole model, which is taken over.
+        """
+        del values
+        return {**vars(self), "_network": None, "_keys": ()}
 
     def _copy(self, values: dict[str, Array] | None = None) -> Self:
-        """A layer that belongs to no model, with the same settings, values and freeze flag.
-
-        `values`: of a snapshot of the whole model; it takes them over.
-        """
+        """A layer that belongs to no model, with the same settings, values and freeze flag."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self._unbound(values))
         return twin
-
-    def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
-        del values
-        return {**self.__dict__, "_network": None, "_numbers": ()}
 
     def __getstate__(self) -> dict[str, Any]:
         return self._unbound(None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
 
 
 class ParameterLayer(ModelLayer):
@@ -213,8 +256,8 @@ class ParameterLayer(ModelLayer):
             )
 
     @property
-    def _number(self) -> int:
-        return self._numbers[0]
+    def _key(self) -> str:
+        return self._keys[0]
 
     @property
     def frozen(self) -> bool:
@@ -235,19 +278,15 @@ class ParameterLayer(ModelLayer):
 
     def _set_frozen(self, frozen: bool) -> Self:
         if self._network is not None:
-            self._network.set_frozen(self._number, frozen)
+            _state.set_frozen(self._network, self._key, frozen)
         self._frozen = frozen
         return self
-
-    def counts(self) -> tuple[int, int]:
-        """Numbers of parameters and of running statistics."""
-        raise NotImplementedError
 
     def values(self) -> dict[str, Array]:
         """Parameters and buffers by torch's names, as views in torch's layout."""
         if self._network is None:
             return dict(self._waiting or {})
-        return _state.layer_values(self._network, self._number)
+        return _state.layer_values(self._network, self._key)
 
     def _value(self, name: str) -> Array:
         found = self.values()
@@ -258,14 +297,13 @@ class ParameterLayer(ModelLayer):
             )
         return found[name]
 
-    def _bind(self, network: _core.Network, numbers: tuple[int, ...]) -> None:
-        """Make the layer the door to the values of a layer of `network`, too."""
-        super()._bind(network, numbers)
+    def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
+        super()._bind(network, keys)
         self._waiting = None
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         if values is None and self._network is not None:
-            values = _state.copied_values(self._network, [self._number]).get(self._number)
+            values = _state.copied_values(self._network, [self._key]).get(self._key)
         elif values is None:
             values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
         return {**super()._unbound(values), "_waiting": values or None}

@@ -45,6 +45,7 @@ class Rescale(ModelLayer):
 
     registry_name: ClassVar[str] = "rescale"
     numbered: ClassVar[bool] = False
+    prepares: ClassVar[bool] = True
 
     scale: Setting[Any] = Setting()
     shift: Setting[Any] = Setting()
@@ -109,6 +110,7 @@ class Flatten(Layer):
     """
 
     registry_name: ClassVar[str] = "flatten"
+    prepares: ClassVar[bool] = True
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""

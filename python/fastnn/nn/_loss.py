@@ -19,7 +19,16 @@ __all__ = ["Loss"]
 
 @dataclass(repr=False, eq=False)
 class Loss(Description):
-    """Base of the losses, which are generated from the registry."""
+    """Base of the losses, which are generated from the registry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> loss, dout = nn.MSELoss()(np.array([[1.0], [3.0]]), np.array([[0.0], [3.0]]))
+    >>> loss, dout.tolist()
+    (0.5, [[1.0], [0.0]])
+    """
 
     room: ClassVar[str] = "losses"
 

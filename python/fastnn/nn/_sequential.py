@@ -1,19 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sequential: Keras' loop over torch's layers, each call one call of the core.
 
-Words and shapes are settled here; the binding checks memory; C++ runs.
+Thin methods over parts that are whole in themselves: the layers and their network (_tree), the
+arguments of a call (_arguments), what compile settled (_compiled), one run of fit (_run), values
+and optimizer state (_state). Over 450 lines, since each method stands under its documentation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from . import _fit
+import numpy as np
+from numpy import ndarray
+
+from fastnn import _validate
+from fastnn._assign import is_free, refusal
+from fastnn.errors import FastnnError
+
+from . import _arguments, _rows, _state
 from ._compiled import Compiled
-from ._own_loop import OwnLoop
+from ._run import Run, Settings, check_statistics, chosen_callbacks
+from ._summary import Summary, summarize
+from ._tree import Tree, replaced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fastnn import _core
     from fastnn._describe import Optimizer
+    from fastnn._validate import Array
 
     from ._history import History
     from ._layer import Layer
@@ -21,8 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential"]
 
+_ASSIGNABLE = ("history", "stop_training")
+# What the binding may raise for input that Python can word better, or convert and try again.
+_REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)
 
-class Sequential(OwnLoop):
+
+class Sequential:
     """Layers one after the other.
 
     There is no train() or eval(): fit and train_step train, predict and evaluate do not, and
@@ -61,31 +80,31 @@ class Sequential(OwnLoop):
 
     stop_training: bool = False
 
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """The compiled optimizer."""
-        return None if self._compiled is None else self._compiled.optimizer
+    def __init__(
+        self, *layers: Layer, dtype: Any = np.float32, seed: int = 0, n_threads: int | None = None
+    ) -> None:
+        tree = Tree(_validate.dtype_name("Sequential", dtype), _validate.seed("Sequential", seed))
+        self._threads = _validate.thread_count("Sequential", n_threads)
+        self._epochs_seen = 0
+        self.history: History | None = None
+        self._take(tree.having("Sequential", layers))
+
+    def _take(self, tree: Tree) -> None:
+        """Have the layers of `tree`; they have to be compiled again."""
+        self._tree, self._compiled = tree, None
+
+    _tree: Tree
+    _compiled: Compiled | None
 
     @property
-    def loss(self) -> Loss | None:
-        """The compiled loss."""
-        return None if self._compiled is None else self._compiled.loss
+    def _network(self) -> _core.Network | None:
+        return self._tree.network
 
-    def stop(self) -> None:
-        """End the running fit within 0.2 s, as if it had come to its end.
+    def _call(self, name: str, n_threads: int | None = None) -> _arguments.Call:
+        threads = _arguments.n_threads(name, n_threads, self._threads)
+        return _arguments.Call(name, self._tree, self._compiled, threads)
 
-        From another thread, a callback or a signal handler. The epoch in progress ends after the
-        present batch and is not in the history that fit returns; callbacks are told
-        ``on_train_end``. Without a running fit nothing happens: the next one is not affected.
-        """
-        self.stop_training = True
-        if self._network is not None:
-            self._network.stop = True
-
-    def _part(self, layers: tuple[Layer, ...]) -> Sequential:
-        return Sequential(
-            *layers, dtype=self._dtype, seed=self._seed, n_threads=self._threads or None
-        )
+    # Training.
 
     def compile(
         self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None
@@ -102,12 +121,25 @@ class Sequential(OwnLoop):
             ``["accuracy"]`` for losses of classes.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An unknown name, a value out of its range, or a loss that does not fit the outputs.
+
+        Examples
+        --------
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(4, 3))
+        >>> model.compile("adam", "cross_entropy", metrics=["accuracy"])
+        >>> model.compile(optim.SGD(lr=0.1, momentum=0.9), nn.MSELoss(), max_grad_norm=1.0)
+        >>> model.optimizer.lr
+        0.1
         """
-        where = "Sequential.compile"
-        network = self._net("compile")
-        compiled = Compiled.of(where, optimizer, loss, metrics, max_grad_norm)
-        compiled.check_outputs(where, network.n_outputs)
-        compiled.apply(where, network, self._trainable_numbers())
+        call = self._call("compile")
+        compiled = Compiled.of(call.where, optimizer, loss, metrics, max_grad_norm)
+        compiled.check_outputs(call.where, call.network.n_outputs)
+        compiled.apply(call.where, call.network, self._tree.keys_with_parameters())
         self._compiled = compiled
 
     def fit(
@@ -179,23 +211,807 @@ class Sequential(OwnLoop):
             A parameter became infinite or NaN; the model is as after the last finite epoch.
         ModelBusyError
             Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> x = np.linspace(-1, 1, 50).reshape(50, 1)
+        >>> model = nn.Sequential(nn.Linear(1, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse")
+        >>> history = model.fit(x, 3 * x + 1, epochs=60, validation_split=0.2)
+        >>> sorted(history.history), len(history.epoch)
+        (['loss', 'val_loss'], 60)
+        >>> round(float(model[0].bias[0]), 2)
+        1.0
         """
-        network, _ = self._ready("fit")
+        call = self._call("fit", n_threads)
+        loss = call.compiled.loss
         # Before anything of a running fit is overwritten: its history, its wish to stop.
-        self._idle("fit")
-        self.stop_training = network.stop = False
-        settings = _fit.Settings.of(
+        self._tree.expect_idle("fit")
+        self.stop_training = call.network.stop = False
+        settings = Settings.of(
+            call.where,
             batch_size=batch_size,
             epochs=epochs,
             initial_epoch=initial_epoch,
             verbose=verbose,
             shuffle=shuffle,
             drop_last=drop_last,
-            n_threads=self._n_threads("fit", n_threads),
         )
-        xs, ys, w = self._batch("fit", x, y, sample_weight)
-        validation = _fit.checked_validation(validation_data, self)
-        train, held_out = _fit.split_rows(xs, ys, w, 0 if validation else validation_split)
-        _fit.check_statistics(self, settings.batch_size, len(train[0]))
-        data = _fit.Data(_fit.weighted(train, class_weight, self), validation or held_out)
-        return _fit.run(self, settings, data, _fit.chosen_callbacks(callbacks, verbose))
+        given = call.rows(x, y, sample_weight)
+        validation = call.validation(validation_data)
+        rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
+        check_statistics(call.where, self._tree.layers, settings.batch_size, len(rows.x))
+        run = Run(
+            self,
+            call,
+            settings,
+            _rows.weighted(call.where, rows, class_weight, loss, call.network.n_outputs),
+            validation or held_out,
+            chosen_callbacks(call.where, callbacks, verbose),
+            seed=self.seed,
+            epochs_seen=self._epochs_seen,
+        )
+        self.history = run.history
+        try:
+            run.train()
+        finally:
+            self._epochs_seen = run.epochs_seen
+            run.close()
+        return run.history
+
+    def stop(self) -> None:
+        """End the running fit within 0.2 s, as if it had come to its end.
+
+        From another thread, a callback or a signal handler. The epoch in progress ends after the
+        present batch and is not in the history that fit returns; callbacks are told
+        ``on_train_end``. Without a running fit nothing happens: the next one is not affected.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import callbacks, nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile("sgd", "mse")
+        >>> end = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.stop())
+        >>> model.fit(np.ones((8, 2)), np.ones(8), epochs=1000, callbacks=end).epoch
+        [0]
+        """
+        self.stop_training = True
+        if self._network is not None:
+            self._network.stop = True
+
+    def train_step(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        grad: Any = None,
+        sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> float | None:
+        """One step on one batch: forward, backward, update.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like, optional
+            Targets as the compiled loss wants them.
+        grad : array_like of shape (n, n_outputs), optional
+            Instead of y: a gradient with respect to the outputs that was made elsewhere. With
+            dropout, from the first ``forward(x, training=True)`` after the last update.
+        sample_weight : array_like of shape (n,), optional
+            With y only. Weights of the rows are relative within the batch: its loss is
+            sum(w l) / sum(w), so a batch of one row ignores them; with ``reduction="sum"`` they are
+            factors.
+        n_threads : int, optional
+
+        Returns
+        -------
+        float or None
+            The batch's loss before the update; None with `grad`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes that do not fit, a number that is not finite, a target or an output
+            outside the range of the loss.
+        TrainingDivergedError
+            A parameter became infinite or NaN; the model is as before the step.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse")
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> losses = [model.train_step(x, y) for _ in range(20)]
+        >>> losses[-1] < 1e-3 < losses[0]
+        True
+        """
+        threads = (
+            self._threads if n_threads is None else _arguments.n_threads("train_step", n_threads, 0)
+        )
+        refused: Exception | None = None
+        # The binding checks memory, dtypes and shapes; words are looked for after it refused.
+        if type(x) is ndarray:
+            network: Any = self._tree.network
+            try:
+                if grad is None and type(y) is ndarray:
+                    return network.train_step(x, y, sample_weight, threads)  # type: ignore[no-any-return]
+                if type(grad) is ndarray and y is None and sample_weight is None:
+                    network.train_step_grad(x, grad, threads)
+                    return None
+            except _REFUSALS as error:
+                if isinstance(error, FastnnError):
+                    raise
+                refused = error
+        call = self._call("train_step", n_threads)
+        if not call.takes_targets(y, grad, sample_weight):
+            pair = call.features_and_gradient(x, grad)
+            call.expect_converted(refused, (x, grad), pair)
+            call.network.train_step_grad(*pair, threads)
+            return None
+        rows = call.rows(x, y, sample_weight)
+        call.expect_converted(refused, (x, y, sample_weight), rows)
+        return call.network.train_step(*rows, threads)
+
+    # What a model answers without being trained.
+
+    def evaluate(
+        self, x: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None
+    ) -> dict[str, float]:
+        """Loss and compiled metrics on data, without training.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets as the compiled loss wants them.
+        sample_weight : array_like of shape (n,), optional
+            Weights of the rows: loss and accuracy are sum(w l) / sum(w).
+        n_threads : int, optional
+
+        Returns
+        -------
+        dict of str to float
+            ``{"loss": ..., "accuracy": ...}``
+
+        Raises
+        ------
+        ValueError
+            A number that is not finite, a target or an output outside the range of the loss.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 2))
+        >>> model.compile("sgd", "cross_entropy", metrics=["accuracy"])
+        >>> model[0].weight[...], model[0].bias[...] = np.eye(2), 0
+        >>> scores = model.evaluate([[1, 0], [0, 1], [2, 0]], [0, 1, 1])
+        >>> sorted(scores), round(scores["accuracy"], 3)
+        (['accuracy', 'loss'], 0.667)
+        """
+        call = self._call("evaluate", n_threads)
+        rows, metrics = call.rows(x, y, sample_weight), bool(call.compiled.metrics)
+        return dict(call.network.evaluate(*rows, metrics, call.threads))
+
+    def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
+        """Outputs, with the compiled loss's link: probabilities for losses of classes.
+
+        Before compile the outputs are raw; `forward` always gives raw ones.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+            n may be 0.
+        out : ndarray of shape (n, n_outputs), optional
+            Of the model's dtype; is filled and returned.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes that do not fit, or a number that is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3))
+        >>> model.compile("sgd", "cross_entropy")
+        >>> p = model.predict(np.zeros((5, 2)))
+        >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+        ((5, 3), True)
+        """
+        threads = (
+            self._threads if n_threads is None else _arguments.n_threads("predict", n_threads, 0)
+        )
+        link = self._compiled is not None
+        refused: Exception | None = None
+        if type(x) is ndarray:
+            network: Any = self._tree.network
+            try:
+                return network.predict(x, link, out, threads)  # type: ignore[no-any-return]
+            except _REFUSALS as error:
+                if isinstance(error, FastnnError):
+                    raise
+                refused = error
+        call = self._call("predict", n_threads)
+        xs = call.features(x)
+        call.expect_converted(refused, (x,), (xs,))
+        return call.network.predict(xs, link, out, threads)
+
+    def predict_proba(self, x: Any, *, n_threads: int | None = None) -> Array:
+        """Probabilities of the classes, for losses of classes.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Rows sum to 1: one binary output gives two columns, as in scikit-learn. Several binary
+            outputs are several yes/no questions: one column each, the probability of yes.
+
+        Raises
+        ------
+        ValueError
+            The loss has no classes; or it takes probabilities and the network's outputs are none,
+            for want of a Sigmoid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile("sgd", "bce_with_logits")
+        >>> model[0].bias[...] = 0
+        >>> model.predict_proba(np.zeros((1, 2)))
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        call = self._call("predict_proba", n_threads)
+        call.compiled.need_classes(call.where)
+        outputs = self.predict(x, n_threads=n_threads)
+        return call.compiled.probabilities(call.where, outputs)
+
+    # The parts of a step one by one, for loops of the user's own.
+
+    def forward(self, x: Any, training: bool = False, *, n_threads: int | None = None) -> Array:
+        """Raw outputs, without the loss's link; kept for `backward`.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        training : bool, default False
+            Whether dropout drops and BatchNorm takes the batch's statistics. Each such call draws
+            new masks: many of them show how sure the model is (Monte Carlo dropout).
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes that do not fit, or a number that is not finite.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3))
+        >>> x = np.ones((1, 2), np.float32)
+        >>> bool(np.allclose(model.forward(x), x @ model[0].weight.T + model[0].bias))
+        True
+        """
+        call = self._call("forward", n_threads)
+        mode = call.flag("training", training)
+        return call.network.forward(call.features(x), mode, call.threads)
+
+    def backward(
+        self, dout: Any, need_dx: bool = False, *, n_threads: int | None = None
+    ) -> Array | None:
+        """Gradients of all parameters from the gradient of the last `forward`'s outputs.
+
+        Parameters
+        ----------
+        dout : array_like of shape (n, n_outputs)
+            As a loss object returns it: ``loss, dout = nn.MSELoss()(out, y)``.
+        need_dx : bool, default False
+            Also return the gradient with respect to X.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, n_features) or None
+
+        Raises
+        ------
+        ValueError, TypeError
+            There was no forward pass since the last update, or `dout` does not fit its outputs.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse")
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> for _ in range(20):
+        ...     loss, dout = nn.MSELoss()(model.forward(x, training=True), y)
+        ...     model.backward(dout)
+        ...     model.apply_gradients()
+        >>> loss < 1e-3
+        True
+        """
+        call = self._call("backward", n_threads)
+        wanted = call.flag("need_dx", need_dx)
+        return call.network.backward(call.gradient(dout), wanted, call.threads)
+
+    def gradients(self) -> dict[str, Array]:
+        """Gradients of the last `backward` or `loss_and_grad`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By torch's keys in torch's layout, (out, in), as views.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> out = model.forward(np.array([[1, 2], [3, 4]]))
+        >>> model.backward(np.ones((2, 1)))
+        >>> {key: gradient.tolist() for key, gradient in model.gradients().items()}
+        {'0.weight': [[4.0, 6.0]], '0.bias': [2.0]}
+        """
+        return _state.gradients(self._tree.need_network("gradients"))
+
+    def clip_grad_norm(self, max_norm: float) -> float:
+        """Scale the gradients to a common norm of at most `max_norm`.
+
+        Parameters
+        ----------
+        max_norm : float
+            Above 0.
+
+        Returns
+        -------
+        float
+            The norm before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1, bias=False))
+        >>> out = model.forward(np.array([[3, 4]]))
+        >>> model.backward(np.ones((1, 1)))
+        >>> model.clip_grad_norm(1.0)
+        5.0
+        >>> model.gradients()["0.weight"].round(3).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+        """
+        call = self._call("clip_grad_norm")
+        limit = _validate.positive(call.where, "max_norm", max_norm)
+        return call.network.clip_grad_norm(limit)
+
+    def apply_gradients(self, *, n_threads: int | None = None) -> None:
+        """Let the compiled optimizer update the parameters with the present gradients.
+
+        Parameters
+        ----------
+        n_threads : int, optional
+
+        Raises
+        ------
+        ValueError
+            The model is not compiled, or there are no gradients since the last update.
+        TrainingDivergedError
+            A parameter became infinite or NaN.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse")
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> before, gradients = model.loss_and_grad(x, y)
+        >>> model.apply_gradients()
+        >>> model.evaluate(x, y)["loss"] < before
+        True
+        """
+        call = self._call("apply_gradients", n_threads)
+        _ = call.compiled
+        call.network.apply_gradients(call.threads)
+
+    def loss_and_grad(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        training: bool = True,
+        n_threads: int | None = None,
+    ) -> tuple[float, dict[str, Array]]:
+        """Loss of a batch and the gradients of all parameters; nothing is updated.
+
+        Each call draws new dropout masks, the first one of a step those of `train_step`.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets as the compiled loss wants them.
+        sample_weight : array_like of shape (n,), optional
+        training : bool, default True
+            As in `forward`.
+        n_threads : int, optional
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of str to ndarray
+            What `gradients` returns; `apply_gradients` takes them from the model.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes that do not fit, a number that is not finite, a target or an output
+            outside the range of the loss.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile("sgd", "mse")
+        >>> model[0].weight[...], model[0].bias[...] = 1, 0
+        >>> loss, gradients = model.loss_and_grad(np.array([[1, 2]]), np.array([5]))
+        >>> loss, gradients["0.weight"].tolist()
+        (4.0, [[-4.0, -8.0]])
+        """
+        call = self._call("loss_and_grad", n_threads)
+        rows, mode = call.rows(x, y, sample_weight), call.flag("training", training)
+        views = _state.gradients(call.network)  # before the pass: what may fail changes nothing
+        return call.network.loss_and_grad(*rows, call.threads, mode), views
+
+    # Values.
+
+    def state_dict(self) -> dict[str, Array]:
+        """Values by torch's keys in torch's layout.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"0.weight"`` is (out, in). The arrays are views of the model; only
+            ``num_batches_tracked`` is a copy. While fit runs, views that were taken before are
+            read-only (but not what was sliced from them); its callbacks get read-only copies of
+            the epoch's end. Rescale is not numbered and has no entry.
+
+        Raises
+        ------
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> {key: array.shape for key, array in model.state_dict().items()}
+        {'0.weight': (8, 4), '0.bias': (8,), '2.weight': (2, 8), '2.bias': (2,)}
+        """
+        return {} if self._network is None else _state.torch_keys(self._network)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> _state.IncompatibleKeys:
+        """Copy values in; torch's own dictionaries fit.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array
+            Anything that NumPy can read; values are converted to the model's dtype.
+        strict : bool, default True
+            Refuse missing and unexpected keys.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``, as in torch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A key, shape, dtype or value that does not fit: numbers that the model's dtype does not
+            hold, a negative ``running_var`` or counter. The model changes as a whole or not at all.
+        ModelBusyError
+            Another thread is training this model; for those who predict the call waits.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.load_state_dict({"0.weight": [[1, 2]], "0.bias": [3]})
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        >>> model.predict([[10, 1]]).tolist()
+        [[15.0]]
+        """
+        call = self._call("load_state_dict")
+        return _state.load(call.where, call.network, state_dict, call.flag("strict", strict))
+
+    def freeze(self) -> Self:
+        """Freeze all layers: training leaves their parameters as they are.
+
+        Returns
+        -------
+        Sequential
+            The model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh()).freeze().append(nn.Linear(8, 2))
+        >>> model[0].frozen, model[2].frozen
+        (True, False)
+        """
+        for layer in self:
+            layer.freeze()
+        return self
+
+    def unfreeze(self) -> Self:
+        """Let the parameters of all layers be trained again.
+
+        Returns
+        -------
+        Sequential
+            The model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 2).freeze())
+        >>> model.unfreeze()[0].frozen
+        False
+        """
+        for layer in self:
+            layer.unfreeze()
+        return self
+
+    # What the model is.
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The compiled optimizer; None before compile.
+
+        Examples
+        --------
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(4, 2))
+        >>> model.compile(optim.SGD(lr=0.5), "mse")
+        >>> model.optimizer.lr
+        0.5
+        """
+        return None if self._compiled is None else self._compiled.optimizer
+
+    @property
+    def loss(self) -> Loss | None:
+        """The compiled loss; None before compile.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 2))
+        >>> model.compile("sgd", "mse")
+        >>> type(model.loss) is nn.MSELoss
+        True
+        """
+        return None if self._compiled is None else self._compiled.loss
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).n_features
+        4
+        """
+        return self._tree.need_network("n_features").n_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the output.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).n_outputs
+        2
+        """
+        return self._tree.need_network("n_outputs").n_outputs
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: of the values and of the arithmetic.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.Sequential(nn.Linear(4, 2), dtype="float64").dtype
+        dtype('float64')
+        """
+        return np.dtype(self._tree.dtype)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the initial values, of dropout and of shuffling.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.Sequential(nn.Linear(4, 2), seed=7).seed
+        7
+        """
+        return self._tree.seed
+
+    @property
+    def threads_used(self) -> int:
+        """Threads of the last fit, step, forward or backward; 0 before the first.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 2), n_threads=1)
+        >>> out = model.forward(np.ones((3, 4)))
+        >>> model.threads_used
+        1
+        """
+        return 0 if self._network is None else int(self._network.threads_used)
+
+    def summary(self, print_fn: Callable[[str], Any] | None = print) -> Summary:
+        """Print the table of layers with parameters, bytes and flops a row, as Keras does.
+
+        Parameters
+        ----------
+        print_fn : callable, optional
+            What shows the text; None only returns it.
+
+        Returns
+        -------
+        Summary
+            ``str(...)`` is the table; its attributes are the figures. Its repr is one short line,
+            so that a notebook does not show the table twice.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> model.summary(print_fn=None).parameters
+        58
+        """
+        table = summarize(self._tree.layers, self.n_features, self._tree.dtype)
+        if print_fn is not None:
+            print_fn(str(table))
+        return table
+
+    # A list of layers.
+
+    def append(self, layer: Layer) -> Self:
+        """Add a layer at the end.
+
+        Earlier views of values no longer belong to the model, and it has to be compiled again.
+
+        Parameters
+        ----------
+        layer : Layer
+
+        Returns
+        -------
+        Sequential
+            The model.
+
+        Raises
+        ------
+        ValueError, TypeError
+            What came is no layer, or does not fit the outputs; the model is as it was.
+        ModelBusyError
+            Another thread is training this model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> len(nn.Sequential(nn.Linear(4, 8)).append(nn.ReLU()).append(nn.Linear(8, 2)))
+        3
+        """
+        self._tree.expect_idle("append")
+        self._take(self._tree.having("Sequential.append", (*self._tree.layers, layer)))
+        return self
+
+    def __len__(self) -> int:
+        return len(self._tree.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._tree.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        if not isinstance(index, slice):
+            return self._tree.at(index)
+        return Sequential(
+            *self._tree.layers[index],
+            dtype=self._tree.dtype,
+            seed=self._tree.seed,
+            n_threads=self._threads or None,
+        )
+
+    def __setitem__(self, index: Any, layer: Layer) -> None:
+        """Put another layer in the place of layer `index`.
+
+        The other layers keep their values. Earlier views of values no longer belong to the model,
+        and it has to be compiled again.
+        """
+        self._take(self._tree.with_layer_at(index, layer))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._tree}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (is_free(self, name) or name in _ASSIGNABLE):
+            advice = "it follows from how the model was made; make a new Sequential"
+            if name in ("optimizer", "loss"):
+                advice = "call compile"
+            raise AttributeError(refusal(self, name, advice, _ASSIGNABLE))
+        object.__setattr__(self, name, value)
+
+    # Copies and pickles: configuration and arrays only, so that none names an instruction set.
+
+    def __getstate__(self) -> dict[str, Any]:
+        taken = self._tree.snapshot()
+        copies = self._tree.copies()
+        # A subclass may name its layers as well, or keep lists of them.
+        state = {name: replaced(value, copies) for name, value in vars(self).items()}
+        layers = replaced(self._tree.layers, copies)
+        state["_tree"] = (self._tree.dtype, self._tree.seed, layers, taken)
+        if self.history is not None:
+            state["history"] = self.history.copy()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        dtype, seed, layers, taken = state["_tree"]
+        tree = Tree(dtype, seed).having("Sequential", layers, taken.values)
+        vars(self).update(state, _tree=tree)
+        if tree.network is None:
+            return
+        if self._compiled is not None:
+            self._compiled.apply("Sequential", tree.network, tree.keys_with_parameters())
+        optimizer = None if self._compiled is None else taken.optimizer
+        _state.restore(tree.network, optimizer, taken.draw)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reading and writing a network's values under torch's keys and in torch's layout."""
+"""Values and optimizer state of a core network, under torch's keys and in torch's layout.
+
+Read as views or as copies of one moment, and written; all that names a layer to the core is here.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,21 @@ import numpy as np
 
 from fastnn import _core, _validate
 
+from . import _keys
+
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
 __all__ = [
     "IncompatibleKeys",
     "Snapshot",
+    "change_layer",
     "copied_values",
+    "gradients",
     "layer_values",
     "load",
-    "restore_optimizer",
+    "restore",
+    "set_frozen",
     "snapshot",
     "torch_keys",
     "write",
@@ -38,16 +46,32 @@ class IncompatibleKeys(NamedTuple):
 class Snapshot(NamedTuple):
     """Copies of all that training changes, taken at one moment."""
 
-    values: dict[int, dict[str, Array]]  # by the layer's number and the parameter's name, (out, in)
+    values: dict[str, dict[str, Array]]  # by the layer's key and the parameter's name, (out, in)
     optimizer: dict[str, Any]
     draw: int
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
+        # It is a copy already, made for the one who asked for it.
+        return self
 
-def _by_layer(taken: Mapping[str, Any]) -> dict[int, dict[str, Array]]:
-    found: dict[int, dict[str, Array]] = {}
+
+def change_layer(
+    network: _core.Network, keys: tuple[str, ...], kind: str, settings: Mapping[str, Any]
+) -> None:
+    """Let a layer that stands under `keys` have other settings from the next step on."""
+    network.change_layer([_keys.to_core(key) for key in keys], kind, settings)
+
+
+def set_frozen(network: _core.Network, key: str, frozen: bool) -> None:
+    """Have training leave the layer's parameters as they are, or change them."""
+    network.set_frozen(_keys.to_core(key), frozen)
+
+
+def _by_layer(taken: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
+    found: dict[str, dict[str, Array]] = {}
     for key, array in taken["values"].items():
-        number, _, name = key.partition(".")
-        values = found.setdefault(int(number), {})
+        layer, _, name = key.rpartition(".")
+        values = found.setdefault(layer, {})
         values[name] = array.T
         if name == "running_var":
             values[COUNTER] = np.array(taken["num_batches"], np.int64)
@@ -64,25 +88,25 @@ def snapshot(network: _core.Network) -> Snapshot:
     return Snapshot(_by_layer(taken), optimizer, taken["draw"])
 
 
-def copied_values(network: _core.Network, numbers: list[int] | None) -> dict[int, dict[str, Array]]:
+def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
     """The values of some layers in such a snapshot; None: of all."""
-    return _by_layer(network.snapshot(numbers))
+    return _by_layer(network.snapshot(None if keys is None else list(map(_keys.to_core, keys))))
 
 
-def _values(network: _core.Network, number: int | None = None) -> dict[int, dict[str, Array]]:
+def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[str, Array]]:
     """Parameters and buffers of all layers, or of one, in torch's layout.
 
     Views, and while fit runs copies: read-only, as the views are that were taken before.
     """
     if network.busy:
-        found = copied_values(network, None if number is None else [number])
+        found = copied_values(network, None if key is None else [key])
         for layer in found.values():
             for array in layer.values():
                 array.flags.writeable = False
         return found
     found = {}
-    for entry in network.parameters(number):
-        values = found.setdefault(entry["layer"], {})
+    for entry in network.parameters(None if key is None else _keys.to_core(key)):
+        values = found.setdefault(_keys.from_core(entry["layer"]), {})
         values[entry["name"]] = view = entry["array"].T
         network.lend(view)
         if entry["name"] == "running_var":
@@ -90,18 +114,27 @@ def _values(network: _core.Network, number: int | None = None) -> dict[int, dict
     return found
 
 
-def layer_values(network: _core.Network, number: int) -> dict[str, Array]:
+def layer_values(network: _core.Network, key: str) -> dict[str, Array]:
     """A layer's values by their names: views, and while fit runs read-only copies."""
-    return _values(network, number).get(number, {})
+    return _values(network, key).get(key, {})
 
 
 def torch_keys(network: _core.Network) -> dict[str, Array]:
     """All values by torch's keys, as `layer_values` gives them for a layer."""
     return {
-        f"{number}.{name}": array
-        for number, layer in _values(network).items()
+        f"{key}.{name}": array
+        for key, layer in _values(network).items()
         for name, array in layer.items()
     }
+
+
+def gradients(network: _core.Network) -> dict[str, Array]:
+    """The gradients of all parameters by torch's keys, as views."""
+    found = {}
+    for entry in network.gradients():
+        found[f"{_keys.from_core(entry['layer'])}.{entry['name']}"] = view = entry["array"].T
+        network.lend(view)
+    return found
 
 
 def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
@@ -152,28 +185,40 @@ def load(
         for key, array in own.items()
         if key in values
     }
-    write(network, given)
+    # Copies: the values given may be views of this very model.
+    write(network, {key: np.array(value, order="F") for key, value in given.items()})
     return IncompatibleKeys(missing, unexpected)
 
 
 def write(network: _core.Network, values: Mapping[str, Array]) -> None:
-    """Copy checked `values` in, of the network's dtype: all of them, or none if it is in use."""
+    """Copy checked `values` in, of the network's dtype: all of them, or none if it is in use.
+
+    None of them may be a view of this network.
+    """
     batches = network.num_batches
     found: list[Array | None] = []
     for entry in network.parameters():
-        value = values.get(f"{entry['layer']}.{entry['name']}")
-        # The core has (in, out). A copy: the values given may be views of this very model.
-        dtype = entry["array"].dtype
-        found.append(None if value is None else np.array(value.T, dtype, order="C"))
+        key = _keys.from_core(entry["layer"])
+        value = values.get(f"{key}.{entry['name']}")
+        dtype = entry["array"].dtype  # the core has (in, out)
+        found.append(None if value is None else np.ascontiguousarray(value.T, dtype))
         if entry["name"] == "running_var":
-            batches = int(values.get(f"{entry['layer']}.{COUNTER}", batches))
+            batches = int(values.get(f"{key}.{COUNTER}", batches))
     network.load(found, batches)
 
 
-def restore_optimizer(network: _core.Network, saved: Mapping[str, Any]) -> None:
-    """Write back a snapshot's optimizer state, into a network compiled with the same settings."""
-    for entries, arrays in zip(network.optimizer_state()["state"], saved["state"], strict=True):
-        for entry in entries:
-            entry["array"][...] = arrays[f"{entry['layer']}.{entry['name']}"]
-    network.set_progress(int(saved["step"]), network.num_batches)
-    network.set_optimizer_steps(saved["steps"])
+def restore(network: _core.Network, optimizer: Mapping[str, Any] | None, draw: int) -> None:
+    """Write back what a snapshot has beside the values.
+
+    `optimizer`: its state, for a network that was compiled with the same settings.
+    """
+    step = network.step
+    if optimizer is not None:
+        for entries, saved in zip(
+            network.optimizer_state()["state"], optimizer["state"], strict=True
+        ):
+            for entry in entries:
+                entry["array"][...] = saved[f"{_keys.from_core(entry['layer'])}.{entry['name']}"]
+        step = int(optimizer["step"])
+        network.set_optimizer_steps(optimizer["steps"])
+    network.set_progress(step, network.num_batches, draw)

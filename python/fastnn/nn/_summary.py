@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import _keys
 from ._layer import Layer, ParameterLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Summary", "SummaryRow", "summarize"]
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One layer of the table; `number` is its number in ``state_dict`` or None."""
+    """One layer of the table; `key` is its name in ``state_dict`` or None."""
 
-    number: int | None
+    key: str | None
     layer: str
     output: int | None
     parameters: int
@@ -45,6 +46,20 @@ class Summary:
     flops : int
         Floating-point operations of one row forward; a training step takes about three times
         as many.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8).freeze(), nn.ReLU(), nn.Linear(8, 2))
+    >>> print(model.summary(print_fn=None))
+       layer            output  parameters  bytes  flops a row
+    ----------------------------------------------------------
+    0  Linear (frozen)  (n, 8)          40    160           64
+    1  ReLU             (n, 8)           0      0            8
+    2  Linear           (n, 2)          18     72           32
+    ----------------------------------------------------------
+       total            float32         58    232          104
+    trainable: 18 of 58 parameters
     """
 
     rows: tuple[SummaryRow, ...]
@@ -73,11 +88,17 @@ class Summary:
     def __str__(self) -> str:
         cells = [("", "layer", "output", "parameters", "bytes", "flops a row")]
         for row in self.rows:
-            number = "-" if row.number is None else str(row.number)
             shape = "?" if row.output is None else f"(n, {row.output})"
             note = row.layer + (" (frozen)" if row.frozen else "")
             cells.append(
-                (number, note, shape, f"{row.parameters:,}", f"{row.bytes:,}", f"{row.flops:,}")
+                (
+                    row.key or "-",
+                    note,
+                    shape,
+                    f"{row.parameters:,}",
+                    f"{row.bytes:,}",
+                    f"{row.flops:,}",
+                )
             )
         total = (f"{self.parameters:,}", f"{self.bytes:,}", f"{self.flops:,}")
         cells.append(("", "total", self.dtype, *total))
@@ -105,24 +126,23 @@ class Summary:
 
 def summarize(layers: Sequence[Layer], n_features: int, dtype: str) -> Summary:
     """The summary of `layers` on `n_features` columns."""
-    rows = []
-    columns: int | None = n_features
-    number = 0
-    size = np.dtype(dtype).itemsize
-    for layer in layers:
-        n_in = columns or 0
+    return Summary(tuple(_rows(layers, n_features, np.dtype(dtype).itemsize, "")), dtype)
+
+
+def _rows(
+    layers: Sequence[Layer], columns: int | None, size: int, prefix: str
+) -> Iterator[SummaryRow]:
+    for key, layer in _keys.named(layers, prefix):
+        n_in = columns
         columns = layer.width("Sequential.summary", columns)
-        counts = layer.counts() if isinstance(layer, ParameterLayer) else (0, 0)
-        rows.append(
-            SummaryRow(
-                number=number if layer.numbered else None,
-                layer=repr(layer).split("(")[0],
-                output=columns,
-                parameters=counts[0],
-                bytes=size * sum(counts),
-                flops=layer.flops(n_in),
-                frozen=isinstance(layer, ParameterLayer) and layer.frozen,
-            )
+        counts = layer.counts()
+        yield SummaryRow(
+            key=_keys.in_state_dict(key),
+            layer=repr(layer).split("(")[0],
+            output=columns,
+            parameters=counts[0],
+            bytes=size * sum(counts),
+            flops=layer.flops(n_in or 0),
+            frozen=isinstance(layer, ParameterLayer) and layer.frozen,
         )
-        number += layer.numbered
-    return Summary(tuple(rows), dtype)
+        yield from _rows(layer.children, n_in, size, f"{key}.")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Names of a model's layers, as torch's ``state_dict`` has them; the one place that counts layers.
+
+Layers of a list are numbered from 0: "0", "1". A layer that contains layers puts its own key before
+theirs: "2.0". Input preparation is not numbered in torch's way: "input.0".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Protocol, Self
+
+    class _Node(Protocol):
+        """What of a layer decides its name."""
+
+        @property
+        def numbered(self) -> bool: ...
+        @property
+        def children(self) -> Sequence[Self]: ...
+
+
+__all__ = ["from_core", "in_state_dict", "named", "positions", "to_core", "walk"]
+
+Node = TypeVar("Node", bound="_Node")
+_INPUT = "input."
+
+
+def named(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """Each of `layers` with its key; `prefix` is that of what contains them, with its dot."""
+    numbers = {True: 0, False: 0}
+    for layer in layers:
+        start = prefix if layer.numbered else _INPUT
+        yield f"{start}{numbers[layer.numbered]}", layer
+        numbers[layer.numbered] += 1
+
+
+def walk(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """`layers` and all that they contain with their keys, each before what it contains."""
+    for key, layer in named(layers, prefix):
+        yield key, layer
+        if layer.children:
+            yield from walk(layer.children, f"{key}.")
+
+
+def positions(layers: Sequence[Node]) -> Iterator[tuple[int, Node]]:
+    """The same layers, each with the index of the one among `layers` that it is or is part of."""
+    for position, outermost in enumerate(layers):
+        for _, layer in walk((outermost,)):
+            yield position, layer
+
+
+def in_state_dict(key: str) -> str | None:
+    """The key as state_dict has it: None for input preparation, which has no values."""
+    return None if key.startswith(_INPUT) else key
+
+
+def to_core(key: str) -> int:
+    """The number under which the core knows the layer: -1 for input preparation."""
+    return -1 if key.startswith(_INPUT) else int(key)
+
+
+def from_core(number: int) -> str:
+    """The key of the layer that the core knows under `number`."""
+    return str(number)

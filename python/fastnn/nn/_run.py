@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One run of fit: settings, rows, callbacks and history, around one call of the core.
+
+The core trains all epochs in that call and comes back to Python only at the end of each.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _validate
+from fastnn._hints import shown
+from fastnn.callbacks import Callback, ProgressBar, check_hooks
+
+from . import _keys
+from ._history import History
+from ._layer import ParameterLayer
+
+if TYPE_CHECKING:
+    from fastnn._protocols import ModelInTraining
+
+    from ._arguments import Call
+    from ._layer import Layer
+    from ._rows import Rows
+
+__all__ = ["Run", "Settings", "check_statistics", "chosen_callbacks"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of one call of fit."""
+
+    batch_size: int
+    epochs: int
+    initial_epoch: int
+    verbose: int
+    shuffle: bool
+    drop_last: bool
+
+    @classmethod
+    def of(
+        cls,
+        where: str,
+        *,
+        batch_size: Any,
+        epochs: Any,
+        initial_epoch: Any,
+        verbose: Any,
+        shuffle: Any,
+        drop_last: Any,
+    ) -> Settings:
+        """Refuses what is no number, or not positive."""
+        return cls(
+            batch_size=_validate.integer(where, "batch_size", batch_size),
+            epochs=_validate.integer(where, "epochs", epochs),
+            initial_epoch=_validate.integer(where, "initial_epoch", initial_epoch, 0),
+            verbose=verbose,
+            shuffle=_validate.flag(where, "shuffle", shuffle),
+            drop_last=_validate.flag(where, "drop_last", drop_last),
+        )
+
+    def params(self, where: str, n: int) -> dict[str, Any]:
+        """What History and the callbacks are told; n is the number of training rows."""
+        if self.drop_last and n < self.batch_size:
+            raise ValueError(
+                f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of "
+                f"at most {n}, not {self.batch_size}"
+            )
+        return {
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "initial_epoch": self.initial_epoch,
+            "steps": n // self.batch_size if self.drop_last else -(-n // self.batch_size),
+            "verbose": self.verbose,
+        }
+
+
+def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: int) -> None:
+    """Refuse batches of one row of n where running statistics would never learn from them."""
+    if min(batch_size, n) > 1:
+        return
+    for position, layer in _keys.positions(layers):
+        if isinstance(layer, ParameterLayer) and layer.counts()[1] and not layer.frozen:
+            came, needed = ("batch_size is 1", "a larger batch_size")
+            if n == 1:
+                came, needed = ("there is 1 row to train on", "more rows")
+            raise ValueError(
+                f"[{where}] {came}; layer {position} ({layer!r}) takes statistics from the rows of "
+                f"a batch and expects at least 2: give {needed}, or freeze() the layer, which then "
+                "takes the running statistics that it has"
+            )
+
+
+def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]:
+    """The user's callbacks, with the progress display that `verbose` asks for."""
+    if callbacks is None:
+        chosen: list[Any] = []
+    elif isinstance(callbacks, Callback):
+        chosen = [callbacks]
+    else:
+        try:
+            chosen = list(callbacks)
+        except TypeError:
+            raise TypeError(
+                f"[{where}] callbacks is {shown(callbacks)}; expected a list of callbacks"
+            ) from None
+    for callback in chosen:
+        if not isinstance(callback, Callback):
+            hint = "; write it with ()" if isinstance(callback, type) else ""
+            raise TypeError(
+                f"[{where}] callbacks has {shown(callback)}; expected objects of "
+                f"fastnn.callbacks.Callback{hint}"
+            )
+        check_hooks(where, callback)
+    if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
+        raise ValueError(
+            f"[{where}] verbose is {shown(verbose)}; expected 0 (quiet), 1 (bar) or 2 (lines)"
+        )
+    if verbose and not any(isinstance(callback, ProgressBar) for callback in chosen):
+        chosen.append(ProgressBar(bar=None if verbose == 1 else False))
+    return chosen
+
+
+class Run:
+    """One run of fit: `train` does it, and `close` has to follow whatever happened.
+
+    Parameters
+    ----------
+    model : ModelInTraining
+        For the callbacks, and asked whether to stop.
+    call : Call
+    settings : Settings
+    rows, validation : Rows
+        Those that train, and those that validate, if there are any.
+    callbacks : list of Callback
+    seed : int
+        Of the orders of the rows.
+    epochs_seen : int
+        Epochs that the model was trained for before. The random streams of the core count on from
+        one run to the next, so that each epoch shuffles anew.
+
+    Attributes
+    ----------
+    history : History
+        Grows with each epoch if there are callbacks, and at the end otherwise.
+    """
+
+    def __init__(
+        self,
+        model: ModelInTraining,
+        call: Call,
+        settings: Settings,
+        rows: Rows,
+        validation: Rows | None,
+        callbacks: list[Callback],
+        *,
+        seed: int,
+        epochs_seen: int,
+    ) -> None:
+        self._model, self._call, self._settings = model, call, settings
+        self._rows, self._validation, self._callbacks = rows, validation, callbacks
+        self._seed = seed
+        self._stream = max(settings.initial_epoch, epochs_seen)
+        self.history = History(settings.params(call.where, len(rows.x)))
+
+    @property
+    def epochs_seen(self) -> int:
+        """Epochs of the model's random streams that are used up."""
+        return self._stream + len(self.history.epoch)
+
+    def train(self) -> None:
+        """All epochs, with the callbacks around them."""
+        first = self._settings.initial_epoch
+        params = {**self.history.params, "metrics": self._names()} if self._callbacks else {}
+        for callback in self._callbacks:
+            callback.model, callback.params = self._model, dict(params)
+            callback.on_train_begin()
+        if first < self._settings.epochs and not self._model.stop_training:
+            self._begin(first)
+            self._fit()
+        for callback in self._callbacks:
+            callback.on_train_end()
+
+    def close(self) -> None:
+        """Let each callback close what it holds open, whatever the others raise."""
+        with ExitStack() as closing:
+            for callback in reversed(self._callbacks):
+                closing.callback(callback.close)
+
+    def _names(self) -> list[str]:
+        """Names of the figures of an epoch."""
+        names = ["loss", *self._call.compiled.metrics]
+        return names if self._validation is None else names + [f"val_{name}" for name in names]
+
+    def _fit(self) -> None:
+        settings, network = self._settings, self._call.network
+        x, y, w = self._rows
+        try:
+            result = network.fit(
+                x,
+                y,
+                w,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs - settings.initial_epoch,
+                first_epoch=self._stream,
+                shuffle=settings.shuffle,
+                drop_last=settings.drop_last,
+                seed=self._seed,
+                validation=self._validation,
+                metrics=bool(self._call.compiled.metrics),
+                n_threads=self._call.threads,
+                on_epoch=self._epoch_end if self._callbacks else None,
+            )
+        except BaseException:
+            self.history.take(network.history)  # the epochs that ended before
+            raise
+        self.history.finish(result)
+
+    def _begin(self, epoch: int) -> None:
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch)
+
+    def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
+        """Called by the core after each epoch, with the GIL, on the thread that called fit."""
+        number = epoch - self._stream + self._settings.initial_epoch
+        self.history.add(number, logs)
+        for callback in self._callbacks:
+            callback.on_epoch_end(number, logs)
+        if self._model.stop_training:
+            return False
+        if number + 1 < self._settings.epochs:
+            self._begin(number + 1)
+        return not self._model.stop_training

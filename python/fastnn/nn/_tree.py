@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The layers of a model: their keys, the core network made of them, and copies.
+
+A tree, since a layer may contain layers. Such a layer
+
+- gives them as `children`, and a copy of itself that contains others from `_with(children)`;
+- names itself to the core with theirs: ``"residual", {"layers": [c.spec() for c in children]}``;
+- has no values of its own, and its `width` follows from theirs (`flops` are without theirs).
+
+Everything else follows from the walk over the tree (`_keys.walk`): keys such as "2.0.weight",
+values, frozen layers, copies, and layers that are taken over from another model. Nothing here
+trains.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _core
+
+from . import _keys, _state
+from ._layer import Layer, ModelLayer, ParameterLayer
+from ._layers import Flatten
+
+if TYPE_CHECKING:
+    from fastnn._validate import Array
+
+__all__ = ["Copies", "Tree", "replaced"]
+
+Copies = dict[int, Any]  # by the id of the original
+_Values = dict[str, dict[str, "Array"]]  # by the layer's key and the parameter's name
+
+
+class Tree:
+    """Layers one after the other, and the network that holds their values; never changed.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        The outermost ones.
+    dtype : "float32" or "float64"
+    seed : int
+    network : _core.Network or None
+        None where no layer has parameters.
+    flattens : bool
+        Whether rows of more than one dimension are read as columns.
+    """
+
+    __slots__ = ("dtype", "flattens", "layers", "network", "seed")
+
+    def __init__(self, dtype: str, seed: int) -> None:
+        self.dtype, self.seed = dtype, seed
+        self.layers: tuple[Layer, ...] = ()
+        self.network: _core.Network | None = None
+        self.flattens = False
+
+    def having(self, where: str, layers: tuple[Layer, ...], values: _Values | None = None) -> Tree:
+        """A tree of `layers`, which it makes its own; if they do not fit, nothing changes.
+
+        Layers that belong to another tree are copied with their values, their settings and their
+        freeze flags. Those of this one move to the new one with their values. `values`, by key, are
+        those of layers that come without.
+        """
+        _check(where, layers)
+        made = Tree(self.dtype, self.seed)
+        taken = _values_of_all(layers)
+        copies = {
+            id(layer): layer._copy(_values_in(taken, layer))
+            for _, layer in _keys.walk(layers)
+            if isinstance(layer, ModelLayer) and layer._network not in (None, self.network)
+        }
+        made.layers = tuple(_with_copies(layer, copies) for layer in layers)
+        made.flattens = any(isinstance(layer, Flatten) for layer in made.layers)
+        columns: int | None = None
+        for position, layer in enumerate(made.layers):
+            columns = layer.width(f"{where}: layer {position}", columns)
+        named = list(_keys.walk(made.layers))
+        with_values = [(key, each) for key, each in named if isinstance(each, ParameterLayer)]
+        if not with_values:
+            return made
+        specs = [layer.spec() for layer in made.layers]
+        made.network = network = _core.Network(specs, self.dtype, self.seed)
+        _state.write(
+            network,
+            {
+                f"{key}.{name}": value
+                for key, layer in with_values
+                for name, value in (
+                    (values or {}).get(key) or _values_in(taken, layer) or layer.values()
+                ).items()
+            },
+        )
+        for key, layer in with_values:
+            if layer.frozen:
+                _state.set_frozen(network, key, True)
+        places: dict[int, tuple[str, ...]] = {}
+        for key, layer in named:
+            places[id(layer)] = (*places.get(id(layer), ()), key)
+        for _, layer in named:  # nothing of this can fail halfway
+            if isinstance(layer, ModelLayer):
+                layer._bind(network, places[id(layer)])
+        return made
+
+    def at(self, index: Any) -> Layer:
+        """The outermost layer of that number, counted from the end if it is negative."""
+        try:
+            return self.layers[operator.index(index)]
+        except IndexError:
+            raise IndexError(
+                f"[Sequential] no layer {index}; the model has {len(self.layers)}"
+            ) from None
+        except TypeError:
+            raise TypeError(
+                f"[Sequential] the index is {index!r}; expected a layer's number or a slice"
+            ) from None
+
+    def with_layer_at(self, index: Any, layer: Layer) -> Tree:
+        """A tree with `layer` in the place of layer `index`."""
+        if isinstance(index, slice):
+            raise TypeError("[Sequential] the index is a slice; expected one layer's number")
+        self.expect_idle("__setitem__")
+        self.at(index)  # refuses what is no layer's number
+        layers = list(self.layers)
+        layers[operator.index(index)] = layer
+        return self.having(f"Sequential[{index}]", tuple(layers))
+
+    def need_network(self, call: str) -> _core.Network:
+        """The network; a model without one is refused."""
+        if self.network is None:
+            raise ValueError(
+                f"[Sequential.{call}] no layer of the model has parameters; expected an nn.Linear"
+            )
+        return self.network
+
+    def expect_idle(self, call: str) -> None:
+        """Refuse a call that would change a model in training."""
+        if self.network is not None:
+            self.network.expect_idle(f"Sequential.{call}")
+
+    def keys_with_parameters(self) -> list[str]:
+        """Keys of the layers that have values."""
+        return [key for key, each in _keys.walk(self.layers) if isinstance(each, ParameterLayer)]
+
+    def snapshot(self) -> _state.Snapshot:
+        """Copies of all that training changes, of one moment."""
+        if self.network is None:
+            return _state.Snapshot({}, {}, 0)
+        return _state.snapshot(self.network)
+
+    def copies(self) -> Copies:
+        """Copies of the layers without their values, which `snapshot` has."""
+        copies: Copies = {
+            id(layer): layer._copy({})
+            for _, layer in _keys.walk(self.layers)
+            if isinstance(layer, ModelLayer)
+        }
+        for layer in self.layers:
+            _with_copies(layer, copies)
+        return copies
+
+    def __str__(self) -> str:
+        lines = [
+            f"  ({_keys.in_state_dict(key) or '-'}): {layer!r}"
+            for key, layer in _keys.named(self.layers)
+        ]
+        return "\n".join(["(", *lines, ")"]) if lines else "()"
+
+
+def replaced(value: Any, copies: Copies, within: tuple[int, ...] = ()) -> Any:
+    """`value` with copies in the place of layers: itself, or a new container where it has any.
+
+    Looks into dictionaries, lists and tuples.
+    """
+    if id(value) in copies:
+        return copies[id(value)]
+    if type(value) not in (dict, list, tuple) or id(value) in within:
+        return value
+    entries = list(value.values()) if type(value) is dict else list(value)
+    new = [replaced(entry, copies, (*within, id(value))) for entry in entries]
+    if all(a is b for a, b in zip(new, entries, strict=True)):
+        return value
+    return dict(zip(value, new, strict=True)) if type(value) is dict else type(value)(new)
+
+
+def _with_copies(layer: Layer, copies: Copies) -> Layer:
+    """The copy of `layer`, made and entered here where only layers that it contains have one."""
+    if id(layer) in copies:
+        known: Layer = copies[id(layer)]
+        return known
+    children = tuple(_with_copies(child, copies) for child in layer.children)
+    if all(a is b for a, b in zip(children, layer.children, strict=True)):
+        return layer
+    made = copies[id(layer)] = layer._with(children)
+    return made
+
+
+def _values_of_all(layers: tuple[Layer, ...]) -> dict[int, _Values]:
+    """Copies of the values of every network that `layers` belong to, each of one moment."""
+    networks: dict[int, tuple[_core.Network, list[str]]] = {}
+    for _, layer in _keys.walk(layers):
+        if isinstance(layer, ParameterLayer) and layer._network is not None:
+            _, keys = networks.setdefault(id(layer._network), (layer._network, []))
+            keys.append(layer._key)
+    return {key: _state.copied_values(network, keys) for key, (network, keys) in networks.items()}
+
+
+def _values_in(taken: dict[int, _Values], layer: ModelLayer) -> dict[str, Array] | None:
+    """The layer's values in such copies; None if it belongs to no model, or has no values."""
+    values = taken.get(id(layer._network))
+    return values.get(layer._key) if values and isinstance(layer, ParameterLayer) else None
+
+
+def _check(where: str, layers: tuple[Any, ...]) -> None:
+    """Refuse what is no layer, values in two places, and input preparation after other layers."""
+    for position, layer in enumerate(layers):
+        _check_kind(where, position, layer)
+    computes = False  # whether a layer before this one does more than prepare the input
+    for position, layer in enumerate(layers):
+        if layer.prepares and computes:
+            raise ValueError(
+                f"[{where}] layer {position} ({layer!r}) prepares the input; expected before all "
+                "other layers"
+            )
+        computes = computes or not layer.prepares
+    first: dict[int, int] = {}  # position of each object
+    for position, layer in _keys.positions(layers):
+        if isinstance(layer, ParameterLayer) and id(layer) in first:
+            raise ValueError(
+                f"[{where}] layer {position} is the same object as layer {first[id(layer)]}; "
+                f"expected one {type(layer).__name__} each, since tied weights do not exist here"
+            )
+        first[id(layer)] = position
+
+
+def _check_kind(where: str, position: int, layer: Any) -> None:
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        name = layer.__name__
+        raise TypeError(f"[{where}] layer {position} is the class {name}; write nn.{name}()")
+    if isinstance(layer, (list, tuple)):
+        raise TypeError(
+            f"[{where}] layer {position} is a {type(layer).__name__}; write Sequential(*layers)"
+        )
+    if not isinstance(layer, Layer):
+        raise TypeError(
+            f"[{where}] layer {position} is {type(layer).__name__}; expected a layer such as "
+            "nn.Linear(4, 8)"
+        )
