@@ -44,6 +44,7 @@ PYTHON_ORDER = (
     {"_core"},
     {"_registry"},
     {"_validate", "_describe"},
+    {"_protocols"},
     {"_optimizers"},
     {"functional", "optim", "callbacks", "info", "data"},
     {"nn"},
@@ -53,6 +54,19 @@ PYTHON_ORDER = (
 )
 TWIN_READERS = {"_pair", "_demo", "_bench"}
 RANK = {name: rank for rank, names in enumerate(PYTHON_ORDER) for name in names}
+
+# The same inside nn, where Sequential stands on all others.
+NN_ORDER = (
+    {"_history", "_keys"},
+    {"_state"},
+    {"_layer", "_loss"},
+    {"_activations", "_layers", "_losses"},
+    {"_compiled", "_rows", "_summary", "_tree"},
+    {"_arguments"},
+    {"_run"},
+    {"_sequential"},
+)
+NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}
 
 SOURCES = sorted(p for p in CPP.rglob("*") if p.suffix in {".h", ".cpp", ".c"})
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -262,29 +276,19 @@ def test_python_functions_are_short(path):
 
 
 def _imports(path: Path) -> set[str]:
-    """Return the dotted names that a module imports at run time, relative ones made absolute."""
-    parts = ["fastnn", *path.relative_to(PACKAGE).with_suffix("").parts]
-    package = parts[:-1]
+    """Return the dotted names that a module imports, for types too, relative ones made absolute."""
+    package = ["fastnn", *path.relative_to(PACKAGE).with_suffix("").parts][:-1]
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        child
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for child in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in typing_only:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
-            stem = ".".join([*base, *([node.module] if node.module else [])])
+            parts = [*base, *([node.module] if node.module else [])]
+            stem = ".".join(parts)
             # `from fastnn import optim` and `from . import _core` name modules, not values.
-            found |= (
-                {f"{stem}.{alias.name}" for alias in node.names} if stem == "fastnn" else {stem}
-            )
+            is_package = parts[0] == "fastnn" and PACKAGE.joinpath(*stem.split(".")[1:]).is_dir()
+            found |= {f"{stem}.{alias.name}" for alias in node.names} if is_package else {stem}
     return found
 
 
@@ -308,6 +312,23 @@ def test_python_imports_downwards_only(path):
         if top == "fastnn" and other in RANK and other != unit:
             assert RANK[other] < RANK[unit], f"{unit} must not import {name}"
             assert other != "reference" or unit in TWIN_READERS, f"{unit} must not import the twin"
+
+
+NN_MODULES = sorted(path for path in (PACKAGE / "nn").glob("*.py") if path.stem != "__init__")
+
+
+def test_every_module_of_nn_has_its_place():
+    assert {path.stem for path in NN_MODULES} == set(NN_RANK)
+
+
+@pytest.mark.parametrize("path", NN_MODULES, ids=_id)
+def test_nn_imports_downwards_only(path):
+    for name in sorted(_imports(path)):
+        assert name != "fastnn.nn", "from nn itself only its modules, by name"
+        other = name.removeprefix("fastnn.nn.").partition(".")[0]
+        if name.startswith("fastnn.nn.") and other != path.stem:
+            assert other in NN_RANK, f"{name} is not a module of nn"
+            assert NN_RANK[other] < NN_RANK[path.stem], f"{path.stem} must not import {name}"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "reference").glob("*.py")), ids=_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -71,3 +72,31 @@ def test_every_function_has_its_example() -> None:
         and ">>>" not in (getattr(functional, name).__doc__ or "")
     ]
     assert not lacking
+
+
+def public_members() -> dict[str, object]:
+    """Public classes of the modules that one trains with; methods and properties of Sequential."""
+    from fastnn import callbacks, data, nn
+
+    members: dict[str, object] = {
+        name: getattr(module, name)
+        for module in (callbacks, data, nn)
+        for name in module.__all__
+        if not is_description(getattr(module, name))
+    }
+    for name in dir(nn.Sequential):
+        member = inspect.getattr_static(nn.Sequential, name)
+        if not name.startswith("_") and (callable(member) or isinstance(member, property)):
+            members[f"Sequential.{name}"] = member
+    return members
+
+
+def is_description(member: object) -> bool:
+    """Whether it is made from a row of a registry."""
+    return bool(getattr(member, "room", "")) and bool(getattr(member, "registry_name", ""))
+
+
+def test_every_public_member_has_its_example() -> None:
+    members = public_members()
+    assert len(members) > 35
+    assert [name for name, member in members.items() if ">>>" not in (member.__doc__ or "")] == []

@@ -286,7 +286,8 @@ def test_threads_are_obeyed_and_change_nothing(rng):
 
 
 @pytest.mark.parametrize(
-    "name", ["nn._sequential", "nn._layers", "nn._history", "callbacks", "data", "functional._activations"]
+    "name",
+    ["nn._sequential", "nn._layers", "nn._history", "callbacks", "data", "functional._activations"],
 )
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(f"fastnn.{name}"))

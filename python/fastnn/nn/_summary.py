@@ -52,13 +52,13 @@ class Summary:
     >>> from fastnn import nn
     >>> model = nn.Sequential(nn.Linear(4, 8).freeze(), nn.ReLU(), nn.Linear(8, 2))
     >>> print(model.summary(print_fn=None))
-       layer            output  parameters  bytes  flops a row
-    ----------------------------------------------------------
-    0  Linear (frozen)  (n, 8)          40    160           64
-    1  ReLU             (n, 8)           0      0            8
-    2  Linear           (n, 2)          18     72           32
-    ----------------------------------------------------------
-       total            float32         58    232          104
+       layer            output   parameters  bytes  flops a row
+    -----------------------------------------------------------
+    0  Linear (frozen)  (n, 8)           40    160           64
+    1  ReLU             (n, 8)            0      0            8
+    2  Linear           (n, 2)           18     72           32
+    -----------------------------------------------------------
+       total            float32          58    232          104
     trainable: 18 of 58 parameters
     """
 
