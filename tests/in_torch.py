@@ -53,7 +53,7 @@ def torch_cases(room: str) -> list[Any]:
 
 def options(room: str, name: str, hyper: Hyper) -> Hyper:
     """The parameters in torch's words: a pair is given whole, its other half as the row has it."""
-    defaults = {h["name"]: h["value"] for h in row_of(room, name)["hypers"]}
+    defaults = {p["name"]: p["default"] for p in row_of(room, name)["params"]}
     words = TWINS[room][name].torch.names
     found: Hyper = {}
     for key, value in hyper.items():

@@ -41,22 +41,9 @@ def row_of(room: str, name: str) -> dict[str, Any]:
 # -- values of parameters --------------------------------------------------------------------------
 
 
-def other_value(hyper: dict[str, Any]) -> Any:
-    """A permitted value that is not the default and makes a difference."""
-    if hyper["kind"] == "choice":
-        return next(c for i, c in enumerate(hyper["choices"]) if i != int(hyper["value"]))
-    if hyper["kind"] == "flag":
-        return not hyper["value"]
-    default = hyper["value"]
-    if np.isfinite(hyper["highest"]):
-        return 0.7 * default if default else 0.3 * hyper["highest"]
-    return 30 * default if default else 0.3
-
-
 def other_values(room: str, name: str) -> Hyper:
-    """Another value of every parameter that has a default; the others are sizes of arrays."""
-    row = row_of(room, name)
-    return {h["name"]: other_value(h) for h in row["hypers"] if h["name"] not in sizes_of(name)}
+    """The value to try of every parameter that has one; the others are sizes of arrays."""
+    return {p["name"]: p["tries"] for p in row_of(room, name)["params"] if p["tries"] is not None}
 
 
 def beside(room: str, name: str, hyper: Hyper) -> Hyper:

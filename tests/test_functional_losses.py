@@ -156,14 +156,14 @@ def test_optimizers(
 def test_optimizer_defaults_are_the_registrys() -> None:
     for row in _core.registries()["optimizers"]:
         given = inspect.signature(getattr(F, f"{row['name']}_step_")).parameters
-        for hyper in row["hypers"]:
+        for hyper in row["params"]:
             if row["name"] == "sgd" and hyper["name"] == "lr":
                 continue  # written out, as in lessons
             if hyper["name"] in PAIRS["betas"]:
                 default = given["betas"].default[PAIRS["betas"].index(hyper["name"])]
             else:
                 default = given[hyper["name"]].default
-            assert default == hyper["value"], hyper["name"]
+            assert default == hyper["default"], hyper["name"]
 
 
 def test_optimizers_refuse_before_they_change_anything() -> None:

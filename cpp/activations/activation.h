@@ -1,33 +1,39 @@
-// The contract of an activation: one object with name, hyperparameters, f, f' and what backward must remember.
+// The contract of an activation: an object made from its parameters, with f, f' and what backward must remember.
 // A registry row instantiates the whole loops below, so f and f' inline; nothing is virtual per element.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
+
+#include <array>
 
 #include "activations/registry.h"
 #include "core/simd.h"
 
 namespace fastnn::activations {
 
-// A member is a template like this (see relu.h):
+// A member is a template like this (see relu.h; leaky_relu.h has a parameter):
+//   struct SoftplusParams {
+//     double beta = 1;
+//   };
 //   template <class T> struct Softplus {
+//     using Params = SoftplusParams;                                          // these two and the
+//     static constexpr std::array kFields{field<&Params::beta>("beta", ...)};  // constructor only with parameters
+//     explicit Softplus(const Params& p);
 //     static constexpr Needs kNeeds = Needs::kInput;
-//     static constexpr std::array<Hyper, 0> kHypers{};
-//     explicit Softplus(const double* hyper);
 //     Vec<T> f(Vec<T> z) const;
 //     Vec<T> df(Vec<T> saved) const;   // saved: z or f(z), by kNeeds
 //   };
 
 template <class T, template <class> class F>
-void forward_loop(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept {
-  const F<T> function(hyper);
+void forward_loop(const Values& values, ConstMatrix<T> z, Matrix<T> a) noexcept {
+  const F<T> function = made<F<T>>(values);
   const Index width = padded<T>(z.cols);
   for (Index r = 0; r < z.rows; ++r)
     for (Index c = 0; c < width; c += Vec<T>::kLanes) function.f(Vec<T>::loadu(z.row(r) + c)).storeu(a.row(r) + c);
 }
 
 template <class T, template <class> class F>
-void backward_loop(const double* hyper, ConstMatrix<T> saved, Matrix<T> grad) noexcept {
-  const F<T> function(hyper);
+void backward_loop(const Values& values, ConstMatrix<T> saved, Matrix<T> grad) noexcept {
+  const F<T> function = made<F<T>>(values);
   const Index width = padded<T>(grad.cols);
   for (Index r = 0; r < grad.rows; ++r)
     for (Index c = 0; c < width; c += Vec<T>::kLanes)
@@ -36,11 +42,8 @@ void backward_loop(const double* hyper, ConstMatrix<T> saved, Matrix<T> grad) no
 
 template <template <class> class F>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {name,
-          class_name,
-          formula,
+  return {row_of<F<float>>(name, class_name, formula),
           F<float>::kNeeds,
-          F<float>::kHypers,
           {forward_loop<float, F>, backward_loop<float, F>},
           {forward_loop<double, F>, backward_loop<double, F>}};
 }

@@ -10,15 +10,18 @@
 
 namespace fastnn::activations {
 
+enum class Approximate { kNone, kTanh };
+struct GeluParams {
+  Approximate approximate = Approximate::kNone;
+};
+
 template <class T>
 struct Gelu {
+  using Params = GeluParams;
   static constexpr Needs kNeeds = Needs::kInput;
-  static constexpr std::array<Hyper, 1> kHypers{{{.name = "approximate",
-                                                  .value = 0,
-                                                  .doc = "the exact form, or the approximation with tanh",
-                                                  .kind = HyperKind::kChoice,
-                                                  .choices = "none|tanh"}}};
-  explicit Gelu(const double* hyper) : exact(hyper[0] == 0) {}
+  static constexpr std::array kFields{field<&Params::approximate>("approximate", choices("none", "tanh"),
+                                                                  "the exact form, or the approximation with tanh")};
+  explicit Gelu(const Params& p) : exact(p.approximate == Approximate::kNone) {}
 
   Vec<T> f(Vec<T> z) const { return exact ? f_exact(z) : f_tanh(z); }
   Vec<T> df(Vec<T> z) const { return exact ? df_exact(z) : df_tanh(z); }

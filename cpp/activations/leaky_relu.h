@@ -9,12 +9,17 @@
 
 namespace fastnn::activations {
 
+struct LeakyReluParams {
+  double negative_slope = 0.01;
+};
+
 template <class T>
 struct LeakyRelu {
+  using Params = LeakyReluParams;
   static constexpr Needs kNeeds = Needs::kInput;
-  static constexpr std::array<Hyper, 1> kHypers{
-      {{.name = "negative_slope", .value = 0.01, .doc = "slope for negative inputs"}}};
-  explicit LeakyRelu(const double* hyper) : slope(Vec<T>::set(static_cast<T>(hyper[0]))) {}
+  static constexpr std::array kFields{
+      field<&Params::negative_slope>("negative_slope", "slope for negative inputs", tries(0.3))};
+  explicit LeakyRelu(const Params& p) : slope(Vec<T>::set(static_cast<T>(p.negative_slope))) {}
 
   Vec<T> f(Vec<T> z) const { return select(less(Vec<T>::zero(), z), z, slope * z); }
   Vec<T> df(Vec<T> z) const { return select(less(Vec<T>::zero(), z), Vec<T>::set(1), slope); }

@@ -21,12 +21,6 @@ constexpr Row kRows[] = {
 };
 }  // namespace
 
-std::span<const Row> registry() { return kRows; }
-
-const Row* find(const std::string& name) {
-  for (const Row& row : kRows)
-    if (name == row.name) return &row;
-  return nullptr;
-}
+Registry<Row> registry() { return {"activation", kRows}; }
 
 }  // namespace fastnn::activations

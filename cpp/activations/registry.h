@@ -1,13 +1,11 @@
-// The registry of activations as everybody else sees it: rows of names, hyperparameters and whole loops.
+// The registry of activations as everybody else sees it: rows of names, parameters and whole loops.
 // No vectors here: who reads the registry is compiled once, whatever the instruction set.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include <cstring>
-#include <span>
-#include <string>
 
-#include "core/hyper.h"
+#include "core/registry.h"
 #include "core/types.h"
 
 namespace fastnn::activations {
@@ -18,17 +16,13 @@ enum class Needs { kInput, kOutput };
 template <class T>
 struct Loops {
   // a = f(z) over whole padded rows; a may be z.
-  void (*forward)(const double* hyper, ConstMatrix<T> z, Matrix<T> a) noexcept;
+  void (*forward)(const Values& values, ConstMatrix<T> z, Matrix<T> a) noexcept;
   // grad *= f'(saved); columns beyond `cols` stay zero as long as they come in as zero.
-  void (*backward)(const double* hyper, ConstMatrix<T> saved, Matrix<T> grad) noexcept;
+  void (*backward)(const Values& values, ConstMatrix<T> saved, Matrix<T> grad) noexcept;
 };
 
-struct Row {
-  const char* name;        // "leaky_relu": the word of configurations and of fastnn.functional
-  const char* class_name;  // "LeakyReLU": torch's name, the class in fastnn.nn
-  const char* formula;     // one line of documentation
+struct Row : fastnn::Row {
   Needs needs;
-  std::span<const Hyper> hypers;
   Loops<float> f32;
   Loops<double> f64;
 
@@ -42,35 +36,33 @@ struct Row {
 // left over through a line of its own.
 // a = f(z); a may be z.
 template <class T>
-void forward(const Row& row, const double* hyper, const T* z, T* a, Index n) noexcept {
+void forward(const Row& row, const Values& values, const T* z, T* a, Index n) noexcept {
   const Index whole = n / kPad<T> * kPad<T>, rest = n - whole;
   const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
-  row.loops<T>().forward(hyper, {z, 1, whole, whole}, {a, 1, whole, whole});
+  row.loops<T>().forward(values, {z, 1, whole, whole}, {a, 1, whole, whole});
   if (rest == 0) return;
   alignas(kAlign) T line[kPad<T>] = {};
   std::memcpy(line, z + whole, bytes);
-  row.loops<T>().forward(hyper, {line, 1, rest, kPad<T>}, {line, 1, rest, kPad<T>});
+  row.loops<T>().forward(values, {line, 1, rest, kPad<T>}, {line, 1, rest, kPad<T>});
   std::memcpy(a + whole, line, bytes);
 }
 // dz = dy f'(saved), for at most kBackwardRun numbers; dz may be dy or saved.
 inline constexpr Index kBackwardRun = 1024;
 template <class T>
-void backward(const Row& row, const double* hyper, const T* dy, const T* saved, T* dz, Index n) noexcept {
+void backward(const Row& row, const Values& values, const T* dy, const T* saved, T* dz, Index n) noexcept {
   const Index whole = dz == saved ? 0 : n / kPad<T> * kPad<T>, rest = n - whole;
   if (dz != dy && whole > 0) std::memcpy(dz, dy, static_cast<std::size_t>(whole) * sizeof(T));
-  row.loops<T>().backward(hyper, {saved, 1, whole, whole}, {dz, 1, whole, whole});
+  row.loops<T>().backward(values, {saved, 1, whole, whole}, {dz, 1, whole, whole});
   if (rest == 0) return;
   alignas(kAlign) T kept[kBackwardRun] = {}, grad[kBackwardRun] = {};
   const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
   std::memcpy(kept, saved + whole, bytes);
   std::memcpy(grad, dy + whole, bytes);
-  row.loops<T>().backward(hyper, {kept, 1, rest, kBackwardRun}, {grad, 1, rest, kBackwardRun});
+  row.loops<T>().backward(values, {kept, 1, rest, kBackwardRun}, {grad, 1, rest, kBackwardRun});
   std::memcpy(dz + whole, grad, bytes);
 }
 
 // The one list (registry.cpp), in the order of the documentation.
-std::span<const Row> registry();
-// The row called `name`, or nullptr.
-const Row* find(const std::string& name);
+Registry<Row> registry();
 
 }  // namespace fastnn::activations

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <array>
-
 #include "activations/activation.h"
 
 namespace fastnn::activations {
@@ -11,8 +9,6 @@ namespace fastnn::activations {
 template <class T>
 struct Relu {
   static constexpr Needs kNeeds = Needs::kOutput;
-  static constexpr std::array<Hyper, 0> kHypers{};
-  explicit Relu(const double*) {}
 
   Vec<T> f(Vec<T> z) const { return max(z, Vec<T>::zero()); }
   Vec<T> df(Vec<T> a) const { return select(less(Vec<T>::zero(), a), Vec<T>::set(1), Vec<T>::zero()); }

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <array>
-
 #include "activations/activation.h"
 #include "core/simd_math.h"
 
@@ -12,8 +10,6 @@ namespace fastnn::activations {
 template <class T>
 struct Sigmoid {
   static constexpr Needs kNeeds = Needs::kOutput;
-  static constexpr std::array<Hyper, 0> kHypers{};
-  explicit Sigmoid(const double*) {}
 
   Vec<T> f(Vec<T> z) const { return sigmoid(z); }
   Vec<T> df(Vec<T> a) const { return a * (Vec<T>::set(1) - a); }

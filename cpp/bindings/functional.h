@@ -3,9 +3,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 
 #include "bindings/border.h"
+#include "bindings/fastcall.h"
+#include "bindings/operands.h"
 
 namespace fastnn::bindings {
 
@@ -22,6 +25,26 @@ inline std::optional<int> plain_threads(PyObject* object) {
   const long value = PyLong_AsLongAndOverflow(object, &overflow);
   if (overflow != 0 || value < 1 || value > parallel::kMaxThreads) return std::nullopt;
   return static_cast<int>(value);
+}
+
+// The answer of a plain call: f(T()) where `fits` and `decides` is an array of T, float or double. NotImplemented where
+// it is neither or f answers nothing.
+template <class F>
+PyObject* plain_answer(PyObject* decides, bool fits, F f) {
+  return with_errors([&]() -> PyObject* {
+    py::object answer;
+    if (fits && PlainArray::is<float>(decides))
+      answer = f(float());
+    else if (fits && PlainArray::is<double>(decides))
+      answer = f(double());
+    return answer ? answer.release().ptr() : Py_NewRef(Py_NotImplemented);
+  });
+}
+
+// f(T()) with the T that the arrays of a call want, float or double.
+template <class F>
+auto by_dtype(std::initializer_list<py::object> arrays, F f) {
+  return wants_double(arrays) ? f(double()) : f(float());
 }
 
 using PlainFunction = PyObject* (*)(PyObject* module, PyObject* const* args, Py_ssize_t count);

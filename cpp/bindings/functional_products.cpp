@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <optional>
 
-#include "bindings/fastcall.h"
 #include "bindings/functional.h"
 #include "bindings/items.h"
 #include "bindings/operands.h"
@@ -98,75 +97,60 @@ py::tuple linear_backward(const py::object& dy, const py::object& x, const py::o
   return gradients<T>(grad.view(), input.view(), weight.view(), need_dx, n_threads);
 }
 
-// The usual case without detours; every other one is nullptr, and nothing has happened.
+// The usual case without detours; every other one has no answer, and nothing has happened.
 template <class T>
-PyObject* plain_linear_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out, int n_threads) {
-  if (!PlainArray::is<T>(w)) return nullptr;
+py::object plain_linear_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out, int n_threads) {
+  if (!PlainArray::is<T>(w)) return {};
   const PlainArray of_x(x), of_w(w);
-  if (of_x.ndim() != 2 || of_w.ndim() != 2) return nullptr;
+  if (of_x.ndim() != 2 || of_w.ndim() != 2) return {};
   const auto input = of_x.matrix<T>(), weight = of_w.matrix<T>();
-  if (!input || !weight || input->cols != weight->rows || weight->rows == 0 || weight->cols == 0) return nullptr;
+  if (!input || !weight || input->cols != weight->rows || weight->rows == 0 || weight->cols == 0) return {};
   const T* bias = nullptr;
   if (b != Py_None) {
-    if (!PlainArray::is<T>(b)) return nullptr;
+    if (!PlainArray::is<T>(b)) return {};
     const PlainArray of_b(b);
-    if (of_b.ndim() != 1 || of_b.shape(0) != weight->cols || !of_b.contiguous()) return nullptr;
+    if (of_b.ndim() != 1 || of_b.shape(0) != weight->cols || !of_b.contiguous()) return {};
     bias = of_b.data<const T>();
   }
   if (out == Py_None) {
     py::array y = new_array<T>({input->rows, weight->cols});
     linear_into<T>(*input, *weight, bias, {static_cast<T*>(y.mutable_data()), input->rows, weight->cols, weight->cols},
                    n_threads);
-    return y.release().ptr();
+    return y;
   }
-  if (!PlainArray::is<T>(out)) return nullptr;
+  if (!PlainArray::is<T>(out)) return {};
   const PlainArray to(out);
   if (to.ndim() != 2 || to.shape(0) != input->rows || to.shape(1) != weight->cols || !to.writeable() ||
       !to.contiguous() || may_share_memory(out, x) || may_share_memory(out, w) ||
       (bias != nullptr && may_share_memory(out, b)))
-    return nullptr;
+    return {};
   linear_into<T>(*input, *weight, bias, {to.data<T>(), input->rows, weight->cols, weight->cols}, n_threads);
-  return Py_NewRef(out);
+  return py::reinterpret_borrow<py::object>(out);
 }
 
 PyObject* plain_linear(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return with_errors([&]() -> PyObject* {
-    const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
-    PyObject* y = nullptr;
-    if (n_threads) {
-      if (PlainArray::is<float>(args[0]))
-        y = plain_linear_of<float>(args[0], args[1], args[2], args[3], *n_threads);
-      else if (PlainArray::is<double>(args[0]))
-        y = plain_linear_of<double>(args[0], args[1], args[2], args[3], *n_threads);
-    }
-    return y != nullptr ? y : Py_NewRef(Py_NotImplemented);
-  });
+  const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
+  return plain_answer(args[0], n_threads.has_value(),
+                      [&]<class T>(T) { return plain_linear_of<T>(args[0], args[1], args[2], args[3], *n_threads); });
 }
 
 template <class T>
-PyObject* plain_backward_of(PyObject* const* args, bool need_dx, int n_threads) {
-  if (!PlainArray::is<T>(args[1]) || !PlainArray::is<T>(args[2])) return nullptr;
+py::object plain_backward_of(PyObject* const* args, bool need_dx, int n_threads) {
+  if (!PlainArray::is<T>(args[1]) || !PlainArray::is<T>(args[2])) return {};
   const PlainArray of_dy(args[0]), of_x(args[1]), of_w(args[2]);
-  if (of_dy.ndim() != 2 || of_x.ndim() != 2 || of_w.ndim() != 2) return nullptr;
+  if (of_dy.ndim() != 2 || of_x.ndim() != 2 || of_w.ndim() != 2) return {};
   const auto dy = of_dy.matrix<T>(), x = of_x.matrix<T>(), w = of_w.matrix<T>();
   if (!dy || !x || !w || x->cols != w->rows || dy->cols != w->cols || dy->rows != x->rows || w->rows == 0 ||
       w->cols == 0)
-    return nullptr;
-  return gradients<T>(*dy, *x, *w, need_dx, n_threads).release().ptr();
+    return {};
+  return gradients<T>(*dy, *x, *w, need_dx, n_threads);
 }
 
 PyObject* plain_linear_backward(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return with_errors([&]() -> PyObject* {
-    const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
-    PyObject* all = nullptr;
-    if (n_threads && (args[3] == Py_True || args[3] == Py_False)) {
-      if (PlainArray::is<float>(args[0]))
-        all = plain_backward_of<float>(args, args[3] == Py_True, *n_threads);
-      else if (PlainArray::is<double>(args[0]))
-        all = plain_backward_of<double>(args, args[3] == Py_True, *n_threads);
-    }
-    return all != nullptr ? all : Py_NewRef(Py_NotImplemented);
-  });
+  const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
+  const bool fits = n_threads && (args[3] == Py_True || args[3] == Py_False);
+  return plain_answer(args[0], fits,
+                      [&]<class T>(T) { return plain_backward_of<T>(args, args[3] == Py_True, *n_threads); });
 }
 
 PyMethodDef g_plain[] = {
@@ -189,14 +173,13 @@ void register_functional_products(py::module_& m) {
   m.def(
       "linear",
       [](O x, O w, O b, O out, int n) {
-        return wants_double({x, w, b}) ? linear<double>(x, w, b, out, n) : linear<float>(x, w, b, out, n);
+        return by_dtype({x, w, b}, [&]<class T>(T) { return linear<T>(x, w, b, out, n); });
       },
       arg("x"), arg("w"), arg("b") = none, arg("out") = none, arg("n_threads") = 0);
   m.def(
       "linear_backward",
       [](O dy, O x, O w, bool need_dx, int n) {
-        return wants_double({dy, x, w}) ? linear_backward<double>(dy, x, w, need_dx, n)
-                                        : linear_backward<float>(dy, x, w, need_dx, n);
+        return by_dtype({dy, x, w}, [&]<class T>(T) { return linear_backward<T>(dy, x, w, need_dx, n); });
       },
       arg("dy"), arg("x"), arg("w"), arg("need_dx") = true, arg("n_threads") = 0);
 }

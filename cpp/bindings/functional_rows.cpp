@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "activations/registry.h"
-#include "bindings/fastcall.h"
 #include "bindings/functional.h"
 #include "bindings/items.h"
 #include "bindings/operands.h"
+#include "bindings/values.h"
 #include "core/check.h"
 #include "kernels/softmax.h"
 
@@ -43,17 +43,17 @@ void for_runs(Index rows, Index cols, bool flat, Index most, F f) {
 }
 
 template <class T>
-void activation_into(const activations::Row& row, const double* hyper, const ConstMatrix<T>& z, const Matrix<T>& a) {
+void activation_into(const activations::Row& row, const Values& values, const ConstMatrix<T>& z, const Matrix<T>& a) {
   for_runs(z.rows, z.cols, z.stride == z.cols && a.stride == a.cols, kRun,
-           [&](Index r, Index c, Index n) { activations::forward<T>(row, hyper, z.row(r) + c, a.row(r) + c, n); });
+           [&](Index r, Index c, Index n) { activations::forward<T>(row, values, z.row(r) + c, a.row(r) + c, n); });
 }
 
 template <class T>
-void backward_into(const activations::Row& row, const double* hyper, const ConstMatrix<T>& dy,
+void backward_into(const activations::Row& row, const Values& values, const ConstMatrix<T>& dy,
                    const ConstMatrix<T>& saved, const Matrix<T>& dz) {
   const bool flat = dy.stride == dy.cols && saved.stride == saved.cols && dz.stride == dz.cols;
   for_runs(dy.rows, dy.cols, flat, activations::kBackwardRun, [&](Index r, Index c, Index n) {
-    activations::backward<T>(row, hyper, dy.row(r) + c, saved.row(r) + c, dz.row(r) + c, n);
+    activations::backward<T>(row, values, dy.row(r) + c, saved.row(r) + c, dz.row(r) + c, n);
   });
 }
 
@@ -118,34 +118,26 @@ py::array into(const char* where, const py::object& out, Index rows, Index cols,
   return result<T>(where, std::as_const(aside).view(), out);
 }
 
-const activations::Row& activation_row(const std::string& name) {
-  const auto* row = activations::find(name);
-  std::vector<std::string> names;
-  for (const auto& each : activations::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "[functional] unknown activation \'", name, "'; known: ", join(names));
-  return *row;
-}
-
 template <class T>
 py::array activation(const std::string& name, const py::dict& hyper, const py::object& z, const py::object& out) {
-  const auto& row = activation_row(name);
-  const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
+  const auto& row = activations::registry().at("[functional]", name);
+  const Values values = values_of("[" + name + "]", row, hyper);
   const FloatMode mode;
   const RowOperand<T> in(row.name, "z", z);
   return into<T>(row.name, out, in.view.rows, in.view.cols, {&z},
-                 [&](const Matrix<T>& a) { activation_into<T>(row, values.data(), in.view, a); });
+                 [&](const Matrix<T>& a) { activation_into<T>(row, values, in.view, a); });
 }
 
 template <class T>
 py::array activation_backward(const std::string& name, const py::dict& hyper, const py::object& dy,
                               const py::object& saved, const py::object& out) {
-  const auto& row = activation_row(name);
-  const auto values = resolve("[" + name + "]", row.hypers, hyper_given("[" + name + "]", hyper, row.hypers));
+  const auto& row = activations::registry().at("[functional]", name);
+  const Values values = values_of("[" + name + "]", row, hyper);
   const FloatMode mode;
   const RowOperand<T> grad(row.name, "dy", dy);
   const RowOperand<T> kept(row.name, "saved", saved, {.cols = grad.view.cols, .rows = grad.view.rows, .of = "dy"});
   return into<T>(row.name, out, grad.view.rows, grad.view.cols, {&dy, &saved},
-                 [&](const Matrix<T>& dz) { backward_into<T>(row, values.data(), grad.view, kept.view, dz); });
+                 [&](const Matrix<T>& dz) { backward_into<T>(row, values, grad.view, kept.view, dz); });
 }
 
 template <class T>
@@ -178,26 +170,22 @@ Matrix<U> flat(PyObject* array) {
   return {all.data<U>(), 1, all.size(), all.size()};
 }
 
-const activations::Row* plain_row(PyObject* name, PyObject* hyper, HyperValues& values) {
-  const auto* row = activations::find(PyUnicode_AsUTF8(name));
-  if (row == nullptr || row->hypers.empty()) return row;
-  try {
-    values = resolve("", row->hypers, hyper_given("", py::reinterpret_borrow<py::dict>(hyper), row->hypers));
-  } catch (const std::exception&) {  // the long way finds it again, and words it
-    return nullptr;
-  }
-  return row;
+const activations::Row* plain_row(PyObject* name, PyObject* hyper, Values& values) {
+  const auto* row = activations::registry().find(PyUnicode_AsUTF8(name));
+  if (row == nullptr || row->params.empty()) return row;
+  values = row->defaults();
+  return plain_values(row->params, hyper, values) ? row : nullptr;
 }
 
 template <class T>
 py::object plain_forward_of(PyObject* const* args) {
   PyObject* z = args[2];
   if (!PlainArray(z).contiguous()) return {};
-  HyperValues values;
+  Values values;
   const auto* row = plain_row(args[0], args[1], values);
   if (row == nullptr) return {};
   const py::object a = plain_out<T>(args[3], z, {z});
-  if (a) activation_into<T>(*row, values.data(), flat<T, const T>(z), flat<T, T>(a.ptr()));
+  if (a) activation_into<T>(*row, values, flat<T, const T>(z), flat<T, T>(a.ptr()));
   return a;
 }
 
@@ -207,11 +195,11 @@ py::object plain_backward_of(PyObject* const* args) {
   if (!PlainArray::is<T>(saved) || !PlainArray(dy).contiguous() || !PlainArray(saved).contiguous() ||
       !PlainArray(dy).same_shape(PlainArray(saved)))
     return {};
-  HyperValues values;
+  Values values;
   const auto* row = plain_row(args[0], args[1], values);
   if (row == nullptr) return {};
   const py::object dz = plain_out<T>(args[4], dy, {dy, saved});
-  if (dz) backward_into<T>(*row, values.data(), flat<T, const T>(dy), flat<T, const T>(saved), flat<T, T>(dz.ptr()));
+  if (dz) backward_into<T>(*row, values, flat<T, const T>(dy), flat<T, const T>(saved), flat<T, T>(dz.ptr()));
   return dz;
 }
 
@@ -228,39 +216,21 @@ py::object plain_softmax_of(PyObject* const* args) {
   return to;
 }
 
-// The answer of `f32` or `f64`, by the dtype of `decides`.
-template <class Single, class Double>
-PyObject* plain_answer(PyObject* decides, bool fits, Single f32, Double f64) {
-  return with_errors([&]() -> PyObject* {
-    py::object answer;
-    if (fits && PlainArray::is<float>(decides))
-      answer = f32();
-    else if (fits && PlainArray::is<double>(decides))
-      answer = f64();
-    return answer ? answer.release().ptr() : Py_NewRef(Py_NotImplemented);
-  });
-}
-
 bool named(PyObject* const* args) { return PyUnicode_CheckExact(args[0]) && PyDict_CheckExact(args[1]); }
 
 PyObject* plain_activation(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 4) return Py_NewRef(Py_NotImplemented);
-  return plain_answer(
-      args[2], named(args), [&] { return plain_forward_of<float>(args); },
-      [&] { return plain_forward_of<double>(args); });
+  return plain_answer(args[2], named(args), [&]<class T>(T) { return plain_forward_of<T>(args); });
 }
 
 PyObject* plain_activation_backward(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 5) return Py_NewRef(Py_NotImplemented);
-  return plain_answer(
-      args[2], named(args), [&] { return plain_backward_of<float>(args); },
-      [&] { return plain_backward_of<double>(args); });
+  return plain_answer(args[2], named(args), [&]<class T>(T) { return plain_backward_of<T>(args); });
 }
 
 PyObject* plain_softmax(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 3) return Py_NewRef(Py_NotImplemented);
-  return plain_answer(
-      args[0], true, [&] { return plain_softmax_of<float>(args); }, [&] { return plain_softmax_of<double>(args); });
+  return plain_answer(args[0], true, [&]<class T>(T) { return plain_softmax_of<T>(args); });
 }
 
 PyMethodDef g_plain_rows[] = {
@@ -286,23 +256,20 @@ void register_functional_rows(py::module_& m) {
   m.def(
       "activation",
       [](const std::string& name, const py::dict& hyper, O z, O out) {
-        return wants_double({z}) ? activation<double>(name, hyper, z, out) : activation<float>(name, hyper, z, out);
+        return by_dtype({z}, [&]<class T>(T) { return activation<T>(name, hyper, z, out); });
       },
       arg("name"), arg("hyper"), arg("z"), arg("out") = none);
   m.def(
       "activation_backward",
       [](const std::string& name, const py::dict& hyper, O dy, O saved, O out) {
-        return wants_double({dy, saved}) ? activation_backward<double>(name, hyper, dy, saved, out)
-                                         : activation_backward<float>(name, hyper, dy, saved, out);
+        return by_dtype({dy, saved}, [&]<class T>(T) { return activation_backward<T>(name, hyper, dy, saved, out); });
       },
       arg("name"), arg("hyper"), arg("dy"), arg("saved"), arg("out") = none);
   m.def(
-      "softmax",
-      [](O x, O out) { return wants_double({x}) ? softmax<double>(x, out, false) : softmax<float>(x, out, false); },
+      "softmax", [](O x, O out) { return by_dtype({x}, [&]<class T>(T) { return softmax<T>(x, out, false); }); },
       arg("x"), arg("out") = none);
   m.def(
-      "log_softmax",
-      [](O x, O out) { return wants_double({x}) ? softmax<double>(x, out, true) : softmax<float>(x, out, true); },
+      "log_softmax", [](O x, O out) { return by_dtype({x}, [&]<class T>(T) { return softmax<T>(x, out, true); }); },
       arg("x"), arg("out") = none);
 }
 

@@ -2,14 +2,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
-#include <cmath>
-#include <string_view>
-
 #include "bindings/border.h"
-#include "bindings/fastcall.h"
 #include "bindings/functional.h"
 #include "bindings/items.h"
 #include "bindings/operands.h"
+#include "bindings/values.h"
 #include "core/check.h"
 #include "optimizers/registry.h"
 
@@ -17,19 +14,27 @@ namespace fastnn::bindings {
 
 namespace {
 
-double l1_of(const optimizers::Row& row, const HyperValues& values) {
-  for (std::size_t h = 0; h < row.hypers.size(); ++h)
-    if (row.hypers[h].name == std::string_view("l1")) return values[h];
-  return 0;
-}
+// An optimizer with the values of its hyperparameters: what one call does to each parameter.
+struct Rule {
+  Rule(const optimizers::Row& its_row, const Values& values, std::int64_t t)
+      : row(its_row), coefficients(row.coefficients(values, t)), l1(row.l1(values)) {
+    const auto kept = row.kept(values);
+    for (int s = 0; s < static_cast<int>(row.states.size()); ++s)
+      if (optimizers::contains(kept, s)) states.push_back(static_cast<std::size_t>(s));
+  }
+  const optimizers::Row& row;
+  optimizers::Coefficients coefficients;
+  double l1;
+  std::vector<std::size_t> states;  // numbers of those that are kept
+};
 
 template <class T>
-void update_flat(const optimizers::Row& row, const optimizers::Coefficients& c, const optimizers::Flat<T>& flat,
-                 Index n) {
+void update_flat(const Rule& rule, const optimizers::Flat<T>& flat, Index n) {
   constexpr Index kRun = 16384;
   constexpr double kPerNumber = 30;  // in flops of the products
-  run_items(ceil_div(n, kRun), kPerNumber * static_cast<double>(n), 0,
-            [&](Index item) { optimizers::update<T>(row, c, flat, item * kRun, std::min(kRun, n - item * kRun)); });
+  run_items(ceil_div(n, kRun), kPerNumber * static_cast<double>(n), 0, [&](Index item) {
+    optimizers::update<T>(rule.row, rule.coefficients, flat, item * kRun, std::min(kRun, n - item * kRun));
+  });
 }
 
 // Numbers of one shape that lie side by side, none of them in two arrays; but the gradient may be the parameter.
@@ -49,31 +54,29 @@ bool lie_flat(PyObject* param, PyObject* grad, const std::vector<PyObject*>& sta
 }
 
 template <class T>
-void step_in_place(const optimizers::Row& row, const optimizers::Coefficients& c, T l1, PyObject* param, PyObject* grad,
-                   const std::vector<PyObject*>& states) {
-  optimizers::Flat<T> flat{PlainArray(param).data<T>(), PlainArray(grad).data<const T>(), {}, l1};
-  for (std::size_t s = 0; s < states.size(); ++s) flat.state[s] = PlainArray(states[s]).data<T>();
-  update_flat<T>(row, c, flat, PlainArray(param).size());
+void step_in_place(const Rule& rule, PyObject* param, PyObject* grad, const std::vector<PyObject*>& states) {
+  optimizers::Flat<T> flat{PlainArray(param).data<T>(), PlainArray(grad).data<const T>(), {}, static_cast<T>(rule.l1)};
+  for (std::size_t s = 0; s < states.size(); ++s) flat.state[rule.states[s]] = PlainArray(states[s]).data<T>();
+  update_flat<T>(rule, flat, PlainArray(param).size());
 }
 
 // One parameter of any strides: in place, or on a copy of the caller's memory.
 template <class T>
-void step_one(const optimizers::Row& row, const optimizers::Coefficients& c, T l1, const py::array& param,
-              const py::array& grad, const std::vector<py::array>& states) {
+void step_one(const Rule& rule, const py::array& param, const py::array& grad, const std::vector<py::array>& states) {
   std::vector<PyObject*> own;
   for (const auto& state : states) own.push_back(state.ptr());
-  if (lie_flat<T>(param.ptr(), grad.ptr(), own)) return step_in_place<T>(row, c, l1, param.ptr(), grad.ptr(), own);
+  if (lie_flat<T>(param.ptr(), grad.ptr(), own)) return step_in_place<T>(rule, param.ptr(), grad.ptr(), own);
   const auto n = static_cast<Index>(param.size());
   const auto copy = [&](const char* name, const py::array& a) {
-    return matrix<T>(row.name, name, a.attr("reshape")(1, n).template cast<py::object>());
+    return matrix<T>(rule.row.name, name, a.attr("reshape")(1, n).template cast<py::object>());
   };
   auto w = copy("parameter", param);
   const auto g = copy("gradient", grad);
   std::vector<MatrixBuffer<T>> kept;
   for (const auto& state : states) kept.push_back(copy("state", state));
-  optimizers::Flat<T> flat{w.view().data, g.view().data, {}, l1};
-  for (std::size_t s = 0; s < kept.size(); ++s) flat.state[s] = kept[s].view().data;
-  update_flat<T>(row, c, flat, n);
+  optimizers::Flat<T> flat{w.view().data, g.view().data, {}, static_cast<T>(rule.l1)};
+  for (std::size_t s = 0; s < kept.size(); ++s) flat.state[rule.states[s]] = kept[s].view().data;
+  update_flat<T>(rule, flat, n);
   const auto write = [&](const py::array& to, MatrixBuffer<T>& from) {
     py::object target = to;
     target[py::ellipsis()] = py::array_t<T>({n}, from.view().data).attr("reshape")(to.attr("shape"));
@@ -112,17 +115,15 @@ void check_one(const std::string& rule, const std::string& which, const py::arra
 void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t t,
                     const std::vector<py::array>& params, const std::vector<py::array>& grads,
                     const std::vector<std::vector<py::array>>& states) {
-  const auto* row = optimizers::find(name);
-  std::vector<std::string> names;
-  for (const auto& each : optimizers::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "[functional] unknown optimizer \'", name, "'; known: ", join(names));
-  const auto values = resolve("[" + name + "]", row->hypers, hyper_given("[" + name + "]", hyper, row->hypers));
+  const auto& row = optimizers::registry().at("[functional]", name);
+  const Values values = values_of("[" + name + "]", row, hyper);
   require(t >= 1, "[", name, "] t = ", t, "; steps are counted from 1");
-  const auto n_states = static_cast<std::size_t>(row->states(values.data()));
+  const FloatMode mode;
+  const Rule rule(row, values, t);
+  const std::size_t n_states = rule.states.size();
   require(grads.size() == params.size(), "[", name, "] ", grads.size(), " gradients came for ", params.size(),
           " parameters");
   require(states.size() >= n_states, "[", name, "] ", states.size(), " state lists came, expected ", n_states);
-  const double l1 = l1_of(*row, values);
   // All of them are checked before the first is written.
   std::vector<std::vector<py::array>> own(params.size());
   for (std::size_t k = 0; k < params.size(); ++k) {
@@ -133,55 +134,15 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
     }
     check_one(name, "parameter " + std::to_string(k), params[k], grads[k], own[k]);
   }
-  const FloatMode mode;
-  const auto coefficients = row->coefficients(values.data(), t);
   for (std::size_t k = 0; k < params.size(); ++k) {
     if (params[k].dtype().itemsize() == 4)
-      step_one<float>(*row, coefficients, static_cast<float>(l1), params[k], grads[k], own[k]);
+      step_one<float>(rule, params[k], grads[k], own[k]);
     else
-      step_one<double>(*row, coefficients, l1, params[k], grads[k], own[k]);
+      step_one<double>(rule, params[k], grads[k], own[k]);
   }
 }
 
 // -- the plain call ------------------------------------------------------------------------------------------------
-
-// A hyperparameter as resolve() would take it; false where it is anything unusual.
-bool plain_hyper(PyObject* object, const Hyper& hyper, double& value) {
-  if (hyper.kind == HyperKind::kFlag) {
-    value = object == Py_True ? 1 : 0;
-    return PyBool_Check(object);
-  }
-  if (PyFloat_Check(object))
-    value = PyFloat_AS_DOUBLE(object);
-  else if (PyLong_CheckExact(object))
-    value = PyLong_AsDouble(object);
-  else
-    return false;
-  if (PyErr_Occurred()) PyErr_Clear();
-  return value >= hyper.lowest && value <= hyper.highest && std::isfinite(value) && hyper.kind == HyperKind::kReal;
-}
-
-// `given` in the order of the row's table; a pair of numbers (betas) counts as two.
-bool plain_hypers(PyObject* given, const optimizers::Row& row, HyperValues& values) {
-  if (!PyTuple_CheckExact(given)) return false;
-  const auto take = [&](PyObject* object) {
-    if (values.size() == row.hypers.size()) return false;
-    double value = 0;
-    const bool usual = plain_hyper(object, row.hypers[values.size()], value);
-    values.push_back(value);
-    return usual;
-  };
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(given); ++i) {
-    PyObject* item = PyTuple_GET_ITEM(given, i);
-    if (!PyTuple_CheckExact(item)) {
-      if (!take(item)) return false;
-      continue;
-    }
-    if (PyTuple_GET_SIZE(item) != 2 || !take(PyTuple_GET_ITEM(item, 0)) || !take(PyTuple_GET_ITEM(item, 1)))
-      return false;
-  }
-  return values.size() == row.hypers.size();
-}
 
 // One array, or a list of them.
 std::vector<PyObject*> plain_list(PyObject* object) {
@@ -196,13 +157,16 @@ PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return with_errors([&]() -> PyObject* {
     if (count != 6 || !PyUnicode_CheckExact(args[0]) || !PyLong_CheckExact(args[2]) || !PyList_CheckExact(args[5]))
       return Py_NewRef(Py_False);
-    const auto* row = optimizers::find(PyUnicode_AsUTF8(args[0]));
-    HyperValues values;
+    const auto* row = optimizers::registry().find(PyUnicode_AsUTF8(args[0]));
     int overflow = 0;
     const long long t = PyLong_AsLongLongAndOverflow(args[2], &overflow);
-    if (row == nullptr || t < 1 || !plain_hypers(args[1], *row, values)) return Py_NewRef(Py_False);
+    if (row == nullptr || t < 1) return Py_NewRef(Py_False);
+    Values values = row->defaults();
+    if (!plain_values(row->params, args[1], values)) return Py_NewRef(Py_False);
+    const FloatMode mode;
+    const Rule rule(*row, values, t);
     const auto params = plain_list(args[3]), grads = plain_list(args[4]);
-    const auto n_states = static_cast<std::size_t>(row->states(values.data()));
+    const std::size_t n_states = rule.states.size();
     if (params.size() != grads.size() || (n_states > 0 && PyList_GET_SIZE(args[5]) != Py_ssize_t(n_states)))
       return Py_NewRef(Py_False);
     std::vector<std::vector<PyObject*>> states(params.size());
@@ -222,14 +186,11 @@ PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
       held.push_back(py::reinterpret_borrow<py::object>(grads[k]));
       for (PyObject* state : states[k]) held.push_back(py::reinterpret_borrow<py::object>(state));
     }
-    const double l1 = l1_of(*row, values);
-    const FloatMode mode;
-    const auto c = row->coefficients(values.data(), t);
     for (std::size_t k = 0; k < params.size(); ++k) {
       if (is_double[k])
-        step_in_place<double>(*row, c, l1, params[k], grads[k], states[k]);
+        step_in_place<double>(rule, params[k], grads[k], states[k]);
       else
-        step_in_place<float>(*row, c, static_cast<float>(l1), params[k], grads[k], states[k]);
+        step_in_place<float>(rule, params[k], grads[k], states[k]);
     }
     return Py_NewRef(Py_True);
   });

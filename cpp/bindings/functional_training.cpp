@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "bindings/border.h"
-#include "bindings/fastcall.h"
 #include "bindings/functional.h"
 #include "bindings/items.h"
 #include "bindings/operands.h"
+#include "bindings/values.h"
 #include "core/check.h"
 #include "losses/loss.h"
 #include "run/refuse_cells.h"
@@ -23,7 +23,7 @@ namespace {
 // Refuses what lies outside the interval that the loss's row states for targets or outputs. NaN passes, as everywhere in
 // functions of arrays.
 template <class T>
-void check_range(const std::string& where, const losses::Row& row, const char* why, const losses::Interval& interval,
+void check_range(const std::string& where, const losses::Row& row, const char* why, const Interval& interval,
                  ConstMatrix<T> x) {
   const Index r = losses::first_outside<T>(interval, x);
   if (r < 0) return;
@@ -37,11 +37,8 @@ void check_range(const std::string& where, const losses::Row& row, const char* w
 template <class T>
 py::tuple loss(const std::string& name, const py::dict& hyper, const py::object& out, const py::object& target,
                const py::object& weights, const std::string& where, bool strict) {
-  const auto* row = losses::find(name);
-  std::vector<std::string> names;
-  for (const auto& each : losses::registry()) names.emplace_back(each.name);
-  require(row != nullptr, "[functional] unknown loss \'", name, "'; known: ", join(names));
-  const auto values = resolve("[" + where + "]", row->hypers, hyper_given("[" + where + "]", hyper, row->hypers));
+  const auto* row = &losses::registry().at("[functional]", name);
+  const Values values = values_of("[" + where + "]", *row, hyper);
   const FloatMode mode;
   const bool dense_targets = row->target == losses::TargetKind::kDense;
   auto o = matrix<T>(where.c_str(), "out", out, {.vector = dense_targets || strict});
@@ -72,16 +69,17 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
     sums = weighed.sums;
     refuse_unless(sums.weight > 0 || !strict, where.c_str(), reason::kNoWeight, "sample_weight");
   }
-  sums.loss = row->loops<T>().value(values.data(), o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
-                                    static_cast<T>(row->scale(values.data(), sums, k)), dout.view());
-  return py::make_tuple(row->average(values.data(), sums, k), result<T>(where.c_str(), dout.view(), py::none()));
+  sums.loss = row->loops<T>().value(values, o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
+                                    static_cast<T>(row->scale(values, sums, k)), dout.view());
+  return py::make_tuple(row->average(values, sums, k), result<T>(where.c_str(), dout.view(), py::none()));
 }
 
 // -- the plain call ------------------------------------------------------------------------------------------------
 
 // (loss, dout) of plain arrays; nothing where anything has to be converted or refused.
 template <class T>
-py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights, bool is_sum) {
+py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights,
+                         const Values& values) {
   const PlainArray o(out);
   if (!o.contiguous() || o.ndim() < 1 || o.ndim() > 2 || o.size() == 0) return {};
   const Index n = o.shape(0), k = o.ndim() == 2 ? o.shape(1) : 1;
@@ -102,7 +100,6 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
     rows.classes = labels.data();
   }
   const FloatMode mode;
-  const HyperValues values{is_sum ? 1.0 : 0.0};
   losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (weights != Py_None) {
@@ -120,7 +117,7 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
     sums = losses::weigh<T>(source, {}, n, per_row.data()).sums;
     rows.weights = per_row.data();
   }
-  const T scale = static_cast<T>(row.scale(values.data(), sums, k));
+  const T scale = static_cast<T>(row.scale(values, sums, k));
   const py::object dout = new_like(out);
   rows.dout = {PlainArray(dout.ptr()).data<T>(), n, k, k};
   MatrixBuffer<T> scratch[3];
@@ -136,37 +133,30 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   std::atomic<bool> good{true};
   run_items(ceil_div(n, group), kPerNumber * static_cast<double>(n * padded<T>(k)), 0, [&](Index item) {
     const Index first = item * group;
-    if (!losses::add_plain_rows<T>(row, values.data(), rows.part(first, std::min(group, n - first)), scale,
+    if (!losses::add_plain_rows<T>(row, values, rows.part(first, std::min(group, n - first)), scale,
                                    parts[static_cast<std::size_t>(item)]))
       good.store(false, std::memory_order_relaxed);
   });
   if (!good.load()) return {};
   for (const double part : parts) sums.loss += part;  // in the order of rows
-  return py::make_tuple(row.average(values.data(), sums, k), dout);
+  return py::make_tuple(row.average(values, sums, k), dout);
 }
 
-// plain_loss(name, out, target, sample_weight, reduction)
+// plain_loss(name, hyper, out, target, sample_weight)
 PyObject* plain_loss(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return with_errors([&]() -> PyObject* {
-    py::object answer;
-    if (count == 5 && PyUnicode_CheckExact(args[0]) && PyUnicode_CheckExact(args[4])) {
-      const auto* row = losses::find(PyUnicode_AsUTF8(args[0]));
-      const bool is_sum = PyUnicode_CompareWithASCIIString(args[4], "sum") == 0;
-      const bool known = is_sum || PyUnicode_CompareWithASCIIString(args[4], "mean") == 0;
-      if (row != nullptr && known && row->hypers.size() == 1) {
-        if (PlainArray::is<float>(args[1]))
-          answer = plain_loss_of<float>(*row, args[1], args[2], args[3], is_sum);
-        else if (PlainArray::is<double>(args[1]))
-          answer = plain_loss_of<double>(*row, args[1], args[2], args[3], is_sum);
-      }
-    }
-    return answer ? answer.release().ptr() : Py_NewRef(Py_NotImplemented);
+  if (count != 5 || !PyUnicode_CheckExact(args[0])) return Py_NewRef(Py_NotImplemented);
+  return plain_answer(args[2], true, [&]<class T>(T) -> py::object {
+    const auto* row = losses::registry().find(PyUnicode_AsUTF8(args[0]));
+    if (row == nullptr) return {};
+    Values values = row->defaults();
+    if (!plain_values(row->params, args[1], values)) return {};
+    return plain_loss_of<T>(*row, args[2], args[3], args[4], values);
   });
 }
 
 PyMethodDef g_plain_losses[] = {
     plain_function("plain_loss", plain_loss,
-                   "plain_loss(name, out, target, sample_weight, reduction) -> object\n\n"
+                   "plain_loss(name, hyper, out, target, sample_weight) -> object\n\n"
                    "loss of plain arrays; else NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };
@@ -183,8 +173,7 @@ void register_functional_training(py::module_& m) {
       [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where,
          bool strict) {
         const std::string& caller = where.empty() ? name : where;
-        return wants_double({out}) ? loss<double>(name, hyper, out, target, weights, caller, strict)
-                                   : loss<float>(name, hyper, out, target, weights, caller, strict);
+        return by_dtype({out}, [&]<class T>(T) { return loss<T>(name, hyper, out, target, weights, caller, strict); });
       },
       arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("where") = "",
       arg("strict") = false);

@@ -107,12 +107,8 @@ def sentence(text: str) -> str:
 
 
 def _default(hyper: Row) -> str:
-    if hyper["kind"] == "flag":
-        return repr(bool(hyper["value"]))
-    if hyper["kind"] == "choice":
-        value = hyper["value"]
-        return quoted(value if isinstance(value, str) else hyper["choices"][int(value)])
-    return repr(float(hyper["value"]))
+    default = hyper["default"]
+    return quoted(default) if isinstance(default, str) else repr(default)
 
 
 def _listing(names: list[str]) -> str:
@@ -138,12 +134,12 @@ def _table(name: str, base: str, members: list[Row]) -> str:
 
 
 def _typing(members: list[Row], always: str = "ClassVar") -> str:
-    choice = any(h["kind"] == "choice" for row in members for h in row["hypers"])
+    choice = any(h["kind"] == "choice" for row in members for h in row["params"])
     return ", ".join([always, *(["Literal"] if choice else [])])
 
 
 def _class(row: Row, base: str, decorator: str, extra_doc: list[str], tail: list[str]) -> str:
-    fields = Field.of(row["hypers"])
+    fields = Field.of(row["params"])
     docs = [*_parameters(fields), *tail_docs(tail)]
     head = sentence(f"f(z) = {row['formula']}" if base == "Activation" else row["formula"])
     body = (
@@ -355,7 +351,7 @@ def functional_py() -> str:
     members = rows("activations")
     functions = []
     for row in members:
-        fields = Field.of(row["hypers"])
+        fields = Field.of(row["params"])
         extra = "".join("\n    " + line for field in fields for line in field.doc)
         hyper = ", ".join(f"{quoted(f.name)}: {f.name}" for f in fields)
         settings = [f"{f.name}: {f.type} = {f.default}" for f in fields]
@@ -372,7 +368,7 @@ def functional_py() -> str:
         saved = {"input": "input z", "output": "output a"}[row["needs"]]
         functions.append(_BACKWARD.format(signature=second, saved=saved, **common))
     names = [name for row in members for name in (row["name"], f"{row['name']}_backward")]
-    literal = any(h["kind"] == "choice" for row in members for h in row["hypers"])
+    literal = any(h["kind"] == "choice" for row in members for h in row["params"])
     return "\n".join(
         [
             HEAD + '"""The activations and their backwards as functions."""',
@@ -410,7 +406,7 @@ def _markdown_table(room: str) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
     for row in rows(room):
-        fields = Field.of(row["hypers"])
+        fields = Field.of(row["params"])
         # The registry's defaults of layers are place holders: sizes have none.
         shown = [f.name if room == "layers" else f"{f.name}={f.default}" for f in fields]
         hypers = ", ".join(f"`{text}`" for text in shown) or "-"

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "core/check.h"
@@ -12,8 +11,6 @@
 namespace fastnn::bindings {
 
 namespace {
-
-std::string type_name(const py::handle& object) { return py::str(py::type::of(object).attr("__name__")); }
 
 std::string dtype_name(const py::dtype& dtype) { return py::str(py::object(dtype)); }
 
@@ -46,6 +43,8 @@ std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
 }
 
 }  // namespace
+
+std::string type_name(const py::handle& object) { return py::str(py::type::of(object).attr("__name__")); }
 
 std::string shape_text(const py::array& array) {
   std::string text = "(";
@@ -168,39 +167,6 @@ bool may_share_memory(const py::array& a, const py::array& b) {
   };
   const Bounds one = bounds(a), other = bounds(b);
   return one.first < other.end && other.first < one.end && one.first < one.end && other.first < other.end;
-}
-
-HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table) {
-  HyperGiven values;
-  for (const auto& [key, value] : given) {
-    const std::string name = py::str(key);
-    if (!py::isinstance<py::str>(value)) {
-      try {
-        values[name] = value.cast<double>();
-      } catch (const py::cast_error&) {
-        throw py::type_error(where + " " + name + " is a " + type_name(value) + "; expected a number");
-      }
-      continue;
-    }
-    const std::string word = py::str(value);
-    for (const Hyper& row : table) {
-      if (name != row.name) continue;
-      std::string_view choices = row.choices;
-      double index = 0;
-      bool found = false;
-      while (!found && !choices.empty()) {
-        const auto bar = choices.find('|');
-        found = choices.substr(0, bar) == word;
-        if (found) break;
-        ++index;
-        choices = bar == std::string_view::npos ? std::string_view{} : choices.substr(bar + 1);
-      }
-      require(found, where, " ", name, " = '", word, "'; known: ", row.choices[0] ? row.choices : "a number");
-      values[name] = index;
-    }
-    if (!values.contains(name)) values[name] = 0;  // an unknown name: resolve() words that
-  }
-  return values;
 }
 
 }  // namespace fastnn::bindings

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "core/hyper.h"
 #include "core/refusal.h"
 #include "kernels/gather.h"
 #include "losses/loss.h"
@@ -46,6 +45,9 @@ inline Expected weights_of(Expected outputs) {
   return outputs;
 }
 
+// "list" for messages.
+std::string type_name(const py::handle& object);
+
 // "(3, 4)" for messages.
 std::string shape_text(const py::array& array);
 
@@ -59,8 +61,5 @@ py::array output(const char* where, const py::handle& out, Index rows, Index col
 
 // Do the bounds of their memory overlap? (as numpy.may_share_memory)
 bool may_share_memory(const py::array& a, const py::array& b);
-
-// {"momentum": 0.9, "nesterov": True, "reduction": "sum"} by the row's table.
-HyperGiven hyper_given(const std::string& where, const py::dict& given, std::span<const Hyper> table);
 
 }  // namespace fastnn::bindings

@@ -8,17 +8,11 @@
 
 #include "activations/registry.h"
 #include "bindings/network.h"
+#include "bindings/values.h"
 
 namespace fastnn::bindings {
 
 namespace {
-
-// Tables of a layer's hyperparameters, layer or activation.
-std::span<const Hyper> table_of(const std::string& kind) {
-  if (const auto* row = layers::find(kind)) return row->hypers;
-  if (const auto* row = activations::find(kind)) return row->hypers;
-  return {};
-}
 
 // A number or a 1-d array of finite numbers.
 std::vector<double> numbers(const py::dict& given, const char* key) {
@@ -44,8 +38,8 @@ layers::Config layer_config(const std::string& kind, const py::dict& given) {
   if (kind == "rescale") {
     config.scale = numbers(given, "scale");
     config.shift = numbers(given, "shift");
-  } else {
-    config.hyper = hyper_given("[" + kind + "]", given, table_of(kind));
+  } else if (const auto* row = layers::find(kind)) {
+    config.values = values_of("[" + kind + "]", *row, given);
   }
   return config;
 }
@@ -91,7 +85,7 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
 
 void Network::change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings) {
   const layers::Config config = layer_config(kind, settings);
-  const auto* row = layers::find(kind);
+  const auto* row = layers::registry().find(kind);
   const train::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
   model().change_layer(numbers, config);
 }
@@ -119,16 +113,12 @@ void Network::compile(const std::string& loss, const py::dict& loss_hyper, const
                       const py::dict& optimizer_hyper, const std::map<int, py::dict>& per_layer, double max_grad_norm) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
-  const auto* loss_row = losses::find(loss);
-  const auto* optimizer_row = optimizers::find(optimizer);
-  const std::span<const Hyper> none;
-  const auto optimizer_table = optimizer_row ? optimizer_row->hypers : none;
-  spec.loss = loss;
-  spec.loss_hyper = hyper_given("[" + loss + "]", loss_hyper, loss_row ? loss_row->hypers : none);
-  spec.optimizer = optimizer;
-  spec.optimizer_hyper = hyper_given("[" + optimizer + "]", optimizer_hyper, optimizer_table);
+  spec.loss = &losses::registry().at("[compile]", loss);
+  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_hyper);
+  spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
+  spec.optimizer_values = values_of("[" + optimizer + "]", *spec.optimizer, optimizer_hyper);
   for (const auto& [layer, hyper] : per_layer)
-    spec.per_layer[layer] = hyper_given("[" + optimizer + "]", hyper, optimizer_table);
+    spec.per_layer[layer] = changed("[" + optimizer + "]", spec.optimizer->params, spec.optimizer_values, hyper);
   spec.max_grad_norm = max_grad_norm;
   model().compile(spec);
 }

@@ -1,11 +1,10 @@
 // The four registries as plain Python data: what classes, stubs, tables and tests are generated from.
 // SPDX-License-Identifier: BSD-3-Clause
-#include <pybind11/stl.h>
-
-#include <string_view>
+#include <string>
 
 #include "activations/registry.h"
 #include "bindings/border.h"
+#include "bindings/values.h"
 #include "layers/layer.h"
 #include "losses/loss.h"
 #include "optimizers/registry.h"
@@ -14,28 +13,29 @@ namespace fastnn::bindings {
 
 namespace {
 
-py::list hypers(std::span<const Hyper> table) {
-  py::list rows;
-  for (const Hyper& hyper : table) {
-    py::list choices;
-    for (std::string_view rest = hyper.choices; !rest.empty();) {
-      const auto bar = rest.find('|');
-      choices.append(py::str(rest.substr(0, bar).data(), rest.substr(0, bar).size()));
-      rest = bar == std::string_view::npos ? std::string_view{} : rest.substr(bar + 1);
-    }
-    static constexpr const char* kKinds[] = {"real", "count", "flag", "choice"};
-    const char* kind = kKinds[static_cast<int>(hyper.kind)];
-    rows.append(py::dict(py::arg("name") = hyper.name, py::arg("value") = hyper.value, py::arg("lowest") = hyper.lowest,
-                         py::arg("highest") = hyper.highest, py::arg("doc") = hyper.doc, py::arg("kind") = kind,
-                         py::arg("choices") = choices));
-  }
-  return rows;
+py::dict param(const Field& field) {
+  static constexpr const char* kKinds[] = {"real", "count", "flag", "choice"};
+  py::list choices;
+  for (const char* choice : field.choices)
+    if (choice != nullptr) choices.append(choice);
+  py::dict d(py::arg("name") = field.name, py::arg("kind") = kKinds[static_cast<int>(field.kind)]);
+  d["default"] = python_value(field, field.standard);
+  d["lowest"] = field.range.lowest;
+  d["highest"] = field.range.highest;
+  d["open_below"] = field.range.open_below;
+  d["open_above"] = field.range.open_above;
+  d["doc"] = field.doc;
+  d["choices"] = choices;
+  d["tries"] = field.is_tried ? python_value(field, field.tried) : py::none();
+  d["pair"] = field.pair;
+  return d;
 }
 
-template <class Row>
 py::dict common(const Row& row) {
+  py::list params;
+  for (const Field& field : row.params) params.append(param(field));
   return py::dict(py::arg("name") = row.name, py::arg("class_name") = row.class_name, py::arg("formula") = row.formula,
-                  py::arg("hypers") = hypers(row.hypers));
+                  py::arg("params") = params);
 }
 
 const char* task_name(losses::Task task) {
@@ -70,7 +70,9 @@ py::dict registries() {
   }
   for (const auto& row : optimizers::registry()) {
     py::dict d = common(row);
-    d["max_states"] = row.max_states;
+    py::list states;
+    for (const auto& state : row.states) states.append(state.name);
+    d["states"] = states;
     optimizers.append(d);
   }
   for (const auto& row : layers::registry()) layers.append(common(row));
@@ -81,10 +83,21 @@ py::dict registries() {
   return all;
 }
 
+py::list states_of(const std::string& name, const py::dict& params) {
+  const auto& row = optimizers::registry().at("[states_of]", name);
+  const auto kept = row.kept(values_of("[" + name + "]", row, params));
+  py::list names;
+  for (std::size_t s = 0; s < row.states.size(); ++s)
+    if (optimizers::contains(kept, static_cast<int>(s))) names.append(row.states[s].name);
+  return names;
+}
+
 }  // namespace
 
 void register_registries(py::module_& m) {
   m.def("registries", registries, "Rows of the activation, loss, optimizer and layer registries, as dicts.");
+  m.def("states_of", states_of, py::arg("name"), py::arg("params"),
+        "The states, by torch's names, that an optimizer keeps of each parameter under these values.");
 }
 
 }  // namespace fastnn::bindings

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "bindings/border.h"
+#include "bindings/values.h"
 #include "core/check.h"
 #include "core/elementary.h"
 #include "core/faults.h"
@@ -23,8 +24,8 @@ using Shapes = std::vector<std::pair<Index, Index>>;  // (inputs, outputs) of ea
 std::vector<layers::Config> linear_relu(const Shapes& linears) {
   std::vector<layers::Config> configs;
   for (const auto& [in, out] : linears) {
-    configs.push_back(
-        {"linear", {{"in_features", static_cast<double>(in)}, {"out_features", static_cast<double>(out)}}, {}, {}});
+    const py::dict sizes(py::arg("in_features") = in, py::arg("out_features") = out);
+    configs.push_back({"linear", values_of("[linear]", *layers::find("linear"), sizes), {}, {}});
     configs.push_back({"relu", {}, {}, {}});
   }
   return configs;

@@ -15,9 +15,8 @@ namespace {
 // Columns that the first layer with a width of its own expects: those before it keep that width.
 Index input_width(const std::vector<layers::Config>& configs) {
   for (const auto& config : configs)
-    for (const char* word : {"in_features", "num_features"})
-      if (const auto found = config.hyper.find(word); found != config.hyper.end())
-        return static_cast<Index>(found->second);
+    if (const auto* row = layers::registry().find(config.kind))
+      if (const Index expected = row->expects(config.values); expected > 0) return expected;
   require(false, "[Network] needs at least one layer with a width (linear or batch_norm1d)");
   return 0;
 }
@@ -136,9 +135,7 @@ void Network<T>::change(int position, const layers::Config& settings) {
   }
   const auto k = static_cast<std::size_t>(at(position));
   require(kinds_[k] == settings.kind, "[Network] layer ", position, " is a ", kinds_[k], ", not a ", settings.kind);
-  const auto* row = layers::find(settings.kind);
-  require(row && layers_[k]->change(resolve("[" + settings.kind + "]", row->hypers, settings.hyper)), "[Network] a ",
-          settings.kind, " has no settings that could change");
+  require(layers_[k]->change(settings.values), "[Network] a ", settings.kind, " has no settings that could change");
 }
 
 template <class T>

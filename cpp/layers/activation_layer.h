@@ -10,29 +10,29 @@ namespace fastnn::layers {
 template <class T>
 class ActivationLayer final : public Layer<T> {
  public:
-  ActivationLayer(Index width, const activations::Row& row, HyperValues hyper)
+  ActivationLayer(Index width, const activations::Row& row, const Values& values)
       : Layer<T>(width, width,
                  {.elementwise = true,
                   .needs_input = row.needs == activations::Needs::kInput,
                   .needs_output = row.needs == activations::Needs::kOutput}),
         loops_(row.loops<T>()),
-        hyper_(std::move(hyper)) {}
+        values_(values) {}
 
   double flops_per_row() const override { return static_cast<double>(this->out()); }
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
-    loops_.forward(hyper_.data(), s.x.block(rows.first, cols.first, rows.count, cols.count),
+    loops_.forward(values_, s.x.block(rows.first, cols.first, rows.count, cols.count),
                    s.y.block(rows.first, cols.first, rows.count, cols.count));
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
     const ConstMatrix<T> saved = this->traits().needs_output ? ConstMatrix<T>(s.y) : s.x;
-    loops_.backward(hyper_.data(), saved.block(rows.first, cols.first, rows.count, cols.count),
+    loops_.backward(values_, saved.block(rows.first, cols.first, rows.count, cols.count),
                     s.dy.block(rows.first, cols.first, rows.count, cols.count));
   }
 
  private:
   activations::Loops<T> loops_;
-  HyperValues hyper_;
+  Values values_;
 };
 
 }  // namespace fastnn::layers

@@ -11,25 +11,24 @@
 
 namespace fastnn::layers {
 
+struct BatchNorm1dParams {
+  Index num_features = 1;
+  double eps = 1e-5, momentum = 0.1;
+};
+
 template <class T>
 class BatchNorm1d final : public Layer<T> {
  public:
-  static constexpr std::array<Hyper, 3> kHypers{{
-      {.name = "num_features",
-       .value = 1,
-       .lowest = 1,
-       .highest = 1e9,
-       .doc = "columns of x",
-       .kind = HyperKind::kCount},
-      {.name = "eps", .value = 1e-5, .lowest = 0, .doc = "added to the variance"},
-      {.name = "momentum",
-       .value = 0.1,
-       .lowest = 0,
-       .highest = 1,
-       .doc = "share of the new batch in the running statistics"},
-  }};
-  BatchNorm1d(Index width, const HyperValues& h)
-      : Layer<T>(width, width, {.row_local = false, .needs_input = true}), eps_(h[1]), momentum_(h[2]) {}
+  using Params = BatchNorm1dParams;
+  static constexpr std::array kFields{
+      field<&Params::num_features>("num_features", kWidths, "columns of x"),
+      field<&Params::eps>("eps", at_least(0), "added to the variance", tries(3e-4)),
+      field<&Params::momentum>("momentum", within(0, 1), "share of the new batch in the running statistics",
+                               tries(0.07)),
+  };
+  static Index expects(const Params& p) { return p.num_features; }
+  BatchNorm1d(Index width, const Params& p)
+      : Layer<T>(width, width, {.row_local = false, .needs_input = true}), eps_(p.eps), momentum_(p.momentum) {}
 
   std::vector<ParamShape> params() const override {
     const Index n = this->out();
@@ -37,9 +36,10 @@ class BatchNorm1d final : public Layer<T> {
   }
   void bind(std::span<const Matrix<T>> values) override;
   void initialize(std::uint64_t seed) override;
-  bool change(const HyperValues& h) override {
-    eps_ = h[1];
-    momentum_ = h[2];
+  bool change(const Values& values) override {
+    const auto p = values.as<Params>();
+    eps_ = p.eps;
+    momentum_ = p.momentum;
     return true;
   }
   double flops_per_row() const override { return 4.0 * static_cast<double>(this->out()); }

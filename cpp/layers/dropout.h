@@ -11,16 +11,20 @@
 
 namespace fastnn::layers {
 
+struct DropoutParams {
+  double p = 0.5;
+};
+
 template <class T>
 class Dropout final : public Layer<T> {
  public:
-  static constexpr std::array<Hyper, 1> kHypers{{
-      {.name = "p", .value = 0.5, .lowest = 0, .highest = 1, .doc = "share of the values set to zero"},
-  }};
-  Dropout(Index width, const HyperValues& h) : Layer<T>(width, width, {.elementwise = true}), p_(h[0]) {}
+  using Params = DropoutParams;
+  static constexpr std::array kFields{
+      field<&Params::p>("p", within(0, 1), "share of the values set to zero", tries(0.35))};
+  Dropout(Index width, const Params& params) : Layer<T>(width, width, {.elementwise = true}), p_(params.p) {}
 
-  bool change(const HyperValues& h) override {
-    p_ = h[0];
+  bool change(const Values& values) override {
+    p_ = values.as<Params>().p;
     return true;
   }
   Index scratch_cols() const override { return this->out(); }  // whatever p is: it may change between steps

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/hyper.h"
+#include "core/registry.h"
 #include "core/rng.h"
 #include "core/types.h"
 
@@ -88,9 +88,9 @@ class Layer {
   virtual std::vector<ParamShape> params() const { return {}; }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
-  // Hyperparameters that may change between steps, all of the row's table; false: the layer has none of that kind.
-  virtual bool change(const HyperValues& hyper) {
-    (void)hyper;
+  // Parameters of the row that may change between steps, all of them; false: the layer has none of that kind.
+  virtual bool change(const Values& values) {
+    (void)values;
     return false;
   }
   virtual double flops_per_row() const { return 0; }
@@ -147,21 +147,21 @@ class Layer {
 };
 
 struct Config {
-  std::string kind;  // registry name of a layer or an activation
-  HyperGiven hyper;
+  std::string kind;           // registry name of a layer or an activation
+  Values values;              // of the row's parameters
   std::vector<double> scale;  // Rescale only: one number or one per column
   std::vector<double> shift;
 };
 
 template <class T>
-using Make = std::unique_ptr<Layer<T>> (*)(Index in, const HyperValues& hyper);
+using Make = std::unique_ptr<Layer<T>> (*)(Index in, const Values& values);
 
-struct Row {
-  const char* name;
-  const char* class_name;
-  const char* formula;
-  std::span<const Hyper> hypers;
-  Make<float> make_f32;  // nullptr: input preparation, done by gather
+// The widths that a layer may be given.
+inline constexpr Interval kWidths = within(1, 1e9);
+
+struct Row : fastnn::Row {
+  Index (*expects)(const Values& values);  // columns of x, as its parameters say; 0: any
+  Make<float> make_f32;                    // nullptr: input preparation, done by gather
   Make<double> make_f64;
 
   template <class T>
@@ -170,8 +170,9 @@ struct Row {
   }
 };
 
-std::span<const Row> registry();
-const Row* find(const std::string& name);
+Registry<Row> registry();
+// The row of a layer or an activation called `name`, or nullptr.
+const fastnn::Row* find(std::string_view name);
 
 // The layer of a configuration, layer or activation, for `in` features. Throws std::invalid_argument.
 template <class T>

@@ -10,26 +10,23 @@
 
 namespace fastnn::layers {
 
+struct LinearParams {
+  Index in_features = 1, out_features = 1;
+  bool bias = true;
+};
+
 template <class T>
 class Linear final : public Layer<T> {
  public:
-  static constexpr std::array<Hyper, 3> kHypers{{
-      {.name = "in_features",
-       .value = 1,
-       .lowest = 1,
-       .highest = 1e9,
-       .doc = "columns of x",
-       .kind = HyperKind::kCount},
-      {.name = "out_features",
-       .value = 1,
-       .lowest = 1,
-       .highest = 1e9,
-       .doc = "columns of y",
-       .kind = HyperKind::kCount},
-      {.name = "bias", .value = 1, .lowest = 0, .highest = 1, .doc = "add b", .kind = HyperKind::kFlag},
-  }};
-  Linear(Index in, const HyperValues& h)
-      : Layer<T>(in, static_cast<Index>(h[1]), {.needs_input = true, .wide_capable = true}), has_bias_(h[2] != 0) {}
+  using Params = LinearParams;
+  static constexpr std::array kFields{
+      field<&Params::in_features>("in_features", kWidths, "columns of x"),
+      field<&Params::out_features>("out_features", kWidths, "columns of y"),
+      field<&Params::bias>("bias", "add b"),
+  };
+  static Index expects(const Params& p) { return p.in_features; }
+  Linear(Index in, const Params& p)
+      : Layer<T>(in, p.out_features, {.needs_input = true, .wide_capable = true}), has_bias_(p.bias) {}
 
   std::vector<ParamShape> params() const override {
     std::vector<ParamShape> shapes{{"weight", this->in(), this->out(), true, true}};

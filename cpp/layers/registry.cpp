@@ -12,60 +12,63 @@ namespace fastnn::layers {
 namespace {
 
 template <class T, template <class> class L>
-std::unique_ptr<Layer<T>> make(Index in, const HyperValues& hyper) {
-  return std::make_unique<L<T>>(in, hyper);
+std::unique_ptr<Layer<T>> make(Index in, const Values& values) {
+  return std::make_unique<L<T>>(in, values.as<typename L<T>::Params>());
+}
+
+template <class M>
+Index expects(const Values& values) {
+  if constexpr (requires(const typename M::Params& p) { M::expects(p); })
+    return M::expects(values.as<typename M::Params>());
+  else
+    return 0;
 }
 
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {name, class_name, formula, L<float>::kHypers, make<float, L>, make<double, L>};
+  return {row_of<L<float>>(name, class_name, formula), expects<L<float>>, make<float, L>, make<double, L>};
+}
+
+// A row without a layer of its own in the engine.
+constexpr Row preparation(const char* name, const char* class_name, const char* formula) {
+  return {row_of<NoParams>(name, class_name, formula), [](const Values&) { return Index{0}; }, nullptr, nullptr};
 }
 
 // Input preparation is folded into gather: these two have no layer of their own in the engine.
 constexpr Row kRows[] = {
-    {"rescale",
-     "Rescale",
-     "x * scale + shift, a number or one per column, while rows are gathered",
-     {},
-     nullptr,
-     nullptr},
-    {"flatten", "Flatten", "(n, d1, d2, ...) to (n, d1 d2 ...), while rows are gathered", {}, nullptr, nullptr},
+    preparation("rescale", "Rescale", "x * scale + shift, a number or one per column, while rows are gathered"),
+    preparation("flatten", "Flatten", "(n, d1, d2, ...) to (n, d1 d2 ...), while rows are gathered"),
     entry<Linear>("linear", "Linear", "x W + b"),
     entry<Dropout>("dropout", "Dropout", "x * mask / (1 - p) in training, x otherwise"),
     entry<BatchNorm1d>("batch_norm1d", "BatchNorm1d", "(x - mean) / sqrt(var + eps) * weight + bias"),
 };
 
 std::string known_kinds() {
-  std::vector<std::string> names;
-  for (const Row& row : kRows) names.emplace_back(row.name);
-  for (const auto& row : activations::registry()) names.emplace_back(row.name);
+  auto names = registry().names();
+  for (const auto& name : activations::registry().names()) names.push_back(name);
   return join(names);
 }
 
 }  // namespace
 
-std::span<const Row> registry() { return kRows; }
+Registry<Row> registry() { return {"layer", kRows}; }
 
-const Row* find(const std::string& name) {
-  for (const Row& row : kRows)
-    if (name == row.name) return &row;
-  return nullptr;
+const fastnn::Row* find(std::string_view name) {
+  if (const auto* row = registry().find(name)) return row;
+  return activations::registry().find(name);
 }
 
 template <class T>
 std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in) {
-  const std::string where = "[" + config.kind + "]";
-  if (const auto* row = activations::find(config.kind))
-    return std::make_unique<ActivationLayer<T>>(in, *row, resolve(where, row->hypers, config.hyper));
-  const Row* row = find(config.kind);
+  if (const auto* row = activations::registry().find(config.kind))
+    return std::make_unique<ActivationLayer<T>>(in, *row, config.values);
+  const Row* row = registry().find(config.kind);
   require(row != nullptr, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
+  const std::string where = "[" + config.kind + "]";
   require(row->make<T>() != nullptr, where, " prepares the input: it must stand before all other layers");
-  const HyperValues hyper = resolve(where, row->hypers, config.hyper);
-  if (!row->hypers.empty() && (config.kind == "linear" || config.kind == "batch_norm1d")) {
-    const auto expected = static_cast<Index>(hyper[0]);
-    require(expected == in, where, " expects ", expected, " columns, the layer before it gives ", in);
-  }
-  return row->make<T>()(in, hyper);
+  const Index expected = row->expects(config.values);
+  require(expected == 0 || expected == in, where, " expects ", expected, " columns, the layer before it gives ", in);
+  return row->make<T>()(in, config.values);
 }
 
 template std::unique_ptr<Layer<float>> make_layer(const Config&, Index);

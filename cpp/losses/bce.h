@@ -14,10 +14,9 @@ struct Bce : Elementwise<T, Bce<T>> {
   static constexpr Interval kTargets{.lowest = 0, .highest = 1}, kOutputs = kTargets;
   static constexpr const char* kOutputsRemedy =
       "a Sigmoid is missing at the end of the network (BCEWithLogitsLoss takes outputs without one)";
-  using Elementwise<T, Bce<T>>::Elementwise;
 
-  static Vec<T> value(Vec<T> p, Vec<T> t) { return (t - Vec<T>::set(1)) * clamped(log1p(-p)) - t * clamped(log(p)); }
-  static Vec<T> gradient(Vec<T> p, Vec<T> t) { return (p - t) / max(p * (Vec<T>::set(1) - p), Vec<T>::set(T(1e-12))); }
+  Vec<T> value(Vec<T> p, Vec<T> t) const { return (t - Vec<T>::set(1)) * clamped(log1p(-p)) - t * clamped(log(p)); }
+  Vec<T> gradient(Vec<T> p, Vec<T> t) const { return (p - t) / max(p * (Vec<T>::set(1) - p), Vec<T>::set(T(1e-12))); }
   double right(const T* out, const T* target, std::int32_t, Index k) const {
     return right_side(out, target, k, T(0.5));
   }

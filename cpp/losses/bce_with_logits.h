@@ -12,10 +12,9 @@ template <class T>
 struct BceWithLogits : Elementwise<T, BceWithLogits<T>> {
   static constexpr Task kTask = Task::kBinary;
   static constexpr Interval kTargets{.lowest = 0, .highest = 1};
-  using Elementwise<T, BceWithLogits<T>>::Elementwise;
 
-  static Vec<T> value(Vec<T> z, Vec<T> t) { return (max(z, Vec<T>::zero()) - z * t) + log1p(exp(-abs(z))); }
-  static Vec<T> gradient(Vec<T> z, Vec<T> t) { return sigmoid(z) - t; }
+  Vec<T> value(Vec<T> z, Vec<T> t) const { return (max(z, Vec<T>::zero()) - z * t) + log1p(exp(-abs(z))); }
+  Vec<T> gradient(Vec<T> z, Vec<T> t) const { return sigmoid(z) - t; }
 
   void link(T* out, Index k) const {
     for (Index c = 0; c < k; c += Vec<T>::kLanes) sigmoid(Vec<T>::load(out + c)).store(out + c);

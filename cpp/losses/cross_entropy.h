@@ -19,8 +19,8 @@ struct CrossEntropy {
   static constexpr TargetKind kTarget = TargetKind::kClass;
   static constexpr Task kTask = Task::kMulticlass;
   static constexpr bool kMeanOverOutputs = false;
-  static constexpr std::array<Hyper, 1> kHypers{kReduction};
-  explicit CrossEntropy(const double*) {}
+  using Params = LossParams;
+  static constexpr std::array kFields{kReduction<LossParams>};
 
   double row(const T* out, const T*, std::int32_t label, Index k, T scale, T* dout) const {
     const T largest = kernels::row_max(out, k);

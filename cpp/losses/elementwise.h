@@ -1,5 +1,6 @@
 // What losses share that are sums over outputs of l(out_j, t_j): the loop over a row, vector by vector. Such a loss
-// gives value(z, t) and gradient(z, t), and its own link and right where it has them.
+// gives value(z, t) and gradient(z, t), which may use what it has made of its parameters, and its own link and right
+// where it has them.
 // Rows of out, target and dout are padded; what stands beyond column k of out and target is never counted.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -18,10 +19,11 @@ struct Elementwise {
   static constexpr TargetKind kTarget = TargetKind::kDense;
   static constexpr Task kTask = Task::kRegression;
   static constexpr bool kMeanOverOutputs = true;
-  static constexpr std::array<Hyper, 1> kHypers{kReduction};
-  explicit Elementwise(const double*) {}
+  using Params = LossParams;
+  static constexpr std::array kFields{kReduction<LossParams>};
 
   double row(const T* out, const T* target, std::int32_t, Index k, T scale, T* dout) const {
+    const Member member = static_cast<const Member&>(*this);  // a copy stays in registers whatever is stored
     const auto factor = Vec<T>::set(scale);
     kernels::LaneSum sum;
     alignas(kAlign) T line[kPad<T>];
@@ -29,8 +31,8 @@ struct Elementwise {
       for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes) {
         const auto z = Vec<T>::load(out + c + j), t = Vec<T>::loadu(target + c + j);
         const auto counts = inside<T>(c + j, k);
-        select(counts, Member::value(z, t), Vec<T>::zero()).store(line + j);
-        if (dout) select(counts, factor * Member::gradient(z, t), Vec<T>::zero()).store(dout + c + j);
+        select(counts, member.value(z, t), Vec<T>::zero()).store(line + j);
+        if (dout) select(counts, factor * member.gradient(z, t), Vec<T>::zero()).store(dout + c + j);
       }
       sum.add(line, kPad<T>);
     }

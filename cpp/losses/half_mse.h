@@ -8,10 +8,8 @@ namespace fastnn::losses {
 
 template <class T>
 struct HalfMse : Elementwise<T, HalfMse<T>> {
-  using Elementwise<T, HalfMse<T>>::Elementwise;
-
-  static Vec<T> value(Vec<T> z, Vec<T> t) { return Vec<T>::set(T(0.5)) * ((z - t) * (z - t)); }
-  static Vec<T> gradient(Vec<T> z, Vec<T> t) { return z - t; }
+  Vec<T> value(Vec<T> z, Vec<T> t) const { return Vec<T>::set(T(0.5)) * ((z - t) * (z - t)); }
+  Vec<T> gradient(Vec<T> z, Vec<T> t) const { return z - t; }
 };
 
 }  // namespace fastnn::losses

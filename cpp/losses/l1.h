@@ -8,10 +8,8 @@ namespace fastnn::losses {
 
 template <class T>
 struct L1 : Elementwise<T, L1<T>> {
-  using Elementwise<T, L1<T>>::Elementwise;
-
-  static Vec<T> value(Vec<T> z, Vec<T> t) { return abs(z - t); }
-  static Vec<T> gradient(Vec<T> z, Vec<T> t) {
+  Vec<T> value(Vec<T> z, Vec<T> t) const { return abs(z - t); }
+  Vec<T> gradient(Vec<T> z, Vec<T> t) const {
     const auto one = Vec<T>::set(1);
     return select(less(t, z), one, select(less(z, t), -one, z - t));  // z - t: zero, or NaN as it should be
   }

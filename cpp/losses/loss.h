@@ -4,13 +4,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <span>
 #include <string>
 
-#include "core/hyper.h"
+#include "core/registry.h"
 #include "core/types.h"
 #include "losses/average.h"
-#include "losses/interval.h"
 
 namespace fastnn::losses {
 
@@ -24,13 +22,28 @@ struct Targets {
   const std::int32_t* classes = nullptr;
 };
 
-// A member is a template like this (see mse.h):
+// Over a batch: sum(w l) / sum(w) with the weights w of its rows, or sum(w l).
+enum class Reduction { kMean, kSum };
+// Every loss has this parameter, first of its table: those without others have these, as they are.
+struct LossParams {
+  Reduction reduction = Reduction::kMean;
+};
+template <class P>
+inline constexpr Field kReduction =
+    field<&P::reduction>("reduction", choices("mean", "sum"), "mean over the batch, or sum");
+
+// A member is a template like this (see mse.h; elementwise.h has most of it):
+//   struct HuberParams {
+//     Reduction reduction = Reduction::kMean;
+//     double delta = 1;
+//   };
 //   template <class T> struct Huber {
+//     using Params = HuberParams;
+//     static constexpr std::array kFields{kReduction<Params>, field<&Params::delta>("delta", above(0), ...)};
+//     explicit Huber(const Params& p);                 // where it has parameters of its own
 //     static constexpr TargetKind kTarget; static constexpr Task kTask; static constexpr bool kMeanOverOutputs;
-//     static constexpr std::array<Hyper, 2> kHypers;
 //     static constexpr Interval kTargets, kOutputs;    // where not all numbers make sense; others are refused
 //     static constexpr const char* kOutputsRemedy;     // with kOutputs: what a network without such outputs lacks
-//     explicit Huber(const double* hyper);
 //     // unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
 //     // beyond k. dout == nullptr: value only.
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
@@ -41,32 +54,23 @@ struct Targets {
 //     static bool takes(Index rows, Index k);
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
-// Every loss has the hyperparameter `reduction` first.
-inline constexpr Hyper kReduction{.name = "reduction",
-                                  .value = 0,
-                                  .doc = "mean over the batch, or sum",
-                                  .kind = HyperKind::kChoice,
-                                  .choices = "mean|sum"};
 
 template <class T>
 struct Loops {
   // Sum over rows of weight * loss (in double, row order); rows of dout = weight * scale * dl/dout.
   // weights == nullptr: all one. dout.data == nullptr: value only.
-  double (*value)(const double* hyper, ConstMatrix<T> out, Targets<T> targets, const T* weights, T scale,
+  double (*value)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights, T scale,
                   Matrix<T> dout) noexcept;
-  void (*link)(const double* hyper, Matrix<T> out) noexcept;
+  void (*link)(const Values& values, Matrix<T> out) noexcept;
   // Sum over rows of weight * (share of right outputs of the row).
-  double (*right)(const double* hyper, ConstMatrix<T> out, Targets<T> targets, const T* weights) noexcept;
+  double (*right)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights) noexcept;
 };
 
-struct Row {
-  const char* name;        // "cross_entropy": the word of configurations and of fastnn.functional
-  const char* class_name;  // "CrossEntropyLoss": torch's name, the class in fastnn.nn
-  const char* formula;
+struct Row : fastnn::Row {
   TargetKind target;
   Task task;
   bool mean_over_outputs;  // reduction="mean" divides by (weights of the batch) x k instead of the weights alone
-  std::span<const Hyper> hypers;
+  Reduction (*reduction)(const Values& values);
   Interval targets, outputs;   // what lies outside is refused, where targets are gathered and where losses are made
   const char* outputs_remedy;  // for the message about outputs
   Loops<float> f32;
@@ -76,14 +80,14 @@ struct Row {
   const Loops<T>& loops() const {
     return of_type<T>(f32, f64);
   }
-  bool is_sum(const double* hyper) const { return hyper[0] != 0; }
+  bool is_sum(const Values& values) const { return reduction(values) == Reduction::kSum; }
   // The loss of rows of k outputs.
-  double average(const double* hyper, const Sums& sums, Index k) const {
-    return is_sum(hyper) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums.weight, k);
+  double average(const Values& values, const Sums& sums, Index k) const {
+    return is_sum(values) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums.weight, k);
   }
   // What gradients are multiplied with besides the weights that are in units of 2^exponent.
-  double scale(const double* hyper, const Sums& sums, Index k) const {
-    return is_sum(hyper) ? power_of_two(sums.exponent) : 1 / divisor(sums.weight, k);
+  double scale(const Values& values, const Sums& sums, Index k) const {
+    return is_sum(values) ? power_of_two(sums.exponent) : 1 / divisor(sums.weight, k);
   }
 
  private:
@@ -94,9 +98,9 @@ struct Row {
 };
 
 template <class T, template <class> class L>
-double value_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T* weights, T scale,
+double value_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const T* weights, T scale,
                   Matrix<T> dout) noexcept {
-  const L<T> loss(hyper);
+  const L<T> loss = made<L<T>>(values);
   if constexpr (requires { L<T>::takes(out.rows, out.cols); })
     if (L<T>::takes(out.rows, out.cols)) return loss.rows(out, t, weights, scale, dout);
   double sum = 0;
@@ -110,8 +114,8 @@ double value_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T
 }
 
 template <class T, template <class> class L>
-void link_loop(const double* hyper, Matrix<T> out) noexcept {
-  const L<T> loss(hyper);
+void link_loop(const Values& values, Matrix<T> out) noexcept {
+  const L<T> loss = made<L<T>>(values);
   if constexpr (requires { loss.link(out); })
     loss.link(out);
   else
@@ -119,8 +123,8 @@ void link_loop(const double* hyper, Matrix<T> out) noexcept {
 }
 
 template <class T, template <class> class L>
-double right_loop(const double* hyper, ConstMatrix<T> out, Targets<T> t, const T* weights) noexcept {
-  const L<T> loss(hyper);
+double right_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const T* weights) noexcept {
+  const L<T> loss = made<L<T>>(values);
   double sum = 0;
   for (Index r = 0; r < out.rows; ++r) {
     const double right =
@@ -148,13 +152,11 @@ constexpr const char* remedy_of() {
 
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {name,
-          class_name,
-          formula,
+  return {row_of<L<float>>(name, class_name, formula),
           L<float>::kTarget,
           L<float>::kTask,
           L<float>::kMeanOverOutputs,
-          L<float>::kHypers,
+          [](const Values& values) { return values.as<typename L<float>::Params>().reduction; },
           targets_of<L<float>>(),
           outputs_of<L<float>>(),
           remedy_of<L<float>>(),
@@ -202,9 +204,8 @@ struct PlainRows {
 };
 // Adds Loops::value of them to `sum`. False, and dout is of no use, where a target or an output is outside its range.
 template <class T>
-bool add_plain_rows(const Row& row, const double* hyper, const PlainRows<T>& rows, T scale, double& sum) noexcept;
+bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& rows, T scale, double& sum) noexcept;
 
-std::span<const Row> registry();
-const Row* find(const std::string& name);
+Registry<Row> registry();
 
 }  // namespace fastnn::losses

@@ -9,10 +9,8 @@ namespace fastnn::losses {
 
 template <class T>
 struct Mse : Elementwise<T, Mse<T>> {
-  using Elementwise<T, Mse<T>>::Elementwise;
-
-  static Vec<T> value(Vec<T> z, Vec<T> t) { return (z - t) * (z - t); }
-  static Vec<T> gradient(Vec<T> z, Vec<T> t) { return Vec<T>::set(2) * (z - t); }
+  Vec<T> value(Vec<T> z, Vec<T> t) const { return (z - t) * (z - t); }
+  Vec<T> gradient(Vec<T> z, Vec<T> t) const { return Vec<T>::set(2) * (z - t); }
 };
 
 }  // namespace fastnn::losses

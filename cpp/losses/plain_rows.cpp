@@ -20,7 +20,7 @@ void copy_rows(ConstMatrix<T> from, Matrix<T> to) noexcept {
 }  // namespace
 
 template <class T>
-bool add_plain_rows(const Row& row, const double* hyper, const PlainRows<T>& rows, T scale, double& sum) noexcept {
+bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& rows, T scale, double& sum) noexcept {
   constexpr Index kSize = kLongRow<T>;
   alignas(kAlign) T local[3][kSize];
   const Index k = rows.out.cols, width = padded<T>(k);
@@ -42,13 +42,13 @@ bool add_plain_rows(const Row& row, const double* hyper, const PlainRows<T>& row
       if (first_outside<T>(row.targets, targets.dense) >= 0) return false;
     }
     if (first_outside<T>(row.outputs, ConstMatrix<T>(out)) >= 0) return false;
-    sum += row.loops<T>().value(hyper, out, targets, rows.weights ? rows.weights + first : nullptr, scale, dout);
+    sum += row.loops<T>().value(values, out, targets, rows.weights ? rows.weights + first : nullptr, scale, dout);
     for (Index r = 0; r < n; ++r) std::copy_n(dout.row(r), k, rows.dout.row(first + r));
   }
   return true;
 }
 
-template bool add_plain_rows(const Row&, const double*, const PlainRows<float>&, float, double&) noexcept;
-template bool add_plain_rows(const Row&, const double*, const PlainRows<double>&, double, double&) noexcept;
+template bool add_plain_rows(const Row&, const Values&, const PlainRows<float>&, float, double&) noexcept;
+template bool add_plain_rows(const Row&, const Values&, const PlainRows<double>&, double, double&) noexcept;
 
 }  // namespace fastnn::losses

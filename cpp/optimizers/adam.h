@@ -6,11 +6,16 @@
 
 namespace fastnn::optimizers {
 
+struct AdamParams {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, l1 = 0;
+};
+
 template <class T>
 struct Adam : AdamUpdate<T> {
-  static constexpr auto kHypers = adam_hypers(0, "adds weight_decay * w to the gradient");
-  static Coefficients coefficients(const double* hyper, std::int64_t t) {
-    return Adam::adam_coefficients(hyper, t, hyper[4], 1);
+  using Params = AdamParams;
+  static constexpr auto kFields = adam_fields<Params>(kWeightDecay<Params>);
+  static AdamCoefficients coefficients(const Params& p, std::int64_t t) {
+    return adam_coefficients(p, t, p.weight_decay, 1);
   }
   using AdamUpdate<T>::AdamUpdate;
 };

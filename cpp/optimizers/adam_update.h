@@ -14,53 +14,63 @@
 
 namespace fastnn::optimizers {
 
-constexpr std::array<Hyper, 6> adam_hypers(double weight_decay, const char* decay_doc) {
-  // Below 1, because the bias correction divides by 1 - beta^t.
-  constexpr double kHighestBeta = 0.9999999;
-  return {{
-      kLr,
-      {.name = "beta1", .value = 0.9, .lowest = 0, .highest = kHighestBeta, .doc = "share of the last mean kept"},
-      {.name = "beta2",
-       .value = 0.999,
-       .lowest = 0,
-       .highest = kHighestBeta,
-       .doc = "share of the last mean square kept"},
-      {.name = "eps", .value = 1e-8, .lowest = 0, .doc = "added to the root of the mean square"},
-      {.name = "weight_decay", .value = weight_decay, .lowest = 0, .doc = decay_doc},
-      kL1,
-  }};
+// decay: the field of weight_decay. The betas are below 1, because the bias correction divides by 1 - beta^t.
+template <class P>
+constexpr std::array<Field, 6> adam_fields(Field decay) {
+  return {
+      kLr<P>,
+      field<&P::beta1>("beta1", within(0, below(1)), "share of the last mean kept", tries(0.63), pair("betas")),
+      field<&P::beta2>("beta2", within(0, below(1)), "share of the last mean square kept", tries(0.6993),
+                       pair("betas")),
+      field<&P::eps>("eps", at_least(0), "added to the root of the mean square", tries(3e-7)),
+      decay,
+      kL1<P>,
+  };
+}
+
+// decay: added to the gradient as decay w; shrink: w is multiplied by it.
+struct AdamCoefficients {
+  double step_size, share1, beta2, share2, correction2, eps, decay, shrink;
+};
+template <class P>
+AdamCoefficients adam_coefficients(const P& p, std::int64_t t, double decay, double shrink) {
+  const auto steps = static_cast<double>(t);
+  return {.step_size = p.lr / power_complement(p.beta1, steps),
+          .share1 = 1 - p.beta1,
+          .beta2 = p.beta2,
+          .share2 = 1 - p.beta2,
+          .correction2 = 1 / std::sqrt(power_complement(p.beta2, steps)),
+          .eps = p.eps,
+          .decay = decay,
+          .shrink = shrink};
 }
 
 template <class T>
 struct AdamUpdate {
-  static constexpr int kStates = 2;
-  static int states(const double*) { return 2; }
+  using Coefficients = AdamCoefficients;
+  enum { kExpAvg, kExpAvgSq };
+  static constexpr std::array kStates{State{"exp_avg"}, State{"exp_avg_sq"}};
 
-  // decay: added to the gradient as decay w; shrink: w is multiplied by it.
-  static Coefficients adam_coefficients(const double* hyper, std::int64_t t, double decay, double shrink) {
-    const double beta1 = hyper[1], beta2 = hyper[2], steps = static_cast<double>(t);
-    const double step_size = hyper[0] / power_complement(beta1, steps);
-    return {step_size, 1 - beta1, beta2, 1 - beta2, 1 / std::sqrt(power_complement(beta2, steps)),
-            hyper[3],  decay,     shrink};
-  }
   // eps = 0 becomes the smallest normal number: where a gradient has always been zero (padding, dead units) the step
   // is 0 / eps = 0 instead of 0 / 0.
   explicit AdamUpdate(const Coefficients& c)
-      : step_size(set(c[0])),
-        share1(set(c[1])),
-        beta2(set(c[2])),
-        share2(set(c[3])),
-        correction2(set(c[4])),
-        eps(Vec<T>::set(std::max(static_cast<T>(c[5]), std::numeric_limits<T>::min()))),
-        decay(set(c[6])),
-        shrink(set(c[7])) {}
+      : step_size(set(c.step_size)),
+        share1(set(c.share1)),
+        beta2(set(c.beta2)),
+        share2(set(c.share2)),
+        correction2(set(c.correction2)),
+        eps(Vec<T>::set(std::max(static_cast<T>(c.eps), std::numeric_limits<T>::min()))),
+        decay(set(c.decay)),
+        shrink(set(c.shrink)) {}
 
-  Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const {
+  template <class S>
+  Vec<T> update(Vec<T> w, Vec<T> g, S& state) const {
     g = fma(decay, w, g);
-    state[0] = fma(share1, g - state[0], state[0]);
-    state[1] = fma(beta2, state[1], share2 * (g * g));
-    const auto denominator = fma(sqrt(state[1]), correction2, eps);
-    return w * shrink - step_size * state[0] / denominator;
+    auto &mean = state[kExpAvg], &square = state[kExpAvgSq];
+    mean = fma(share1, g - mean, mean);
+    square = fma(beta2, square, share2 * (g * g));
+    const auto denominator = fma(sqrt(square), correction2, eps);
+    return w * shrink - step_size * mean / denominator;
   }
 
   Vec<T> step_size, share1, beta2, share2, correction2, eps, decay, shrink;

@@ -6,11 +6,17 @@
 
 namespace fastnn::optimizers {
 
+struct AdamWParams {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2, l1 = 0;
+};
+
 template <class T>
 struct AdamW : AdamUpdate<T> {
-  static constexpr auto kHypers = adam_hypers(1e-2, "multiplies w by 1 - lr * weight_decay");
-  static Coefficients coefficients(const double* hyper, std::int64_t t) {
-    return AdamW::adam_coefficients(hyper, t, 0, 1 - hyper[0] * hyper[4]);
+  using Params = AdamWParams;
+  static constexpr auto kFields = adam_fields<Params>(
+      field<&Params::weight_decay>("weight_decay", at_least(0), "multiplies w by 1 - lr * weight_decay", tries(0.3)));
+  static AdamCoefficients coefficients(const Params& p, std::int64_t t) {
+    return adam_coefficients(p, t, 0, 1 - p.lr * p.weight_decay);
   }
   using AdamUpdate<T>::AdamUpdate;
 };

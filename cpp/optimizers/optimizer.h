@@ -3,24 +3,49 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <array>
+
 #include "core/simd.h"
 #include "optimizers/registry.h"
 
 namespace fastnn::optimizers {
 
 // A member is a template like this (see sgd.h):
-//   template <class T> struct Lion {
-//     static constexpr int kStates = 1;                             // at most
-//     static int states(const double* hyper);                       // with these values
-//     static constexpr std::array<Hyper, n> kHypers{...};           // "lr" first, then "weight_decay", "l1", its own
-//     // hyper: this parameter's values (per-layer overrides applied); t: number of this parameter's update, from 1
-//     static Coefficients coefficients(const double* hyper, std::int64_t t);
-//     explicit Lion(const Coefficients& c);
-//     // The new w; state in place, nullptr where states(hyper) is 0.
-//     Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const;
+//   struct LionParams {
+//     double lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weight_decay = 0, l1 = 0;
 //   };
-inline constexpr Hyper kLr{.name = "lr", .value = 1e-3, .lowest = 0, .doc = "learning rate"};
-inline constexpr Hyper kL1{.name = "l1", .value = 0, .lowest = 0, .doc = "adds l1 * sign(w) to the gradient"};
+//   struct LionCoefficients {                                       // what a step needs, made once in double
+//     double lr, keep, ...;
+//   };
+//   template <class T> struct Lion {
+//     using Params = LionParams;
+//     using Coefficients = LionCoefficients;
+//     static constexpr std::array kFields{kLr<Params>, ..., kL1<Params>};
+//     enum { kExpAvg };
+//     static constexpr std::array kStates{State{"exp_avg"}};
+//     static bool keeps(int state, const Params& p);                // of the optional ones, if there are any
+//     static Coefficients coefficients(const Params& p, std::int64_t t);
+//     explicit Lion(const Coefficients& c);
+//     // The new w; states in place: state[kExpAvg]. S::has(kExpAvg) where one is optional.
+//     template <class S> Vec<T> update(Vec<T> w, Vec<T> g, S& state) const;
+//   };
+template <class P>
+inline constexpr Field kLr = field<&P::lr>("lr", at_least(0), "learning rate", tries(0.03));
+template <class P>
+inline constexpr Field kL1 = field<&P::l1>("l1", at_least(0), "adds l1 * sign(w) to the gradient", tries(0.3));
+template <class P>
+inline constexpr Field kWeightDecay =
+    field<&P::weight_decay>("weight_decay", at_least(0), "adds weight_decay * w to the gradient", tries(0.3));
+
+// A vector of each state that is kept, as update() sees them.
+template <class T, StateSet kKept>
+struct StateVectors {
+  static constexpr bool has(int state) { return contains(kKept, state); }
+  Vec<T>& operator[](int state) { return vectors[state]; }
+  Vec<T> vectors[kMaxStates] = {};
+};
+template <class M>
+inline constexpr int kStateCount = static_cast<int>(M::kStates.size());
 
 // Rows of a tile lie far apart and the arrays of a large network in no near cache: a line is asked for this many rows
 // ahead of its update.
@@ -32,8 +57,9 @@ enum class From { kMemory, kAdjusted, kFactors };
 // Returns a vector that is zero as long as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and
 // NaN's bits stay in a union. (A sum would be a chain of additions, slower than the update itself.)
 // rule: a copy, so that it stays in registers whatever is stored.
-template <class T, template <class> class O, From kFrom, int kStates>
+template <class T, template <class> class O, From kFrom, StateSet kKept>
 Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
+  constexpr int kStates = kStateCount<O<T>>;
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto suspect = zero;
   auto left = zero;
@@ -43,10 +69,12 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
     if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // rounded as the product of a longer batch
     if constexpr (kFrom == From::kAdjusted)
       g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
-    Vec<T> state[O<T>::kStates > 0 ? O<T>::kStates : 1] = {};
-    for (int s = 0; s < kStates; ++s) state[s] = Vec<T>::loadu(tile.state[s] + c);
-    w = rule.update(w, g, kStates > 0 ? state : nullptr);
+    StateVectors<T, kKept> state;
+    for (int s = 0; s < kStates; ++s)
+      if (state.has(s)) state[s] = Vec<T>::loadu(tile.state[s] + c);
+    w = rule.update(w, g, state);
     for (int s = 0; s < kStates; ++s) {
+      if (!state.has(s)) continue;
       state[s].storeu(tile.state[s] + c);
       suspect = suspect | (state[s] * zero);
     }
@@ -58,44 +86,64 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
     if constexpr (kFrom == From::kFactors) left = Vec<T>::set(tile.left[r]);
     for (Index line = 0; line < tile.cols; line += kPad<T>) {
       __builtin_prefetch(tile.param + ahead + line, 1);
-      for (int s = 0; s < kStates; ++s) __builtin_prefetch(tile.state[s] + ahead + line, 1);
+      for (int s = 0; s < kStates; ++s)
+        if (contains(kKept, s)) __builtin_prefetch(tile.state[s] + ahead + line, 1);
 #pragma GCC unroll 4
       for (Index c = 0; c < kPad<T>; c += Vec<T>::kLanes) update_vector(line + c);
     }
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;
-    for (int s = 0; s < kStates; ++s) tile.state[s] += tile.stride;
+    for (int s = 0; s < kStates; ++s)
+      if (contains(kKept, s)) tile.state[s] += tile.stride;
   }
   return suspect;
 }
 
-// The loop for as many states as the tile has: the first ones of the kStates there may be.
-template <class T, template <class> class O, From kFrom, int kStates>
+// The loop for the states that the tile has: those before kState are decided.
+template <class T, template <class> class O, From kFrom, StateSet kKept = 0, int kState = 0>
 Vec<T> update_states(const O<T>& rule, const Tile<T>& tile) noexcept {
-  if constexpr (kStates > 0)
-    if (!tile.state[kStates - 1]) return update_states<T, O, kFrom, kStates - 1>(rule, tile);
-  return update_rows<T, O, kFrom, kStates>(rule, tile);
+  if constexpr (kState == kStateCount<O<T>>) {
+    return update_rows<T, O, kFrom, kKept>(rule, tile);
+  } else {
+    if constexpr (O<T>::kStates[kState].optional)
+      if (!tile.state[kState]) return update_states<T, O, kFrom, kKept, kState + 1>(rule, tile);
+    return update_states<T, O, kFrom, kKept | only(kState), kState + 1>(rule, tile);
+  }
 }
 
 template <class T, template <class> class O>
 bool update_loop(const Coefficients& c, const Tile<T>& tile) noexcept {
-  const O<T> rule(c);
-  constexpr int kStates = O<T>::kStates;
-  if (tile.left) return all_zero(update_states<T, O, From::kFactors, kStates>(rule, tile));
+  const O<T> rule(c.as<typename O<T>::Coefficients>());
+  if (tile.left) return all_zero(update_states<T, O, From::kFactors>(rule, tile));
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
-  return all_zero(adjusts ? update_states<T, O, From::kAdjusted, kStates>(rule, tile)
-                          : update_states<T, O, From::kMemory, kStates>(rule, tile));
+  return all_zero(adjusts ? update_states<T, O, From::kAdjusted>(rule, tile)
+                          : update_states<T, O, From::kMemory>(rule, tile));
+}
+
+template <class M>
+StateSet kept(const Values& values) {
+  const auto p = values.as<typename M::Params>();
+  StateSet set = 0;
+  for (int s = 0; s < kStateCount<M>; ++s) {
+    bool keeps = true;
+    if constexpr (requires { M::keeps(s, p); })
+      keeps = !M::kStates[static_cast<std::size_t>(s)].optional || M::keeps(s, p);
+    if (keeps) set |= only(s);
+  }
+  return set;
 }
 
 template <template <class> class O>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {name,
-          class_name,
-          formula,
-          O<float>::kStates,
-          O<float>::states,
-          O<float>::kHypers,
-          O<float>::coefficients,
+  using M = O<float>;
+  using P = typename M::Params;
+  static_assert(kStateCount<M> <= kMaxStates);
+  return {row_of<M>(name, class_name, formula),
+          M::kStates,
+          kept<M>,
+          [](const Values& values, std::int64_t t) { return Values(M::coefficients(values.as<P>(), t)); },
+          [](const Values& values) { return values.as<P>().lr; },
+          [](const Values& values) { return values.as<P>().l1; },
           {update_loop<float, O>},
           {update_loop<double, O>}};
 }

@@ -1,24 +1,32 @@
-// The registry of optimizers as everybody else sees it: rows of names, hyperparameters and the update of one tile.
+// The registry of optimizers as everybody else sees it: rows of names, parameters, states and the update of one tile.
 // No vectors here: who reads the registry is compiled once, whatever the instruction set.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <string>
 
-#include "core/hyper.h"
+#include "core/registry.h"
 #include "core/types.h"
 
 namespace fastnn::optimizers {
 
 inline constexpr int kMaxStates = 4;
-inline constexpr int kMaxCoefficients = 12;
 
-// What one parameter's update needs in one step; computed once a step in double, read by every tile.
-using Coefficients = std::array<double, kMaxCoefficients>;
+// An array of state that an optimizer keeps of a parameter, all zero at the start, under torch's name.
+struct State {
+  const char* name;
+  bool optional = false;  // kept under some values of the hyperparameters only
+};
+// Which states are meant: bit s for state s.
+using StateSet = unsigned;
+constexpr bool contains(StateSet set, int state) { return (set >> static_cast<unsigned>(state) & 1U) != 0; }
+constexpr StateSet only(int state) { return 1U << static_cast<unsigned>(state); }
+
+// What one parameter's update needs in one step, a struct of the member's own; computed once a step in double, read by
+// every tile.
+using Coefficients = Values;
 
 // rows x cols (cols already padded) of parameter, gradient and state; all rows 64-byte aligned. Gradient columns
 // beyond the parameter's own are zero, and the update of zeros must be zero.
@@ -26,7 +34,7 @@ template <class T>
 struct Tile {
   Index rows = 0, cols = 0;
   T* param = nullptr;
-  T* state[kMaxStates] = {};  // nullptr where the values of the hyperparameters need none
+  T* state[kMaxStates] = {};  // nullptr where it is not kept
   Index stride = 0;           // of param and states
   const T* grad = nullptr;
   Index grad_stride = 0;
@@ -41,14 +49,13 @@ struct Loops {
   bool (*update)(const Coefficients& c, const Tile<T>& tile) noexcept;
 };
 
-struct Row {
-  const char* name;        // "adamw"
-  const char* class_name;  // "AdamW"
-  const char* formula;
-  int max_states;                      // at most, and with these values:
-  int (*states)(const double* hyper);  // arrays of state a parameter (all zero at the start)
-  std::span<const Hyper> hypers;
-  Coefficients (*coefficients)(const double* hyper, std::int64_t t);
+struct Row : fastnn::Row {
+  std::span<const State> states;  // all there may be
+  StateSet (*kept)(const Values& values);
+  Coefficients (*coefficients)(const Values& values, std::int64_t t);  // t: number of the parameter's update, from 1
+  // Every optimizer has these two.
+  double (*lr)(const Values& values);
+  double (*l1)(const Values& values);
   Loops<float> f32;
   Loops<double> f64;
 
@@ -95,7 +102,6 @@ void update(const Row& row, const Coefficients& c, const Flat<T>& flat, Index fi
     if (flat.state[s]) std::memcpy(flat.state[s] + at, line[s + 2], bytes);
 }
 
-std::span<const Row> registry();
-const Row* find(const std::string& name);
+Registry<Row> registry();
 
 }  // namespace fastnn::optimizers

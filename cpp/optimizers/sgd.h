@@ -10,43 +10,52 @@
 
 namespace fastnn::optimizers {
 
+struct SgdParams {
+  double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  double l1 = 0;
+};
+
+struct SgdCoefficients {
+  double lr, momentum, share, decay;
+  bool nesterov;
+};
+
 template <class T>
 struct Sgd {
-  static constexpr int kStates = 1;
-  static constexpr std::array<Hyper, 6> kHypers{{
-      kLr,
-      {.name = "momentum", .value = 0, .lowest = 0, .highest = 1, .doc = "share of the last velocity kept"},
-      {.name = "dampening",
-       .value = 0,
-       .lowest = 0,
-       .highest = 1,
-       .doc = "share of the gradient left out of the velocity"},
-      {.name = "weight_decay", .value = 0, .lowest = 0, .doc = "adds weight_decay * w to the gradient"},
-      {.name = "nesterov",
-       .value = 0,
-       .lowest = 0,
-       .highest = 1,
-       .doc = "look-ahead momentum",
-       .kind = HyperKind::kFlag},
-      kL1,
-  }};
-  static int states(const double* hyper) { return hyper[1] == 0 ? 0 : 1; }
-  static Coefficients coefficients(const double* hyper, std::int64_t t) {
-    const double dampening = t == 1 ? 0 : hyper[2];
-    return {hyper[0], hyper[1], 1 - dampening, hyper[3], hyper[4]};
+  using Params = SgdParams;
+  using Coefficients = SgdCoefficients;
+  static constexpr std::array kFields{
+      kLr<Params>,
+      field<&Params::momentum>("momentum", within(0, 1), "share of the last velocity kept", tries(0.3)),
+      field<&Params::dampening>("dampening", within(0, 1), "share of the gradient left out of the velocity",
+                                tries(0.3)),
+      kWeightDecay<Params>,
+      field<&Params::nesterov>("nesterov", "look-ahead momentum"),
+      kL1<Params>,
+  };
+  enum { kMomentumBuffer };
+  static constexpr std::array kStates{State{"momentum_buffer", true}};
+  static bool keeps(int, const Params& p) { return p.momentum != 0; }
+
+  static Coefficients coefficients(const Params& p, std::int64_t t) {
+    const double dampening = t == 1 ? 0 : p.dampening;
+    return {p.lr, p.momentum, 1 - dampening, p.weight_decay, p.nesterov};
   }
   explicit Sgd(const Coefficients& c)
-      : lr(Vec<T>::set(static_cast<T>(c[0]))),
-        momentum(Vec<T>::set(static_cast<T>(c[1]))),
-        share(Vec<T>::set(static_cast<T>(c[2]))),
-        decay(Vec<T>::set(static_cast<T>(c[3]))),
-        nesterov(c[4] != 0) {}
+      : lr(Vec<T>::set(static_cast<T>(c.lr))),
+        momentum(Vec<T>::set(static_cast<T>(c.momentum))),
+        share(Vec<T>::set(static_cast<T>(c.share))),
+        decay(Vec<T>::set(static_cast<T>(c.decay))),
+        nesterov(c.nesterov) {}
 
-  Vec<T> update(Vec<T> w, Vec<T> g, Vec<T>* state) const {
+  template <class S>
+  Vec<T> update(Vec<T> w, Vec<T> g, S& state) const {
     g = fma(decay, w, g);
-    if (state) {
-      state[0] = fma(momentum, state[0], share * g);
-      g = nesterov ? fma(momentum, state[0], g) : state[0];
+    if constexpr (S::has(kMomentumBuffer)) {
+      auto& velocity = state[kMomentumBuffer];
+      velocity = fma(momentum, velocity, share * g);
+      g = nesterov ? fma(momentum, velocity, g) : velocity;
     }
     return w - lr * g;
   }

@@ -109,7 +109,7 @@ template <class T>
 void Engine<T>::loss(Range rows, Index chunk) noexcept {
   const losses::Row& row = *compiled_->loss;
   const auto& loops = row.loops<T>();
-  const double* hyper = compiled_->loss_hyper.data();
+  const Values& values = compiled_->loss_values;
   const ConstMatrix<T> out = ws_.output().middle_rows(rows.first, rows.count);
   losses::Targets<T> targets;
   if (row.target == losses::TargetKind::kDense)
@@ -121,8 +121,8 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
     flag(Verdict::kBadOutput);
   }
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;
-  ws_.loss[chunk] = loops.value(hyper, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
-  if (wants_accuracy) ws_.right[chunk] = loops.right(hyper, out, targets, weights);
+  ws_.loss[chunk] = loops.value(values, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
+  if (wants_accuracy) ws_.right[chunk] = loops.right(values, out, targets, weights);
 }
 
 // One wide product for a block of rows and columns, and the elementwise layers after it on the same block.
@@ -185,13 +185,13 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
 template <class T>
 PrefetchTargets<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  const int states = compiled_->states_of(p.layer);
   static_assert(PrefetchTargets<T>::kMost == 1 + optimizers::kMaxStates);
   PrefetchTargets<T> prefetch;
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
   prefetch.stride = p.stride;
   prefetch.arrays[prefetch.count++] = net_.values() + at;
-  for (int s = 0; s < states; ++s) prefetch.arrays[prefetch.count++] = compiled_->state(s) + at;
+  for (T* state : compiled_->rule(tile.param).states)
+    if (state) prefetch.arrays[prefetch.count++] = state + at;
   return prefetch;
 }
 
@@ -199,7 +199,7 @@ PrefetchTargets<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
 template <class T>
 bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  if (compiled_->l1[static_cast<std::size_t>(p.layer)] != 0) return false;
+  if (compiled_->rule(tile.param).l1 != 0) return false;
   const auto outer = net_.layer(p.layer).outer(ws_.slot(p.layer), p.index, tile.rows, tile.cols);
   if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, outer.left);
   return outer.left;
@@ -214,13 +214,13 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.cols = padded<T>(tile.cols.count);
   job.param = net_.values() + at;
   job.stride = p.stride;
-  const int states = compiled_->states_of(p.layer);
-  for (int s = 0; s < states; ++s) job.state[s] = compiled_->state(s) + at;
+  const auto& rule = compiled_->rule(tile.param);
+  for (std::size_t s = 0; s < rule.states.size(); ++s) job.state[s] = rule.states[s] ? rule.states[s] + at : nullptr;
   job.grad = grad.data;
   job.grad_stride = grad.stride;
   job.left = left;
   job.grad_factor = grad_factor_;
-  job.l1 = compiled_->l1[static_cast<std::size_t>(p.layer)];
+  job.l1 = rule.l1;
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))
     flag(Verdict::kWeightsNotFinite);

@@ -130,7 +130,7 @@ void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
   const Matrix<T> y = carry(lane, input(lane, first, count));
   if (score_) score_chunk(lane, y, ids, item);
   if (!out_) return;
-  if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_hyper.data(), y);
+  if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_values, y);
   for (Index r = 0; r < count; ++r)
     std::memcpy(out_ + (first + r) * out_stride_, y.row(r), sizeof(T) * static_cast<std::size_t>(y.cols));
 }
@@ -183,10 +183,10 @@ void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowId
     flag(verdict_, Verdict::kBadOutput);
   }
   const T* weights = data_.weights ? lane.weights.data() : nullptr;
-  const double* hyper = compiled_->loss_hyper.data();
+  const Values& values = compiled_->loss_values;
   losses::Sums& sums = sums_[static_cast<std::size_t>(item)] = weighed.sums;
-  sums.loss = loss.loops<T>().value(hyper, out, targets, weights, T(0), {});
-  if (accuracy_) sums.right = loss.loops<T>().right(hyper, out, targets, weights);
+  sums.loss = loss.loops<T>().value(values, out, targets, weights, T(0), {});
+  if (accuracy_) sums.right = loss.loops<T>().right(values, out, targets, weights);
 }
 
 template <class T>

@@ -48,7 +48,7 @@ inline void refuse_weights(const std::string& where, const char* argument, const
 inline Refusal refusal_of_range(const std::string& where, const char* why, const std::string& argument,
                                 const losses::Row& row) {
   const bool is_output = why == reason::kOutput;
-  const losses::Interval& interval = is_output ? row.outputs : row.targets;
+  const Interval& interval = is_output ? row.outputs : row.targets;
   return {.where = where,
           .reason = why,
           .argument = argument,

@@ -68,19 +68,25 @@ def _checked_value(where: str, hyper: Mapping[str, Any], value: Any) -> HyperVal
     except OverflowError:
         number = math.inf
     low, high = float(hyper["lowest"]), float(hyper["highest"])
-    if math.isfinite(number) and low <= number <= high:
+    above = number > low if hyper["open_below"] else number >= low
+    below = number < high if hyper["open_above"] else number <= high
+    if math.isfinite(number) and above and below:
         return number
-    raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(low, high)}")
+    raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(hyper)}")
 
 
-def _range_text(low: float, high: float) -> str:
-    """The numbers from `low` to `high` in words, with every digit that decides."""
+def _range_text(hyper: Mapping[str, Any]) -> str:
+    """The numbers that a parameter may be, in words, with every digit that decides."""
+    low, high = float(hyper["lowest"]), float(hyper["highest"])
     if math.isinf(low) and math.isinf(high):
         return "a finite number"
     first, last = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (low, high))
+    if not math.isinf(high) and not hyper["open_below"] and not hyper["open_above"]:
+        return f"{first} to {last}"
+    text = f"{'above' if hyper['open_below'] else 'at least'} {first}"
     if math.isinf(high):
-        return f"at least {first} and finite"
-    return f"{first} to {last}" + (" (below 1)" if 0.99 < high < 1 else "")
+        return f"{text} and finite"
+    return f"{text} and {'below' if hyper['open_above'] else 'at most'} {last}"
 
 
 def checked(
@@ -145,7 +151,7 @@ class Description:
     def hyper(self) -> dict[str, HyperValue]:
         """The hyperparameters under the registry's names, checked."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "per_layer"}
-        return checked(type(self).__name__, self.row["hypers"], values)
+        return checked(type(self).__name__, self.row["params"], values)
 
 
 class Overrides(Mapping[Any, Any]):
@@ -213,7 +219,7 @@ class Optimizer(Description):
                 raise TypeError(
                     f"[{where}] per_layer[{layer}] is {shown(values)}; expected a dictionary"
                 )
-            given = checked(f"{where}.per_layer[{layer}]", self.row["hypers"], values)
+            given = checked(f"{where}.per_layer[{layer}]", self.row["params"], values)
             overrides[int(layer)] = {name: float(value) for name, value in given.items()}
         return overrides
 

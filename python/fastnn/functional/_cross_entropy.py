@@ -54,7 +54,7 @@ def cross_entropy(
     >>> print(round(loss, 6), dlogits)
     0.693147 [[ 0.5 -0.5]]
     """
-    found = _core.plain_loss("cross_entropy", logits, y, sample_weight, reduction)
+    found = _core.plain_loss("cross_entropy", {"reduction": reduction}, logits, y, sample_weight)
     if found is not NotImplemented:
         return found
     where = "cross_entropy"
@@ -89,7 +89,7 @@ def cross_entropy(
 def loss_hyper(where: str, name: str, reduction: str) -> dict[str, Any]:
     """The hyperparameters of the loss `name` for the core, checked."""
     row = _registry.row(where, "losses", name)
-    return checked(where, row["hypers"], {"reduction": reduction})
+    return checked(where, row["params"], {"reduction": reduction})
 
 
 def row_weights(where: str, sample_weight: ArrayLike | None, n: int) -> Array | None:

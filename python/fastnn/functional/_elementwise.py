@@ -57,7 +57,7 @@ def backward(
 
 
 def _hypers(name: str, hyper: Mapping[str, Any]) -> dict[str, Any]:
-    return checked(name, _registry.row(name, "activations", name)["hypers"], hyper) if hyper else {}
+    return checked(name, _registry.row(name, "activations", name)["params"], hyper) if hyper else {}
 
 
 def _rows(array: Array) -> Array:

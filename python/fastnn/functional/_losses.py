@@ -216,7 +216,7 @@ def _elementwise(
     reduction: str,
 ) -> tuple[float, Array]:
     name, where = names  # the registry's, and the function's for messages
-    found = _core.plain_loss(name, out, target, sample_weight, reduction)
+    found = _core.plain_loss(name, {"reduction": reduction}, out, target, sample_weight)
     if found is not NotImplemented:
         return found
     outputs = with_rank(where, "the first argument", out, 1, 2)

@@ -66,10 +66,6 @@ def sgd_step_(
     >>> w
     array([0., 3.])
     """
-    if _done("sgd", (lr, momentum, dampening, weight_decay, nesterov, l1), params, grads, state):
-        return
-    if state is None and _validate.number("sgd_step_", "momentum", momentum) != 0:
-        raise ValueError("[sgd_step_] momentum needs a memory: pass state=F.sgd_state(params)")
     hyper = {
         "lr": lr,
         "momentum": momentum,
@@ -78,6 +74,10 @@ def sgd_step_(
         "nesterov": nesterov,
         "l1": l1,
     }
+    if _done("sgd", hyper, params, grads, state):
+        return
+    if state is None and _validate.number("sgd_step_", "momentum", momentum) != 0:
+        raise ValueError("[sgd_step_] momentum needs a memory: pass state=F.sgd_state(params)")
     _step("sgd", hyper, params, grads, state)
 
 
@@ -121,8 +121,6 @@ def adam_step_(
     >>> w.round(6), state.step
     (array([0.9, 2.1]), 1)
     """
-    if _done("adam", (lr, betas, eps, weight_decay, l1), params, grads, state):
-        return
     hyper = {
         "lr": lr,
         "betas": betas,
@@ -130,6 +128,8 @@ def adam_step_(
         "weight_decay": weight_decay,
         "l1": l1,
     }
+    if _done("adam", hyper, params, grads, state):
+        return
     _step("adam", hyper, params, grads, state)
 
 
@@ -170,8 +170,6 @@ def adamw_step_(
     >>> w
     array([0.95])
     """
-    if _done("adamw", (lr, betas, eps, weight_decay, l1), params, grads, state):
-        return
     hyper = {
         "lr": lr,
         "betas": betas,
@@ -179,16 +177,15 @@ def adamw_step_(
         "weight_decay": weight_decay,
         "l1": l1,
     }
+    if _done("adamw", hyper, params, grads, state):
+        return
     _step("adamw", hyper, params, grads, state)
 
 
 def _done(
-    name: str, hyper: tuple[Any, ...], params: Any, grads: Any, state: OptimizerState | None
+    name: str, hyper: dict[str, Any], params: Any, grads: Any, state: OptimizerState | None
 ) -> bool:
-    """Whether the core took the step on arrays as they lie: nothing to convert or to word.
-
-    hyper: in the order of the core's list, betas as a pair.
-    """
+    """Whether the core took the step on arrays as they lie: nothing to convert or to word."""
     if state is None:
         return _core.plain_step(name, hyper, 1, params, grads, [])
     if type(state) is not OptimizerState:
@@ -208,7 +205,7 @@ def _step(
     state: OptimizerState | None,
 ) -> None:
     where = f"{name}_step_"
-    values = checked(where, _registry.row(where, "optimizers", name)["hypers"], hyper)
+    values = checked(where, _registry.row(where, "optimizers", name)["params"], hyper)
     kinds = 2 if name != "sgd" else int(values["momentum"] != 0)
     arrays = as_list(where, "params", params)
     try:

@@ -182,7 +182,7 @@ class ModelLayer(Layer):
         """`settings` in the registry's types; wrong ones raise and say what was expected."""
         where = type(self).__name__
         row = _registry.row(where, "layers", self.registry_name)
-        return dict(checked(where, row["hypers"], settings))
+        return dict(checked(where, row["params"], settings))
 
     def _change(self, **settings: Any) -> None:
         """Take other settings over, and have the model take them over."""

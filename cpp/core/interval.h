@@ -1,4 +1,4 @@
-// Interval: the numbers that a loss takes as targets, or as outputs of a network.
+// Interval: the numbers that a parameter may have, or that a loss takes as targets or as outputs of a network.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "core/check.h"
 #include "core/types.h"
 
-namespace fastnn::losses {
+namespace fastnn {
 
 // Numbers from lowest to highest. An open end does not belong to them; NaN is never outside.
 struct Interval {
@@ -70,4 +70,17 @@ struct Interval {
   }
 };
 
-}  // namespace fastnn::losses
+// Ranges as the rows of registries write them.
+inline constexpr Interval kAnyNumber{};
+constexpr Interval at_least(double lowest) { return {.lowest = lowest}; }
+constexpr Interval above(double lowest) { return {.lowest = lowest, .open_below = true}; }
+struct Below {
+  double end;
+};
+constexpr Below below(double end) { return {end}; }
+constexpr Interval within(double lowest, double highest) { return {.lowest = lowest, .highest = highest}; }
+constexpr Interval within(double lowest, Below highest) {
+  return {.lowest = lowest, .highest = highest.end, .open_above = true};
+}
+
+}  // namespace fastnn

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/values.h"
+
+#include <string_view>
+#include <vector>
+
+#include "bindings/numpy_view.h"
+#include "core/check.h"
+
+namespace fastnn::bindings {
+
+namespace {
+
+// The fields that make up the pair called `name`, in their order.
+std::vector<const Field*> pair_of(Fields fields, std::string_view name) {
+  std::vector<const Field*> parts;
+  for (const Field& field : fields)
+    if (field.pair != nullptr && name == field.pair) parts.push_back(&field);
+  return parts;
+}
+
+// A whole number of Python; false where it is none or has more than 64 bits.
+bool whole_number(PyObject* object, Number& number) {
+  if (!PyIndex_Check(object)) return false;
+  const auto exact = py::reinterpret_steal<py::object>(PyNumber_Index(object));
+  const std::uint64_t value = exact ? PyLong_AsUnsignedLongLong(exact.ptr()) : 0;
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    return false;
+  }
+  number = Number::count(value);
+  return true;
+}
+
+Number number_of(const std::string& where, const std::string& name, const Field* field, const py::handle& value) {
+  if (py::isinstance<py::str>(value)) {
+    const std::string word = py::str(value);
+    if (field == nullptr) return {};  // an unknown name: set() words that
+    std::vector<std::string> known;
+    for (const char* choice : field->choices)
+      if (choice != nullptr) known.emplace_back(choice);
+    const int choice = field->choice(word);
+    require(choice >= 0, where, " ", name, " = '", word, "'; known: ", known.empty() ? "a number" : join(known));
+    return Number(choice);
+  }
+  Number number;
+  if (whole_number(value.ptr(), number)) return number;
+  try {
+    return Number(value.cast<double>());
+  } catch (const py::cast_error&) {
+    throw py::type_error(where + " " + name + " is a " + type_name(value) + "; expected a number");
+  }
+}
+
+// As number_of(), of the types that arguments usually have.
+bool plain_number(const Field& field, PyObject* object, Number& number) {
+  if (field.kind == Kind::kFlag) {
+    number = Number(object == Py_True ? 1 : 0);
+    return PyBool_Check(object);
+  }
+  if (field.kind == Kind::kChoice) {
+    const char* word = PyUnicode_CheckExact(object) ? PyUnicode_AsUTF8(object) : nullptr;
+    PyErr_Clear();
+    if (word == nullptr || field.choice(word) < 0) return false;
+    number = Number(field.choice(word));
+    return true;
+  }
+  if (PyLong_CheckExact(object)) {
+    if (!whole_number(object, number)) return false;
+  } else if (PyFloat_Check(object) && field.kind == Kind::kReal) {
+    number = Number(PyFloat_AS_DOUBLE(object));
+  } else {
+    return false;
+  }
+  return field.permits(number);
+}
+
+bool plain_value(const Field& field, PyObject* object, Values& values) {
+  Number number;
+  if (!plain_number(field, object, number)) return false;
+  field.set(values, number);
+  return true;
+}
+
+}  // namespace
+
+Values changed(const std::string& where, Fields fields, Values values, const py::dict& given) {
+  for (const auto& [key, value] : given) {
+    const std::string name = py::str(key);
+    const auto parts = pair_of(fields, name);
+    if (parts.empty()) {
+      set(where, fields, values, name, number_of(where, name, find(fields, name), value));
+      continue;
+    }
+    const bool listed = py::isinstance<py::tuple>(value) || py::isinstance<py::list>(value);
+    require(listed && py::len(value) == parts.size(), where, " ", name, " = ", std::string(py::repr(value)),
+            "; expected ", parts.size(), " numbers");
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto part = py::reinterpret_steal<py::object>(PySequence_GetItem(value.ptr(), static_cast<Py_ssize_t>(i)));
+      if (!part) throw py::error_already_set();
+      set(where, fields, values, parts[i]->name, number_of(where, parts[i]->name, parts[i], part));
+    }
+  }
+  return values;
+}
+
+bool plain_values(Fields fields, PyObject* given, Values& values) {
+  if (!PyDict_CheckExact(given)) return false;
+  PyObject *key = nullptr, *value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(given, &at, &key, &value) != 0;) {
+    const char* name = PyUnicode_CheckExact(key) ? PyUnicode_AsUTF8(key) : nullptr;
+    PyErr_Clear();
+    if (name == nullptr) return false;
+    if (const Field* field = find(fields, name)) {
+      if (!plain_value(*field, value, values)) return false;
+      continue;
+    }
+    const auto parts = pair_of(fields, name);
+    if (parts.empty() || !PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != static_cast<Py_ssize_t>(parts.size()))
+      return false;
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      if (!plain_value(*parts[i], PyTuple_GET_ITEM(value, static_cast<Py_ssize_t>(i)), values)) return false;
+  }
+  return true;
+}
+
+py::object python_value(const Field& field, Number number) {
+  switch (field.kind) {
+    case Kind::kFlag:
+      return py::bool_(number.real != 0);
+    case Kind::kChoice:
+      return py::str(field.choices[static_cast<std::size_t>(number.whole)]);
+    case Kind::kCount:
+      return py::int_(number.whole);
+    case Kind::kReal:
+      break;
+  }
+  return py::float_(number.real);
+}
+
+}  // namespace fastnn::bindings

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/row.h"
+
+#include "core/check.h"
+
+namespace fastnn {
+
+namespace {
+
+std::string expected(const Field& field) {
+  if (field.kind == Kind::kFlag) return "True or False";
+  const std::string range = field.range.text();
+  if (field.kind == Kind::kCount) return "a whole number" + (range.empty() ? "" : ", " + range);
+  return range.empty() ? "a finite number" : "a finite number, " + range;
+}
+
+}  // namespace
+
+std::string join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+const Field* find(Fields fields, std::string_view name) {
+  for (const Field& field : fields)
+    if (name == field.name) return &field;
+  return nullptr;
+}
+
+void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number) {
+  const Field* field = find(fields, name);
+  if (field == nullptr) {
+    std::vector<std::string> known;
+    for (const Field& each : fields) known.emplace_back(each.name);
+    require(false, where, " has no parameter '", name, "'; known: ", join(known));
+  }
+  require(field->permits(number), where, " ", name, " = ", field->range.shown(number.real), "; expected ",
+          expected(*field));
+  field->set(values, number);
+}
+
+bool same(Fields fields, const Values& a, const Values& b) {
+  for (const Field& field : fields)
+    if (!(field.get(a) == field.get(b))) return false;
+  return true;
+}
+
+}  // namespace fastnn

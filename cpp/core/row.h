@@ -1,0 +1,240 @@
+// A row is a type. A member of a registry declares a plain struct of its parameters, with their defaults, and a table of
+// that struct's fields: name, permitted values, documentation, the value that tests try. Everything that names, checks,
+// documents or tests a parameter reads this table; the member itself reads its struct.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "core/interval.h"
+
+namespace fastnn {
+
+// The bytes of any plain struct: what passes through code that need not know which struct it is. The member that made
+// the struct reads it back: values.as<SgdParams>().momentum.
+class Values {
+ public:
+  static constexpr std::size_t kSize = 128;
+  Values() = default;
+  template <class P>
+  explicit Values(const P& plain) {
+    static_assert(std::is_trivially_copyable_v<P> && sizeof(P) <= kSize && !std::is_same_v<P, Values>);
+    std::memcpy(bytes_, &plain, sizeof(P));
+  }
+  template <class P>
+  P as() const {
+    static_assert(std::is_trivially_copyable_v<P> && sizeof(P) <= kSize);
+    P plain;
+    std::memcpy(&plain, bytes_, sizeof(P));
+    return plain;
+  }
+
+ private:
+  alignas(std::max_align_t) unsigned char bytes_[kSize] = {};
+};
+
+enum class Kind { kReal, kCount, kFlag, kChoice };
+
+// A number on its way into a field or out of it: a flag is 0 or 1, a choice its index, a count also a whole number, as
+// seeds have more bits than a double.
+struct Number {
+  double real = 0;
+  std::uint64_t whole = 0;
+
+  constexpr Number() = default;
+  constexpr Number(double value)
+      : real(value), whole(value >= 1 && value < 0x1p64 ? static_cast<std::uint64_t>(value) : 0) {}
+  static constexpr Number count(std::uint64_t value) {
+    Number number(static_cast<double>(value));
+    number.whole = value;
+    return number;
+  }
+  friend constexpr bool operator==(const Number&, const Number&) = default;
+};
+
+struct Field {
+  static constexpr std::size_t kMaxChoices = 4;
+
+  const char* name;
+  Kind kind;
+  Interval range;      // of a real number or a count
+  std::uint64_t most;  // of a count: what its type holds
+  std::array<const char*, kMaxChoices> choices;
+  const char* doc;
+  Number standard;   // the default
+  bool is_tried;     // whether tests try another value,
+  Number tried;      // which is permitted and makes a difference
+  const char* pair;  // torch's one name for this field and its neighbour: "betas" for beta1 and beta2; or nullptr
+  Number (*get)(const Values&);
+  void (*set)(Values&, Number);
+
+  int choice(std::string_view word) const {  // its index, or -1
+    for (std::size_t c = 0; c < kMaxChoices; ++c)
+      if (choices[c] != nullptr && word == choices[c]) return static_cast<int>(c);
+    return -1;
+  }
+  bool permits(Number number) const {
+    if (kind == Kind::kFlag) return number.real == 0 || number.real == 1;
+    if (kind == Kind::kChoice) return true;
+    if (!std::isfinite(number.real) || range.excludes<double>(number.real)) return false;
+    return kind == Kind::kReal || (number.real == std::floor(number.real) && number.whole <= most);
+  }
+};
+using Fields = std::span<const Field>;
+
+// How a row writes a field: field<&SgdParams::momentum>("momentum", within(0, 1), "share kept", tries(0.3)).
+struct Choices {
+  std::array<const char*, Field::kMaxChoices> words;
+};
+template <class... Words>
+constexpr Choices choices(Words... words) {
+  return {{words...}};
+}
+struct Tries {
+  double value;
+};
+constexpr Tries tries(double value) { return {value}; }
+struct Pair {
+  const char* name;
+};
+constexpr Pair pair(const char* name) { return {name}; }
+
+namespace detail {
+
+template <class Member>
+struct MemberOf;
+template <class P, class V>
+struct MemberOf<V P::*> {
+  using Struct = P;
+  using Value = V;
+};
+
+template <class V>
+constexpr Number to_number(V value) {
+  if constexpr (std::is_integral_v<V> && !std::is_same_v<V, bool>)
+    return Number::count(static_cast<std::uint64_t>(value));
+  else
+    return Number(static_cast<double>(value));
+}
+template <auto kMember>
+Number get_member(const Values& values) {
+  return to_number(values.as<typename MemberOf<decltype(kMember)>::Struct>().*kMember);
+}
+template <auto kMember>
+void set_member(Values& values, Number number) {
+  using Of = MemberOf<decltype(kMember)>;
+  using V = typename Of::Value;
+  auto plain = values.as<typename Of::Struct>();
+  if constexpr (std::is_same_v<V, bool>)
+    plain.*kMember = number.real != 0;
+  else if constexpr (std::is_integral_v<V>)
+    plain.*kMember = static_cast<V>(number.whole);
+  else if constexpr (std::is_enum_v<V>)
+    plain.*kMember = static_cast<V>(static_cast<int>(number.real));
+  else
+    plain.*kMember = number.real;
+  values = Values(plain);
+}
+
+constexpr void add(Field& field, const Interval& range) { field.range = range; }
+constexpr void add(Field& field, const Choices& given) { field.choices = given.words; }
+constexpr void add(Field& field, Tries given) { field.is_tried = true, field.tried = Number(given.value); }
+constexpr void add(Field& field, fastnn::Pair given) { field.pair = given.name; }
+constexpr void add(Field& field, const char* doc) { field.doc = doc; }
+
+}  // namespace detail
+
+// After the name, in any order: the range or the choices, the documentation, tries(), pair(). What tests try of a flag or
+// a choice goes without saying.
+template <auto kMember, class... More>
+constexpr Field field(const char* name, More... more) {
+  using Of = detail::MemberOf<decltype(kMember)>;
+  using V = typename Of::Value;
+  Field made{};
+  made.name = name;
+  made.doc = "";
+  made.standard = detail::to_number(typename Of::Struct{}.*kMember);
+  made.get = detail::get_member<kMember>;
+  made.set = detail::set_member<kMember>;
+  if constexpr (std::is_same_v<V, bool>) {
+    made.kind = Kind::kFlag;
+    detail::add(made, tries(1 - made.standard.real));
+  } else if constexpr (std::is_enum_v<V>) {
+    made.kind = Kind::kChoice;
+    detail::add(made, tries(made.standard.real == 0 ? 1 : 0));
+  } else if constexpr (std::is_integral_v<V>) {
+    made.kind = Kind::kCount;
+    made.range = at_least(0);
+    made.most = static_cast<std::uint64_t>(std::numeric_limits<V>::max());
+  } else {
+    static_assert(std::is_same_v<V, double>);
+    made.kind = Kind::kReal;
+  }
+  (detail::add(made, more), ...);
+  return made;
+}
+
+// "a, b, c" for messages that list candidates.
+std::string join(const std::vector<std::string>& names);
+
+// The field called `name`, or nullptr.
+const Field* find(Fields fields, std::string_view name);
+// Writes one value; throws std::invalid_argument, headed by `where`, that names the value and what is permitted, or the
+// known names.
+void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number);
+// Equal in every field.
+bool same(Fields fields, const Values& a, const Values& b);
+
+// What the registries of all rooms say of a member; each room's own Row adds to it.
+struct Row {
+  const char* name;        // "leaky_relu": the word of configurations and of fastnn.functional
+  const char* class_name;  // "LeakyReLU": torch's name, the class in Python
+  const char* formula;     // one line of documentation
+  Fields params;
+  Values (*defaults)();
+};
+
+struct NoParams {};
+
+namespace detail {
+template <class M>
+struct ParamsOf {
+  using Type = NoParams;
+};
+template <class M>
+  requires requires { typename M::Params; }
+struct ParamsOf<M> {
+  using Type = typename M::Params;
+};
+}  // namespace detail
+template <class M>
+using ParamsOf = typename detail::ParamsOf<M>::Type;
+
+// The common part of M's row: of its struct Params and its table kFields; none, where it has no parameters.
+template <class M>
+constexpr Row row_of(const char* name, const char* class_name, const char* formula) {
+  Fields fields;
+  if constexpr (requires { M::kFields; }) fields = M::kFields;
+  return {name, class_name, formula, fields, [] { return Values(ParamsOf<M>{}); }};
+}
+
+// The member itself, made from its parameters if it wants them.
+template <class M>
+M made(const Values& values) {
+  if constexpr (requires(const ParamsOf<M>& params) { M(params); })
+    return M(values.as<ParamsOf<M>>());
+  else
+    return M{};
+}
+
+}  // namespace fastnn
