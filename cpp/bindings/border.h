@@ -1,4 +1,4 @@
-// The border: what every register_*.cpp shares. Python's errors, signals and the GIL are handled here, no arithmetic.
+// The interface to Python: what all register_*.cpp share, such as the GIL and signals. Nothing is computed here.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -19,12 +19,13 @@ void register_functional(py::module_& m);
 void register_info(py::module_& m);
 void register_testing(py::module_& m);
 
-// The interpreter may end while a daemon thread computes: from then on a thread that asks for the GIL is unwound by
-// CPython (up to 3.13), which no C++ destructor survives. Such a thread sleeps until the process is gone.
+// The interpreter may end while a daemon thread computes. From then on CPython (up to 3.13) unwinds a thread that takes
+// the GIL, which terminates the process if it happens in a C++ destructor. So such a thread sleeps until the process
+// ends.
 [[noreturn]] inline void sleep_forever() noexcept {
   for (;;) pause();
 }
-// Asked before anything of the interpreter is touched: late in its end, thread states and their keys are gone.
+// To be called before any other function of the interpreter: while it ends, it destroys the thread states.
 inline void sleep_if_it_ends() noexcept {
 #if PY_VERSION_HEX >= 0x030D0000
   const bool ends = Py_IsFinalizing() || !Py_IsInitialized();
@@ -34,7 +35,7 @@ inline void sleep_if_it_ends() noexcept {
   if (ends) sleep_forever();
 }
 
-// The GIL is free as long as this lives.
+// Releases the GIL for the lifetime of the object.
 class WithoutGil {
  public:
   WithoutGil() : state_(PyEval_SaveThread()) {}
@@ -42,7 +43,7 @@ class WithoutGil {
     sleep_if_it_ends();
     try {
       PyEval_RestoreThread(state_);
-    } catch (...) {  // the unwinding; it is no object that could be named
+    } catch (...) {  // forced unwinding of the thread, which has no C++ type
       sleep_forever();
     }
   }
@@ -52,14 +53,15 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// The GIL is ours as long as this lives, on a thread that gave it up with WithoutGil; Python computes in its own mode.
+// Holds the GIL for the lifetime of the object, on a thread that released it with WithoutGil. The caller's
+// floating-point mode is restored meanwhile.
 class WithGil {
  public:
   WithGil() noexcept {
     sleep_if_it_ends();
     try {
       state_ = PyGILState_Ensure();
-    } catch (...) {  // the unwinding; it is no object that could be named
+    } catch (...) {  // forced unwinding of the thread, which has no C++ type
       sleep_forever();
     }
   }
@@ -77,7 +79,8 @@ inline int checked_threads(const char* where, int n_threads) {
   return n_threads;
 }
 
-// Signals while C++ runs without the GIL: takes it for that alone. A handler that raised is the call's exception.
+// Checks for signals while C++ runs without the GIL, which is taken for the check. If a handler raises an exception,
+// the call is stopped and raises it.
 inline parallel::Poll signal_poll() {
   return {[](void*) noexcept {
             const WithGil gil;

@@ -1,16 +1,16 @@
-/* The module fastnn._core._cpuid: which instruction-set levels this processor runs. Compiled for the oldest
- * processor, in C, without NumPy or Eigen, so that it can be asked before any level is loaded.
+/* The module fastnn._core._cpuid: which instruction-set levels this processor can run. It is written in C, without NumPy
+ * or Eigen, and compiled for the oldest processor, so that it can be loaded before a level is chosen.
  * SPDX-License-Identifier: BSD-3-Clause */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #if defined(__x86_64__)
-/* Either way the compiler's support code also asks whether the operating system saves the wide registers. */
+/* In both cases the support code of the compiler also checks whether the operating system saves the wide registers. */
 #if !defined(__clang__) && __GNUC__ >= 12
 static int runs_v2(void) { return __builtin_cpu_supports("x86-64-v2"); }
 static int runs_v3(void) { return __builtin_cpu_supports("x86-64-v3"); }
 static int runs_v4(void) { return __builtin_cpu_supports("x86-64-v4"); }
-#else /* No level names in clang before 19: the features that tell the levels apart. */
+#else /* clang before 19 does not know the levels by name, so the features that define them are checked */
 static int runs_v2(void) {
   return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
          __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
@@ -41,7 +41,7 @@ static PyObject* levels(PyObject* self, PyObject* unused) {
 }
 
 static PyMethodDef methods[] = {
-    {"levels", levels, METH_NOARGS, "levels() -> tuple of the levels that this processor runs, best first."},
+    {"levels", levels, METH_NOARGS, "levels() -> tuple of the levels that this processor can run, best first."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -49,7 +49,7 @@ static int fill(PyObject* module) { return PyModule_AddStringConstant(module, "v
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, (void*)fill},
-#if PY_VERSION_HEX >= 0x030c0000 /* it keeps nothing: the core itself says why it refuses */
+#if PY_VERSION_HEX >= 0x030c0000 /* this module has no state; the core itself refuses sub-interpreters */
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
 #if PY_VERSION_HEX >= 0x030d0000
@@ -61,7 +61,7 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "_cpuid",
-    .m_doc = "Which instruction-set levels this processor runs.",
+    .m_doc = "Which instruction-set levels this processor can run.",
     .m_methods = methods,
     .m_slots = slots,
 };

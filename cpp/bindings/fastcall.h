@@ -1,5 +1,6 @@
-// Methods that a program may call a hundred thousand times a second, by CPython's own calling convention: pybind11's
-// loading of four arguments takes as long as a small network. Signature of refusals and errors are as everywhere.
+// Methods that a program may call a hundred thousand times per second. They use CPython's vectorcall convention,
+// because pybind11 takes as long to convert four arguments as a small network takes to compute. Signatures and error
+// messages are the same as elsewhere.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -14,18 +15,18 @@ namespace fastnn::bindings {
 
 namespace py = pybind11;
 
-// What a method takes: `names` of its arguments after self, the first `required` of them without a default.
+// The signature of a method: `names` of its arguments after self, of which the first `required` have no default.
 struct Signature {
   const char* method;
   std::span<const char* const> names;
   std::size_t required;
 };
 
-// The slow part of Arguments: keywords, too many, too few.
+// The slow path of Arguments: keyword arguments, too many or too few arguments.
 void sort_arguments(const Signature& signature, PyObject* const* args, std::size_t n, PyObject* keywords,
                     std::span<py::handle> values);
 
-// The arguments of one call in the order of their names; an empty handle where the caller gave none.
+// The arguments of one call in the order of `names`; the handle of an argument that was not given is empty.
 template <std::size_t N>
 class Arguments {
  public:
@@ -60,7 +61,7 @@ class Arguments {
   std::array<py::handle, N> values_;
 };
 
-// The C++ object of `self`, which the method descriptor has found to be of the class.
+// The C++ object of `self`. The method descriptor has already checked its class.
 template <class C>
 C& object_of(PyObject* self) {
   const auto* instance = reinterpret_cast<py::detail::instance*>(self);
@@ -69,14 +70,15 @@ C& object_of(PyObject* self) {
   return py::handle(self).cast<C&>();
 }
 
-// object_of reads what pybind11 calls a detail: does it find in an object what a cast finds there? Asked once, at import.
+// object_of depends on the private layout of pybind11's objects. This checks once, at import, that it gives the same
+// result as a cast.
 template <class C>
 void require_known_layout(const py::object& made) {
   if (&object_of<C>(made.ptr()) != &made.cast<C&>())
-    throw py::import_error("[fastnn] this pybind11 lays objects out in another way; expected the layout of pybind11 3");
+    throw py::import_error("[fastnn] this pybind11 has another layout of objects; expected that of pybind11 3");
 }
 
-// Runs `body`, which returns a new reference; what it throws becomes Python's error, as in a pybind11 function.
+// Runs `body`, which returns a new reference. Exceptions become Python's, as in a function of pybind11.
 template <class F>
 PyObject* with_errors(F body) {
   try {

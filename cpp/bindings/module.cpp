@@ -1,4 +1,4 @@
-// The Python module. Only calls: every topic registers itself.
+// The Python module: its entry points and the translation of exceptions. The other files register its contents.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -25,7 +25,8 @@ void raise_refusal(const Refusal& r) {
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
 }
 
-// Engine errors as the package's own exceptions; std::invalid_argument and std::bad_alloc are pybind11's business.
+// Translates exceptions of the engine to those of the package. pybind11 translates std::invalid_argument and
+// std::bad_alloc.
 void translate(std::exception_ptr error) {
   const auto raise = [](const char* name, const char* what) {
     const py::object type = py::module_::import("fastnn.errors").attr(name);
@@ -58,8 +59,8 @@ void register_all(py::module_& m) {
 
 }  // namespace fastnn::bindings
 
-// pybind11 keeps its types and its thread states in the interpreter that loaded it first: in another one it waits for
-// ever. So nothing of it is touched there.
+// pybind11 belongs to the interpreter that loaded it first, and would wait forever in another one. So in a
+// sub-interpreter none of its functions is called.
 static bool in_main_interpreter() {
   if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
   PyErr_SetString(PyExc_ImportError,
@@ -68,8 +69,8 @@ static bool in_main_interpreter() {
   return false;
 }
 
-// The bindings are compiled once: this file has the entry point of every level's module, and each module uses its own.
-// Python calls PyInit_<name>.
+// The bindings are compiled once for the modules of all levels, so this file defines the entry points of all of them.
+// Python calls PyInit_<name of the module>.
 #define FASTNN_MODULE(name)                                                \
   PYBIND11_MODULE(of_main##name, m) { fastnn::bindings::register_all(m); } \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name();                    \

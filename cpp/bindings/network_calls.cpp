@@ -1,5 +1,5 @@
-// The calls of _core.Network that a program makes once a row or once a batch: predict and the steps. What a call costs
-// beside its arithmetic is kept below a microsecond or so.
+// The methods of _core.Network that a program calls for every row or batch: predict and the training steps. Their
+// overhead is kept below about a microsecond.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <optional>
 
@@ -42,7 +42,7 @@ PyObject* train_step_grad(PyObject* self, PyObject* const* args, Py_ssize_t coun
   });
 }
 
-// The first line of each text is pybind11's form of a signature.
+// The first line of each docstring is a signature in the format of pybind11.
 PyMethodDef g_methods[] = {
     fast_method("predict", predict,
                 "predict(self: fastnn._core.Network, x: object, link: bool = True, out: object = None, "

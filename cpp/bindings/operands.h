@@ -1,5 +1,5 @@
-// Arrays of a caller as operands of kernels that read memory as it lies; a copy only where dtype, byte order or strides
-// force one. For the kernels that fastnn.functional calls one by one; training never comes through here.
+// A caller's arrays as operands of the kernels behind fastnn.functional, which read them in place. They are copied only
+// if their dtype, byte order or strides require it. Training does not use this file.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -16,7 +16,7 @@ namespace fastnn::bindings {
 
 using kernels::Plain;
 
-// float64 if any of the arrays is (integers count as float64 do not decide), float32 otherwise.
+// True, for float64, if any array is float64 or none is floating-point; otherwise false, for float32.
 inline bool wants_double(std::initializer_list<py::object> arrays) {
   bool any_single = false;
   for (const auto& object : arrays) {
@@ -28,11 +28,11 @@ inline bool wants_double(std::initializer_list<py::object> arrays) {
   return !any_single;
 }
 
-// The memory of an array object, read from its struct: pybind11's questions cost as much as a small product.
+// An array object read directly from its C struct: pybind11's accessors take as long as a small product.
 class PlainArray {
  public:
-  // `object` is an array of T in this machine's byte order and aligned, of no subclass. The dtype is looked for by
-  // address: NumPy has one object for each of its own, and what has another one goes the long way.
+  // Is `object` an aligned array of T in the byte order of this machine, and not of a subclass? Dtypes are compared by
+  // address, because NumPy has one object for each built-in dtype; arrays with another object take the slow path.
   template <class T>
   static bool is(PyObject* object) {
     const auto& numpy = py::detail::npy_api::get();
@@ -60,7 +60,7 @@ class PlainArray {
   T* data() const {
     return reinterpret_cast<T*>(proxy_->data);
   }
-  // (rows, cols) with one of the strides 1; a vector is one column. Empty where the strides are others.
+  // The array as a matrix with one of its strides 1; a vector is one column. Empty if no stride is 1.
   template <class T>
   std::optional<Plain<T>> matrix() const {
     constexpr Index kSize = sizeof(T);
@@ -78,7 +78,7 @@ class PlainArray {
   const py::detail::PyArray_Proxy* proxy_;
 };
 
-// A new array of the shape and dtype of one that is().
+// A new array of the shape and dtype of an array for which is() holds.
 inline py::object new_like(PyObject* array) {
   const auto* proxy = py::detail::array_proxy(array);
   const auto& numpy = py::detail::npy_api::get();
@@ -92,7 +92,7 @@ inline bool may_share_memory(PyObject* a, PyObject* b) {
   return may_share_memory(py::reinterpret_borrow<py::array>(a), py::reinterpret_borrow<py::array>(b));
 }
 
-// A caller's array as a matrix of T for the time of one call.
+// A caller's array as a matrix of T for the duration of one call.
 template <class T>
 class Operand {
  public:
@@ -115,7 +115,7 @@ class Operand {
   Plain<T> view_;
 };
 
-// A caller's array as an engine matrix of T: a copy.
+// Copies a caller's array to an engine matrix of T.
 template <class T>
 MatrixBuffer<T> matrix(const char* where, const char* name, const py::object& object, const Expected& expected = {}) {
   const Rows rows(where, name, object, expected);
@@ -124,7 +124,7 @@ MatrixBuffer<T> matrix(const char* where, const char* name, const py::object& ob
   return copy;
 }
 
-// The memory of a result: rows of T side by side.
+// A view of a result array, whose rows are contiguous.
 template <class T>
 Matrix<T> writable(py::array& array) {
   const Index rows = array.shape(0), cols = array.ndim() > 1 ? array.shape(1) : 1;

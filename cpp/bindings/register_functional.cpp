@@ -1,5 +1,5 @@
-// The kernels one by one, on the caller's arrays: the very loops that training uses, on memory as it lies.
-// fastnn.functional gives them their names. Here: what makes arrays from nothing.
+// Registers the functions behind fastnn.functional, which run the kernels of training on a caller's arrays in place.
+// This file itself has those that create arrays.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 

@@ -1,4 +1,4 @@
-// What this build is and how many threads a call may use.
+// Information about the build, and the number of threads that a call may use.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/border.h"
 #include "core/build.h"
@@ -10,8 +10,8 @@ void register_info(py::module_& m) {
   m.attr("max_threads") = parallel::kMaxThreads;
   m.def(
       "threads_available", [] { return parallel::limits().available(); },
-      "Threads a call uses at most when it is not told: the smallest of the OpenMP limit of the calling thread, the "
-      "processor affinity and the cgroup quota.");
+      "The largest number of threads that a call uses by default: the smallest of the OpenMP limit of the calling "
+      "thread, the processor affinity and the cgroup quota.");
   m.def(
       "thread_limits",
       [] {
@@ -22,7 +22,7 @@ void register_info(py::module_& m) {
         d["cgroup"] = limits.cgroup > 0 ? py::object(py::int_(limits.cgroup)) : py::object(py::none());
         return d;
       },
-      "Each of the limits behind threads_available().");
+      "The three limits, the smallest of which is threads_available().");
   m.def(
       "build_info",
       [] {

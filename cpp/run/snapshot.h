@@ -1,4 +1,4 @@
-// Snapshot: values, optimizer state and counters of a model at a moment it can go back to.
+// Snapshot: a copy of the values, the optimizer state and the counters of a model, from which it can be restored.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -10,17 +10,18 @@
 
 namespace fastnn::run {
 
-// How far a model has come. Dropout draws from `step` and `draw`; BatchNorm counts `batches`.
+// Counters of a model. Dropout's random numbers depend on `step` and `draw`; `batches` is BatchNorm's
+// num_batches_tracked.
 struct Progress {
   std::int64_t step = 0;
-  std::int64_t batches = 0;  // that gave statistics: training, and of more than one row
+  std::int64_t batches = 0;  // training batches of more than one row, which changed the running statistics
   std::int64_t draw = 0;     // training passes since the last update
 };
 
 template <class T>
 class Snapshot {
  public:
-  // steps: of the optimizer, by parameter.
+  // steps: number of updates of each parameter.
   void take(const Buffer<T>& values, const Buffer<T>& states, const std::vector<std::int64_t>& steps,
             Progress progress) {
     steps_ = steps;

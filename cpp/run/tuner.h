@@ -1,5 +1,6 @@
-// Tuner: how many threads a step takes when nobody says so. It tries the candidates on real steps, keeps the fastest
-// and tries again now and then: results do not depend on the choice, so it may follow the machine's load.
+// Tuner: chooses the number of threads of a step when the caller does not give it. It measures real steps with each
+// candidate, keeps the fastest, and repeats the trials now and then. Results do not depend on the number of threads, so
+// the choice can follow the load of the machine.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,18 +18,18 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
 
 class Tuner {
  public:
-  // Steps that no second thread can help.
+  // Is the step so small that a second thread cannot make it faster?
   static bool too_small(double step_flops) { return step_flops < kAlwaysOne; }
-  // Is it for steps of this size, the last ones it was asked about?
+  // Was the last call of pick() about steps of this size?
   bool knows(double step_flops) const { return step_flops == flops_; }
-  // Threads for the next steps, at most `limit`.
+  // The number of threads for the next steps, at most `limit`.
   int pick(int limit, double step_flops) {
     settled_ = limit <= 1 || too_small(step_flops) || step_flops > kAlwaysAll;
     if (settled_) return too_small(step_flops) ? 1 : std::max(limit, 1);
     if (limit != limit_ || step_flops != flops_) restart(limit, step_flops);
     return candidate_[at_].threads;
   }
-  // How many steps to run before asking again.
+  // How many steps to run until the next call of pick().
   Index steps() const {
     if (settled_) return 1 << 30;
     const double each = expected();
@@ -36,17 +37,17 @@ class Tuner {
     const Index most = trying() && warm_up_ > 0 ? warm_up_ : 1 << 20;
     return std::min(static_cast<Index>(std::max(seconds, 0.0) / each) + 1, most);
   }
-  // What the last steps took, on the threads last picked.
+  // Reports the time of the last steps, with the number of threads that was picked last.
   void record(Index steps, double seconds) {
     if (settled_ || steps == 0) return;
     spent_ += seconds;
-    if (trying() && warm_up_ > 0) {  // the team wakes up, the caches fill
+    if (trying() && warm_up_ > 0) {  // not measured: threads wake up, caches fill
       warm_up_ = spent_ < kWarm ? std::max<Index>(0, warm_up_ - steps) : 0;
       if (warm_up_ == 0) spent_ = 0;
       return;
     }
     steps_ += steps;
-    if (spent_ < kTrial) return;  // an epoch may be shorter: its time alone says little
+    if (spent_ < kTrial) return;  // an epoch may be shorter than a trial, which then goes on in the next one
     since_ += spent_;
     if (!trying()) served_ += spent_;
     const double share = trying() ? kTrialShare : spent_ / kMemory;
@@ -60,26 +61,28 @@ class Tuner {
   }
 
  private:
-  static constexpr double kAlwaysOne = 3e4;    // flops: less than a barrier costs
-  static constexpr double kAlwaysAll = 2e9;    // a trial on one thread would cost more than it can tell
-  static constexpr double kFromAll = 2e7;      // a millisecond on one thread: trials begin with all
-  static constexpr double kGuess = 2e10;       // flops a second, before anything is known
-  static constexpr double kTrial = 0.001;      // seconds that a choice is tried for
+  static constexpr double kAlwaysOne = 3e4;    // flops of a step; less work than the end of a phase costs
+  static constexpr double kAlwaysAll = 2e9;    // flops of a step; a trial on one thread would take too long
+  static constexpr double kFromAll = 2e7;      // flops; for larger steps, trials begin with all threads
+  static constexpr double kGuess = 2e10;       // flops per second, assumed before the first measurement
+  static constexpr double kTrial = 0.001;      // seconds of a trial
   static constexpr double kStretch = 0.005;    // seconds between two decisions
-  static constexpr double kFirstAgain = 0.03;  // seconds until all are tried again; each time twice as long,
-  static constexpr double kTryAgain = 0.5;     // up to this
-  static constexpr double kWorth = 50;         // and no sooner than after so many times what the trials cost
-  static constexpr double kServedLong = 0.1;   // seconds after which a choice is given up only for trial
-  static constexpr double kMemory = 0.02;      // seconds that a mean looks back
-  static constexpr double kTrialShare = 0.4;   // weight of one more trial in the mean
-  static constexpr double kGain = 0.97;        // more threads have to be this much faster
-  static constexpr double kWarm = 0.0003;      // seconds at the start of a trial that do not count,
-  static constexpr Index kWarmUp = 3;          // and no more steps than these
+  static constexpr double kFirstAgain = 0.03;  // seconds until all candidates are tried again; doubled each time,
+  static constexpr double kTryAgain = 0.5;     // up to this,
+  static constexpr double kWorth = 50;         // and at least this many times the time lost in the trials
+  static constexpr double kServedLong = 0.1;   // seconds; a choice older than this is not given up for good at once
+  static constexpr double kMemory = 0.02;      // time constant of the running mean, in seconds
+  static constexpr double kTrialShare = 0.4;   // weight of a further trial in the running mean
+  static constexpr double kGain = 0.97;        // more threads have to take less than this fraction of the time
+  static constexpr double kWarm = 0.0003;      // seconds at the start of a trial that are not measured,
+  static constexpr Index kWarmUp = 3;          // but at most this many steps
   static constexpr int kRounds = 3;
 
-  // A running mean, not a minimum: what a busy machine takes away counts, and is forgotten when it is quiet again.
-  // The first trial is forgotten with the second: a new team may share a processor for some 10 ms. For the same reason
-  // a candidate tried again is as fast as it is now: one such stall, averaged, would speak against it for a second.
+  // The measured time of a step with one number of threads. It is a running mean and not a minimum, so that the load of
+  // a busy machine counts, and is forgotten when the machine is quiet again. The first measurement of a new team
+  // includes waking its threads (~10 ms on one core): the second one replaces it. When a candidate is tried again, the
+  // smaller of the old and the new time is kept: averaged, one stall of that kind would rule the candidate out for a
+  // second.
   struct Candidate {
     int threads = 1;
     int seen = 0;
@@ -104,24 +107,26 @@ class Tuner {
   void try_again() {
     pause_ = std::min(2 * pause_, kTryAgain);
     since_ = 0;
-    turn_ = 0, rounds_ = kRounds - 1;  // one round, of all
+    turn_ = 0, rounds_ = kRounds - 1;  // one round with all candidates
     at_ = in_turn();
     again_ = true;
     warm_up_ = warm_up();
   }
-  // A step longer than a trial warms up by itself, once its first is done.
+  // Steps that are longer than a trial need no further warm-up after the first one.
   Index warm_up() const { return expected() < kTrial ? kWarmUp : 0; }
   double expected() const { return candidate_[at_].seen > 0 ? candidate_[at_].mean : flops_ / kGuess; }
-  // Whose turn it is: the fewest threads first, or, where even a single step on one would be felt, the most.
+  // The candidate whose turn it is. Trials begin with the fewest threads, but with the most if a single step on one
+  // thread would take long.
   std::size_t in_turn() const { return flops_ > kFromAll ? count_ - 1 - turn_ : turn_; }
-  // Seconds that a round of trials costs.
+  // How many seconds a round of trials takes longer than the same steps with the best candidate.
   double lost() const {
     double lost = 0;
     for (std::size_t k = 0; k < count_; ++k)
       lost += std::max(candidate_[k].mean, kTrial) * (1 - candidate_[best()].mean / candidate_[k].mean);
     return lost;
   }
-  // A choice that was good for long and is not now may only be disturbed: it gets another chance soon.
+  // If a candidate that was the best for a long time no longer is, this may be a short disturbance. So all candidates
+  // are tried again soon.
   void choose() {
     at_ = best();
     if (at_ == chosen_) return;
@@ -142,7 +147,8 @@ class Tuner {
     again_ = false;
     warm_up_ = warm_up();
   }
-  // So slow, and not only because its team was new, that more trials would only cost.
+  // Is the candidate so slow, not only in its first trial with a new team, that further trials would be a waste of
+  // time?
   bool hopeless(std::size_t k) const {
     return (k == 0 || candidate_[k].seen > 1) && candidate_[k].mean > 1.5 * candidate_[best()].mean;
   }
@@ -156,13 +162,14 @@ class Tuner {
   int limit_ = 0, rounds_ = 0;
   bool settled_ = true, again_ = false;
   Index warm_up_ = 0;
-  Index steps_ = 0;  // of the trial or stretch
+  Index steps_ = 0;  // of the current trial or stretch
   double flops_ = 0, spent_ = 0, since_ = 0, served_ = 0, pause_ = kFirstAgain;
   std::size_t count_ = 0, turn_ = 0, at_ = 0, chosen_ = 0;
   std::array<Candidate, 12> candidate_{};
 };
 
-// A tuner for each of the last few sizes: a loop of train_step ends every epoch with a shorter batch.
+// A tuner for each of the last few sizes of a step, because loops of train_step have a shorter batch at the end of
+// every epoch.
 class Tuners {
  public:
   Tuner& of(double step_flops) {

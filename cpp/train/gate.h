@@ -1,6 +1,6 @@
-// Gate: who may use a model now. Any number of readers (predict, evaluate) or one writer (fit, train_step, load); who
-// does not get in is refused, never kept waiting. A writer may open a window in which readers come in (callbacks), and
-// one change of settings at a time.
+// Gate: a lock of a model for any number of readers (predict, evaluate) or one writer (fit, train_step, load). A call
+// that does not get the lock is refused instead of waiting. During callbacks a writer opens a window, in which readers
+// and one change of settings at a time are admitted.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -36,8 +36,9 @@ class Gate {
     Gate& gate_;
   };
 
-  // A writer of a moment that waits for the readers inside and keeps new ones out: they would come without end where a
-  // program predicts all the time. Made without the GIL, which they may need to leave.
+  // A writer for a short time, which waits for the present readers and refuses new ones: in a program that predicts all
+  // the time there would never be a moment without readers. To be constructed without the GIL, which the readers may
+  // need in order to finish.
   class PatientWriter {
    public:
     PatientWriter(Gate& gate, const char* what) : gate_(gate) {
@@ -67,8 +68,8 @@ class Gate {
       } while (!gate.state_.compare_exchange_weak(seen, seen + 1));
     }
     ~Reader() {
-      if (forks_ != forks()) return;  // inside at a fork: a child counts its own readers alone
-      if (flags(gate_.state_.fetch_sub(1)) == kWriting + 1) gate_.state_.notify_all();  // a closing window waits
+      if (forks_ != forks()) return;  // the process forked meanwhile: a child does not count its parent's readers
+      if (flags(gate_.state_.fetch_sub(1)) == kWriting + 1) gate_.state_.notify_all();  // close_window may be waiting
     }
     Reader(const Reader&) = delete;
 
@@ -77,7 +78,7 @@ class Gate {
     const std::uint32_t forks_;
   };
 
-  // A change of settings: alone with the model, or alone in a writer's window.
+  // A change of settings: the only user of the model, or the only one in a writer's window.
   class Change {
    public:
     Change(Gate& gate, const char* what) : gate_(gate) {
@@ -88,7 +89,7 @@ class Gate {
     }
     ~Change() {
       gate_.state_.fetch_and(~kChanging);
-      gate_.state_.notify_all();  // a closing window waits
+      gate_.state_.notify_all();  // close_window may be waiting
     }
     Change(const Change&) = delete;
 
@@ -96,31 +97,31 @@ class Gate {
     Gate& gate_;
   };
 
-  // The writer's window. close_window waits for the readers inside: call it without the GIL.
+  // Opens and closes the writer's window. close_window waits for the readers in it, so call it without the GIL.
   void open_window() { state_.fetch_or(kOpen); }
   void close_window() {
-    here();  // readers of other threads that were inside at a fork never come out
+    here();  // in a forked child: removes the readers of other threads, which do not exist there
     std::uint64_t seen = state_.fetch_and(~kOpen) & ~kOpen;
     while (flags(seen) != kWriting) {
       state_.wait(seen);
       seen = state_.load();
     }
   }
-  // Refuses while there is a writer, in its window, too.
+  // Refuses while there is a writer, even in its window.
   void expect_idle(const char* what) {
     if (const std::uint64_t seen = here(); seen & kWriting) refuse(what, seen);
   }
   bool writing() { return (here() & kWriting) != 0; }
 
  private:
-  // One word, so that nobody waits for a mutex: how many forks there had been when it was written, three flags, and the
-  // number of readers.
+  // The state is one atomic word, so that no mutex is needed: the number of forks when it was written, three flags, and
+  // the number of readers.
   static constexpr std::uint64_t kWriting = 1U << 31, kOpen = 1U << 30, kChanging = 1U << 29;
   static std::uint64_t flags(std::uint64_t word) { return word & 0xFFFFFFFF; }
   static std::uint32_t made_in(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
 
-  // The word as this process has it. In a forked child the readers of other threads are gone, and so is a writer, unless
-  // it is the thread that forked; then the word stays as it was, for ever.
+  // The word as it is in this process. In a forked child the readers of other threads do not exist. Neither does the
+  // writer, unless it is the thread that forked; if it is gone, the word stays as it is, and the model remains refused.
   std::uint64_t here() {
     std::uint64_t seen = state_.load();
     while (made_in(seen) != forks()) {
@@ -146,7 +147,7 @@ class Gate {
   }
 
   std::atomic<std::uint64_t> state_{0};
-  std::atomic<std::uint64_t> writer_{0};  // its number
+  std::atomic<std::uint64_t> writer_{0};  // thread_number() of the writer
 };
 
 }  // namespace fastnn::train
