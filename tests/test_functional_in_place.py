@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import fastnn.functional as F
-from fastnn import _core
+from fastnn import _core, _registry
+from fastnn.functional._functions import loss_name
 from guises import DTYPES, close, draws
 
 if TYPE_CHECKING:
@@ -124,14 +125,7 @@ def test_softmax_stays_inside_the_callers_memory(rng, columns, dtype) -> None:
         np.testing.assert_array_equal(function(np.asfortranarray(z)), expected)
 
 
-LOSSES: dict[str, Callable[..., Any]] = {
-    "mse": F.mse_loss,
-    "half_mse": F.half_mse_loss,
-    "l1": F.l1_loss,
-    "bce": F.bce_loss,
-    "bce_with_logits": F.bce_with_logits,
-    "cross_entropy": F.cross_entropy,
-}
+LOSSES = {name: getattr(F, loss_name(row)) for name, row in _registry.rows("losses").items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

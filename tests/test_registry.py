@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One list of everything: registries, twin, generated classes, functions, stub and tables agree."""
+"""One list of everything: registries, twin, classes, functions, stubs and tables agree."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import inspect
+import pickle
 import re
+import runpy
+import subprocess
+import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
 import fastnn
-from fastnn import _core, nn, optim, reference
-from fastnn._describe import PAIRS
+from fastnn import _core, _registry, nn, optim, reference
+from fastnn._fields import default_values, fields_of, spread
 from fastnn._optimizers import OPTIMIZERS
-from fastnn.nn._activations import ACTIVATIONS
-from fastnn.nn._losses import LOSSES
+from fastnn.functional._functions import loss_name
+from fastnn.nn._members import ACTIVATIONS, LOSSES
 from members import NO_MEMBER
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,22 +38,26 @@ def ids(pairs):
     return [f"{room}-{row['name']}" for room, row in pairs]
 
 
-def load_generator():
-    path = ROOT / "cpp" / "bindings" / "generate.py"
-    spec = importlib.util.spec_from_file_location("fastnn_generate", path)
+def load_stubs():
+    path = ROOT / "tools" / "stubs.py"
+    spec = importlib.util.spec_from_file_location("fastnn_stubs", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_generated_files_are_fresh():
+def test_stubs_and_tables_are_fresh():
     installed = Path(fastnn.__file__).parent
-    for path, text in load_generator().files().items():
+    for path, text in load_stubs().files().items():
         inside = path.removeprefix("python/fastnn/")
         target = ROOT / path if inside == path else installed / inside
         assert target.read_text(encoding="utf-8") == text, (
-            f"{path} is stale: run python cpp/bindings/generate.py"
+            f"{path} is stale: run python tools/stubs.py"
         )
+
+
+def test_the_program_that_uses_every_member_runs():
+    runpy.run_path(str(ROOT / "tests" / "every_member.py"))
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -75,13 +83,12 @@ def test_defaults_are_the_same_everywhere(room, row):
     assert cls.__name__ == row["class_name"] == twin[row["name"]].class_name
     assert getattr(module, cls.__name__) is cls
     assert cls.__name__ in module.__all__
-    expected = {hyper["name"]: hyper["default"] for hyper in row["params"]}
+    expected = default_values(row["params"])
     assert cls().hyper() == expected
     assert dict(twin[row["name"]].hypers) == expected
-    own = [f for f in fields(cls) if f.name != "per_layer"]
-    spread = [part for f in own for part in PAIRS.get(f.name, (f.name,))]
-    assert spread == list(expected)
-    assert all(f.default is not MISSING for f in own)
+    own = {f.name: f.default for f in fields(cls) if f.name != "per_layer"}
+    assert MISSING not in own.values()
+    assert list(spread("", row["params"], own).items()) == list(expected.items())
 
 
 def test_losses_agree_with_the_twin():
@@ -100,22 +107,78 @@ def test_activations_agree_with_the_twin():
 @pytest.mark.parametrize(("room", "row"), ROWS, ids=ids(ROWS))
 def test_rows_are_documented(room, row):
     assert row["formula"].strip(), f"{room}.{row['name']} has no formula"
-    for hyper in row["params"]:
-        documented = hyper["doc"].strip() or hyper["name"] == "reduction"
-        assert documented, f"{row['name']}.{hyper['name']} has no documentation"
-        if hyper["kind"] in ("real", "count"):
-            assert hyper["lowest"] <= hyper["default"] <= hyper["highest"]
+    for param in row["params"]:
+        assert param["doc"].strip(), f"{row['name']}.{param['name']} has no documentation"
+        if param["kind"] in ("real", "count"):
+            assert param["lowest"] <= param["default"] <= param["highest"]
 
 
-@pytest.mark.parametrize("row", _core.registries()["activations"], ids=lambda row: row["name"])
-def test_every_activation_is_a_pair_of_functions(row):
-    for name in (row["name"], f"{row['name']}_backward"):
+def functions_of(room, row):
+    """The functions of a member."""
+    if room == "activations":
+        return [row["name"], f"{row['name']}_backward"]
+    return [loss_name(row)] if room == "losses" else [f"{row['name']}_step_"]
+
+
+@pytest.mark.parametrize(("room", "row"), DESCRIBED, ids=ids(DESCRIBED))
+def test_every_member_has_its_functions(room, row):
+    for name in functions_of(room, row):
         function = getattr(fastnn.functional, name)
         assert name in fastnn.functional.__all__
+        assert function is getattr(fastnn.functional, name)
+        assert (function.__module__, function.__qualname__) == ("fastnn.functional", name)
+        assert pickle.loads(pickle.dumps(function)) is function
         given = inspect.signature(function).parameters
-        for hyper in row["params"]:
-            assert given[hyper["name"]].default == hyper["default"]
-    assert f"{row['name']}(z) = {row['formula']}" in getattr(fastnn.functional, row["name"]).__doc__
+        own = fields_of(row["params"])
+        assert {f.name: given[f.name].default for f in own} == {f.name: f.default for f in own}
+        for f in own:
+            assert f"{f.name} : {f.doc_type}, default {f.default_text}" in function.__doc__
+    if room != "losses":
+        assert row["formula"] in getattr(fastnn.functional, functions_of(room, row)[0]).__doc__
+
+
+def test_functions_of_losses_name_their_arguments_alike():
+    for row in _registry.rows("losses").values():
+        given = list(inspect.signature(getattr(fastnn.functional, loss_name(row))).parameters)
+        assert given[:3] == ["out", "target", "sample_weight"]
+
+
+def test_members_are_made_once_and_found():
+    for module in (nn, optim, fastnn.functional):
+        assert set(module.__all__) <= set(dir(module))
+        for name in module.__all__:
+            assert getattr(module, name) is getattr(module, name)
+        with pytest.raises(AttributeError, match=r"has no attribute 'NoSuchThing'"):
+            module.NoSuchThing  # noqa: B018
+    for members in (ACTIVATIONS, LOSSES, OPTIMIZERS):
+        for cls in members.values():
+            assert members.named(cls.__name__) is cls
+            assert cls.__module__ in ("fastnn.nn", "fastnn.optim")
+            assert pickle.loads(pickle.dumps(cls)) is cls
+
+
+def test_threads_that_ask_at_once_get_one_class():
+    script = """
+import threading
+from fastnn import nn
+barrier, found = threading.Barrier(8), []
+def ask():
+    barrier.wait()
+    found.append(nn.ReLU)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(found) == 8 and set(found) == {nn.ReLU}, found
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_wrong_call_is_refused_by_the_interpreter():
+    function = fastnn.functional.relu
+    with pytest.raises(TypeError, match=r"relu\(\) missing 1 required positional argument: 'z'"):
+        function()
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'slope'"):
+        function([1.0], slope=1)
 
 
 def test_unknown_names_list_the_candidates():

@@ -1,4 +1,4 @@
-// The four registries as plain Python data: what classes, stubs, tables and tests are generated from.
+// The four registries as plain Python data: what classes, stubs, tables and tests are made from.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string>
 

@@ -1,112 +1,49 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What activations, losses and optimizers have in common: frozen descriptions of a registry row.
 
-A description holds values and checks them; it computes nothing and owns no arrays.
+A description holds values and checks them; it computes nothing and owns no arrays. Its class is
+made from the row: nobody writes one by hand.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import FrozenInstanceError, dataclass, fields
-from numbers import Real
-from typing import Any, ClassVar
+from dataclasses import FrozenInstanceError, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from . import _registry
 from ._assign import refusal
+from ._docstrings import docstring, parameters, sentence
+from ._fields import Field, Value, checked, fields_of
 from ._hints import shown
 
-__all__ = ["PAIRS", "Description", "HyperValue", "Optimizer", "checked", "described"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-HyperValue = float | bool | str
+    from ._docstrings import Entry
+    from ._registry import Row
 
-# The one place where Python's spelling differs from the registry's: torch has one pair where the
-# core has two numbers. The generator makes one field of them, `spread` takes it apart again.
-PAIRS: dict[str, tuple[str, ...]] = {"betas": ("beta1", "beta2")}
-
-
-def spread(where: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with every pair taken apart into the registry's names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        parts = PAIRS.get(name)
-        if parts is None:
-            flat[name] = value
-            continue
-        given = value if isinstance(value, (tuple, list)) else (value,)
-        if len(given) != len(parts):
-            raise ValueError(f"[{where}] {name} is {shown(value)}; expected {len(parts)} numbers")
-        flat.update(zip(parts, given, strict=True))
-    return flat
+__all__ = ["Description", "Members", "Optimizer", "described", "fields_of_class"]
 
 
-def _spelled(name: str) -> str:
-    """The name under which a user knows the registry's `name`: betas[0] for beta1."""
-    for pair, parts in PAIRS.items():
-        if name in parts:
-            return f"{pair}[{parts.index(name)}]"
-    return name
-
-
-def _checked_value(where: str, hyper: Mapping[str, Any], value: Any) -> HyperValue:
-    name = _spelled(hyper["name"])
-    if hyper["kind"] == "choice":
-        if isinstance(value, str) and value in hyper["choices"]:
-            return value
-        raise _registry.unknown(where, name, value, hyper["choices"])
-    if hyper["kind"] == "flag":
-        if isinstance(value, (bool, np.bool_)):
-            return bool(value)
-        raise TypeError(f"[{where}] {name} is {shown(value)}; expected True or False")
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    low, high = float(hyper["lowest"]), float(hyper["highest"])
-    above = number > low if hyper["open_below"] else number >= low
-    below = number < high if hyper["open_above"] else number <= high
-    if math.isfinite(number) and above and below:
-        return number
-    raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(hyper)}")
-
-
-def _range_text(hyper: Mapping[str, Any]) -> str:
-    """The numbers that a parameter may be, in words, with every digit that decides."""
-    low, high = float(hyper["lowest"]), float(hyper["highest"])
-    if math.isinf(low) and math.isinf(high):
-        return "a finite number"
-    first, last = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (low, high))
-    if not math.isinf(high) and not hyper["open_below"] and not hyper["open_above"]:
-        return f"{first} to {last}"
-    text = f"{'above' if hyper['open_below'] else 'at least'} {first}"
-    if math.isinf(high):
-        return f"{text} and finite"
-    return f"{text} and {'below' if hyper['open_above'] else 'at most'} {last}"
-
-
-def checked(
-    where: str, table: list[dict[str, Any]], values: Mapping[str, Any]
-) -> dict[str, HyperValue]:
-    """`values` in the registry's names and types; wrong ones raise and say what was expected."""
-    hypers = {hyper["name"]: hyper for hyper in table}
-    flat = spread(where, values)
-    for name in flat:
-        if name not in hypers:
-            raise _registry.unknown(where, "parameter", name, hypers)
-    return {name: _checked_value(where, hypers[name], value) for name, value in flat.items()}
-
-
-@dataclass(repr=False, eq=False)
 class Description:
-    """Base of the generated classes: a room's row with values for its hyperparameters.
+    """Base of a room's classes: a row with values for its parameters.
 
-    The classes let dataclass write no __repr__, no __eq__ and nothing that freezes them: those of
-    this base serve them all, refuse in words, and an import has less to compile.
+    The classes are dataclasses with the __repr__, the __eq__ and the refusals of this base.
+
+    Attributes
+    ----------
+    room : str
+        The registry.
+    registry_name : str
+        The row.
+    positional : int or None
+        How many of the parameters may be given by position; None: all of them.
+    more_fields : tuple of Field
+        What the classes of the room take beside the parameters of the row.
     """
 
     room: ClassVar[str] = ""
@@ -114,6 +51,15 @@ class Description:
     remedy: ClassVar[str] = (
         "it is fixed when the object is made. Make a new one, and compile the model with it"
     )
+    positional: ClassVar[int | None] = None
+    more_fields: ClassVar[tuple[Field, ...]] = ()
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # of the classes; the base is none
+
+    @classmethod
+    def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
+        """Summary, paragraphs and example of the docstring of a row's class; "": of its repr."""
+        return sentence(row["formula"]), [], ""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The constructor writes each field once.
@@ -129,8 +75,8 @@ class Description:
         self.hyper()
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
-        return f"{type(self).__qualname__}({shown})"
+        values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return f"{type(self).__qualname__}({values})"
 
     def __eq__(self, other: object) -> bool:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
@@ -148,10 +94,11 @@ class Description:
         """The registry's row that this object describes."""
         return _registry.row(type(self).__name__, self.room, self.registry_name)
 
-    def hyper(self) -> dict[str, HyperValue]:
-        """The hyperparameters under the registry's names, checked."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "per_layer"}
-        return checked(type(self).__name__, self.row["params"], values)
+    def hyper(self) -> dict[str, Value]:
+        """The parameters under the row's names, checked."""
+        params = self.row["params"]
+        values = {f.name: getattr(self, f.name) for f in fields_of(params)}
+        return checked(type(self).__name__, params, values)
 
 
 class Overrides(Mapping[Any, Any]):
@@ -185,15 +132,37 @@ class Overrides(Mapping[Any, Any]):
         return hash(frozenset(self._values))
 
 
-@dataclass(repr=False, eq=False)
 class Optimizer(Description):
     """Base of the optimizers: plain frozen descriptions, never bound to arrays.
 
     `per_layer` overrides hyperparameters for single layers, keyed by the layer's number in
     ``state_dict``: ``{0: {"lr": 1e-4, "weight_decay": 0.0}}``.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.Adam(lr=0.01) == optim.Adam(0.01), isinstance(optim.Adam(), optim.Optimizer)
+    (True, True)
     """
 
     room: ClassVar[str] = "optimizers"
+    positional: ClassVar[int | None] = 1
+    more_fields: ClassVar[tuple[Field, ...]] = (
+        Field(
+            "per_layer",
+            {},
+            "Mapping[int, Mapping[str, Any]]",
+            Mapping[int, Mapping[str, Any]],
+            "dict of int to dict",
+            'Other values for single layers, by their number: ``{0: {"lr": 1e-4}}``',
+        ),
+    )
+
+    @classmethod
+    def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
+        states = " and ".join(f"`{name}`" for name in row["states"])
+        notes = [f"What it remembers of a parameter, under torch's names: {states}."]
+        return sentence(row["formula"]), notes if states else [], ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,6 +191,94 @@ class Optimizer(Description):
             given = checked(f"{where}.per_layer[{layer}]", self.row["params"], values)
             overrides[int(layer)] = {name: float(value) for name, value in given.items()}
         return overrides
+
+
+def fields_of_class(base: type[Description], row: Row) -> list[tuple[Field, bool]]:
+    """The fields of a row's class, and whether each can be given by its name alone."""
+    own = fields_of(row["params"])
+    positional = len(own) if base.positional is None else base.positional
+    return [(f, at >= positional) for at, f in enumerate([*own, *base.more_fields])]
+
+
+def _class_of(base: type[Description], row: Row, module: str) -> type[Any]:
+    """The class that describes `row`."""
+    given = fields_of_class(base, row)
+    summary, notes, example = base._documentation(row)
+    if not example:
+        values = ", ".join(f"{f.name}={f.default!r}" for f, _ in given)
+        package, _, name = module.rpartition(".")
+        made = f"{row['class_name']}({values})"
+        example = f"""
+            >>> from {package} import {name}
+            >>> {name}.{row["class_name"]}()
+            {made}
+            """
+    refusals: list[Entry] = [
+        ("ValueError, TypeError", "A value out of its range, or of another type.")
+    ]
+    sections = {
+        "Parameters": parameters(f for f, _ in given),
+        "Raises": refusals if given else [],
+    }
+    namespace: dict[str, Any] = {
+        "__module__": module,
+        "__qualname__": row["class_name"],
+        "__doc__": docstring(summary, notes, sections, example),
+        "__annotations__": {f.name: f.type for f, _ in given},
+        "registry_name": row["name"],
+    }
+    for f, by_name in given:
+        default = {"default_factory": dict} if f.default == {} else {"default": f.default}
+        namespace[f.name] = field(**default, kw_only=by_name)
+    return dataclass(repr=False, eq=False)(type(row["class_name"], (base,), namespace))
+
+
+D = TypeVar("D", bound=Description)
+
+
+class Members(Mapping[str, type[D]], Generic[D]):
+    """The classes of a room by the registry's names, each made when it is first asked for.
+
+    So an import costs the same however many members a room has.
+
+    Parameters
+    ----------
+    base : type
+        Their base, which names the room.
+    module : str
+        The public module from which users import them.
+    """
+
+    def __init__(self, base: type[D], module: str) -> None:
+        self.base, self._module = base, module
+        self._made: dict[str, type[D]] = {}
+
+    def __getitem__(self, name: str) -> type[D]:
+        if name not in self._made:
+            row = _registry.rows(self.base.room)[name]
+            # Of two threads that ask at once both get the class of the first.
+            self._made.setdefault(name, _class_of(self.base, row, self._module))
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _registry.rows(self.base.room)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_registry.rows(self.base.room))
+
+    def __len__(self) -> int:
+        return len(_registry.rows(self.base.room))
+
+    def class_names(self) -> list[str]:
+        """The names of the classes, sorted."""
+        return sorted(row["class_name"] for row in _registry.rows(self.base.room).values())
+
+    def named(self, class_name: str) -> type[D]:
+        """The class called so; AttributeError if there is none."""
+        for name, row in _registry.rows(self.base.room).items():
+            if row["class_name"] == class_name:
+                return self[name]
+        raise AttributeError(f"module {self._module!r} has no attribute {class_name!r}")
 
 
 def described(

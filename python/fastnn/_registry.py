@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The registries of the C++ core, by room and name: the only list of what exists.
 
-Nothing here is a second list: classes and tables are generated from the same rows.
+Nothing here is a second list: classes, functions, stubs and tables are made from the same rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from ._hints import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["row", "rows", "unknown"]
+__all__ = ["Parameter", "Row", "row", "rows", "unknown"]
+
+Row = dict[str, Any]
+Parameter = dict[str, Any]
 
 _SINGULAR = {
     "activations": "activation",
@@ -27,12 +30,9 @@ _SINGULAR = {
 
 
 @functools.cache
-def rows(room: str) -> dict[str, dict[str, Any]]:
+def rows(room: str) -> dict[str, Row]:
     """Rows of a room ("activations", "losses", "optimizers", "layers") by name, in table order."""
-    table: dict[str, dict[str, Any]] = {}
-    for entry in dict(_core.registries())[room]:
-        table[entry["name"]] = dict(entry)
-    return table
+    return {entry["name"]: entry for entry in _core.registries()[room]}
 
 
 def row(where: str, room: str, name: str) -> dict[str, Any]:

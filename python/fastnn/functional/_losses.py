@@ -1,238 +1,91 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Losses: each returns its value and the gradient with respect to its first argument together.
+"""What all loss functions share: arrays that have to be converted or refused first.
 
 With `sample_weight` w the value is sum(w l) / sum(w), so that only the ratios of weights count, and
 the elementwise losses also divide by the number of outputs; reduction="sum" leaves both divisions
-out. Targets, or probabilities, outside the range of a loss are refused by row.
+out. Targets, or outputs, outside the range of a loss are refused by row.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastnn import _core
+import numpy as np
 
-from ._arrays import Array, common_dtype, converted, with_rank
-from ._cross_entropy import loss_hyper, row_weights
+from fastnn import _core, _registry
+from fastnn._fields import checked
+
+from ._arrays import Array, common_dtype, converted, numbers, with_rank
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
-
-def mse_loss(
-    out: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    reduction: str = "mean",
-) -> tuple[float, Array]:
-    """Mean squared error over all elements: mean((out - target)^2).
-
-    Parameters
-    ----------
-    out, target : (n, k) or (n,) array_like
-        (n,) and (n, 1) are the same.
-    sample_weight : (n,) array_like, optional
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    loss : float
-    dout : ndarray
-        2 (out - target) / (n k), of `out`'s shape.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Shapes that do not fit, dtypes that are not real, an unknown reduction.
-
-    Examples
-    --------
-    >>> import fastnn.functional as F
-    >>> loss, dout = F.mse_loss([1.0, 2.0], [0.0, 4.0])
-    >>> print(loss, dout)
-    2.5 [ 1. -2.]
-    """
-    return _elementwise(("mse", "mse_loss"), out, target, sample_weight, reduction)
+__all__ = ["loss"]
 
 
-def half_mse_loss(
-    out: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    reduction: str = "mean",
-) -> tuple[float, Array]:
-    """Half the mean squared error, as courses derive it: mean((out - target)^2) / 2.
-
-    Parameters
-    ----------
-    out, target : (n, k) or (n,) array_like
-    sample_weight : (n,) array_like, optional
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    loss : float
-    dout : ndarray
-        (out - target) / (n k), of `out`'s shape.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `mse_loss`.
-
-    Examples
-    --------
-    >>> import fastnn.functional as F
-    >>> loss, dout = F.half_mse_loss([1.0, 2.0], [0.0, 4.0])
-    >>> print(loss, dout)
-    1.25 [ 0.5 -1. ]
-    """
-    return _elementwise(("half_mse", "half_mse_loss"), out, target, sample_weight, reduction)
-
-
-def l1_loss(
-    out: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    reduction: str = "mean",
-) -> tuple[float, Array]:
-    """Mean absolute error over all elements: mean(|out - target|).
-
-    Parameters
-    ----------
-    out, target : (n, k) or (n,) array_like
-    sample_weight : (n,) array_like, optional
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    loss : float
-    dout : ndarray
-        sign(out - target) / (n k), 0 where they are equal; of `out`'s shape.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `mse_loss`.
-
-    Examples
-    --------
-    >>> import fastnn.functional as F
-    >>> loss, dout = F.l1_loss([1.0, 2.0], [0.0, 4.0])
-    >>> print(loss, dout)
-    1.5 [ 0.5 -0.5]
-    """
-    return _elementwise(("l1", "l1_loss"), out, target, sample_weight, reduction)
-
-
-def bce_with_logits(
-    logits: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    reduction: str = "mean",
-) -> tuple[float, Array]:
-    """Binary cross-entropy from raw scores, mean over all elements, stable for any finite logits.
-
-    l = max(z, 0) - z t + log(1 + exp(-|z|)): the same as -(t log s + (1 - t) log(1 - s)) with
-    s = sigmoid(z).
-
-    Parameters
-    ----------
-    logits, target : (n, k) or (n,) array_like
-        Targets in [0, 1]; several columns are several yes/no questions (multi-label).
-    sample_weight : (n,) array_like, optional
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    loss : float
-    dlogits : ndarray
-        (sigmoid(z) - t) / (n k), of logits' shape.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `mse_loss`; targets outside [0, 1].
-
-    Examples
-    --------
-    >>> import fastnn.functional as F
-    >>> loss, dlogits = F.bce_with_logits([0.0], [1.0])
-    >>> print(round(loss, 6), dlogits)
-    0.693147 [-0.5]
-    """
-    names = ("bce_with_logits", "bce_with_logits")
-    return _elementwise(names, logits, target, sample_weight, reduction)
-
-
-def bce_loss(
-    p: ArrayLike,
-    target: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    reduction: str = "mean",
-) -> tuple[float, Array]:
-    """Binary cross-entropy of probabilities, mean over all elements: -(t log p + (1-t) log(1-p)).
-
-    The courses' form after a sigmoid; logarithms count as -100 at least. `bce_with_logits` does
-    both in one and stays exact at the ends.
-
-    Parameters
-    ----------
-    p, target : (n, k) or (n,) array_like
-        Both in [0, 1].
-    sample_weight : (n,) array_like, optional
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    loss : float
-    dp : ndarray
-        (p - t) / max(p (1 - p), 1e-12) / (n k), of `p`'s shape.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `mse_loss`; `p` or targets outside [0, 1].
-
-    Examples
-    --------
-    >>> import fastnn.functional as F
-    >>> print(round(F.bce_loss([0.8, 0.7, 0.1], [1, 1, 0], reduction="sum")[0], 8))
-    0.68517901
-    """
-    return _elementwise(("bce", "bce_loss"), p, target, sample_weight, reduction)
-
-
-def _elementwise(
-    names: tuple[str, str],
+def loss(
+    where: str,
+    name: str,
+    values: Mapping[str, Any],
     out: ArrayLike,
     target: ArrayLike,
     sample_weight: ArrayLike | None,
-    reduction: str,
 ) -> tuple[float, Array]:
-    name, where = names  # the registry's, and the function's for messages
-    found = _core.plain_loss(name, {"reduction": reduction}, out, target, sample_weight)
-    if found is not NotImplemented:
-        return found
-    outputs = with_rank(where, "the first argument", out, 1, 2)
-    targets = with_rank(where, "target", target, 1, 2)
-    rows = outputs if outputs.ndim == 2 else outputs[:, None]
-    goal = targets if targets.ndim == 2 else targets[:, None]
-    if rows.shape != goal.shape:
-        raise ValueError(
-            f"[{where}] target has shape {targets.shape}, but the first argument {outputs.shape}"
-        )
-    loss, grad = _core.loss(
+    """Value and gradient of the loss `name`; `where` is the function's name for messages."""
+    row = _registry.row(where, "losses", name)
+    outputs = with_rank(where, "out", out, 1, 2)
+    if row["target"] == "dense":
+        rows = outputs if outputs.ndim == 2 else outputs[:, None]
+        goal = _dense(where, outputs, rows, target)
+    else:  # a vector is one row of scores
+        rows = outputs if outputs.ndim == 2 else outputs[None, :]
+        goal = _classes(where, outputs, rows, target)
+    value, grad = _core.loss(
         name,
-        loss_hyper(where, name, reduction),
+        checked(where, row["params"], values),
         converted(rows, common_dtype(outputs)),
         goal,
-        row_weights(where, sample_weight, rows.shape[0]),
+        _row_weights(where, sample_weight, len(rows)),
         where,
     )
-    return loss, grad.reshape(outputs.shape)
+    return value, grad.reshape(outputs.shape)
+
+
+def _dense(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Array:
+    """Numbers of the shape of `rows`."""
+    given = with_rank(where, "target", target, 1, 2)
+    goal = given if given.ndim == 2 else given[:, None]
+    if rows.shape != goal.shape:
+        raise ValueError(f"[{where}] target has shape {given.shape}, but out has {outputs.shape}")
+    return goal
+
+
+def _classes(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Array:
+    """Class indices, one for each of `rows`."""
+    classes, (n, k) = numbers(where, "target", target), rows.shape
+    if classes.dtype.kind not in "iub":
+        raise TypeError(
+            f"[{where}] target has dtype {classes.dtype}; expected integer classes "
+            "(for rows of 0 and 1 take bce_with_logits, or target.argmax(axis=1) here)"
+        )
+    if classes.shape not in ((n,), (n, 1)) and not (outputs.ndim == 1 and classes.ndim == 0):
+        raise ValueError(f"[{where}] target has shape {classes.shape}; out makes it ({n},)")
+    labels = classes.reshape(-1)
+    bad = np.flatnonzero((labels < 0) | (labels >= k))
+    if bad.size:
+        raise ValueError(
+            f"[{where}] target[{bad[0]}] is {labels[bad[0]]}; expected classes from 0 to {k - 1}"
+        )
+    return labels.astype(np.int64)
+
+
+def _row_weights(where: str, sample_weight: ArrayLike | None, n: int) -> Array | None:
+    """`sample_weight` as (n,); None stays None."""
+    if sample_weight is None:
+        return None
+    weights = numbers(where, "sample_weight", sample_weight)
+    if weights.shape != (n,):
+        raise ValueError(f"[{where}] sample_weight has shape {weights.shape}; expected ({n},)")
+    return weights

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizer steps in place on your own arrays, with the rules that `fastnn.optim` describes.
+"""What all optimizer steps share: their memory, arrays to be converted or refused, and clipping.
 
 Parameters are float32 or float64 arrays of any writable strides; gradients have the same shapes.
 Everything is checked before anything changes. A single array may stand for a list of one.
@@ -7,209 +7,104 @@ Everything is checked before anything changes. A single array may stand for a li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _core, _registry, _validate
-from fastnn._describe import checked
+from fastnn._fields import checked
 from fastnn._hints import shown
 
-from ._arrays import converted, numbers
-from ._optimizer_state import Arrays, OptimizerState, as_list
+from ._arrays import Array, converted, numbers, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike
 
+__all__ = ["Arrays", "OptimizerState", "clip_grad_norm_", "done", "state", "step"]
 
-def sgd_step_(
-    params: Arrays,
-    grads: ArrayLike | Sequence[ArrayLike],
-    state: OptimizerState | None = None,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-    nesterov: bool = False,
-    l1: float = 0.0,
-) -> None:
-    """One step of stochastic gradient descent in place: W -= lr * g, with momentum W -= lr * v.
+Arrays = Array | Sequence[Array]
 
-    Torch's rules: g += weight_decay W; v = momentum v + (1 - dampening) g, v = g at the first step.
 
-    Parameters
+@dataclass
+class OptimizerState:
+    """What an optimizer remembers between steps.
+
+    Attributes
     ----------
-    params : ndarray or sequence of ndarray
-        Changed in place.
-    grads : array_like or sequence of array_like
-        Shapes of `params`.
-    state : OptimizerState, optional
-        From `sgd_state`; needed with momentum, changed in place.
-    lr : float
-        Learning rate.
-    momentum, dampening, weight_decay, nesterov, l1
-        As in `fastnn.optim.SGD`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Arrays, shapes or values that do not fit; nothing is changed then.
+    step : int
+        Steps done so far.
+    arrays : list of list of ndarray
+        For every kind of memory (Adam: first moment, second moment) one array a parameter.
 
     Examples
     --------
     >>> import numpy as np, fastnn.functional as F
-    >>> w = np.array([1.0, 2.0])
-    >>> F.sgd_step_(w, [10.0, -10.0], lr=0.1)
-    >>> w
-    array([0., 3.])
+    >>> F.sgd_state([np.ones(2)])
+    OptimizerState(step=0, arrays=[[array([0., 0.])]])
     """
-    hyper = {
-        "lr": lr,
-        "momentum": momentum,
-        "dampening": dampening,
-        "weight_decay": weight_decay,
-        "nesterov": nesterov,
-        "l1": l1,
-    }
-    if _done("sgd", hyper, params, grads, state):
-        return
-    if state is None and _validate.number("sgd_step_", "momentum", momentum) != 0:
-        raise ValueError("[sgd_step_] momentum needs a memory: pass state=F.sgd_state(params)")
-    _step("sgd", hyper, params, grads, state)
+
+    step: int = 0
+    arrays: list[list[Array]] = field(default_factory=list)
 
 
-def adam_step_(
-    params: Arrays,
-    grads: ArrayLike | Sequence[ArrayLike],
-    state: OptimizerState,
-    *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-    l1: float = 0.0,
-) -> None:
-    """One step of Adam in place: W -= lr * m_hat / (sqrt(v_hat) + eps).
-
-    Weight decay is added to the gradient, as torch's Adam does.
-
-    Parameters
-    ----------
-    params : ndarray or sequence of ndarray
-        Changed in place.
-    grads : array_like or sequence of array_like
-        Shapes of `params`.
-    state : OptimizerState
-        From `adam_state`; changed in place.
-    lr, betas, eps, weight_decay, l1
-        As in `fastnn.optim.Adam`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Arrays, shapes or values that do not fit; nothing is changed then.
-
-    Examples
-    --------
-    >>> import numpy as np, fastnn.functional as F
-    >>> w = np.array([1.0, 2.0])
-    >>> state = F.adam_state(w)
-    >>> F.adam_step_(w, [10.0, -10.0], state, lr=0.1)
-    >>> w.round(6), state.step
-    (array([0.9, 2.1]), 1)
-    """
-    hyper = {
-        "lr": lr,
-        "betas": betas,
-        "eps": eps,
-        "weight_decay": weight_decay,
-        "l1": l1,
-    }
-    if _done("adam", hyper, params, grads, state):
-        return
-    _step("adam", hyper, params, grads, state)
+def state(where: str, name: str, params: Arrays) -> OptimizerState:
+    """Zeros for all that the optimizer `name` may remember of `params`."""
+    arrays = _listed(where, "params", params)
+    kinds = _registry.row(where, "optimizers", name)["states"]
+    return OptimizerState(0, [[np.zeros(a.shape, a.dtype) for a in arrays] for _ in kinds])
 
 
-def adamw_step_(
-    params: Arrays,
-    grads: ArrayLike | Sequence[ArrayLike],
-    state: OptimizerState,
-    *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    weight_decay: float = 1e-2,
-    l1: float = 0.0,
-) -> None:
-    """One step of AdamW in place: W -= lr * weight_decay * W first, then Adam's step.
-
-    Parameters
-    ----------
-    params : ndarray or sequence of ndarray
-        Changed in place.
-    grads : array_like or sequence of array_like
-        Shapes of `params`.
-    state : OptimizerState
-        From `adam_state`; changed in place.
-    lr, betas, eps, weight_decay, l1
-        As in `fastnn.optim.AdamW`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Arrays, shapes or values that do not fit; nothing is changed then.
-
-    Examples
-    --------
-    >>> import numpy as np, fastnn.functional as F
-    >>> w = np.array([1.0])
-    >>> F.adamw_step_(w, [0.0], F.adam_state(w), lr=0.1, weight_decay=0.5)
-    >>> w
-    array([0.95])
-    """
-    hyper = {
-        "lr": lr,
-        "betas": betas,
-        "eps": eps,
-        "weight_decay": weight_decay,
-        "l1": l1,
-    }
-    if _done("adamw", hyper, params, grads, state):
-        return
-    _step("adamw", hyper, params, grads, state)
-
-
-def _done(
-    name: str, hyper: dict[str, Any], params: Any, grads: Any, state: OptimizerState | None
+def done(
+    name: str, values: Mapping[str, Any], params: Any, grads: Any, memory: OptimizerState | None
 ) -> bool:
     """Whether the core took the step on arrays as they lie: nothing to convert or to word."""
-    if state is None:
-        return _core.plain_step(name, hyper, 1, params, grads, [])
-    if type(state) is not OptimizerState:
+    if memory is None:
+        return _core.plain_step(name, values, 1, params, grads, [])
+    if type(memory) is not OptimizerState:
         return False
-    t = state.step + 1
-    done = _core.plain_step(name, hyper, t, params, grads, state.arrays)
-    if done:
-        state.step = t
-    return done
+    t = memory.step + 1
+    taken = _core.plain_step(name, values, t, params, grads, memory.arrays)
+    if taken:
+        memory.step = t
+    return taken
 
 
-def _step(
+def step(
     name: str,
-    hyper: dict[str, Any],
+    values: Mapping[str, Any],
     params: Arrays,
     grads: ArrayLike | Sequence[ArrayLike],
-    state: OptimizerState | None,
+    memory: OptimizerState | None,
 ) -> None:
+    """One step of the optimizer `name` in place."""
     where = f"{name}_step_"
-    values = checked(where, _registry.row(where, "optimizers", name)["params"], hyper)
-    kinds = 2 if name != "sgd" else int(values["momentum"] != 0)
-    arrays = as_list(where, "params", params)
+    row = _registry.row(where, "optimizers", name)
+    settings = checked(where, row["params"], values)
+    kept = _core.states_of(name, settings)
+    if memory is None and kept:
+        raise ValueError(
+            f"[{where}] state is None; expected F.{name}_state(params): with these values it "
+            f"remembers {' and '.join(kept)}"
+        )
+    arrays = _listed(where, "params", params)
+    gradients = _gradients(where, arrays, [grads] if isinstance(params, np.ndarray) else grads)
+    if memory is None:
+        memory = OptimizerState()
+    elif not isinstance(memory, OptimizerState):
+        raise TypeError(f"[{where}] state is {type(memory).__name__}; expected an OptimizerState")
+    states = _states(where, row["states"], kept, memory, arrays)
+    _core.optimizer_step(name, settings, memory.step + 1, arrays, gradients, states)
+    memory.step += 1
+
+
+def _gradients(where: str, arrays: list[Array], grads: Any) -> list[Array]:
+    """One gradient for each of `arrays`, of its shape and dtype."""
     try:
-        given: list[Any] = [grads] if isinstance(params, np.ndarray) else list(cast("Any", grads))
+        given = list(grads)
     except TypeError:
         raise TypeError(
             f"[{where}] grads is {shown(grads)}; expected one array a parameter"
@@ -224,13 +119,90 @@ def _step(
                 f"[{where}] grads[{i}] has shape {gradient.shape}, but its parameter {array.shape}"
             )
         gradients.append(converted(gradient, array.dtype))
-    if state is None:
-        state = OptimizerState()
-    elif not isinstance(state, OptimizerState):
-        raise TypeError(f"[{where}] state is {type(state).__name__}; expected an OptimizerState")
-    memory = state.arrays if kinds else []
+    return gradients
+
+
+def _states(
+    where: str,
+    names: Sequence[str],
+    kept: Sequence[str],
+    memory: OptimizerState,
+    arrays: list[Array],
+) -> list[list[Array]]:
+    """Of the memory, which has `names`, the arrays that are `kept`."""
     like = [(array.shape, array.dtype) for array in arrays]
-    if len(memory) != kinds or any([(a.shape, a.dtype) for a in m] != like for m in memory):
+    if kept and (
+        len(memory.arrays) != len(names)
+        or any([(a.shape, a.dtype) for a in kind] != like for kind in memory.arrays)
+    ):
         raise ValueError(f"[{where}] state was made for other parameters or another optimizer")
-    _core.optimizer_step(name, values, state.step + 1, arrays, gradients, memory)
-    state.step += 1
+    return [memory.arrays[names.index(name)] for name in kept]
+
+
+def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
+    """Scale gradients in place by min(1, max_norm / (norm + 1e-6)); norm is that of all together.
+
+    Parameters
+    ----------
+    grads : ndarray or sequence of ndarray
+        Changed in place.
+    max_norm : float
+        Positive.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A gradient that is not finite or not writable, a `max_norm` that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn.functional as F
+    >>> g = [np.array([3.0]), np.array([4.0])]
+    >>> F.clip_grad_norm_(g, 1.0)
+    5.0
+    >>> print(np.concatenate(g).round(4))
+    [0.6 0.8]
+    """
+    where = "clip_grad_norm_"
+    given: Any = max_norm
+    if not (isinstance(given, Real) and given == math.inf):  # infinity only measures
+        max_norm = _validate.positive(where, "max_norm", max_norm)
+    arrays = _listed(where, "grads", grads)
+    squares = 0.0
+    for i, grad in enumerate(arrays):
+        square = _sum_of_squares(np.asarray(grad).reshape(-1))
+        if not math.isfinite(square):
+            raise ValueError(f"[{where}] grads[{i}] has a value that is not finite")
+        squares += square
+    norm = math.sqrt(squares)
+    factor = min(1.0, max_norm / (norm + 1e-6))
+    if factor < 1:
+        for grad in arrays:
+            np.multiply(grad, grad.dtype.type(factor), out=grad)
+    return norm
+
+
+def _sum_of_squares(flat: Array) -> float:
+    """In double; single precision is converted piece by piece, as a copy of it all costs memory."""
+    if flat.dtype == np.float64:
+        return float(flat @ flat)
+    pieces = (flat[at : at + 2**15].astype(np.float64) for at in range(0, flat.size, 2**15))
+    return sum(float(piece @ piece) for piece in pieces)
+
+
+def _listed(where: str, name: str, arrays: Arrays) -> list[Array]:
+    """One array or a sequence of them as a list of writable arrays."""
+    if isinstance(arrays, np.ndarray):
+        return [writable(where, f"{name}", arrays)]
+    try:
+        each = list(arrays)
+    except TypeError:
+        raise TypeError(
+            f"[{where}] {name} is {shown(arrays)}; expected arrays to change in place"
+        ) from None
+    return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(each)]

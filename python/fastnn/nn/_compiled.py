@@ -13,7 +13,7 @@ from fastnn._describe import Optimizer, described
 from fastnn._optimizers import OPTIMIZERS
 
 from ._loss import Loss
-from ._losses import LOSSES
+from ._members import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,19 +7,23 @@ gives NumPy views of its part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
 
 from fastnn import _registry
 from fastnn._assign import is_free, refusal
-from fastnn._describe import Description, checked
+from fastnn._describe import Description
+from fastnn._docstrings import sentence
+from fastnn._fields import checked
 
 from . import _state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastnn import _core
+    from fastnn._registry import Row
     from fastnn._validate import Array
 
 __all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting"]
@@ -113,9 +117,8 @@ class Layer:
         return self
 
 
-@dataclass(repr=False, eq=False)
 class Activation(Description, Layer):
-    """Base of the activations (generated from the registry): element by element, without values.
+    """Base of the activations: element by element, without values.
 
     Examples
     --------
@@ -128,6 +131,10 @@ class Activation(Description, Layer):
 
     room: ClassVar[str] = "activations"
     remedy: ClassVar[str] = Layer.remedy
+
+    @classmethod
+    def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
+        return sentence(f"f(z) = {row['formula']}"), [], ""
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The activation as the core takes it: name and hyperparameters."""

@@ -3,23 +3,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fastnn import _core, _validate
 from fastnn._describe import Description
+from fastnn._docstrings import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn._registry import Row
     from fastnn._validate import Array
 
 __all__ = ["Loss"]
 
 
-@dataclass(repr=False, eq=False)
+_TASKS = {
+    "regression": "predict gives the outputs as they are",
+    "binary": "predict gives the probability of yes for each output",
+    "multiclass": "predict gives the probabilities of the classes",
+}
+
+
 class Loss(Description):
-    """Base of the losses, which are generated from the registry.
+    """Base of the losses, whose classes are made from their rows.
 
     Examples
     --------
@@ -31,6 +40,20 @@ class Loss(Description):
     """
 
     room: ClassVar[str] = "losses"
+    positional: ClassVar[int | None] = 0
+
+    @classmethod
+    def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
+        dense = row["target"] == "dense"
+        targets = f"numbers (n, k){_within(row['targets'])}" if dense else "class indices (n,)"
+        outputs = f" Outputs are numbers{_within(row['outputs'])}." if row["outputs"] else ""
+        added = "" if row["mean_over_outputs"] or not dense else "; the outputs of a row are added"
+        over = "all elements, rows and outputs" if row["mean_over_outputs"] else "rows"
+        notes = [
+            f"Targets are {targets}; {_TASKS[row['task']]}.{outputs}",
+            f"The mean is over {over}{added}.",
+        ]
+        return sentence(row["formula"]), notes, _example(row)
 
     def __call__(self, out: Any, target: Any, sample_weight: Any = None) -> tuple[float, Array]:
         """Value of the loss and its gradient with respect to `out`.
@@ -73,3 +96,20 @@ class Loss(Description):
             self.registry_name, self.hyper(), rows, wanted, sample_weight, where
         )
         return value, grad.reshape(raw.shape)
+
+
+def _within(interval: str) -> str:
+    """A range as it follows "numbers": " from 0 to 1"; nothing for all of them."""
+    return f" from {interval}" if " to " in interval else f" {interval}".rstrip()
+
+
+def _example(row: Row) -> str:
+    out = [[0.25, 0.75]]
+    target: list[Any] = [[0.5, 1.0]] if row["target"] == "dense" else [1]
+    loss, dout = _core.loss(row["name"], {}, np.array(out), np.array(target))
+    return f"""
+        >>> from fastnn import nn
+        >>> loss, dout = nn.{row["class_name"]}()({out}, {target})
+        >>> print(round(loss, 4), dout.round(4))
+        {round(loss, 4)} {dout.round(4)}
+        """

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""NumPy-style docstrings of what is made from rows."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ._fields import Field
+
+__all__ = ["docstring", "parameters", "sentence", "wrapped"]
+
+Entry = tuple[str, str]  # "name : type" and what it means; the latter may be empty
+
+_WIDTH = 96
+
+
+def wrapped(text: str, width: int = _WIDTH) -> list[str]:
+    """The lines of `text`, none wider than `width` unless a word is."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
+def sentence(text: str) -> str:
+    """With a capital (unless it begins with a name or a formula) and a full stop."""
+    first = text.split(maxsplit=1)[0]
+    if first.replace("-", "").isalpha() and len(first) > 1:
+        text = text[0].upper() + text[1:]
+    return text if text.endswith(".") else text + "."
+
+
+def parameters(fields: Iterable[Field]) -> list[Entry]:
+    """The entries of `fields` under Parameters."""
+    return [
+        (f"{field.name} : {field.doc_type}, default {field.default_text}", sentence(field.doc))
+        for field in fields
+    ]
+
+
+def docstring(
+    summary: str, notes: Sequence[str], sections: Mapping[str, Sequence[Entry]], example: str
+) -> str:
+    """Summary, paragraphs, sections without those that are empty, and an example."""
+    lines = [summary]
+    for note in notes:
+        lines += ["", *wrapped(note)]
+    for title, entries in sections.items():
+        if not entries:
+            continue
+        lines += ["", title, "-" * len(title)]
+        for head, text in entries:
+            lines += [head, *(f"    {line}" for line in wrapped(text, _WIDTH - 4) if line)]
+    if example:
+        lines += ["", "Examples", "--------", *inspect.cleandoc(example).splitlines()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parameters of a row as a user gives them: their names, types, ranges, and their checks.
+
+A user's name stands for one parameter of the row, or for two neighbours where torch has one name
+for both: ``betas`` for ``beta1`` and ``beta2``.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from . import _registry
+from ._hints import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ._registry import Parameter
+
+__all__ = [
+    "Field",
+    "Value",
+    "checked",
+    "default_values",
+    "fields_of",
+    "meaning_and_range",
+    "spread",
+]
+
+Value = float | bool | str
+
+_TYPES = {"real": float, "count": int, "flag": bool}
+
+
+class Field:
+    """What a user gives under one name.
+
+    Attributes
+    ----------
+    name : str
+    default : object
+        A dictionary stands for a new empty one each time.
+    annotation, default_text : str
+        Type and default as Python source, for signatures and stubs.
+    type : object
+        The type itself.
+    doc_type, doc : str
+        Type and meaning as NumPy-style docstrings have them.
+    """
+
+    def __init__(
+        self, name: str, default: Any, annotation: str, type_: Any, doc_type: str, doc: str
+    ) -> None:
+        self.name = name
+        self.default = default
+        self.annotation = annotation
+        self.type = type_
+        self.doc_type = doc_type
+        self.doc = doc
+
+    @property
+    def default_text(self) -> str:
+        """The default as Python source."""
+        if isinstance(self.default, tuple):
+            return f"({', '.join(map(_literal, self.default))})"
+        return _literal(self.default)
+
+    @classmethod
+    def of(cls, name: str, params: Sequence[Parameter]) -> Field:
+        """The field that stands for `params`."""
+        first, defaults = params[0], tuple(param["default"] for param in params)
+        doc = "; ".join(", ".join(filter(None, [p["doc"], _range_text(p)])) for p in params)
+        if len(params) > 1:
+            text = f"({', '.join(['float'] * len(params))})"
+            pair = tuple[float, float]
+            return cls(name, defaults, f"tuple[{text[1:-1]}]", pair, text, doc)
+        if first["kind"] == "choice":
+            words = ", ".join(map(_literal, first["choices"]))
+            kind = Literal[tuple(first["choices"])]  # type: ignore[valid-type]
+            return cls(name, defaults[0], f"Literal[{words}]", kind, f"{{{words}}}", doc)
+        plain = _TYPES[first["kind"]]
+        return cls(name, defaults[0], plain.__name__, plain, plain.__name__, doc)
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _groups(params: Sequence[Parameter]) -> dict[str, list[Parameter]]:
+    """The parameters by the user's name for them, in the row's order."""
+    found: dict[str, list[Parameter]] = {}
+    for param in params:
+        found.setdefault(param["pair"] or param["name"], []).append(param)
+    return found
+
+
+def fields_of(params: Sequence[Parameter]) -> list[Field]:
+    """What a user may give for a row's parameters, in the row's order."""
+    return [Field.of(name, group) for name, group in _groups(params).items()]
+
+
+def meaning_and_range(params: Sequence[Parameter], name: str) -> tuple[str, str]:
+    """What a user's `name` means, and which numbers are permitted, in words."""
+    group = _groups(params)[name]
+    ranges = dict.fromkeys(filter(None, map(_range_text, group)))
+    return "; ".join(param["doc"] for param in group), "; ".join(ranges)
+
+
+def default_values(params: Sequence[Parameter]) -> dict[str, Value]:
+    """The defaults under the row's names."""
+    return {param["name"]: param["default"] for param in params}
+
+
+def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with each pair taken apart into the row's names."""
+    groups, flat = _groups(params), {}
+    for name, value in values.items():
+        parts = groups.get(name, ())
+        if len(parts) < 2:
+            flat[name] = value
+            continue
+        given = value if isinstance(value, (tuple, list)) else (value,)
+        if len(given) != len(parts):
+            raise ValueError(f"[{where}] {name} is {shown(value)}; expected {len(parts)} numbers")
+        flat.update(zip((part["name"] for part in parts), given, strict=True))
+    return flat
+
+
+def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Value]:
+    """`values` in the row's names and types; wrong ones raise and say what was expected."""
+    if not values:
+        return {}
+    spelled = {
+        part["name"]: name if len(parts) == 1 else f"{name}[{at}]"
+        for name, parts in _groups(params).items()
+        for at, part in enumerate(parts)
+    }
+    known = {param["name"]: param for param in params}
+    flat = spread(where, params, values)
+    for name in flat:
+        if name not in known:
+            raise _registry.unknown(where, "parameter", name, known)
+    return {
+        name: _checked_value(where, spelled[name], known[name], value)
+        for name, value in flat.items()
+    }
+
+
+def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value:
+    if param["kind"] == "choice":
+        if isinstance(value, str) and value in param["choices"]:
+            return value
+        raise _registry.unknown(where, name, value, param["choices"])
+    if param["kind"] == "flag":
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        raise TypeError(f"[{where}] {name} is {shown(value)}; expected True or False")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isfinite(number) and _permits(param, number):
+        return number
+    raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(param, True)}")
+
+
+def _permits(param: Parameter, number: float) -> bool:
+    low, high = float(param["lowest"]), float(param["highest"])
+    above = number > low if param["open_below"] else number >= low
+    return above and (number < high if param["open_above"] else number <= high)
+
+
+def _range_text(param: Parameter, also_all: bool = False) -> str:
+    """The permitted numbers in words, with every digit that decides; `also_all`: even if it is all.
+
+    As ``Interval::text`` in cpp/core says it.
+    """
+    if param["kind"] not in ("real", "count"):
+        return ""
+    low, high = (float(param[end]) for end in ("lowest", "highest"))
+    first, last = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (low, high))
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number" if also_all else ""
+    below = f"{'above' if param['open_below'] else 'at least'} {first}"
+    if math.isinf(high):
+        return below + (" and finite" if also_all else "")
+    above = f"{'below' if param['open_above'] else 'at most'} {last}"
+    if math.isinf(low):
+        return above
+    if param["open_below"] or param["open_above"]:
+        return f"{below} and {above}"
+    return f"{first} to {last}"

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The functions of activations, losses and optimizers, each written from its row when asked for.
+
+A function is a few lines of source: its signature, which the interpreter checks as that of any
+other function, a call of the core on the arrays as they came, and the way that converts or refuses
+them if the core does not take them so.
+"""
+
+from __future__ import annotations
+import __future__
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _core, _registry
+from fastnn._core import plain_activation, plain_activation_backward, plain_loss
+from fastnn._docstrings import Entry, docstring, parameters
+from fastnn._fields import Field, fields_of
+
+from ._activations import backward, forward
+from ._losses import loss
+from ._optimizers import done, state, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fastnn._registry import Row
+
+__all__ = ["MAKERS", "Source", "loss_name"]
+
+_CORE = (plain_activation, plain_activation_backward, plain_loss)  # what the bodies below call
+_WORKERS = (forward, backward, loss, done, state, step)
+_IMPORTS = ">>> import numpy as np, fastnn.functional as F"
+
+
+class Source:
+    """A function as source: tools/stubs.py writes its head as a stub, `made` compiles all of it.
+
+    Attributes
+    ----------
+    name, returns, doc : str
+    arguments, body : list of str
+    """
+
+    def __init__(
+        self, name: str, arguments: Iterable[str], returns: str, body: list[str], doc: str
+    ) -> None:
+        self.name = name
+        self.arguments = list(arguments)
+        self.returns = returns
+        self.body = body
+        self.doc = doc
+
+    def made(self, module: str) -> Callable[..., Any]:
+        """The function, as one of `module`."""
+        head = f"def {self.name}({', '.join(self.arguments)}) -> {self.returns}:"
+        text = "\n    ".join([head, *self.body])
+        file = f"<{module}.{self.name}, made from its row>"
+        flags = __future__.annotations.compiler_flag
+        found: dict[str, Callable[..., Any]] = {}
+        exec(compile(text, file, "exec", flags, dont_inherit=True), globals(), found)
+        function = found[self.name]
+        function.__module__ = module
+        function.__doc__ = self.doc
+        return function
+
+
+def _settings(fields: Iterable[Field]) -> list[str]:
+    return [f"{f.name}: {f.annotation} = {f.default_text}" for f in fields]
+
+
+def _dictionary(fields: Iterable[Field]) -> str:
+    return "{" + ", ".join(f'"{f.name}": {f.name}' for f in fields) + "}"
+
+
+# -- activations -----------------------------------------------------------------------------------
+
+
+def _out(own: str) -> Entry:
+    return (
+        "out : ndarray, optional",
+        f"Array for the result, which is returned; it may be `{own}` itself.",
+    )
+
+
+def _refusals(own: str, fields: Iterable[Field], end: str = "") -> list[Entry]:
+    values = ", or a value is out of its range" if list(fields) else ""
+    return [("ValueError, TypeError", f"If {own}{values}{end}.")]
+
+
+def _forward(row: Row) -> Source:
+    name, fields = row["name"], fields_of(row["params"])
+    z = np.array([-1.5, 0.0, 2.0])
+    result = _core.activation(name, {}, z[None])[0].round(4)
+    call = f'"{name}", {_dictionary(fields)}, z, out'
+    return Source(
+        name,
+        ["z: ArrayLike", *_settings(fields), "*", "out: Array | None = None"],
+        "Array",
+        [
+            f"a = plain_activation({call})",
+            f"return forward({call}) if a is NotImplemented else a",
+        ],
+        docstring(
+            f"Compute {name}(z) = {row['formula']}.",
+            [],
+            {
+                "Parameters": [("z : array_like", "Any shape."), *parameters(fields), _out("z")],
+                "Returns": [
+                    (
+                        "ndarray",
+                        "Shape of `z`; float32 if `z` is not wider, otherwise float64.",
+                    )
+                ],
+                "Raises": _refusals(
+                    "the dtype is not one of real numbers, `out` cannot take the result", fields
+                ),
+            },
+            f"""
+            >>> import fastnn.functional as F
+            >>> print(F.{name}([-1.5, 0.0, 2.0]).round(4))
+            {result}
+            """,
+        ),
+    )
+
+
+def _backward(row: Row) -> Source:
+    name, fields = row["name"], fields_of(row["params"])
+    saved = {"input": "input z", "output": "output a"}[row["needs"]]
+    given = "z" if row["needs"] == "input" else f"F.{name}(z)"
+    z = np.array([[-1.5, 0.0, 2.0]])
+    kept = z if row["needs"] == "input" else _core.activation(name, {}, z)
+    result = _core.activation_backward(name, {}, np.ones((1, 3)), kept)[0].round(4)
+    call = f'"{name}", {_dictionary(fields)}, dy, saved, out'
+    arguments = ["dy: ArrayLike", "saved: ArrayLike", *_settings(fields)]
+    return Source(
+        f"{name}_backward",
+        [*arguments, "*", "out: Array | None = None"],
+        "Array",
+        [
+            f"dz = plain_activation_backward({call})",
+            f"return backward({call}) if dz is NotImplemented else dz",
+        ],
+        docstring(
+            f"Compute the gradient by z of a = {name}(z), which is dy f'(z), from the {saved}.",
+            [],
+            {
+                "Parameters": [
+                    ("dy : array_like", "Gradient with respect to a."),
+                    (
+                        "saved : array_like",
+                        f"The {saved} of the forward call, of the shape of `dy`.",
+                    ),
+                    *parameters(fields),
+                    _out("dy"),
+                ],
+                "Returns": [("ndarray", "Gradient with respect to z.")],
+                "Raises": _refusals(
+                    "shapes differ, dtypes are not real numbers, `out` cannot take the result",
+                    fields,
+                ),
+            },
+            f"""
+            {_IMPORTS}
+            >>> z = np.array([-1.5, 0.0, 2.0])
+            >>> print(F.{name}_backward(np.ones(3), {given}).round(4))
+            {result}
+            """,
+        ),
+    )
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def loss_name(row: Row) -> str:
+    """As in torch: a cross-entropy, or what says that it takes logits, is not also called loss."""
+    name: str = row["name"]
+    return name if name.endswith(("cross_entropy", "with_logits")) else f"{name}_loss"
+
+
+def _loss(row: Row) -> Source:
+    name, fields, dense = row["name"], fields_of(row["params"]), row["target"] == "dense"
+    function, settings = loss_name(row), _dictionary(fields)
+    out = [[0.25, 0.75]]
+    target: list[Any] = [[0.5, 1.0]] if dense else [1]
+    value, grad = _core.loss(name, {}, np.array(out), np.array(target))
+    range_of = {what: f" {row[what]}".rstrip() for what in ("targets", "outputs")}
+    means = "all elements" if row["mean_over_outputs"] else "rows"
+    whole = f'loss("{function}", "{name}", {settings}, out, target, sample_weight)'
+    return Source(
+        function,
+        [
+            "out: ArrayLike",
+            "target: ArrayLike",
+            "sample_weight: ArrayLike | None = None",
+            "*",
+            *_settings(fields),
+        ],
+        "tuple[float, Array]",
+        [
+            f'found = plain_loss("{name}", {settings}, out, target, sample_weight)',
+            f"return {whole} if found is NotImplemented else found",
+        ],
+        docstring(
+            f"Compute the mean over {means} of {row['formula']}.",
+            [],
+            {
+                "Parameters": [
+                    (
+                        f"out : (n, k) or {'(n,)' if dense else '(k,)'} array_like",
+                        f"Outputs of a network: numbers{range_of['outputs']}."
+                        + (" (n,) and (n, 1) are the same." if dense else " (k,) is one row."),
+                    ),
+                    (
+                        "target : (n, k) or (n,) array_like",
+                        f"Numbers{range_of['targets']}, of the shape of `out`.",
+                    )
+                    if dense
+                    else (
+                        "target : (n,) array_like of integers",
+                        "The right classes, 0 to k-1; one number for one row.",
+                    ),
+                    (
+                        "sample_weight : (n,) array_like, optional",
+                        "Weights of the rows: for a mean only their ratios count.",
+                    ),
+                    *parameters(fields),
+                ],
+                "Returns": [
+                    ("loss : float", ""),
+                    ("dout : ndarray", "Gradient with respect to `out`, of its shape."),
+                ],
+                "Raises": _refusals(
+                    "shapes do not fit, dtypes are not real numbers, "
+                    + ("numbers are out of their range" if dense else "a class is out of range"),
+                    fields,
+                ),
+            },
+            f"""
+            >>> import fastnn.functional as F
+            >>> loss, dout = F.{function}({out}, {target})
+            >>> print(round(loss, 4), dout.round(4))
+            {round(value, 4)} {grad.round(4)}
+            """,
+        ),
+    )
+
+
+# -- optimizers ------------------------------------------------------------------------------------
+
+_PARAMS: Entry = ("params : ndarray or sequence of ndarray", "Changed in place.")
+
+
+def _step(row: Row) -> Source:
+    name, fields = row["name"], fields_of(row["params"])
+    states = _core.states_of(name, {})
+    memory = "OptimizerState" if states else "OptimizerState | None"
+    w, grad = np.array([1.0, 2.0]), np.array([10.0, -10.0])
+    kept = [[np.zeros(2)] for _ in states]
+    _core.optimizer_step(name, {"lr": 0.1}, 1, [w], [grad], kept)
+    given = f"F.{name}_state(w), " if states else ""
+    needed = "" if states else "; optional while none is needed"
+    return Source(
+        f"{name}_step_",
+        [
+            "params: Arrays",
+            "grads: ArrayLike | Sequence[ArrayLike]",
+            f"state: {memory}{'' if states else ' = None'}",
+            "*",
+            *_settings(fields),
+        ],
+        "None",
+        [
+            f"values = {_dictionary(fields)}",
+            f'if not done("{name}", values, params, grads, state):',
+            f'    step("{name}", values, params, grads, state)',
+        ],
+        docstring(
+            f"Make one step in place: {row['formula']}.",
+            [],
+            {
+                "Parameters": [
+                    _PARAMS,
+                    ("grads : array_like or sequence of array_like", "Shapes of `params`."),
+                    (
+                        f"state : OptimizerState{'' if states else ', optional'}",
+                        f"From `{name}_state`{needed}; changed in place.",
+                    ),
+                    *parameters(fields),
+                ],
+                "Raises": _refusals(
+                    "arrays or shapes do not fit", fields, "; nothing is changed then"
+                ),
+            },
+            f"""
+            {_IMPORTS}
+            >>> w = np.array([1.0, 2.0])
+            >>> F.{name}_step_(w, [10.0, -10.0], {given}lr=0.1)
+            >>> print(w.round(4))
+            {w.round(4)}
+            """,
+        ),
+    )
+
+
+def _state(row: Row) -> Source:
+    name = row["name"]
+    states = " and ".join(row["states"])
+    return Source(
+        f"{name}_state",
+        ["params: Arrays"],
+        "OptimizerState",
+        [f'return state("{name}_state", "{name}", params)'],
+        docstring(
+            f"Make the state of `{name}_step_`: zeros for each parameter, {states}.",
+            [],
+            {
+                "Parameters": [("params : ndarray or sequence of ndarray", "")],
+                "Returns": [("OptimizerState", "")],
+                "Raises": [
+                    (
+                        "ValueError, TypeError",
+                        "If a parameter is not a writable array of float32 or float64.",
+                    )
+                ],
+            },
+            f"""
+            {_IMPORTS}
+            >>> state = F.{name}_state([np.ones(2)])
+            >>> state.step, len(state.arrays)
+            (0, {len(row["states"])})
+            """,
+        ),
+    )
+
+
+def _makers() -> dict[str, Callable[[], Source]]:
+    found: dict[str, Callable[[], Source]] = {}
+    for name, row in _registry.rows("activations").items():
+        found[name] = partial(_forward, row)
+        found[f"{name}_backward"] = partial(_backward, row)
+    for row in _registry.rows("losses").values():
+        found[loss_name(row)] = partial(_loss, row)
+    for name, row in _registry.rows("optimizers").items():
+        found[f"{name}_step_"] = partial(_step, row)
+        if row["states"]:
+            found[f"{name}_state"] = partial(_state, row)
+    return found
+
+
+# The name of each function, and what writes its source.
+MAKERS = _makers()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# written by tools/stubs.py from the registries of the core; do not edit
+"""Activations, losses and optimizer steps as functions."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from numpy.typing import ArrayLike
+
+from ._arrays import Array
+from ._optimizers import Arrays, OptimizerState
+
+__all__ = [
+    "adam_state",
+    "adam_step_",
+    "adamw_state",
+    "adamw_step_",
+    "bce_loss",
+    "bce_with_logits",
+    "cross_entropy",
+    "gelu",
+    "gelu_backward",
+    "half_mse_loss",
+    "identity",
+    "identity_backward",
+    "l1_loss",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "mse_loss",
+    "relu",
+    "relu_backward",
+    "sgd_state",
+    "sgd_step_",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh",
+    "tanh_backward",
+]
+
+def identity(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute identity(z) = z."""
+
+def identity_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = identity(z), which is dy f'(z), from the output a."""
+
+def relu(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute relu(z) = max(z, 0)."""
+
+def relu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = relu(z), which is dy f'(z), from the output a."""
+
+def leaky_relu(
+    z: ArrayLike,
+    negative_slope: float = 0.01,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute leaky_relu(z) = z if z > 0 else negative_slope z."""
+
+def leaky_relu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    negative_slope: float = 0.01,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = leaky_relu(z), which is dy f'(z), from the input z."""
+
+def tanh(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute tanh(z) = tanh(z)."""
+
+def tanh_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = tanh(z), which is dy f'(z), from the output a."""
+
+def sigmoid(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute sigmoid(z) = 1 / (1 + exp(-z))."""
+
+def sigmoid_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = sigmoid(z), which is dy f'(z), from the output a."""
+
+def gelu(
+    z: ArrayLike,
+    approximate: Literal["none", "tanh"] = "none",
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute gelu(z) = z Phi(z), Phi the normal distribution function."""
+
+def gelu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    approximate: Literal["none", "tanh"] = "none",
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = gelu(z), which is dy f'(z), from the input z."""
+
+def mse_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of (out - target)^2."""
+
+def half_mse_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of (out - target)^2 / 2."""
+
+def l1_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of |out - target|."""
+
+def cross_entropy(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over rows of log(sum_j exp(out_j)) - out_label."""
+
+def bce_with_logits(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of log(1 + exp(out)) - target out."""
+
+def bce_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of -target log(out) - (1 - target) log(1 - out)."""
+
+def sgd_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState | None = None,
+    *,
+    lr: float = 0.001,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr v, v = momentum v + (1 - dampening) g."""
+
+def sgd_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `sgd_step_`: zeros for each parameter, momentum_buffer."""
+
+def adam_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.001,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2."""
+
+def adam_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `adam_step_`: zeros for each parameter, exp_avg and exp_avg_sq."""
+
+def adamw_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.001,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-08,
+    weight_decay: float = 0.01,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w *= 1 - lr weight_decay, then as adam."""
+
+def adamw_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `adamw_step_`: zeros for each parameter, exp_avg and exp_avg_sq."""

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# written by tools/stubs.py from the registries of the core; do not edit
+"""Uses every member once; mypy compares it with the stubs."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn.functional as F
+from fastnn import nn, optim
+from fastnn.functional import OptimizerState
+
+x: NDArray[Any] = np.array([0.25, 0.75])
+assert_type(nn.Identity(), nn.Identity)
+assert_type(nn.ReLU(), nn.ReLU)
+assert_type(
+    nn.LeakyReLU(
+        negative_slope=0.01,
+    ),
+    nn.LeakyReLU,
+)
+assert_type(nn.Tanh(), nn.Tanh)
+assert_type(nn.Sigmoid(), nn.Sigmoid)
+assert_type(
+    nn.GELU(
+        approximate="none",
+    ),
+    nn.GELU,
+)
+assert_type(
+    nn.MSELoss(
+        reduction="mean",
+    ),
+    nn.MSELoss,
+)
+assert_type(
+    nn.HalfMSELoss(
+        reduction="mean",
+    ),
+    nn.HalfMSELoss,
+)
+assert_type(
+    nn.L1Loss(
+        reduction="mean",
+    ),
+    nn.L1Loss,
+)
+assert_type(
+    nn.CrossEntropyLoss(
+        reduction="mean",
+    ),
+    nn.CrossEntropyLoss,
+)
+assert_type(
+    nn.BCEWithLogitsLoss(
+        reduction="mean",
+    ),
+    nn.BCEWithLogitsLoss,
+)
+assert_type(
+    nn.BCELoss(
+        reduction="mean",
+    ),
+    nn.BCELoss,
+)
+assert_type(
+    optim.SGD(
+        lr=0.001,
+        momentum=0.0,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        l1=0.0,
+    ),
+    optim.SGD,
+)
+assert_type(
+    optim.Adam(
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-08,
+        weight_decay=0.0,
+        l1=0.0,
+    ),
+    optim.Adam,
+)
+assert_type(
+    optim.AdamW(
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-08,
+        weight_decay=0.01,
+        l1=0.0,
+    ),
+    optim.AdamW,
+)
+assert_type(F.identity(x), NDArray[Any])
+assert_type(F.identity_backward(x, x), NDArray[Any])
+assert_type(F.relu(x), NDArray[Any])
+assert_type(F.relu_backward(x, x), NDArray[Any])
+assert_type(F.leaky_relu(x), NDArray[Any])
+assert_type(F.leaky_relu_backward(x, x), NDArray[Any])
+assert_type(F.tanh(x), NDArray[Any])
+assert_type(F.tanh_backward(x, x), NDArray[Any])
+assert_type(F.sigmoid(x), NDArray[Any])
+assert_type(F.sigmoid_backward(x, x), NDArray[Any])
+assert_type(F.gelu(x), NDArray[Any])
+assert_type(F.gelu_backward(x, x), NDArray[Any])
+assert_type(F.mse_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.half_mse_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.l1_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.cross_entropy([x], [1]), tuple[float, NDArray[Any]])
+assert_type(F.bce_with_logits([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.bce_loss([x], [x]), tuple[float, NDArray[Any]])
+F.sgd_step_([x], [x])
+assert_type(F.sgd_state([x]), OptimizerState)
+F.adam_step_([x], [x], F.adam_state([x]))
+assert_type(F.adam_state([x]), OptimizerState)
+F.adamw_step_([x], [x], F.adamw_state([x]))
+assert_type(F.adamw_state([x]), OptimizerState)

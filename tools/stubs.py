@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes what type checkers, editors and readers see of the members that are made from rows.
+
+The stubs of the classes and functions, and docs/api/tables.md. After adding a row to a registry and
+building the core:
+
+    python tools/stubs.py            # writes what changed
+    python tools/stubs.py --check    # only says what is stale; exit status 1
+
+The registries of the core are the only list; tests/test_registry.py fails when a file is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _registry, nn
+from fastnn._describe import Description, fields_of_class
+from fastnn._fields import fields_of, meaning_and_range
+from fastnn._optimizers import OPTIMIZERS
+from fastnn.functional._functions import MAKERS
+from fastnn.nn._members import ACTIVATIONS, LOSSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from fastnn._registry import Row
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTE = "written by tools/stubs.py from the registries of the core; do not edit"
+HEAD = f"# SPDX-License-Identifier: BSD-3-Clause\n# {NOTE}\n"
+
+
+def first_lines(doc: str | None, indent: str = "    ") -> str:
+    """The docstring up to its first section, as source."""
+    lines = inspect.cleandoc(doc or "").split("\n\nParameters\n")[0].splitlines()
+    text = "\n".join((indent + line).rstrip() for line in lines).strip()
+    return f'{indent}"""{text}' + (f"\n{indent}" if len(lines) > 1 else "") + '"""'
+
+
+def exported(names: Iterable[str]) -> str:
+    """The line of __all__."""
+    return "__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(names)) + "]"
+
+
+def class_stub(cls: type[Description], row: Row) -> str:
+    """A class made from a row, as the dataclass that it is."""
+    lines = [
+        "@dataclass(repr=False, eq=False)",
+        f"class {cls.__name__}({cls.__base__.__name__}):",  # type: ignore[union-attr]
+        first_lines(cls.__doc__),
+        "",
+    ]
+    keywords = False
+    for field, by_name in fields_of_class(cls, row):
+        if by_name and not keywords:
+            lines.append("    _: KW_ONLY")
+        keywords = by_name
+        default = "..." if field.default == {} else field.default_text
+        lines.append(f"    {field.name}: {field.annotation} = {default}")
+    return "\n".join(lines).rstrip()
+
+
+def classes_stub(doc: str, imports: list[str], tables: Mapping[str, Any]) -> str:
+    """The stub of a module whose classes are made from rows; tables: name -> Members."""
+    parts = [f'{HEAD}"""{doc}"""', "\n".join(imports)]
+    made = [(members, name) for members in tables.values() for name in members]
+    parts.append(exported(members[name].__name__ for members, name in made))
+    for members, name in made:
+        cls = members[name]
+        parts.append(class_stub(cls, _registry.rows(cls.room)[name]))
+    parts += [f"{name}: Members[{members.base.__name__}]" for name, members in tables.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def functions_stub() -> str:
+    """The stub of the functions that are made from rows."""
+    imports = [
+        "from collections.abc import Sequence",
+        "from typing import Literal",
+        "",
+        "from numpy.typing import ArrayLike",
+        "",
+        "from ._arrays import Array",
+        "from ._optimizers import Arrays, OptimizerState",
+    ]
+    parts = [
+        f'{HEAD}"""Activations, losses and optimizer steps as functions."""',
+        "\n".join(imports),
+        exported(MAKERS),
+    ]
+    for maker in MAKERS.values():
+        source = maker()
+        arguments = "".join(f"    {argument},\n" for argument in source.arguments)
+        parts.append(
+            f"def {source.name}(\n{arguments}) -> {source.returns}:\n{first_lines(source.doc)}"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+# What a room's table shows beside name, class and formula: key of the row -> heading.
+COLUMNS = {
+    "layers": {},
+    "activations": {"needs": "backward needs"},
+    "losses": {
+        "target": "target",
+        "targets": "range of targets",
+        "outputs": "range of outputs",
+        "task": "task",
+    },
+    "optimizers": {"states": "states"},
+}
+
+
+def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> Iterator[str]:
+    """A table."""
+    names = list(columns)
+    yield f"| {' | '.join(names)} |"
+    yield "|" + "---|" * len(names)
+    for cells in lines:
+        yield f"| {' | '.join(str(cell).replace('|', chr(92) + '|') or '-' for cell in cells)} |"
+
+
+def room_tables(room: str) -> Iterator[str]:
+    """The members of a room, and below them the parameters of all of them."""
+    rows = _registry.rows(room).values()
+    extra = COLUMNS[room]
+    yield from markdown(
+        ["name", "class", "formula", *extra.values()],
+        (
+            [
+                *(f"`{row[key]}`" for key in ("name", "class_name", "formula")),
+                *(", ".join(row[key]) if key == "states" else row[key] for key in extra),
+            ]
+            for row in rows
+        ),
+    )
+    yield ""
+    yield from markdown(
+        ["class", "parameter", "type", "default", "permitted", "meaning"],
+        (
+            [f"`{row['class_name']}`", *cells]
+            for row in rows
+            for cells in parameter_cells(room, row)
+        ),
+    )
+
+
+def parameter_cells(room: str, row: Row) -> Iterator[list[str]]:
+    """Name, type, default, range and meaning of each parameter of a row."""
+    defaults: dict[str, str] = {}
+    if room == "layers":  # sizes have none, whatever place holder the registry has
+        given = inspect.signature(getattr(nn, row["class_name"])).parameters.values()
+        defaults = {p.name: "" if p.default is p.empty else repr(p.default) for p in given}
+    for field in fields_of(row["params"]):
+        default = defaults.get(field.name, field.default_text)
+        meaning, permitted = meaning_and_range(row["params"], field.name)
+        yield [
+            f"`{field.name}`",
+            f"`{field.annotation}`",
+            f"`{default}`" if default else "",
+            permitted,
+            meaning,
+        ]
+
+
+def tables_page() -> str:
+    """docs/api/tables.md."""
+    text = [f"<!-- {NOTE} -->", "", "# What there is", "", "The registries of the core, as tables."]
+    for room in COLUMNS:
+        text += ["", f"## {room.capitalize()}", "", *room_tables(room)]
+    return "\n".join(text) + "\n"
+
+
+# What the program gives for arguments without a default.
+ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]", "out": "[x]"}
+PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn.functional as F
+from fastnn import nn, optim
+from fastnn.functional import OptimizerState
+
+x: NDArray[Any] = np.array([0.25, 0.75])
+'''
+
+
+def program() -> str:
+    """A program that uses every member, with all parameters at their defaults."""
+    lines = []
+    for members, module in ((ACTIVATIONS, "nn"), (LOSSES, "nn"), (OPTIMIZERS, "optim")):
+        for name in members:
+            row = _registry.rows(members.base.room)[name]
+            fields = fields_of(row["params"])
+            values = "".join(f"\n        {f.name}={f.default_text}," for f in fields)
+            cls = f"{module}.{row['class_name']}"
+            made = f"\n    {cls}({values}\n    ),\n    {cls},\n" if fields else f"{cls}(), {cls}"
+            lines.append(f"assert_type({made})")
+    for maker in MAKERS.values():
+        source = maker()
+        given: list[str] = []
+        for argument in source.arguments:
+            name, _, default = argument.partition(": ")
+            if "=" in default or name == "*":
+                break
+            if name == "state":
+                given.append(f"F.{source.name.removesuffix('_step_')}_state([x])")
+            elif name == "target":
+                given.append("[1]" if "integers" in source.doc else "[x]")
+            else:
+                given.append(ARGUMENTS[name])
+        call = f"F.{source.name}({', '.join(given)})"
+        returns = source.returns.replace("Array", "NDArray[Any]")
+        lines.append(call if returns == "None" else f"assert_type({call}, {returns})")
+    return PROGRAM + "\n".join(lines) + "\n"
+
+
+def files() -> dict[str, str]:
+    """Path from the root of the repository -> what the file should hold."""
+    common = ["from dataclasses import KW_ONLY, dataclass"]
+    return {
+        "python/fastnn/nn/_members.pyi": classes_stub(
+            "The activations and losses.",
+            [
+                *common,
+                "from typing import Literal",
+                "",
+                "from fastnn._describe import Members",
+                "",
+                "from ._layer import Activation",
+                "from ._loss import Loss",
+            ],
+            {"ACTIVATIONS": ACTIVATIONS, "LOSSES": LOSSES},
+        ),
+        "python/fastnn/_optimizers.pyi": classes_stub(
+            "The optimizers.",
+            [
+                "from collections.abc import Mapping",
+                *common,
+                "from typing import Any, Literal",
+                "",
+                "from ._describe import Members, Optimizer",
+            ],
+            {"OPTIMIZERS": OPTIMIZERS},
+        ),
+        "python/fastnn/functional/_members.pyi": functions_stub(),
+        "docs/api/tables.md": tables_page(),
+        "tests/every_member.py": program(),
+    }
+
+
+def main() -> int:
+    """Write the files, or with --check name those that are stale."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if any is stale")
+    check = parser.parse_args().check
+    stale = 0
+    for path, text in files().items():
+        target = ROOT / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        sys.stdout.write(f"{'stale' if check else 'written'}: {path}\n")
+        if not check:
+            target.write_text(text, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
