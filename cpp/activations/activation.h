@@ -1,5 +1,5 @@
-// The contract of an activation: an object made from its parameters, with f, f' and what backward must remember.
-// A registry row instantiates the whole loops below, so f and f' inline; nothing is virtual per element.
+// The contract of an activation: an object made from its parameters, with f, f' and what the backward pass needs. A row
+// of the registry instantiates the loops below, in which f and f' are inlined; there is no virtual call per element.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

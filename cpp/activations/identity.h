@@ -1,4 +1,4 @@
-// identity(z) = z: where a place for an activation must be filled.
+// identity(z) = z, for places where an activation is required.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
 // leaky_relu(z) = z for z > 0, negative_slope z otherwise; f'(0) = negative_slope as in torch.
-// Backward looks at the input: with a negative slope the output does not tell the sign.
+// The backward pass needs the input: if the slope is negative, the sign of the output is not that of the input.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

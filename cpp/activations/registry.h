@@ -1,5 +1,5 @@
-// The registry of activations as everybody else sees it: rows of names, parameters and whole loops.
-// No vectors here: who reads the registry is compiled once, whatever the instruction set.
+// The registry of activations as other rooms see it: rows with names, parameters and loops over matrices. This header
+// has no vector types, so that the bindings, which are compiled once for the oldest processor, can include it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -10,14 +10,14 @@
 
 namespace fastnn::activations {
 
-// What f' is computed from: the input z, or the output f(z) (then the layer works in place).
+// What f' is computed from: the input z, or the output f(z), in which case the layer works in place.
 enum class Needs { kInput, kOutput };
 
 template <class T>
 struct Loops {
   // a = f(z) over whole padded rows; a may be z.
   void (*forward)(const Values& values, ConstMatrix<T> z, Matrix<T> a) noexcept;
-  // grad *= f'(saved); columns beyond `cols` stay zero as long as they come in as zero.
+  // grad *= f'(saved). Padding columns that are zero remain zero.
   void (*backward)(const Values& values, ConstMatrix<T> saved, Matrix<T> grad) noexcept;
 };
 
@@ -32,9 +32,8 @@ struct Row : fastnn::Row {
   }
 };
 
-// The loops on numbers that lie side by side at any address, as callers have them: whole vectors in place, and what is
-// left over through a line of its own.
-// a = f(z); a may be z.
+// The loops on contiguous numbers of a caller at any address: whole cache lines of numbers in place, and the remainder
+// in a buffer of one line. a = f(z); a may be z.
 template <class T>
 void forward(const Row& row, const Values& values, const T* z, T* a, Index n) noexcept {
   const Index whole = n / kPad<T> * kPad<T>, rest = n - whole;
@@ -46,7 +45,7 @@ void forward(const Row& row, const Values& values, const T* z, T* a, Index n) no
   row.loops<T>().forward(values, {line, 1, rest, kPad<T>}, {line, 1, rest, kPad<T>});
   std::memcpy(a + whole, line, bytes);
 }
-// dz = dy f'(saved), for at most kBackwardRun numbers; dz may be dy or saved.
+// dz = dy f'(saved) for at most kBackwardRun numbers; dz may be dy or saved.
 inline constexpr Index kBackwardRun = 1024;
 template <class T>
 void backward(const Row& row, const Values& values, const T* dy, const T* saved, T* dz, Index n) noexcept {
@@ -62,7 +61,7 @@ void backward(const Row& row, const Values& values, const T* dy, const T* saved,
   std::memcpy(dz + whole, grad, bytes);
 }
 
-// The one list (registry.cpp), in the order of the documentation.
+// The list of all activations (registry.cpp), in the order of the documentation.
 Registry<Row> registry();
 
 }  // namespace fastnn::activations

@@ -1,4 +1,4 @@
-// Interval: the numbers that a parameter may have, or that a loss takes as targets or as outputs of a network.
+// Interval: the permitted values of a parameter, or of the targets or outputs of a loss.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace fastnn {
 
-// Numbers from lowest to highest. An open end does not belong to them; NaN is never outside.
+// The numbers from lowest to highest; an open end is not included. NaN is never outside.
 struct Interval {
   static constexpr double kNoEnd = std::numeric_limits<double>::infinity();
   double lowest = -kNoEnd, highest = kNoEnd;
@@ -21,7 +21,7 @@ struct Interval {
 
   constexpr bool everything() const { return lowest == -kNoEnd && highest == kNoEnd; }
 
-  // The smallest and the largest number of T that belong to it. Numbers below the smallest normal one count as zero.
+  // The smallest and the largest number of type T in the interval. Subnormal numbers count as zero.
   template <class T>
   T first() const {
     const auto end = static_cast<T>(lowest);
@@ -34,12 +34,12 @@ struct Interval {
     if (!open_above) return end;
     return end == 0 ? -std::numeric_limits<T>::min() : std::nextafter(end, -std::numeric_limits<T>::infinity());
   }
-  // As T holds it.
+  // Checks the value after rounding it to T.
   template <class T>
   bool excludes(double value) const {
     return static_cast<T>(value) < first<T>() || static_cast<T>(value) > last<T>();
   }
-  // Which of n numbers is the first that it excludes; the last one if none is.
+  // The index of the first of n numbers that is outside; the last index if none is.
   template <class T>
   Index first_excluded(const T* x, Index n) const {
     Index c = 0;
@@ -47,7 +47,7 @@ struct Interval {
     return c;
   }
 
-  // A number that it excludes, in as many digits as that takes: 1.0000000001 is not shown as 1.
+  // A number outside of the interval as text, with as many digits as show that it is outside: 1.0000000001, not 1.
   std::string shown(double value) const {
     std::ostringstream words;
     detail::write(words, value);
@@ -70,7 +70,7 @@ struct Interval {
   }
 };
 
-// Ranges as the rows of registries write them.
+// Functions with which the rows of registries define intervals.
 inline constexpr Interval kAnyNumber{};
 constexpr Interval at_least(double lowest) { return {.lowest = lowest}; }
 constexpr Interval above(double lowest) { return {.lowest = lowest, .open_below = true}; }

@@ -1,4 +1,4 @@
-// The list of a room's members: the only one. Python's classes, functions, stubs, tables and tests are made from it.
+// The only list of a room's members. Python's classes, functions, stubs, tables and tests are made from it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,6 +1,6 @@
-// A row is a type. A member of a registry declares a plain struct of its parameters, with their defaults, and a table of
-// that struct's fields: name, permitted values, documentation, the value that tests try. Everything that names, checks,
-// documents or tests a parameter reads this table; the member itself reads its struct.
+// The rows of registries. A member of a registry declares a struct of its parameters with their defaults, and a table
+// of the fields of that struct: name, permitted values, documentation, the value that tests try. Everything that names,
+// checks, documents or tests a parameter reads this table; the member itself reads its struct.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -20,8 +20,8 @@
 
 namespace fastnn {
 
-// The bytes of any plain struct: what passes through code that need not know which struct it is. The member that made
-// the struct reads it back: values.as<SgdParams>().momentum.
+// The bytes of a trivially copyable struct, for code that passes parameters on without knowing their type. The member
+// converts them back: values.as<SgdParams>().momentum.
 class Values {
  public:
   static constexpr std::size_t kSize = 128;
@@ -45,8 +45,8 @@ class Values {
 
 enum class Kind { kReal, kCount, kFlag, kChoice };
 
-// A number on its way into a field or out of it: a flag is 0 or 1, a choice its index, a count also a whole number, as
-// seeds have more bits than a double.
+// The value of a field as a number: a flag is 0 or 1, and a choice is its index. A count is stored as an integer, too,
+// because seeds have more bits than a double.
 struct Number {
   double real = 0;
   std::uint64_t whole = 0;
@@ -68,7 +68,7 @@ struct Field {
   const char* name;
   Kind kind;
   Interval range;      // of a real number or a count
-  std::uint64_t most;  // of a count: what its type holds
+  std::uint64_t most;  // of a count: the largest number of its type
   std::array<const char*, kMaxChoices> choices;
   const char* doc;
   Number standard;   // the default
@@ -92,7 +92,7 @@ struct Field {
 };
 using Fields = std::span<const Field>;
 
-// How a row writes a field: field<&SgdParams::momentum>("momentum", within(0, 1), "share kept", tries(0.3)).
+// A field of a table is written as field<&SgdParams::momentum>("momentum", within(0, 1), "share kept", tries(0.3)).
 struct Choices {
   std::array<const char*, Field::kMaxChoices> words;
 };
@@ -154,8 +154,8 @@ constexpr void add(Field& field, const char* doc) { field.doc = doc; }
 
 }  // namespace detail
 
-// After the name, in any order: the range or the choices, the documentation, tries(), pair(). What tests try of a flag or
-// a choice goes without saying.
+// The arguments after the name, in any order: the range or the choices, the documentation, tries(), pair(). A flag or a
+// choice needs no tries(): tests try its other values.
 template <auto kMember, class... More>
 constexpr Field field(const char* name, More... more) {
   using Of = detail::MemberOf<decltype(kMember)>;
@@ -192,12 +192,12 @@ const Field* find(Fields fields, std::string_view name);
 // Writes one value; throws std::invalid_argument, headed by `where`, that names the value and what is permitted, or the
 // known names.
 void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number);
-// Equal in every field.
+// Are all fields equal?
 bool same(Fields fields, const Values& a, const Values& b);
 
-// What the registries of all rooms say of a member; each room's own Row adds to it.
+// The part of a row that all rooms have in common; the Row of each room adds to it.
 struct Row {
-  const char* name;        // "leaky_relu": the word of configurations and of fastnn.functional
+  const char* name;        // "leaky_relu": the name in configurations and in fastnn.functional
   const char* class_name;  // "LeakyReLU": torch's name, the class in Python
   const char* formula;     // one line of documentation
   Fields params;
@@ -220,7 +220,7 @@ struct ParamsOf<M> {
 template <class M>
 using ParamsOf = typename detail::ParamsOf<M>::Type;
 
-// The common part of M's row: of its struct Params and its table kFields; none, where it has no parameters.
+// The common part of the row of member M, from its struct Params and its table kFields, if it has parameters.
 template <class M>
 constexpr Row row_of(const char* name, const char* class_name, const char* formula) {
   Fields fields;
@@ -228,7 +228,7 @@ constexpr Row row_of(const char* name, const char* class_name, const char* formu
   return {name, class_name, formula, fields, [] { return Values(ParamsOf<M>{}); }};
 }
 
-// The member itself, made from its parameters if it wants them.
+// Makes the member, from its parameters if its constructor takes them.
 template <class M>
 M made(const Values& values) {
   if constexpr (requires(const ParamsOf<M>& params) { M(params); })

@@ -1,6 +1,7 @@
-// Weights of rows, and sums over rows that become averages: sum(w l) / sum(w) of a batch, an epoch, an evaluation.
-// Weights are relative: they are counted in units of a power of two, that of the largest among them, before anything is
-// rounded to T. So weights of 1e-300 or 1e300 act as their ratios say, and others keep their bits.
+// Sample weights, and sums over rows from which averages are computed: sum(w l) / sum(w) of a batch, an epoch or an
+// evaluation. Only the ratios of the weights matter. Before weights are rounded to T, they are divided by a power of
+// two, that of the largest weight of the batch. So weights of 1e-300 or 1e300 work, and ordinary weights keep their
+// bits.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -18,14 +19,14 @@ inline double power_of_two(int exponent) noexcept {
   if (exponent < -1022) return 0;
   return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52U);
 }
-// The power of two at or below a finite x > 0, as an exponent; at least -1023.
+// The exponent of the largest power of two that is at most x, for a finite x > 0; at least -1023.
 inline int binary_exponent(double x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52U) - 1023;
 }
 
-// Over rows, in units of 2^exponent: of weights, of weight * loss, of weight * (share of right outputs).
+// Sums over rows, in units of 2^exponent: of weights, of weight * loss, of weight * (fraction of right outputs).
 struct Sums {
-  // Weights of this size and below (a double's smallest normal numbers) are the smallest that are told apart.
+  // The smallest exponent, that of the smallest normal doubles; smaller weights are not distinguished from them.
   static constexpr int kLowestExponent = -1022, kHighestExponent = 1022;
   double weight = 0, loss = 0, right = 0;
   int exponent = kLowestExponent;
@@ -41,10 +42,10 @@ struct Sums {
   double accuracy() const noexcept { return weight > 0 ? right / weight : 0; }
 };
 
-// Of rows that weigh one each.
+// The sums of rows that all have weight 1.
 inline Sums unweighted(Index rows) noexcept { return {static_cast<double>(rows), 0, 0, 0}; }
 
-// Weights of rows ids[0] to ids[rows - 1] as `to` holds them, in units of 2^sums.exponent, and their sum.
+// Stores the weights of rows ids[0] to ids[rows - 1] in `to`, in units of 2^sums.exponent, and returns their sum.
 // valid: all of them are finite and not negative.
 struct Weighed {
   Sums sums;

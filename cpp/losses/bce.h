@@ -1,5 +1,6 @@
-// Binary cross-entropy on probabilities, with torch's clamps: logarithms not below -100, and p (1 - p) in the gradient
-// not below 1e-12. The network ends in a sigmoid; bce_with_logits.h is the better-behaved pair in one.
+// Binary cross-entropy of probabilities, clamped as in torch: logarithms are at least -100, and p (1 - p) in the
+// gradient is at least 1e-12. The network has to end in a sigmoid; bce_with_logits.h is numerically more stable than
+// the two.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -22,7 +23,7 @@ struct Bce : Elementwise<T, Bce<T>> {
   }
 
  private:
-  // A comparison, so that NaN stays NaN.
+  // Written as a comparison, so that NaN stays NaN.
   static Vec<T> clamped(Vec<T> logarithm) {
     const auto lowest = Vec<T>::set(-100);
     return select(less(logarithm, lowest), lowest, logarithm);

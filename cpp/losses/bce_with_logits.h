@@ -1,5 +1,5 @@
-// Binary cross-entropy from logits: l = max(z, 0) - z t + log(1 + exp(-|z|)), finite at any logit. predict applies
-// the logistic function; right is (z > 0) == (t > 1/2).
+// Binary cross-entropy of logits: l = max(z, 0) - z t + log(1 + exp(-|z|)), finite for all logits. predict applies
+// the logistic function; an output is right if (z > 0) == (t > 1/2).
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

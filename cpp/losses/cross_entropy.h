@@ -1,5 +1,5 @@
-// Cross-entropy of softmax(out) with a class index, from logits: l = log(sum_j exp(out_j)) - out_label.
-// predict applies softmax; right is: the first largest output is the label.
+// Cross-entropy of softmax(out) with a class index, computed from logits: l = log(sum_j exp(out_j)) - out_label.
+// predict applies softmax; a row is right if the label is the index of its first largest output.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -27,7 +27,8 @@ struct CrossEntropy {
     const double at_label = static_cast<double>(out[label]);
     const double sum = kernels::exponentials(out, k, largest, dout);
     if (dout) {
-      // softmax - 1 at the label, as (e - sum) / sum in double: a confident row keeps its small gradient.
+      // softmax - 1 at the label is computed as (e - sum) / sum in double, which is accurate where softmax is close to
+      // 1.
       const double e = static_cast<double>(dout[label]);
       const auto factor = Vec<T>::set(static_cast<T>(static_cast<double>(scale) / sum));
       for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (factor * Vec<T>::load(dout + c)).store(dout + c);
@@ -66,7 +67,7 @@ struct CrossEntropy {
   void link(Matrix<T> out) const { kernels::softmax(out); }
   double right(const T* out, const T*, std::int32_t label, Index k) const {
     const T at_label = out[label];
-    Index before = 0;  // outputs that would be the first largest one in the label's place
+    Index before = 0;  // number of outputs because of which the label is not the first largest one
     for (Index j = 0; j < label; ++j) before += out[j] < at_label ? 0 : 1;
     for (Index j = label + 1; j < k; ++j) before += out[j] > at_label ? 1 : 0;
     return before == 0 ? 1 : 0;

@@ -1,7 +1,6 @@
-// What losses share that are sums over outputs of l(out_j, t_j): the loop over a row, vector by vector. Such a loss
-// gives value(z, t) and gradient(z, t), which may use what it has made of its parameters, and its own link and right
-// where it has them.
-// Rows of out, target and dout are padded; what stands beyond column k of out and target is never counted.
+// The loop over a row for losses that are sums over outputs, l(out_1, t_1) + ... + l(out_k, t_k). Such a loss defines
+// value(z, t) and gradient(z, t) on vectors, which may use its parameters, and link and right if it needs its own.
+// Rows of out, target and dout are padded; the padding columns of out and target are not counted.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -23,7 +22,7 @@ struct Elementwise {
   static constexpr std::array kFields{kReduction<LossParams>};
 
   double row(const T* out, const T* target, std::int32_t, Index k, T scale, T* dout) const {
-    const Member member = static_cast<const Member&>(*this);  // a copy stays in registers whatever is stored
+    const Member member = static_cast<const Member&>(*this);  // a copy can stay in registers across the stores
     const auto factor = Vec<T>::set(scale);
     kernels::LaneSum sum;
     alignas(kAlign) T line[kPad<T>];
@@ -42,7 +41,8 @@ struct Elementwise {
   double right(const T*, const T*, std::int32_t, Index) const { return 0; }
 };
 
-// Share of the k outputs that are on the same side as their targets: above `boundary` where the target is above 1/2.
+// The fraction of the k outputs that are on the same side as their targets: above `boundary` if the target is above
+// 1/2.
 template <class T>
 double right_side(const T* out, const T* target, Index k, T boundary) {
   Index right = 0;

@@ -1,4 +1,4 @@
-// Half the squared error: l = (out - t)^2 / 2, so that the gradient is the plain difference, as the courses write it.
+// Half the squared error: l = (out - t)^2 / 2, whose gradient is out - t; many courses use this form.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,6 +1,7 @@
-// The contract of a loss: value and gradient of a chunk of rows from raw outputs, with per-row weights; a loss
-// owns the link (identity, logistic, softmax) that predict applies, and what "right" means for accuracy.
-// A member does not know how batches are averaged beyond `scale`: its row divides by the weights of a whole batch.
+// The contract of a loss: value and gradient of a chunk of rows from raw outputs, with a weight for each row. A loss
+// also defines the link function (identity, logistic, softmax) that predict applies, and which outputs count as right
+// for the accuracy. The average over a batch is not computed by the member, which only multiplies gradients by `scale`;
+// the row of the registry divides by the weights of the whole batch.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,17 +13,17 @@
 
 namespace fastnn::losses {
 
-enum class TargetKind { kDense, kClass };  // a row of k numbers; one class index in [0, k)
+enum class TargetKind { kDense, kClass };  // k numbers per row, or one class index in [0, k) per row
 enum class Task { kRegression, kBinary, kMulticlass };
 
-// Targets of a chunk: `dense` (rows, k) for kDense, `classes` (rows) for kClass; the other one is empty.
+// The targets of a chunk: `dense` (rows, k) for kDense, or `classes` (rows) for kClass; the other one is empty.
 template <class T>
 struct Targets {
   ConstMatrix<T> dense;
   const std::int32_t* classes = nullptr;
 };
 
-// Over a batch: sum(w l) / sum(w) with the weights w of its rows, or sum(w l).
+// The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l).
 enum class Reduction { kMean, kSum };
 // Every loss has this parameter, first of its table: those without others have these, as they are.
 struct LossParams {
@@ -57,12 +58,12 @@ inline constexpr Field kReduction =
 
 template <class T>
 struct Loops {
-  // Sum over rows of weight * loss (in double, row order); rows of dout = weight * scale * dl/dout.
-  // weights == nullptr: all one. dout.data == nullptr: value only.
+  // Returns the sum over rows of weight * loss, in double and in row order; stores dout = weight * scale * dl/dout.
+  // weights == nullptr: all weights are 1. dout.data == nullptr: no gradient is computed.
   double (*value)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights, T scale,
                   Matrix<T> dout) noexcept;
   void (*link)(const Values& values, Matrix<T> out) noexcept;
-  // Sum over rows of weight * (share of right outputs of the row).
+  // Returns the sum over rows of weight * (fraction of right outputs of the row).
   double (*right)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights) noexcept;
 };
 
@@ -71,8 +72,8 @@ struct Row : fastnn::Row {
   Task task;
   bool mean_over_outputs;  // reduction="mean" divides by (weights of the batch) x k instead of the weights alone
   Reduction (*reduction)(const Values& values);
-  Interval targets, outputs;   // what lies outside is refused, where targets are gathered and where losses are made
-  const char* outputs_remedy;  // for the message about outputs
+  Interval targets, outputs;   // values outside are refused when targets are gathered and losses are computed
+  const char* outputs_remedy;  // what the message about outputs advises
   Loops<float> f32;
   Loops<double> f64;
 
@@ -81,11 +82,11 @@ struct Row : fastnn::Row {
     return of_type<T>(f32, f64);
   }
   bool is_sum(const Values& values) const { return reduction(values) == Reduction::kSum; }
-  // The loss of rows of k outputs.
+  // The loss of the rows in `sums`, which have k outputs each.
   double average(const Values& values, const Sums& sums, Index k) const {
     return is_sum(values) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums.weight, k);
   }
-  // What gradients are multiplied with besides the weights that are in units of 2^exponent.
+  // The factor of the gradients besides the weights, which are in units of 2^exponent.
   double scale(const Values& values, const Sums& sums, Index k) const {
     return is_sum(values) ? power_of_two(sums.exponent) : 1 / divisor(sums.weight, k);
   }
@@ -164,12 +165,12 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           {value_loop<double, L>, link_loop<double, L>, right_loop<double, L>}};
 }
 
-// The first row of x with a number outside the interval, or -1. Nothing is looked at where the interval is everything.
+// The first row of x with a number outside the interval, or -1. If the interval has no limits, x is not read.
 template <class T>
 Index first_outside(const Interval& interval, ConstMatrix<T> x) noexcept;
 
-// Rows ids[0], ids[1], ... of y in `dense` or in `classes`, whichever the loss takes, as many as `dense` has.
-// good: all are finite and in its range, or classes of k outputs.
+// Gathers the targets of rows ids[0], ids[1], ... from y, as many as `dense` has rows, in `dense` or in `classes`,
+// whichever the loss takes. good: all are finite and in the range of the loss, or classes in [0, k).
 template <class T>
 struct Read {
   Targets<T> targets;
@@ -179,7 +180,8 @@ template <class T>
 Read<T> read_targets(const Row& row, const kernels::Source& y, kernels::RowIds ids, Index k, Matrix<T> dense,
                      std::int32_t* classes) noexcept;
 
-// Rows as callers have them: neither padded nor aligned. Rows of more than kLongRow outputs need rows of `scratch`.
+// Rows in a caller's memory, neither padded nor aligned. Rows of more than kLongRow outputs need as many rows of
+// `scratch`.
 template <class T>
 inline constexpr Index kLongRow = 16384 / static_cast<Index>(sizeof(T));
 template <class T>
@@ -202,7 +204,7 @@ struct PlainRows {
     return rows;
   }
 };
-// Adds Loops::value of them to `sum`. False, and dout is of no use, where a target or an output is outside its range.
+// Adds Loops::value of these rows to `sum`. Returns false, with dout undefined, if a target or output is out of range.
 template <class T>
 bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& rows, T scale, double& sum) noexcept;
 

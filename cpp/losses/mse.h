@@ -1,5 +1,5 @@
-// Mean squared error: l = (out - t)^2, averaged over all elements (reduction="mean", as torch).
-// The courses' half of it is half_mse.h.
+// Squared error: l = (out - t)^2, averaged over all elements with reduction="mean", as in torch. half_mse.h is half of
+// it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
-// Losses of rows as callers have them, neither padded nor aligned: a few rows at a time pass through engine rows on the
-// stack, on which the loops of the registry run.
+// Losses of rows in a caller's memory, neither padded nor aligned. A few rows at a time are copied to padded rows on
+// the stack, on which the loops of the registry run.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// What a loss reads beside weights, checked against the ranges that its row states.
+// Gathers the targets of a loss and checks them, and the outputs, against the ranges in its row.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernels/gather.h"
 #include "kernels/reduce.h"

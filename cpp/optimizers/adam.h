@@ -1,4 +1,4 @@
-// Adam with torch's rules: weight decay is added to the gradient, so it passes through the moments.
+// Adam with torch's rules: weight decay is added to the gradient, and so enters the moments.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,4 +1,4 @@
-// What Adam and AdamW share, with torch's rules: m = lerp(m, g, 1 - beta1), v = beta2 v + (1 - beta2) g^2,
+// The common part of Adam and AdamW, with torch's rules: m = lerp(m, g, 1 - beta1), v = beta2 v + (1 - beta2) g^2,
 // w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps). They differ in where weight decay enters: in the
 // gradient (Adam), or as w *= 1 - lr weight_decay (AdamW).
 // SPDX-License-Identifier: BSD-3-Clause
@@ -14,7 +14,7 @@
 
 namespace fastnn::optimizers {
 
-// decay: the field of weight_decay. The betas are below 1, because the bias correction divides by 1 - beta^t.
+// decay: the field of weight_decay. The betas have to be below 1, because the bias correction divides by 1 - beta^t.
 template <class P>
 constexpr std::array<Field, 6> adam_fields(Field decay) {
   return {
@@ -51,8 +51,8 @@ struct AdamUpdate {
   enum { kExpAvg, kExpAvgSq };
   static constexpr std::array kStates{State{"exp_avg"}, State{"exp_avg_sq"}};
 
-  // eps = 0 becomes the smallest normal number: where a gradient has always been zero (padding, dead units) the step
-  // is 0 / eps = 0 instead of 0 / 0.
+  // eps = 0 is replaced by the smallest normal number, so that for parameters whose gradients have all been zero
+  // (padding, dead units) the step is 0 / eps = 0 instead of 0 / 0.
   explicit AdamUpdate(const Coefficients& c)
       : step_size(set(c.step_size)),
         share1(set(c.share1)),

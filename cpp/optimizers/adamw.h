@@ -1,4 +1,4 @@
-// AdamW with torch's rules: weight decay shrinks the parameter directly and never meets the moments.
+// AdamW with torch's rules: weight decay reduces the parameter directly and does not enter the moments.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
-// The contract of an optimizer: update one tile of parameters from one tile of gradients, with its own learning
-// rate, decay and l1; it never writes gradients, and frozen tiles are never handed to it.
+// The contract of an optimizer: it updates one tile of parameters from one tile of gradients, with the hyperparameters
+// of that parameter. It does not change gradients, and is not called for frozen parameters.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -37,7 +37,7 @@ template <class P>
 inline constexpr Field kWeightDecay =
     field<&P::weight_decay>("weight_decay", at_least(0), "adds weight_decay * w to the gradient", tries(0.3));
 
-// A vector of each state that is kept, as update() sees them.
+// The states in update(): one vector of each state that is kept.
 template <class T, StateSet kKept>
 struct StateVectors {
   static constexpr bool has(int state) { return contains(kKept, state); }
@@ -47,26 +47,27 @@ struct StateVectors {
 template <class M>
 inline constexpr int kStateCount = static_cast<int>(M::kStates.size());
 
-// Rows of a tile lie far apart and the arrays of a large network in no near cache: a line is asked for this many rows
-// ahead of its update.
-inline constexpr Index kAhead = 4;
+// The update prefetches lines this many rows ahead: rows of a tile are far apart, so the hardware does not prefetch
+// them, and the arrays of a large network are not in L1 or L2.
+inline constexpr Index kPrefetchRows = 4;
 
-// Where a gradient comes from: memory; memory, scaled by grad_factor and with l1 sign(w) added; two factors.
+// Where a gradient comes from: memory; memory, multiplied by grad_factor and with l1 sign(w) added; the product of two
+// factors.
 enum class From { kMemory, kAdjusted, kFactors };
 
-// Returns a vector that is zero as long as every new parameter and state is finite: w * 0 is NaN for Inf and NaN, and
-// NaN's bits stay in a union. (A sum would be a chain of additions, slower than the update itself.)
-// rule: a copy, so that it stays in registers whatever is stored.
+// Returns a vector that is zero if and only if every new parameter and state is finite: x * 0 is 0 for finite x and NaN
+// otherwise. The bits of these products are ORed together: unlike a sum, that has no dependency chain of additions,
+// which would take longer than the update. `rule` is a copy, so that it can stay in registers across the stores.
 template <class T, template <class> class O, From kFrom, StateSet kKept>
-Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
+Vec<T> update_rows(O<T> rule, UpdateTile<T> tile) noexcept {
   constexpr int kStates = kStateCount<O<T>>;
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
-  auto suspect = zero;
+  auto nonfinite = zero;
   auto left = zero;
   const auto update_vector = [&](Index c) {
     auto w = Vec<T>::loadu(tile.param + c);
     auto g = Vec<T>::loadu(tile.grad + c);
-    if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // rounded as the product of a longer batch
+    if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // the same rounding as in x^T dy
     if constexpr (kFrom == From::kAdjusted)
       g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
     StateVectors<T, kKept> state;
@@ -76,18 +77,18 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
     for (int s = 0; s < kStates; ++s) {
       if (!state.has(s)) continue;
       state[s].storeu(tile.state[s] + c);
-      suspect = suspect | (state[s] * zero);
+      nonfinite = nonfinite | (state[s] * zero);
     }
     w.storeu(tile.param + c);
-    suspect = suspect | (w * zero);
+    nonfinite = nonfinite | (w * zero);
   };
   for (Index r = 0; r < tile.rows; ++r) {
-    const Index ahead = r + kAhead < tile.rows ? kAhead * tile.stride : 0;
+    const Index prefetch = r + kPrefetchRows < tile.rows ? kPrefetchRows * tile.stride : 0;
     if constexpr (kFrom == From::kFactors) left = Vec<T>::set(tile.left[r]);
     for (Index line = 0; line < tile.cols; line += kPad<T>) {
-      __builtin_prefetch(tile.param + ahead + line, 1);
+      __builtin_prefetch(tile.param + prefetch + line, 1);
       for (int s = 0; s < kStates; ++s)
-        if (contains(kKept, s)) __builtin_prefetch(tile.state[s] + ahead + line, 1);
+        if (contains(kKept, s)) __builtin_prefetch(tile.state[s] + prefetch + line, 1);
 #pragma GCC unroll 4
       for (Index c = 0; c < kPad<T>; c += Vec<T>::kLanes) update_vector(line + c);
     }
@@ -96,12 +97,12 @@ Vec<T> update_rows(O<T> rule, Tile<T> tile) noexcept {
     for (int s = 0; s < kStates; ++s)
       if (contains(kKept, s)) tile.state[s] += tile.stride;
   }
-  return suspect;
+  return nonfinite;
 }
 
-// The loop for the states that the tile has: those before kState are decided.
+// Selects the loop for the states that the tile has, one state after the other; those before kState are selected.
 template <class T, template <class> class O, From kFrom, StateSet kKept = 0, int kState = 0>
-Vec<T> update_states(const O<T>& rule, const Tile<T>& tile) noexcept {
+Vec<T> update_states(const O<T>& rule, const UpdateTile<T>& tile) noexcept {
   if constexpr (kState == kStateCount<O<T>>) {
     return update_rows<T, O, kFrom, kKept>(rule, tile);
   } else {
@@ -112,7 +113,7 @@ Vec<T> update_states(const O<T>& rule, const Tile<T>& tile) noexcept {
 }
 
 template <class T, template <class> class O>
-bool update_loop(const Coefficients& c, const Tile<T>& tile) noexcept {
+bool update_loop(const Coefficients& c, const UpdateTile<T>& tile) noexcept {
   const O<T> rule(c.as<typename O<T>::Coefficients>());
   if (tile.left) return all_zero(update_states<T, O, From::kFactors>(rule, tile));
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);

@@ -1,5 +1,6 @@
-// The registry of optimizers as everybody else sees it: rows of names, parameters, states and the update of one tile.
-// No vectors here: who reads the registry is compiled once, whatever the instruction set.
+// The registry of optimizers as other rooms see it: rows with names, parameters, states and the update of one tile.
+// This header has no vector types, so that the bindings, which are compiled once for the oldest processor, can include
+// it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -14,46 +15,46 @@ namespace fastnn::optimizers {
 
 inline constexpr int kMaxStates = 4;
 
-// An array of state that an optimizer keeps of a parameter, all zero at the start, under torch's name.
+// A state array that an optimizer keeps for a parameter, under torch's name; it starts as zeros.
 struct State {
   const char* name;
-  bool optional = false;  // kept under some values of the hyperparameters only
+  bool optional = false;  // kept only with some values of the hyperparameters
 };
-// Which states are meant: bit s for state s.
+// A set of states: bit s stands for state s.
 using StateSet = unsigned;
 constexpr bool contains(StateSet set, int state) { return (set >> static_cast<unsigned>(state) & 1U) != 0; }
 constexpr StateSet only(int state) { return 1U << static_cast<unsigned>(state); }
 
-// What one parameter's update needs in one step, a struct of the member's own; computed once a step in double, read by
-// every tile.
+// The coefficients of one parameter's update in one step, a struct that the member defines. They are computed once per
+// step, in double, and read by every tile.
 using Coefficients = Values;
 
-// rows x cols (cols already padded) of parameter, gradient and state; all rows 64-byte aligned. Gradient columns
-// beyond the parameter's own are zero, and the update of zeros must be zero.
+// A tile to update: rows x cols (with padding) of parameter, gradient and states; all rows are 64-byte aligned. The
+// padding columns of the gradient are zero, and the update of zeros must give zero.
 template <class T>
-struct Tile {
+struct UpdateTile {
   Index rows = 0, cols = 0;
   T* param = nullptr;
-  T* state[kMaxStates] = {};  // nullptr where it is not kept
+  T* state[kMaxStates] = {};  // nullptr for states that are not kept
   Index stride = 0;           // of param and states
   const T* grad = nullptr;
   Index grad_stride = 0;
-  const T* left = nullptr;  // the gradient is left[r] * grad[c] instead: of a batch of a single row, never adjusted
+  const T* left = nullptr;  // if set, the gradient is left[r] * grad[c]: batches of one row; without factor and l1
   T grad_factor = 1;        // clipping by global norm
   T l1 = 0;                 // adds l1 sign(w) to the gradient
 };
 
 template <class T>
 struct Loops {
-  // False if any new parameter is not finite.
-  bool (*update)(const Coefficients& c, const Tile<T>& tile) noexcept;
+  // Returns false if any new parameter or state is not finite.
+  bool (*update)(const Coefficients& c, const UpdateTile<T>& tile) noexcept;
 };
 
 struct Row : fastnn::Row {
-  std::span<const State> states;  // all there may be
+  std::span<const State> states;  // all states, with the optional ones
   StateSet (*kept)(const Values& values);
   Coefficients (*coefficients)(const Values& values, std::int64_t t);  // t: number of the parameter's update, from 1
-  // Every optimizer has these two.
+  // The two hyperparameters that every optimizer has.
   double (*lr)(const Values& values);
   double (*l1)(const Values& values);
   Loops<float> f32;
@@ -65,8 +66,8 @@ struct Row : fastnn::Row {
   }
 };
 
-// The update of n numbers that lie side by side at any address, as callers have them: whole lines in place, and what is
-// left over through lines of its own.
+// The update of contiguous numbers of a caller at any address: whole cache lines of numbers in place, and the remainder
+// in buffers of one line.
 template <class T>
 struct Flat {
   T* param = nullptr;
@@ -77,13 +78,13 @@ struct Flat {
 template <class T>
 void update(const Row& row, const Coefficients& c, const Flat<T>& flat, Index first, Index n) noexcept {
   const auto part = [&](Index at, Index rows, Index cols) {
-    Tile<T> tile{.rows = rows, .cols = cols, .stride = cols, .grad_stride = cols, .l1 = flat.l1};
+    UpdateTile<T> tile{.rows = rows, .cols = cols, .stride = cols, .grad_stride = cols, .l1 = flat.l1};
     tile.param = flat.param + at;
     tile.grad = flat.grad + at;
     for (int s = 0; s < kMaxStates; ++s) tile.state[s] = flat.state[s] ? flat.state[s] + at : nullptr;
     if (rows > 0 && cols > 0) row.loops<T>().update(c, tile);
   };
-  constexpr Index kRow = 16 * kPad<T>;  // rows are asked for a few ahead
+  constexpr Index kRow = 16 * kPad<T>;  // divided into rows, because the update prefetches by rows
   const Index rows = n / kRow, lines = n % kRow / kPad<T> * kPad<T>, rest = n % kPad<T>;
   part(first, rows, kRow);
   part(first + rows * kRow, 1, lines);
@@ -91,7 +92,7 @@ void update(const Row& row, const Coefficients& c, const Flat<T>& flat, Index fi
   const Index at = first + n - rest;
   alignas(kAlign) T line[kMaxStates + 2][kPad<T>] = {};
   const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
-  Tile<T> tile{.rows = 1, .cols = kPad<T>, .param = line[0], .stride = kPad<T>, .grad = line[1], .l1 = flat.l1};
+  UpdateTile<T> tile{.rows = 1, .cols = kPad<T>, .param = line[0], .stride = kPad<T>, .grad = line[1], .l1 = flat.l1};
   std::memcpy(line[0], flat.param + at, bytes);
   std::memcpy(line[1], flat.grad + at, bytes);
   for (int s = 0; s < kMaxStates; ++s)

@@ -1,6 +1,5 @@
-// Stochastic gradient descent with torch's rules: g += weight_decay w; v = momentum v + (1 - dampening) g (v = g at
-// the first step); step along v, or along g + momentum v with Nesterov.
-// Without momentum it keeps no state.
+// Stochastic gradient descent with torch's rules: g += weight_decay w; v = momentum v + (1 - dampening) g, where v = g
+// in the first step; the step is along v, or along g + momentum v with Nesterov. Without momentum there is no state.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -209,7 +209,7 @@ template <class T>
 void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
-  optimizers::Tile<T> job;
+  optimizers::UpdateTile<T> job;
   job.rows = tile.rows.count;
   job.cols = padded<T>(tile.cols.count);
   job.param = net_.values() + at;
