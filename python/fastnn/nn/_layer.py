@@ -201,7 +201,7 @@ class ModelLayer(Layer):
 
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
         """Make the layer that of `network` under `keys`."""
-        self._network, self._keys = network, keys
+        vars(self).update(_network=network, _keys=keys)
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         """Attributes of a copy that belongs to no model.
@@ -306,7 +306,7 @@ class ParameterLayer(ModelLayer):
 
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
         super()._bind(network, keys)
-        self._waiting = None
+        vars(self).update(_waiting=None)
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         if values is None and self._network is not None:

@@ -985,7 +985,7 @@ class Sequential:
         return f"{type(self).__name__}{self._tree}"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (is_free(self, name) or name in _ASSIGNABLE):
+        if not (name in _ASSIGNABLE or is_free(self, name)):
             advice = "it follows from how the model was made; make a new Sequential"
             if name in ("optimizer", "loss"):
                 advice = "call compile"

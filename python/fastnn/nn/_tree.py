@@ -63,34 +63,36 @@ class Tree:
         those of layers that come without.
         """
         _check(where, layers)
-        made = Tree(self.dtype, self.seed)
         taken = _values_of_all(layers)
         copies = {
             id(layer): layer._copy(_values_in(taken, layer))
             for _, layer in _keys.walk(layers)
             if isinstance(layer, ModelLayer) and layer._network not in (None, self.network)
         }
+        made = Tree(self.dtype, self.seed)
         made.layers = tuple(_with_copies(layer, copies) for layer in layers)
         made.flattens = any(isinstance(layer, Flatten) for layer in made.layers)
         columns: int | None = None
         for position, layer in enumerate(made.layers):
             columns = layer.width(f"{where}: layer {position}", columns)
-        named = list(_keys.walk(made.layers))
-        with_values = [(key, each) for key, each in named if isinstance(each, ParameterLayer)]
+        named = [
+            (k, layer) for k, layer in _keys.walk(made.layers) if isinstance(layer, ModelLayer)
+        ]
+        with_values = [(key, layer) for key, layer in named if isinstance(layer, ParameterLayer)]
         if not with_values:
             return made
-        specs = [layer.spec() for layer in made.layers]
-        made.network = network = _core.Network(specs, self.dtype, self.seed)
-        _state.write(
-            network,
-            {
-                f"{key}.{name}": value
-                for key, layer in with_values
-                for name, value in (
-                    (values or {}).get(key) or _values_in(taken, layer) or layer.values()
-                ).items()
-            },
+        made.network = network = _core.Network(
+            [layer.spec() for layer in made.layers], self.dtype, self.seed
         )
+        known = {
+            f"{key}.{name}": value
+            for key, layer in with_values
+            for name, value in (
+                (values or {}).get(key) or _values_in(taken, layer) or layer.values()
+            ).items()
+        }
+        if known:  # a new layer has the values that the network has drawn
+            _state.write(network, known)
         for key, layer in with_values:
             if layer.frozen:
                 _state.set_frozen(network, key, True)
@@ -98,8 +100,7 @@ class Tree:
         for key, layer in named:
             places[id(layer)] = (*places.get(id(layer), ()), key)
         for _, layer in named:  # nothing of this can fail halfway
-            if isinstance(layer, ModelLayer):
-                layer._bind(network, places[id(layer)])
+            layer._bind(network, places[id(layer)])
         return made
 
     def at(self, index: Any) -> Layer:
