@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The arguments of a call of a model: converted, checked and worded here, each once."""
+"""Checks and conversion of the arguments of a model's calls."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Call", "n_threads"]
 
 
 def n_threads(name: str, given: Any, default: int) -> int:
-    """The threads of a call as the core takes them: 0 stands for what is fastest."""
+    """Return the number of threads for the core, where 0 means the automatic choice."""
     if given is None:
         return default
-    # Without making words that nobody reads.
+    # The text for an error message is only made if it is needed.
     if type(given) is int and 0 < given <= _core.max_threads:
         return given
     return _validate.thread_count(f"Sequential.{name}", given)
@@ -34,7 +34,7 @@ class Call:
     Attributes
     ----------
     where : str
-        Its name in messages.
+        Name of the call in messages.
     network : _core.Network
     threads : int
     """
@@ -50,7 +50,7 @@ class Call:
 
     @property
     def compiled(self) -> Compiled:
-        """What compile settled; refused before it."""
+        """The settings of compile; refused before compile was called."""
         if self._compiled is None:
             raise ValueError(
                 f"[{self.where}] the model is not compiled; expected "
@@ -63,18 +63,18 @@ class Call:
         return _validate.flag(self.where, what, value)
 
     def features(self, x: Any, what: str = "X") -> Array:
-        """X as (n, n_features), or as (n, ...) where the model flattens."""
+        """Return X as (n, n_features), or as (n, ...) if the model flattens its input."""
         return _validate.features(self.where, x, self.network.n_features, self._flattens, what)
 
     def features_of_rows(self, x: Any, what: str = "X") -> Array:
-        """Likewise, of at least one row."""
+        """Return X as `features` does; it must have at least one row."""
         xs = self.features(x, what)
         if len(xs) == 0:
             raise ValueError(f"[{self.where}] {what} has no rows; expected at least one")
         return xs
 
     def rows(self, x: Any, y: Any, w: Any, kind: str = "") -> Rows:
-        """X, y and weights of rows that belong together; `kind`: a word before their names."""
+        """Return X, y and weights of the same rows; `kind` precedes their names in messages."""
         loss = self.compiled.loss
         xs = self.features_of_rows(x, f"{kind}X")
         ys = _validate.targets(
@@ -85,7 +85,7 @@ class Call:
         return Rows(xs, ys, w)
 
     def validation(self, data: Any) -> Rows | None:
-        """validation_data as such rows; None if there is none."""
+        """Return validation_data as rows, or None if there are none."""
         if data is None:
             return None
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
@@ -96,7 +96,7 @@ class Call:
         return self.rows(data[0], data[1], data[2] if len(data) == 3 else None, "validation ")
 
     def gradient(self, value: Any) -> Array:
-        """A gradient with respect to the outputs, (n, n_outputs)."""
+        """Return a gradient with respect to the outputs, (n, n_outputs)."""
         k = self.network.n_outputs
         array = _validate.as_array(self.where, "the gradient", value)
         if array.ndim == 1 and k == 1:
@@ -108,7 +108,7 @@ class Call:
         return array
 
     def takes_targets(self, y: Any, grad: Any, w: Any) -> bool:
-        """Whether a training step has targets; otherwise it has a gradient instead."""
+        """Return whether a training step has targets; otherwise it has a gradient instead."""
         _ = self.compiled
         if (y is None) == (grad is None):
             raise ValueError(
@@ -121,7 +121,7 @@ class Call:
         return y is not None
 
     def features_and_gradient(self, x: Any, grad: Any) -> tuple[Array, Array]:
-        """X and the gradient of a training step, of as many rows."""
+        """Return X and the gradient of a training step, which have the same number of rows."""
         xs, gs = self.features_of_rows(x), self.gradient(grad)
         _validate.same_rows(self.where, len(xs), "grad", gs)
         return xs, gs

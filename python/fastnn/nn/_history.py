@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a call of fit leaves behind: losses and metrics epoch by epoch."""
+"""The history of a call of fit: losses and metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        ``"loss"`` is the loss of the epoch's rows, sum(w l) / sum(w) with their weights (or
-        sum(w l) for ``reduction="sum"``), each taken before its batch's update, without decay
-        terms; metrics likewise. ``"val_..."`` is measured after the epoch.
+        ``"loss"`` is the loss of the rows of the epoch, sum(w l) / sum(w) with their weights (or
+        sum(w l) for ``reduction="sum"``). The loss of each batch is computed before its update and
+        without penalty terms; the same holds for metrics. ``"val_..."`` is computed after the
+        epoch.
     epoch : list of int
         Numbers of the epochs that ended, from ``initial_epoch``.
     params : dict
-        What fit was asked for: batch_size, epochs, initial_epoch, steps (an epoch), verbose.
+        Arguments of fit: batch_size, epochs, initial_epoch, verbose; and steps per epoch.
     steps : int
-        Optimizer steps done.
+        Number of optimizer steps.
     seconds : float
-        Time in the core.
+        Time that the core took.
     threads_used : int
+        Number of threads.
 
     Examples
     --------
@@ -51,7 +53,7 @@ class History:
     threads_used: int = 0
 
     def copy(self) -> History:
-        """A history of its own, of whole epochs even while another thread adds one."""
+        """Return a copy, which has whole epochs even while another thread adds one."""
         epoch = list(self.epoch)
         curves = {name: curve[: len(epoch)] for name, curve in list(self.history.items())}
         return History(
@@ -59,20 +61,20 @@ class History:
         )
 
     def add(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Append one epoch's figures."""
+        """Append the figures of an epoch."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        self.epoch.append(epoch)  # last: `copy` takes what is whole
+        self.epoch.append(epoch)  # last, because `copy` counts the epochs by this list
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Take over what the core returned at the end of fit."""
+        """Add the figures that the core returned at the end of fit."""
         self.steps = int(result["steps"])
         self.seconds = float(result["seconds"])
         self.threads_used = int(result["threads_used"])
         self.take(result)
 
     def take(self, curves: Mapping[str, Any]) -> None:
-        """The curves that the core kept, where no callback collected them epoch by epoch."""
+        """Replace the figures of all epochs by those that the core recorded."""
         if self.epoch:
             return
         self.history = {

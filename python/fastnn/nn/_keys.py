@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names of a model's layers, as torch's ``state_dict`` has them; the one place that counts layers.
+"""The keys of a model's layers, as in torch's ``state_dict``. Layers are numbered here only.
 
-Layers of a list are numbered from 0: "0", "1". A layer that contains layers puts its own key before
-theirs: "2.0". Input preparation is not numbered in torch's way: "input.0".
+The layers of a list are numbered from 0: "0", "1". The key of a layer inside another one begins
+with the key of that layer: "2.0". Input preparation, which torch does not number, has keys of its
+own: "input.0".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol, Self
 
     class _Node(Protocol):
-        """What of a layer decides its name."""
+        """The attributes of a layer on which its key depends."""
 
         @property
         def numbered(self) -> bool: ...
@@ -29,7 +30,7 @@ _INPUT = "input."
 
 
 def named(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
-    """Each of `layers` with its key; `prefix` is that of what contains them, with its dot."""
+    """Yield each of `layers` with its key; `prefix` is the key that contains them, with a dot."""
     numbers = {True: 0, False: 0}
     for layer in layers:
         start = prefix if layer.numbered else _INPUT
@@ -38,7 +39,7 @@ def named(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]
 
 
 def walk(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
-    """`layers` and all that they contain with their keys, each before what it contains."""
+    """Yield `layers` and all layers in them with their keys, each before those that it contains."""
     for key, layer in named(layers, prefix):
         yield key, layer
         if layer.children:
@@ -46,14 +47,14 @@ def walk(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]
 
 
 def positions(layers: Sequence[Node]) -> Iterator[tuple[int, Node]]:
-    """The same layers, each with the index of the one among `layers` that it is or is part of."""
+    """Yield the same layers, each with the index of the one of `layers` that it belongs to."""
     for position, outermost in enumerate(layers):
         for _, layer in walk((outermost,)):
             yield position, layer
 
 
 def in_state_dict(key: str) -> str | None:
-    """The key as state_dict has it: None for input preparation, which has no values."""
+    """Return the key in state_dict; None for input preparation, which has no values."""
     return None if key.startswith(_INPUT) else key
 
 

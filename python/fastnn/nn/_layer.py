@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a layer is in Python: a description, and a view of its values once a model has them.
+"""Layers in Python: their settings, and views of their values once they belong to a model.
 
-Layers compute nothing. Values live in the core network of the layer's model, in one buffer; a layer
-gives NumPy views of its part.
+Layers compute nothing. Their values are in the core network of their model, in one buffer, of which
+a layer gives NumPy views.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Layer:
     Attributes
     ----------
     registry_name : str
-        The word of the core's registry.
+        Name in the core's registry.
     numbered : bool
-        Whether the layer counts in the keys of ``state_dict``.
+        Whether the layer is counted in the keys of ``state_dict``.
     prepares : bool
-        Whether the layer prepares the input: it stands before all that compute.
+        Whether the layer prepares the input, and so comes before all layers that compute.
 
     Examples
     --------
@@ -73,16 +73,16 @@ class Layer:
 
     @classmethod
     def _settings(cls) -> list[str]:
-        """Names of the settings that may change between steps."""
+        """Return the names of the settings that may change between steps."""
         return [name for name in dir(cls) if isinstance(getattr(cls, name), Setting)]
 
     @property
     def children(self) -> tuple[Layer, ...]:
-        """The layers that this one contains, in their order."""
+        """Return the layers that this one contains, in order."""
         return ()
 
     def _with(self, children: tuple[Layer, ...]) -> Self:
-        """A layer with the same settings that contains `children`."""
+        """Return a layer with the same settings that contains `children`."""
         raise NotImplementedError
 
     def spec(self) -> tuple[str, dict[str, Any]]:
@@ -90,18 +90,18 @@ class Layer:
         raise NotImplementedError
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """Columns that leave the layer when `n_in` (None: not known yet) come in."""
+        """Return the number of output columns for `n_in` input columns (None: not known yet)."""
         return n_in
 
     def flops(self, n_in: int) -> int:
-        """Floating-point operations of one row forward, counted as the core counts them.
+        """Return the floating-point operations of the forward pass of a row, as the core counts.
 
-        Without those of the layers that it contains.
+        Those of the layers that it contains are not included.
         """
         return 0
 
     def counts(self) -> tuple[int, int]:
-        """Numbers of parameters and of running statistics of its own."""
+        """Return the numbers of its own parameters and of its own running statistics."""
         return 0, 0
 
     def freeze(self) -> Self:
@@ -118,7 +118,7 @@ class Layer:
 
 
 class Activation(Description, Layer):
-    """Base of the activations: element by element, without values.
+    """Base of the activations, which act on each element and have no values.
 
     Examples
     --------
@@ -141,14 +141,14 @@ class Activation(Description, Layer):
         return self.registry_name, dict(self.hyper())
 
     def flops(self, n_in: int) -> int:
-        """One a column, whatever the function costs."""
+        """Return one operation per column, whatever the function is."""
         return n_in
 
 
 class Setting(Generic[Value]):
-    """A setting of a layer that may change between steps: in effect from the next step on.
+    """A setting of a layer that may be assigned between steps and takes effect with the next step.
 
-    The layer holds the value; whoever assigns it tells the layer's model as well, or neither.
+    An assignment changes the value of both the layer and its model, or, if it fails, of neither.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -162,7 +162,9 @@ class Setting(Generic[Value]):
         if layer is None:
             return self
         value = vars(layer)[self._name]
-        if isinstance(value, np.ndarray):  # a view, since a change of single numbers would be lost
+        if isinstance(
+            value, np.ndarray
+        ):  # read-only, since changes of single numbers would be lost
             value = value.view()
             value.flags.writeable = False
         return value
@@ -172,10 +174,10 @@ class Setting(Generic[Value]):
 
 
 class ModelLayer(Layer):
-    """Base of layers with something of their own: settings that may change, values.
+    """Base of layers with settings that may change, or with values.
 
-    Each belongs to one model at most, which binds it to its network and to the keys under which it
-    stands there: one, or several where a layer without values stands in several places.
+    Each belongs to one model at most, which binds it to its network and to its keys: one key, or
+    several if a layer without values is in several places.
     """
 
     _network: _core.Network | None
@@ -186,13 +188,13 @@ class ModelLayer(Layer):
         vars(self).update(known, _network=None, _keys=())
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """`settings` in the registry's types; wrong ones raise and say what was expected."""
+        """Return `settings` in the registry's types; wrong ones raise an error."""
         where = type(self).__name__
         row = _registry.row(where, "layers", self.registry_name)
         return dict(checked(where, row["params"], settings))
 
     def _change(self, **settings: Any) -> None:
-        """Take other settings over, and have the model take them over."""
+        """Change settings of the layer and of its model."""
         new = self._checked(settings)
         if self._network is not None:
             kind, present = self.spec()
@@ -200,19 +202,19 @@ class ModelLayer(Layer):
         vars(self).update(new)
 
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
-        """Make the layer that of `network` under `keys`."""
+        """Bind the layer to `network` under `keys`."""
         vars(self).update(_network=network, _keys=keys)
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
-        """Attributes of a copy that belongs to no model.
+        """Return the attributes of a copy that belongs to no model.
 
-        `values`: the layer's part of a copy of the whole model, which is taken over.
+        `values` are those of this layer in a copy of the whole model, and are not copied again.
         """
         del values
         return {**vars(self), "_network": None, "_keys": ()}
 
     def _copy(self, values: dict[str, Array] | None = None) -> Self:
-        """A layer that belongs to no model, with the same settings, values and freeze flag."""
+        """Return a copy with the same settings, values and freeze flag that has no model."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self._unbound(values))
         return twin
@@ -227,8 +229,8 @@ class ModelLayer(Layer):
 class ParameterLayer(ModelLayer):
     """Base of layers with values.
 
-    Outside a model it has no values, unless it is a copy that waits for its model: copies, slices
-    and pickles carry them in `_waiting`.
+    A layer that belongs to no model has no values, except for copies, slices and pickles, which
+    keep them in `_waiting` until a model takes the layer.
     """
 
     _waiting: dict[str, Array] | None
@@ -245,7 +247,7 @@ class ParameterLayer(ModelLayer):
             super().__setattr__(name, value)
 
     def _assign(self, name: str, value: Any) -> None:
-        """Refuse new values, but let `layer.weight *= 2` end: it has worked in place."""
+        """Refuse new values, but allow `layer.weight *= 2`, which has already worked in place."""
         present = self.values().get(name)
         if present is None:
             raise AttributeError(
@@ -268,14 +270,14 @@ class ParameterLayer(ModelLayer):
 
     @property
     def frozen(self) -> bool:
-        """Whether training leaves the layer's parameters as they are."""
+        """Whether training does not change the layer's parameters."""
         return self._frozen
 
     def freeze(self) -> Self:
-        """Keep the layer's parameters as they are in training; returns the layer.
+        """Freeze the layer, so that training does not change its parameters; return the layer.
 
-        What the optimizer knows of them stays as well, the number of their updates included: a
-        layer that is unfrozen goes on where it was, as in torch.
+        The optimizer's states and update counts of the parameters remain, too: after unfreeze,
+        training continues with them, as in torch.
         """
         return self._set_frozen(True)
 
@@ -290,7 +292,7 @@ class ParameterLayer(ModelLayer):
         return self
 
     def values(self) -> dict[str, Array]:
-        """Parameters and buffers by torch's names, as views in torch's layout."""
+        """Return parameters and buffers under torch's names, as views in torch's layout."""
         if self._network is None:
             return dict(self._waiting or {})
         return _state.layer_values(self._network, self._key)

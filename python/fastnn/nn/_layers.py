@@ -18,23 +18,24 @@ __all__ = ["BatchNorm1d", "Dropout", "Flatten", "Linear", "Rescale"]
 
 
 class Rescale(ModelLayer):
-    """x * scale + shift, column by column, done while the rows are read: X itself stays as it is.
+    """Compute x * scale + shift by column while the rows are read, without changing X.
 
-    Only before the first numbered layer. It has no number of its own in ``state_dict``, and it is
-    not trained.
+    It has to come before the first numbered layer, has no number in ``state_dict`` and is not
+    trained.
 
-    A float32 model scales float64 and integers of 32 or 64 bits in double and rounds what comes
-    out: seconds since 1970 keep their differences. (Integers beyond 2^53 are rounded to double
-    first.) Values that float32 holds as they are, of all smaller dtypes, are scaled in float32.
+    A float32 model scales float64 and integers of 32 or 64 bits in double and rounds the result, so
+    that, for example, seconds since 1970 keep their differences. (Integers beyond 2^53 are rounded
+    to double first.) Values of smaller dtypes, which float32 represents exactly, are scaled in
+    float32.
 
     Parameters
     ----------
     scale : float or array_like of shape (columns,)
-        May be assigned later, as a whole; in effect from the next step or prediction on. 0 switches
-        a column off. A model refuses scales that become infinite or zero in its dtype, such as
-        1e39 and 1e-46 in float32.
+        Factor of each column; 0 removes a column. It may be assigned later, as a whole, and takes
+        effect with the next step or prediction. A model refuses scales that become infinite or zero
+        in its dtype, such as 1e39 and 1e-46 in float32.
     shift : float or array_like of shape (columns,), default 0
-        Likewise; it must be finite in the model's dtype.
+        Added to each column; it may be assigned later. It must be finite in the model's dtype.
 
     Examples
     --------
@@ -54,7 +55,7 @@ class Rescale(ModelLayer):
         super().__init__(scale=scale, shift=shift)
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """`settings` as numbers or arrays that fit each other."""
+        """Return `settings` as numbers, or as arrays whose lengths agree."""
         new = {what: self._factor(what, value) for what, value in settings.items()}
         self._columns("Rescale", {**vars(self), **new}, None)
         return new
@@ -79,7 +80,7 @@ class Rescale(ModelLayer):
         }
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """Columns are kept; arrays fix their number."""
+        """Return the number of input columns; an array as a setting determines it."""
         return self._columns(where, vars(self), n_in)
 
     @staticmethod
@@ -100,7 +101,9 @@ class Rescale(ModelLayer):
 
 
 class Flatten(Layer):
-    """Reads (n, ...) as (n, columns), in place. Only before the first layer that computes.
+    """Read arrays of shape (n, ...) as (n, columns), without a copy.
+
+    It has to come before the first layer that computes.
 
     Examples
     --------
@@ -121,16 +124,18 @@ class Flatten(Layer):
 
 
 class Dropout(ModelLayer):
-    """In training sets each value to 0 with probability p and multiplies the others by 1 / (1 - p).
+    """In training, set values to 0 with probability p and multiply the others by 1 / (1 - p).
 
-    Which values go depends on the model's seed, the layer, the row, the column, the step and,
-    within a step, the training passes since the last update: every ``forward(x, training=True)``
-    draws anew. The first pass of a step draws what ``train_step`` would.
+    The mask depends on the model's seed, the layer, the row, the column, the step and, within a
+    step, on the number of training passes since the last update: every
+    ``forward(x, training=True)`` has a new mask. The first pass of a step has the mask of
+    ``train_step``.
 
     Parameters
     ----------
     p : float, default 0.5
-        From 0 to 1. May be assigned later, ``model[3].p = 0``: in effect from the next step on.
+        From 0 to 1. It may be assigned later, as in ``model[3].p = 0``, and takes effect with the
+        next step.
 
     Examples
     --------
@@ -155,9 +160,9 @@ class Dropout(ModelLayer):
 
 
 class Linear(ParameterLayer):
-    """y = x W^T + b with W of shape (out_features, in_features), as in torch.
+    """Compute y = x W^T + b with W of shape (out_features, in_features), as in torch.
 
-    Values are drawn from U(-1/sqrt(in), 1/sqrt(in)) when a Sequential takes the layer.
+    The initial values are drawn from U(-1/sqrt(in), 1/sqrt(in)) when a Sequential is made.
 
     Parameters
     ----------
@@ -188,12 +193,12 @@ class Linear(ParameterLayer):
 
     @property
     def weight(self) -> Array:
-        """(out_features, in_features) view of the model's values; read-only while fit runs."""
+        """View of the model's values, (out_features, in_features); read-only while fit runs."""
         return self._value("weight")
 
     @property
     def bias(self) -> Array | None:
-        """(out_features,) view of the model's values; None without bias."""
+        """View of the model's values, (out_features,); None without bias."""
         return self._value("bias") if self.has_bias else None
 
     def spec(self) -> tuple[str, dict[str, Any]]:
@@ -202,7 +207,7 @@ class Linear(ParameterLayer):
         return self.registry_name, {**sizes, "bias": self.has_bias}
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """out_features."""
+        """Return out_features."""
         if n_in not in (None, self.in_features):
             raise ValueError(
                 f"[{where}] {self!r} comes after {n_in} columns; expected {self.in_features}"
@@ -210,11 +215,11 @@ class Linear(ParameterLayer):
         return self.out_features
 
     def counts(self) -> tuple[int, int]:
-        """Weights and biases; no running statistics."""
+        """Return the number of weights and biases; there are no running statistics."""
         return (self.in_features + self.has_bias) * self.out_features, 0
 
     def flops(self, n_in: int) -> int:
-        """A multiplication and an addition for each weight."""
+        """Return a multiplication and an addition for each weight."""
         return 2 * self.in_features * self.out_features
 
     def __repr__(self) -> str:
@@ -223,24 +228,24 @@ class Linear(ParameterLayer):
 
 
 class BatchNorm1d(ParameterLayer):
-    """(x - mean) / sqrt(var + eps) * weight + bias, column by column, as in torch.
+    """Compute (x - mean) / sqrt(var + eps) * weight + bias by column, as in torch.
 
-    Training takes mean and (biased) variance of the batch and moves the running ones by
-    ``momentum``; prediction takes the running ones. Keras calls 1 - momentum momentum, with other
-    defaults (momentum 0.99, eps 1e-3).
+    Training uses the mean and the (biased) variance of the batch, and moves the running statistics
+    towards them by ``momentum``; prediction uses the running statistics. Keras calls 1 - momentum
+    the momentum and has other defaults (momentum 0.99, eps 1e-3).
 
-    A batch of a single row has no variance: in training, too, it is normalised by the running
-    statistics, and leaves them and ``num_batches_tracked`` as they are. ``fit`` with nothing but
-    such batches is refused, unless the layer is frozen.
+    The variance of a batch of a single row is zero. So such a batch is normalised by the running
+    statistics in training, too, and does not change them or ``num_batches_tracked``. ``fit`` with
+    only such batches is refused, unless the layer is frozen.
 
     Parameters
     ----------
     num_features : int
     eps : float, default 1e-5
-        Added to the variance; with 0, a column of equal values ends training. May be changed later:
-        in effect from the next step or prediction on.
+        Added to the variance. With 0, a column of equal values ends the training. It may be
+        assigned later and takes effect with the next step or prediction.
     momentum : float, default 0.1
-        Likewise.
+        Weight of the new statistics in the running ones. It may be assigned later.
 
     Examples
     --------
@@ -261,22 +266,22 @@ class BatchNorm1d(ParameterLayer):
 
     @property
     def weight(self) -> Array:
-        """(num_features,) view of the factors."""
+        """View of the factors, (num_features,)."""
         return self._value("weight")
 
     @property
     def bias(self) -> Array:
-        """(num_features,) view of the shifts."""
+        """View of the shifts, (num_features,)."""
         return self._value("bias")
 
     @property
     def running_mean(self) -> Array:
-        """(num_features,) view of the mean that prediction takes."""
+        """View of the mean that prediction uses, (num_features,)."""
         return self._value("running_mean")
 
     @property
     def running_var(self) -> Array:
-        """(num_features,) view of the variance that prediction takes."""
+        """View of the variance that prediction uses, (num_features,)."""
         return self._value("running_var")
 
     def spec(self) -> tuple[str, dict[str, Any]]:
@@ -285,7 +290,7 @@ class BatchNorm1d(ParameterLayer):
         return self.registry_name, settings
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """num_features."""
+        """Return num_features."""
         if n_in not in (None, self.num_features):
             raise ValueError(
                 f"[{where}] {self!r} comes after {n_in} columns; expected {self.num_features}"
@@ -293,11 +298,11 @@ class BatchNorm1d(ParameterLayer):
         return self.num_features
 
     def counts(self) -> tuple[int, int]:
-        """Factors and shifts; running means and variances."""
+        """Return the number of factors and shifts, and of running means and variances."""
         return 2 * self.num_features, 2 * self.num_features
 
     def flops(self, n_in: int) -> int:
-        """Four a column."""
+        """Return four operations per column."""
         return 4 * self.num_features
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a loss is in Python: a frozen description that can be called on raw outputs."""
+"""Losses in Python: frozen descriptions that can be called on raw outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TASKS = {
 
 
 class Loss(Description):
-    """Base of the losses, whose classes are made from their rows.
+    """Base of the losses, whose classes are made from the rows of the registry.
 
     Examples
     --------
@@ -56,27 +56,27 @@ class Loss(Description):
         return sentence(row["formula"]), notes, _example(row)
 
     def __call__(self, out: Any, target: Any, sample_weight: Any = None) -> tuple[float, Array]:
-        """Value of the loss and its gradient with respect to `out`.
+        """Compute the loss and its gradient with respect to `out`.
 
         Parameters
         ----------
         out : array_like of shape (n, k), or (n,) for one output
             Raw outputs of a network.
         target : array_like
-            Class indices (n,) or numbers of the shape of `out`, as the loss says.
+            Class indices (n,) or numbers of the shape of `out`, depending on the loss.
         sample_weight : array_like of shape (n,), optional
-            Weights of the rows: the mean is sum(w l) / sum(w), so only their ratios count.
+            Weights of the rows. The mean is sum(w l) / sum(w), so only their ratios matter.
 
         Returns
         -------
         loss : float
         dout : ndarray of the shape of `out`
-            What ``model.backward`` takes.
+            The gradient, as ``model.backward`` takes it.
 
         Raises
         ------
         ValueError, TypeError
-            Shapes or dtypes that do not fit; targets or outputs outside the range of the loss.
+            If shapes or dtypes do not fit, or targets or outputs are outside the loss's range.
         """
         where = type(self).__name__
         raw = _validate.as_array(where, "out", out)
@@ -99,7 +99,7 @@ class Loss(Description):
 
 
 def _within(interval: str) -> str:
-    """A range as it follows "numbers": " from 0 to 1"; nothing for all of them."""
+    """Return an interval as text that follows "numbers": " from 0 to 1"; "" without limits."""
     return f" from {interval}" if " to " in interval else f" {interval}".rstrip()
 
 

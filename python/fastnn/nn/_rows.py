@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows of a training: which of them train and which validate, and what each of them weighs."""
+"""The rows of a call of fit: the split into training and validation rows, and their weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Rows", "split", "weighted"]
 
 
 class Rows(NamedTuple):
-    """X, targets and weights that belong together, row by row."""
+    """X, targets and weights of the same rows."""
 
     x: Array
     y: Array
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 
 
 def split(where: str, rows: Rows, share: Any) -> tuple[Rows, Rows | None]:
-    """Views of training and validation rows: the last `share` validates, as in Keras."""
+    """Return views of training and validation rows; the last `share` validates, as in Keras."""
     given = _validate.number(where, "validation_split", share, "at least 0 and below 1")
     if not 0 <= given < 1:
         raise ValueError(
@@ -55,21 +55,21 @@ def split(where: str, rows: Rows, share: Any) -> tuple[Rows, Rows | None]:
 
 
 def _training_rows(n: int, share: Any) -> int:
-    """n (1 - share), rounded down as in Keras, for the decimal fraction that `share` stands for.
+    """Return n (1 - share), rounded down as in Keras, for the decimal fraction that was written.
 
-    10 (1 - 0.9) is 0.9999999999999998 in binary: what is as near to a whole number as rounding may
-    lead is that number.
+    10 (1 - 0.9) is 0.9999999999999998 in binary, so a number that differs from an integer only by
+    rounding counts as that integer.
     """
-    # A float32 of 0.8 stands for 0.8, too.
+    # np.float32(0.8) counts as 0.8, too.
     exact = n * (1 - float(str(share) if isinstance(share, np.floating) else share))
     nearest = round(exact)
     return nearest if abs(exact - nearest) <= n * 2.0**-50 else math.floor(exact)
 
 
 def weighted(where: str, rows: Rows, class_weight: Any, loss: Loss, k: int) -> Rows:
-    """`rows` with their weights multiplied by that of the row's class; 1 for classes not named.
+    """Return `rows` with weights multiplied by those of their classes; 1 for others.
 
-    k: outputs of the model.
+    k: number of outputs of the model.
     """
     if class_weight is None:
         return rows
@@ -101,7 +101,7 @@ def weighted(where: str, rows: Rows, class_weight: Any, loss: Loss, k: int) -> R
 
 
 def _relative(weights: Array) -> Array:
-    """`weights` in units of a power of two, that of the largest: products stay numbers."""
+    """Divide `weights` by the power of two of the largest, so that their products are finite."""
     exponent = np.frexp(np.max(weights))[1]
     shifted: Array = np.ldexp(weights.astype(np.float64, copy=False), -exponent)
     return shifted

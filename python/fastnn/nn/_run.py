@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run of fit: settings, rows, callbacks and history, around one call of the core.
 
-The core trains all epochs in that call and comes back to Python only at the end of each.
+The core trains all epochs in that call and calls Python only at the end of each epoch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Run", "Settings", "check_statistics", "chosen_callbacks"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of one call of fit."""
+    """The numeric arguments of one call of fit."""
 
     batch_size: int
     epochs: int
@@ -53,7 +53,7 @@ class Settings:
         shuffle: Any,
         drop_last: Any,
     ) -> Settings:
-        """Refuses what is no number, or not positive."""
+        """Return the checked arguments; those that are not positive numbers are refused."""
         return cls(
             batch_size=_validate.integer(where, "batch_size", batch_size),
             epochs=_validate.integer(where, "epochs", epochs),
@@ -64,7 +64,7 @@ class Settings:
         )
 
     def params(self, where: str, n: int) -> dict[str, Any]:
-        """What History and the callbacks are told; n is the number of training rows."""
+        """Return the `params` of History and callbacks; n is the number of training rows."""
         if self.drop_last and n < self.batch_size:
             raise ValueError(
                 f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of "
@@ -80,7 +80,7 @@ class Settings:
 
 
 def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: int) -> None:
-    """Refuse batches of one row of n where running statistics would never learn from them."""
+    """Refuse batches of one row (of n) if running statistics would never be updated."""
     if min(batch_size, n) > 1:
         return
     for position, layer in _keys.positions(layers):
@@ -96,7 +96,7 @@ def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: 
 
 
 def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]:
-    """The user's callbacks, with the progress display that `verbose` asks for."""
+    """Return the user's callbacks and the progress display for `verbose`."""
     if callbacks is None:
         chosen: list[Any] = []
     elif isinstance(callbacks, Callback):
@@ -126,27 +126,27 @@ def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]
 
 
 class Run:
-    """One run of fit: `train` does it, and `close` has to follow whatever happened.
+    """One run of fit: call `train`, and then `close` in any case.
 
     Parameters
     ----------
     model : ModelInTraining
-        For the callbacks, and asked whether to stop.
+        The model, for the callbacks and for requests to stop.
     call : Call
     settings : Settings
     rows, validation : Rows
-        Those that train, and those that validate, if there are any.
+        The training rows, and the validation rows if there are any.
     callbacks : list of Callback
     seed : int
-        Of the orders of the rows.
+        Seed of the orders of the rows.
     epochs_seen : int
-        Epochs that the model was trained for before. The random streams of the core count on from
-        one run to the next, so that each epoch shuffles anew.
+        Number of epochs of earlier runs. Epochs are counted over all runs for the random streams,
+        so that each epoch has another order.
 
     Attributes
     ----------
     history : History
-        Grows with each epoch if there are callbacks, and at the end otherwise.
+        Filled after each epoch if there are callbacks, and otherwise at the end.
     """
 
     def __init__(
@@ -169,11 +169,11 @@ class Run:
 
     @property
     def epochs_seen(self) -> int:
-        """Epochs of the model's random streams that are used up."""
+        """Number of epochs whose random streams have been used."""
         return self._stream + len(self.history.epoch)
 
     def train(self) -> None:
-        """All epochs, with the callbacks around them."""
+        """Train all epochs and call the callbacks."""
         first = self._settings.initial_epoch
         params = {**self.history.params, "metrics": self._names()} if self._callbacks else {}
         for callback in self._callbacks:
@@ -186,13 +186,13 @@ class Run:
             callback.on_train_end()
 
     def close(self) -> None:
-        """Let each callback close what it holds open, whatever the others raise."""
+        """Call `close` of every callback, even if others raise an exception."""
         with ExitStack() as closing:
             for callback in reversed(self._callbacks):
                 closing.callback(callback.close)
 
     def _names(self) -> list[str]:
-        """Names of the figures of an epoch."""
+        """Return the names of the figures of an epoch."""
         names = ["loss", *self._call.compiled.metrics]
         return names if self._validation is None else names + [f"val_{name}" for name in names]
 
@@ -225,7 +225,7 @@ class Run:
             callback.on_epoch_begin(epoch)
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
-        """Called by the core after each epoch, with the GIL, on the thread that called fit."""
+        """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
         number = epoch - self._stream + self._settings.initial_epoch
         self.history.add(number, logs)
         for callback in self._callbacks:

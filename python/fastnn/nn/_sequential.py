@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sequential: Keras' loop over torch's layers, each call one call of the core.
+"""Sequential: torch's layers with Keras' methods; each call is one call of the core.
 
-Thin methods over parts that are whole in themselves: the layers and their network (_tree), the
-arguments of a call (_arguments), what compile settled (_compiled), one run of fit (_run), values
-and optimizer state (_state). Over 450 lines, since each method stands under its documentation.
+Its methods are thin, and the parts that they use can be read on their own: the layers and their
+network (_tree), the arguments of a call (_arguments), the settings of compile (_compiled), one run
+of fit (_run), values and optimizer state (_state). The file is over 450 lines long because each
+method has its documentation.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["Sequential"]
 
 _ASSIGNABLE = ("history", "stop_training")
-# What the binding may raise for input that Python can word better, or convert and try again.
+# Exceptions of the core for arguments that Python may convert, or explain in a better message.
 _REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)
 
 
 class Sequential:
-    """Layers one after the other.
+    """A chain of layers.
 
     There is no train() or eval(): fit and train_step train, predict and evaluate do not, and
     forward takes ``training=``. No result depends on the number of threads.
@@ -51,20 +52,20 @@ class Sequential:
     ----------
     *layers : Layer
         A layer that already belongs to a model is copied, with its settings, its values and its
-        freeze flag. ``model[1:3]`` is a Sequential of copies, also where the model is of a
-        subclass; copies and pickles keep the class and call no constructor.
+        freeze flag. ``model[1:3]`` is a Sequential of copies, even if the model is of a subclass;
+        copies and pickles keep the class and call no constructor.
     dtype : float32 or float64, default float32
     seed : int, default 0
-        Of the initial values, dropout and shuffling.
+        Seed of the initial values, dropout and shuffling.
     n_threads : int, optional
-        Obeyed if given; otherwise each call takes what is fastest.
+        Number of threads of all calls; by default each call uses the number that is fastest.
 
     Attributes
     ----------
     history : History or None
-        Of the last fit.
+        History of the last fit.
     stop_training : bool
-        Set by callbacks to end fit after the present epoch; `stop` ends it within that epoch.
+        Callbacks set it to end fit after the present epoch; `stop` ends fit within the epoch.
 
     Examples
     --------
@@ -90,7 +91,7 @@ class Sequential:
         self._take(tree.having("Sequential", layers))
 
     def _take(self, tree: Tree) -> None:
-        """Have the layers of `tree`; they have to be compiled again."""
+        """Use the layers of `tree`; the model has to be compiled again."""
         self._tree, self._compiled = tree, None
 
     _tree: Tree
@@ -162,55 +163,57 @@ class Sequential:
     ) -> History:
         """Train for whole epochs.
 
-        X is read in place, row by row, whatever its dtype and strides: it is never copied whole.
+        X is read in place, row by row, whatever its dtype and strides; no copy of it is made.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
-            With Flatten also (n, ...).
+            With Flatten also of shape (n, ...).
         y : array_like
-            Class indices (n,), or numbers (n, n_outputs); (n,) and (n, 1) are the same one output.
+            Class indices (n,), or numbers (n, n_outputs); with one output (n,) or (n, 1).
         batch_size : int, default 32
-            With BatchNorm at least 2, unless it is frozen.
+            With BatchNorm at least 2, unless that layer is frozen.
         epochs : int, default 1
-            Number of the last epoch, as in Keras: ``epochs - initial_epoch`` are run.
+            Number of the last epoch, as in Keras: ``epochs - initial_epoch`` epochs are run.
         verbose : {0, 1, 2}, default 0
-            Quiet, a progress bar, or a line an epoch.
+            Show nothing, a progress bar, or one line per epoch.
         callbacks : list of Callback, optional
         validation_split : float, default 0
-            Share of the rows, from the end, that validate instead of training. Rows that train are
-            counted down: of 9 rows and 0.5 four train and five validate.
+            Fraction of the rows, from the end, used for validation instead of training. The number
+            of training rows is rounded down: of 9 rows and 0.5, four train and five validate.
         validation_data : (x, y) or (x, y, sample_weight), optional
-            Takes precedence over validation_split.
+            Rows for validation; validation_split is then ignored.
         shuffle : bool, default True
-            A new order each epoch, from the seed; False: a loop of train_step, to the bit.
+            Whether to shuffle the rows anew in each epoch, from the seed. Without it the result is
+            bit for bit that of a loop of train_step.
         drop_last : bool, default False
-            Leave out a last batch of fewer than batch_size rows: with shuffle other rows each
-            epoch. The epoch's loss is that of the rows it was trained on.
+            Whether to leave out a last batch of fewer than batch_size rows; with shuffle these are
+            other rows in each epoch. The epoch's loss is that of the rows that were used.
         class_weight : dict of int to float, optional
-            Factors of the rows of a class; 1 for those not named. Not applied to validation rows.
-            Relative within a batch, as sample_weight.
+            Factor of the weights of the rows of a class; 1 for classes that are not named. It does
+            not apply to validation rows.
         sample_weight : array_like of shape (n,), optional
-            Weights of the rows, finite and at least 0. They are relative within a batch, whose
-            loss is sum(w l) / sum(w): only their ratios count, and batches of one row ignore them.
-            With ``reduction="sum"`` they are factors, and nothing is divided.
+            Weights of the rows, finite and at least 0. The loss of a batch is sum(w l) / sum(w), so
+            only the ratios of weights within a batch matter; in a batch of one row the weight has
+            no effect. With ``reduction="sum"`` the loss is sum(w l).
         initial_epoch : int, default 0
+            Number of the first epoch.
         n_threads : int, optional
 
         Returns
         -------
         History
-            Also kept as ``model.history``.
+            It is also available as ``model.history``.
 
         Raises
         ------
         ValueError
-            A number that is not finite, a target or an output outside the range of the loss, or
-            training or validation rows that all weigh zero.
+            If a number is not finite, a target or an output is outside the range of the loss, or
+            all training or all validation rows have weight zero.
         TrainingDivergedError
-            A parameter became infinite or NaN; the model is as after the last finite epoch.
+            If a parameter becomes infinite or NaN; the model is as after the last finite epoch.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -227,7 +230,7 @@ class Sequential:
         """
         call = self._call("fit", n_threads)
         loss = call.compiled.loss
-        # Before anything of a running fit is overwritten: its history, its wish to stop.
+        # Checked first, before the history or a stop request of a running fit is overwritten.
         self._tree.expect_idle("fit")
         self.stop_training = call.network.stop = False
         settings = Settings.of(
@@ -262,11 +265,12 @@ class Sequential:
         return run.history
 
     def stop(self) -> None:
-        """End the running fit within 0.2 s, as if it had come to its end.
+        """End the running fit within 0.2 s; fit then returns as at its regular end.
 
-        From another thread, a callback or a signal handler. The epoch in progress ends after the
-        present batch and is not in the history that fit returns; callbacks are told
-        ``on_train_end``. Without a running fit nothing happens: the next one is not affected.
+        It may be called from another thread, a callback or a signal handler. The present epoch ends
+        after its present batch and is not part of the history that fit returns; ``on_train_end`` of
+        the callbacks is called. Without a running fit nothing happens, and the next fit is not
+        affected.
 
         Examples
         --------
@@ -291,36 +295,36 @@ class Sequential:
         sample_weight: Any = None,
         n_threads: int | None = None,
     ) -> float | None:
-        """One step on one batch: forward, backward, update.
+        """Do one training step on a batch: forward, backward, update.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
         y : array_like, optional
-            Targets as the compiled loss wants them.
+            Targets of the kind that the compiled loss takes.
         grad : array_like of shape (n, n_outputs), optional
-            Instead of y: a gradient with respect to the outputs that was made elsewhere. With
-            dropout, from the first ``forward(x, training=True)`` after the last update.
+            Instead of y, the gradient of a loss with respect to the outputs. With dropout, the
+            outputs have to be those of the first ``forward(x, training=True)`` after the last
+            update.
         sample_weight : array_like of shape (n,), optional
-            With y only. Weights of the rows are relative within the batch: its loss is
-            sum(w l) / sum(w), so a batch of one row ignores them; with ``reduction="sum"`` they are
-            factors.
+            Weights of the rows, only with y. The loss of the batch is sum(w l) / sum(w), so in a
+            batch of one row the weight has no effect; with ``reduction="sum"`` it is sum(w l).
         n_threads : int, optional
 
         Returns
         -------
         float or None
-            The batch's loss before the update; None with `grad`.
+            The loss of the batch before the update; None with `grad`.
 
         Raises
         ------
         ValueError, TypeError
-            Shapes or dtypes that do not fit, a number that is not finite, a target or an output
+            If shapes or dtypes do not fit, a number is not finite, or a target or an output is
             outside the range of the loss.
         TrainingDivergedError
-            A parameter became infinite or NaN; the model is as before the step.
+            If a parameter becomes infinite or NaN; the model is as before the step.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -337,7 +341,7 @@ class Sequential:
             self._threads if n_threads is None else _arguments.n_threads("train_step", n_threads, 0)
         )
         refused: Exception | None = None
-        # The binding checks memory, dtypes and shapes; words are looked for after it refused.
+        # The core checks the arguments; only if it refuses them are they converted or explained.
         if type(x) is ndarray:
             network: Any = self._tree.network
             try:
@@ -360,18 +364,18 @@ class Sequential:
         call.expect_converted(refused, (x, y, sample_weight), rows)
         return call.network.train_step(*rows, threads)
 
-    # What a model answers without being trained.
+    # Calls that do not train.
 
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None
     ) -> dict[str, float]:
-        """Loss and compiled metrics on data, without training.
+        """Compute the loss and the compiled metrics on data, without training.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
         y : array_like
-            Targets as the compiled loss wants them.
+            Targets of the kind that the compiled loss takes.
         sample_weight : array_like of shape (n,), optional
             Weights of the rows: loss and accuracy are sum(w l) / sum(w).
         n_threads : int, optional
@@ -384,7 +388,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            A number that is not finite, a target or an output outside the range of the loss.
+            If a number is not finite, or a target or an output is outside the range of the loss.
 
         Examples
         --------
@@ -402,16 +406,17 @@ class Sequential:
         return dict(call.network.evaluate(*rows, metrics, call.threads))
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
-        """Outputs, with the compiled loss's link: probabilities for losses of classes.
+        """Compute the predictions: for losses of classes, probabilities.
 
-        Before compile the outputs are raw; `forward` always gives raw ones.
+        The function that belongs to the compiled loss (softmax, sigmoid or none) is applied to the
+        outputs. Before compile the raw outputs are returned, as `forward` always does.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
             n may be 0.
         out : ndarray of shape (n, n_outputs), optional
-            Of the model's dtype; is filled and returned.
+            Array of the model's dtype for the result, which is returned.
         n_threads : int, optional
 
         Returns
@@ -421,7 +426,7 @@ class Sequential:
         Raises
         ------
         ValueError, TypeError
-            Shapes or dtypes that do not fit, or a number that is not finite.
+            If shapes or dtypes do not fit, or a number is not finite.
 
         Examples
         --------
@@ -452,7 +457,7 @@ class Sequential:
         return call.network.predict(xs, link, out, threads)
 
     def predict_proba(self, x: Any, *, n_threads: int | None = None) -> Array:
-        """Probabilities of the classes, for losses of classes.
+        """Compute the probabilities of the classes, for losses of classes.
 
         Parameters
         ----------
@@ -462,14 +467,14 @@ class Sequential:
         Returns
         -------
         ndarray of shape (n, classes)
-            Rows sum to 1: one binary output gives two columns, as in scikit-learn. Several binary
-            outputs are several yes/no questions: one column each, the probability of yes.
+            Rows sum to 1; a single binary output gives two columns, as in scikit-learn. Several
+            binary outputs are independent: each has one column, the probability of class 1.
 
         Raises
         ------
         ValueError
-            The loss has no classes; or it takes probabilities and the network's outputs are none,
-            for want of a Sigmoid.
+            If the loss has no classes, or if it takes probabilities and the outputs of the network
+            are not between 0 and 1 because it has no Sigmoid.
 
         Examples
         --------
@@ -486,17 +491,18 @@ class Sequential:
         outputs = self.predict(x, n_threads=n_threads)
         return call.compiled.probabilities(call.where, outputs)
 
-    # The parts of a step one by one, for loops of the user's own.
+    # The parts of a step, for the user's own training loops.
 
     def forward(self, x: Any, training: bool = False, *, n_threads: int | None = None) -> Array:
-        """Raw outputs, without the loss's link; kept for `backward`.
+        """Compute the raw outputs and keep the activations for `backward`.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
         training : bool, default False
-            Whether dropout drops and BatchNorm takes the batch's statistics. Each such call draws
-            new masks: many of them show how sure the model is (Monte Carlo dropout).
+            Whether dropout is active and BatchNorm uses the statistics of the batch. Each such call
+            draws new masks; the spread of many calls shows the uncertainty of the model (Monte
+            Carlo dropout).
         n_threads : int, optional
 
         Returns
@@ -506,9 +512,9 @@ class Sequential:
         Raises
         ------
         ValueError, TypeError
-            Shapes or dtypes that do not fit, or a number that is not finite.
+            If shapes or dtypes do not fit, or a number is not finite.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -526,14 +532,14 @@ class Sequential:
     def backward(
         self, dout: Any, need_dx: bool = False, *, n_threads: int | None = None
     ) -> Array | None:
-        """Gradients of all parameters from the gradient of the last `forward`'s outputs.
+        """Compute the gradients of all parameters from that of the outputs of the last `forward`.
 
         Parameters
         ----------
         dout : array_like of shape (n, n_outputs)
-            As a loss object returns it: ``loss, dout = nn.MSELoss()(out, y)``.
+            Gradient with respect to the outputs, as from ``loss, dout = nn.MSELoss()(out, y)``.
         need_dx : bool, default False
-            Also return the gradient with respect to X.
+            Whether to return the gradient with respect to X.
         n_threads : int, optional
 
         Returns
@@ -543,9 +549,9 @@ class Sequential:
         Raises
         ------
         ValueError, TypeError
-            There was no forward pass since the last update, or `dout` does not fit its outputs.
+            If there was no forward pass since the last update, or `dout` does not fit its outputs.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -566,12 +572,12 @@ class Sequential:
         return call.network.backward(call.gradient(dout), wanted, call.threads)
 
     def gradients(self) -> dict[str, Array]:
-        """Gradients of the last `backward` or `loss_and_grad`.
+        """Return the gradients of the last `backward` or `loss_and_grad`.
 
         Returns
         -------
         dict of str to ndarray
-            By torch's keys in torch's layout, (out, in), as views.
+            Views under torch's keys and in torch's layout, (out, in).
 
         Examples
         --------
@@ -586,7 +592,7 @@ class Sequential:
         return _state.gradients(self._tree.need_network("gradients"))
 
     def clip_grad_norm(self, max_norm: float) -> float:
-        """Scale the gradients to a common norm of at most `max_norm`.
+        """Scale the gradients so that their global norm is at most `max_norm`.
 
         Parameters
         ----------
@@ -596,7 +602,7 @@ class Sequential:
         Returns
         -------
         float
-            The norm before.
+            The global norm before.
 
         Examples
         --------
@@ -615,7 +621,7 @@ class Sequential:
         return call.network.clip_grad_norm(limit)
 
     def apply_gradients(self, *, n_threads: int | None = None) -> None:
-        """Let the compiled optimizer update the parameters with the present gradients.
+        """Update the parameters with the present gradients by the compiled optimizer.
 
         Parameters
         ----------
@@ -624,11 +630,11 @@ class Sequential:
         Raises
         ------
         ValueError
-            The model is not compiled, or there are no gradients since the last update.
+            If the model is not compiled, or there are no gradients since the last update.
         TrainingDivergedError
-            A parameter became infinite or NaN.
+            If a parameter becomes infinite or NaN.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -655,15 +661,15 @@ class Sequential:
         training: bool = True,
         n_threads: int | None = None,
     ) -> tuple[float, dict[str, Array]]:
-        """Loss of a batch and the gradients of all parameters; nothing is updated.
+        """Compute the loss of a batch and the gradients of all parameters, without an update.
 
-        Each call draws new dropout masks, the first one of a step those of `train_step`.
+        Each call draws new dropout masks; those of the first call of a step are `train_step`'s.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
         y : array_like
-            Targets as the compiled loss wants them.
+            Targets of the kind that the compiled loss takes.
         sample_weight : array_like of shape (n,), optional
         training : bool, default True
             As in `forward`.
@@ -673,15 +679,15 @@ class Sequential:
         -------
         loss : float
         gradients : dict of str to ndarray
-            What `gradients` returns; `apply_gradients` takes them from the model.
+            The same as `gradients` returns. `apply_gradients` uses the gradients in the model.
 
         Raises
         ------
         ValueError, TypeError
-            Shapes or dtypes that do not fit, a number that is not finite, a target or an output
+            If shapes or dtypes do not fit, a number is not finite, or a target or an output is
             outside the range of the loss.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -696,26 +702,26 @@ class Sequential:
         """
         call = self._call("loss_and_grad", n_threads)
         rows, mode = call.rows(x, y, sample_weight), call.flag("training", training)
-        views = _state.gradients(call.network)  # before the pass: what may fail changes nothing
+        views = _state.gradients(call.network)  # before the pass, so that a failure changes nothing
         return call.network.loss_and_grad(*rows, call.threads, mode), views
 
     # Values.
 
     def state_dict(self) -> dict[str, Array]:
-        """Values by torch's keys in torch's layout.
+        """Return the values of all parameters under torch's keys and in torch's layout.
 
         Returns
         -------
         dict of str to ndarray
-            ``"0.weight"`` is (out, in). The arrays are views of the model; only
+            ``"0.weight"`` is (out, in). The arrays are views of the model, except that
             ``num_batches_tracked`` is a copy. While fit runs, views that were taken before are
-            read-only (but not what was sliced from them); its callbacks get read-only copies of
-            the epoch's end. Rescale is not numbered and has no entry.
+            read-only (but not slices of them), and its callbacks get read-only copies of the values
+            at the end of the epoch. Rescale has no number and no entry.
 
         Raises
         ------
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -729,14 +735,14 @@ class Sequential:
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
     ) -> _state.IncompatibleKeys:
-        """Copy values in; torch's own dictionaries fit.
+        """Set the values of all parameters from a dictionary, which may be one of torch.
 
         Parameters
         ----------
         state_dict : mapping of str to array
-            Anything that NumPy can read; values are converted to the model's dtype.
+            Values that NumPy can convert to arrays of the model's dtype.
         strict : bool, default True
-            Refuse missing and unexpected keys.
+            Whether to refuse missing and unexpected keys.
 
         Returns
         -------
@@ -746,10 +752,11 @@ class Sequential:
         Raises
         ------
         ValueError, TypeError
-            A key, shape, dtype or value that does not fit: numbers that the model's dtype does not
-            hold, a negative ``running_var`` or counter. The model changes as a whole or not at all.
+            If a key, shape, dtype or value does not fit, such as numbers outside the range of the
+            model's dtype, or a negative ``running_var`` or counter. Either all values change or
+            none.
         ModelBusyError
-            Another thread is training this model; for those who predict the call waits.
+            If another thread is training this model. (The call waits for predictions.)
 
         Examples
         --------
@@ -764,7 +771,7 @@ class Sequential:
         return _state.load(call.where, call.network, state_dict, call.flag("strict", strict))
 
     def freeze(self) -> Self:
-        """Freeze all layers: training leaves their parameters as they are.
+        """Freeze all layers: training does not change their parameters.
 
         Returns
         -------
@@ -783,7 +790,7 @@ class Sequential:
         return self
 
     def unfreeze(self) -> Self:
-        """Let the parameters of all layers be trained again.
+        """Unfreeze all layers: training changes their parameters again.
 
         Returns
         -------
@@ -801,7 +808,7 @@ class Sequential:
             layer.unfreeze()
         return self
 
-    # What the model is.
+    # Properties of the model.
 
     @property
     def optimizer(self) -> Optimizer | None:
@@ -833,7 +840,7 @@ class Sequential:
 
     @property
     def n_features(self) -> int:
-        """Columns of X.
+        """Number of columns of X.
 
         Examples
         --------
@@ -845,7 +852,7 @@ class Sequential:
 
     @property
     def n_outputs(self) -> int:
-        """Columns of the output.
+        """Number of columns of the output.
 
         Examples
         --------
@@ -857,7 +864,7 @@ class Sequential:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64: of the values and of the arithmetic.
+        """Dtype of the values and of the arithmetic: float32 or float64.
 
         Examples
         --------
@@ -881,7 +888,7 @@ class Sequential:
 
     @property
     def threads_used(self) -> int:
-        """Threads of the last fit, step, forward or backward; 0 before the first.
+        """Number of threads of the last fit, step, forward or backward; 0 before the first.
 
         Examples
         --------
@@ -895,18 +902,18 @@ class Sequential:
         return 0 if self._network is None else int(self._network.threads_used)
 
     def summary(self, print_fn: Callable[[str], Any] | None = print) -> Summary:
-        """Print the table of layers with parameters, bytes and flops a row, as Keras does.
+        """Print a table of the layers with parameters, bytes and flops per row, as Keras does.
 
         Parameters
         ----------
         print_fn : callable, optional
-            What shows the text; None only returns it.
+            Function that prints the text; with None the table is only returned.
 
         Returns
         -------
         Summary
-            ``str(...)`` is the table; its attributes are the figures. Its repr is one short line,
-            so that a notebook does not show the table twice.
+            The table: ``str(...)`` is its text, and its attributes are the figures. Its repr is one
+            short line, so that a notebook does not show the table twice.
 
         Examples
         --------
@@ -920,10 +927,10 @@ class Sequential:
             print_fn(str(table))
         return table
 
-    # A list of layers.
+    # The model as a list of layers.
 
     def append(self, layer: Layer) -> Self:
-        """Add a layer at the end.
+        """Append a layer.
 
         Earlier views of values no longer belong to the model, and it has to be compiled again.
 
@@ -939,9 +946,9 @@ class Sequential:
         Raises
         ------
         ValueError, TypeError
-            What came is no layer, or does not fit the outputs; the model is as it was.
+            If `layer` is not a layer or does not fit the outputs; the model is as before.
         ModelBusyError
-            Another thread is training this model.
+            If another thread is training this model.
 
         Examples
         --------
@@ -974,7 +981,7 @@ class Sequential:
         )
 
     def __setitem__(self, index: Any, layer: Layer) -> None:
-        """Put another layer in the place of layer `index`.
+        """Replace layer `index`.
 
         The other layers keep their values. Earlier views of values no longer belong to the model,
         and it has to be compiled again.
@@ -992,12 +999,12 @@ class Sequential:
             raise AttributeError(refusal(self, name, advice, _ASSIGNABLE))
         object.__setattr__(self, name, value)
 
-    # Copies and pickles: configuration and arrays only, so that none names an instruction set.
+    # Copies and pickles contain settings and arrays only, and so do not depend on the level.
 
     def __getstate__(self) -> dict[str, Any]:
         taken = self._tree.snapshot()
         copies = self._tree.copies()
-        # A subclass may name its layers as well, or keep lists of them.
+        # A subclass may have attributes that refer to its layers, or lists of them.
         state = {name: replaced(value, copies) for name, value in vars(self).items()}
         layers = replaced(self._tree.layers, copies)
         state["_tree"] = (self._tree.dtype, self._tree.seed, layers, taken)

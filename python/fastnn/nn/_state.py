@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Values and optimizer state of a core network, under torch's keys and in torch's layout.
 
-Read as views or as copies of one moment, and written; all that names a layer to the core is here.
+They are read as views or as a snapshot, and written. Only this module names layers to the core.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ COUNTER = "num_batches_tracked"
 
 
 class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict(strict=False)`` left out, as in torch."""
+    """The keys that ``load_state_dict(strict=False)`` ignored, as in torch."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class Snapshot(NamedTuple):
-    """Copies of all that training changes, taken at one moment."""
+    """Copies of everything that training changes, taken at one moment."""
 
     values: dict[str, dict[str, Array]]  # by the layer's key and the parameter's name, (out, in)
     optimizer: dict[str, Any]
     draw: int
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
-        # It is a copy already, made for the one who asked for it.
+        # It is already a copy that nobody else uses.
         return self
 
 
 def change_layer(
     network: _core.Network, keys: tuple[str, ...], kind: str, settings: Mapping[str, Any]
 ) -> None:
-    """Let a layer that stands under `keys` have other settings from the next step on."""
+    """Change the settings of the layer with these keys, with effect from the next step on."""
     network.change_layer([_keys.to_core(key) for key in keys], kind, settings)
 
 
 def set_frozen(network: _core.Network, key: str, frozen: bool) -> None:
-    """Have training leave the layer's parameters as they are, or change them."""
+    """Set whether training changes the parameters of the layer."""
     network.set_frozen(_keys.to_core(key), frozen)
 
 
@@ -79,7 +79,7 @@ def _by_layer(taken: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
 
 
 def snapshot(network: _core.Network) -> Snapshot:
-    """A copy of the network's state: in callbacks of fit that of the epoch's end.
+    """Return a copy of the network's state; in callbacks of fit that of the end of the epoch.
 
     Raises ModelBusyError while another thread trains the model.
     """
@@ -89,14 +89,14 @@ def snapshot(network: _core.Network) -> Snapshot:
 
 
 def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
-    """The values of some layers in such a snapshot; None: of all."""
+    """Return copies of the values of some layers, or with None of all."""
     return _by_layer(network.snapshot(None if keys is None else list(map(_keys.to_core, keys))))
 
 
 def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[str, Array]]:
-    """Parameters and buffers of all layers, or of one, in torch's layout.
+    """Return parameters and buffers of all layers, or of one, in torch's layout.
 
-    Views, and while fit runs copies: read-only, as the views are that were taken before.
+    They are views, but read-only copies while fit runs.
     """
     if network.busy:
         found = copied_values(network, None if key is None else [key])
@@ -115,12 +115,12 @@ def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[st
 
 
 def layer_values(network: _core.Network, key: str) -> dict[str, Array]:
-    """A layer's values by their names: views, and while fit runs read-only copies."""
+    """Return the values of a layer by name: views, but read-only copies while fit runs."""
     return _values(network, key).get(key, {})
 
 
 def torch_keys(network: _core.Network) -> dict[str, Array]:
-    """All values by torch's keys, as `layer_values` gives them for a layer."""
+    """Return all values under torch's keys, in the form of `layer_values`."""
     return {
         f"{key}.{name}": array
         for key, layer in _values(network).items()
@@ -129,7 +129,7 @@ def torch_keys(network: _core.Network) -> dict[str, Array]:
 
 
 def gradients(network: _core.Network) -> dict[str, Array]:
-    """The gradients of all parameters by torch's keys, as views."""
+    """Return the gradients of all parameters under torch's keys, as views."""
     found = {}
     for entry in network.gradients():
         found[f"{_keys.from_core(entry['layer'])}.{entry['name']}"] = view = entry["array"].T
@@ -138,8 +138,8 @@ def gradients(network: _core.Network) -> dict[str, Array]:
 
 
 def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
-    """`value` in the shape and dtype of `own`, checked after it was converted."""
-    # Anything with __array__ will do, a torch tensor among them.
+    """Return `value` in the shape and dtype of `own`, checked after the conversion."""
+    # Objects with __array__ are accepted, such as tensors of torch.
     array = _validate.as_array(where, f"'{key}'", value)
     if array.shape != own.shape:
         raise ValueError(
@@ -150,7 +150,7 @@ def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
         if not (0 <= count < 2**63 and count == int(count)):
             raise ValueError(f"[{where}] '{key}' is {count}; expected a whole number of at least 0")
         return np.array(int(count), own.dtype)
-    with np.errstate(over="ignore"):  # what overflows is refused in words
+    with np.errstate(over="ignore"):  # overflow is refused below, with a message
         converted = array.astype(own.dtype, copy=False)
     looks: list[tuple[Array, str, str]] = [
         (~np.isfinite(converted), "values that are not finite: ", f"finite {own.dtype}")
@@ -173,7 +173,7 @@ def load(
         raise TypeError(f"[{where}] got {type(values).__name__}; expected a dictionary of arrays")
     network.expect_idle(where)
     own = torch_keys(network)
-    # Files of torch before 0.4.1 have no counters, and estimators' coefficients neither.
+    # Files of torch before 0.4.1 have no counters, nor have the coefficients of estimators.
     missing = [key for key in own if key not in values and not key.endswith(COUNTER)]
     unexpected = [str(key) for key in values if key not in own]
     if strict and (missing or unexpected):
@@ -185,13 +185,13 @@ def load(
         for key, array in own.items()
         if key in values
     }
-    # Copies: the values given may be views of this very model.
+    # Copies, because the given values may be views of this model.
     write(network, {key: np.array(value, order="F") for key, value in given.items()})
     return IncompatibleKeys(missing, unexpected)
 
 
 def write(network: _core.Network, values: Mapping[str, Array]) -> None:
-    """Copy checked `values` in, of the network's dtype: all of them, or none if it is in use.
+    """Write checked `values` of the network's dtype: all of them, or none if it is in use.
 
     None of them may be a view of this network.
     """
@@ -208,9 +208,9 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
 
 
 def restore(network: _core.Network, optimizer: Mapping[str, Any] | None, draw: int) -> None:
-    """Write back what a snapshot has beside the values.
+    """Restore the parts of a snapshot other than the values.
 
-    `optimizer`: its state, for a network that was compiled with the same settings.
+    `optimizer` is the state, for a network that was compiled with the same settings.
     """
     step = network.step
     if optimizer is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The table of a model: what each layer gives and what it costs."""
+"""The summary of a model: shapes, parameters and operations of its layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Summary", "SummaryRow", "summarize"]
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One layer of the table; `key` is its name in ``state_dict`` or None."""
+    """One layer of the table; `key` is its key in ``state_dict``, or None."""
 
     key: str | None
     layer: str
@@ -32,20 +32,20 @@ class SummaryRow:
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """The table as an object: ``str(summary)`` is the text, the attributes are the figures.
+    """The table of a model: ``str(summary)`` is its text, and the attributes are the figures.
 
     Attributes
     ----------
     rows : tuple of SummaryRow
     parameters : int
-        Values that training may change; running statistics are counted in `bytes` alone.
+        Number of parameters, without running statistics.
     trainable : int
-        `parameters` without those of frozen layers.
+        Number of parameters of layers that are not frozen.
     bytes : int
-        Parameters and running statistics; the optimizer's state comes on top.
+        Size of parameters and running statistics, without optimizer state.
     flops : int
-        Floating-point operations of one row forward; a training step takes about three times
-        as many.
+        Floating-point operations of the forward pass of one row; a training step takes about three
+        times as many.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Operations of one row forward."""
+        """Floating-point operations of the forward pass of one row."""
         return sum(row.flops for row in self.rows)
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ class Summary:
 
 
 def summarize(layers: Sequence[Layer], n_features: int, dtype: str) -> Summary:
-    """The summary of `layers` on `n_features` columns."""
+    """Return the summary of `layers` for `n_features` columns."""
     return Summary(tuple(_rows(layers, n_features, np.dtype(dtype).itemsize, "")), dtype)
 
 
