@@ -19,14 +19,13 @@ from members import (
     hyper_cases,
     names,
     other_values,
+    paired,
     row_of,
     sizes_of,
 )
 
 if TYPE_CHECKING:
     import numpy as np
-
-PAIRS = {"beta1": "betas", "beta2": "betas"}  # two parameters of ours that are one in torch
 
 
 def has(room: str, name: str, hyper: Hyper | None = None) -> bool:
@@ -52,17 +51,9 @@ def torch_cases(room: str) -> list[Any]:
 
 
 def options(room: str, name: str, hyper: Hyper) -> Hyper:
-    """The parameters in torch's words: a pair is given whole, its other half as the row has it."""
-    defaults = {p["name"]: p["default"] for p in row_of(room, name)["params"]}
+    """The parameters in torch's words."""
     words = TWINS[room][name].torch.names
-    found: Hyper = {}
-    for key, value in hyper.items():
-        if key in PAIRS:
-            halves = [p for p in defaults if PAIRS.get(p) == PAIRS[key]]
-            found[PAIRS[key]] = tuple(hyper.get(p, defaults[p]) for p in halves)
-        else:
-            found[words.get(key, key)] = value
-    return found
+    return {words.get(key, key): value for key, value in paired(room, name, hyper).items()}
 
 
 def torch_class(torch: Any, room: str, name: str) -> Any:

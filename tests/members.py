@@ -52,6 +52,20 @@ def beside(room: str, name: str, hyper: Hyper) -> Hyper:
     return hyper | {k: v for p in needed if p in hyper for k, v in needed[p].items()}
 
 
+def paired(room: str, name: str, hyper: Hyper) -> Hyper:
+    """As users write it: two neighbours as torch's one pair, the other half as the row has it."""
+    rows = row_of(room, name)["params"]
+    pair_of = {p["name"]: p["pair"] for p in rows if p["pair"]}
+    found: Hyper = {}
+    for key, value in hyper.items():
+        if key in pair_of:
+            halves = [p for p in rows if p["pair"] == pair_of[key]]
+            found[pair_of[key]] = tuple(hyper.get(p["name"], p["default"]) for p in halves)
+        else:
+            found[key] = value
+    return found
+
+
 def hyper_cases(room: str, name: str) -> list[Hyper]:
     """The defaults, each parameter with another value, all of them together; and what the twin
     says."""
