@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes what type checkers, editors and readers see of the members that are made from rows.
+"""Writes the files about members that are made from rows at run time: type stubs and tables.
 
-The stubs of the classes and functions, and docs/api/tables.md. After adding a row to a registry and
-building the core:
+These are the stubs of the classes and functions, and docs/api/tables.md. After adding a row to a
+registry and building the core:
 
-    python tools/stubs.py            # writes what changed
-    python tools/stubs.py --check    # only says what is stale; exit status 1
+    python tools/stubs.py            # writes the files that have changed
+    python tools/stubs.py --check    # only lists stale files; exit status 1 if there are any
 
-The registries of the core are the only list; tests/test_registry.py fails when a file is stale.
+The registries of the core are the only list; tests/test_registry.py fails if a file is stale.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ HEAD = f"# SPDX-License-Identifier: BSD-3-Clause\n# {NOTE}\n"
 
 
 def first_lines(doc: str | None, indent: str = "    ") -> str:
-    """The docstring up to its first section, as source."""
+    """Return the docstring up to its first section, as source."""
     lines = inspect.cleandoc(doc or "").split("\n\nParameters\n")[0].splitlines()
     text = "\n".join((indent + line).rstrip() for line in lines).strip()
     return f'{indent}"""{text}' + (f"\n{indent}" if len(lines) > 1 else "") + '"""'
 
 
 def exported(names: Iterable[str]) -> str:
-    """The line of __all__."""
+    """Return the line of __all__."""
     return "__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(names)) + "]"
 
 
 def class_stub(cls: type[Description], row: Row) -> str:
-    """A class made from a row, as the dataclass that it is."""
+    """Return the stub of a class made from a row, as a dataclass."""
     lines = [
         "@dataclass(repr=False, eq=False)",
         f"class {cls.__name__}({cls.__base__.__name__}):",  # type: ignore[union-attr]
@@ -66,7 +66,7 @@ def class_stub(cls: type[Description], row: Row) -> str:
 
 
 def classes_stub(doc: str, imports: list[str], tables: Mapping[str, Any]) -> str:
-    """The stub of a module whose classes are made from rows; tables: name -> Members."""
+    """Return the stub of a module whose classes are made from rows; tables: name -> Members."""
     parts = [f'{HEAD}"""{doc}"""', "\n".join(imports)]
     made = [(members, name) for members in tables.values() for name in members]
     parts.append(exported(members[name].__name__ for members, name in made))
@@ -78,7 +78,7 @@ def classes_stub(doc: str, imports: list[str], tables: Mapping[str, Any]) -> str
 
 
 def functions_stub() -> str:
-    """The stub of the functions that are made from rows."""
+    """Return the stub of the functions that are made from rows."""
     imports = [
         "from collections.abc import Sequence",
         "from typing import Literal",
@@ -102,7 +102,7 @@ def functions_stub() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-# What a room's table shows beside name, class and formula: key of the row -> heading.
+# The columns of a room's table besides name, class and formula: key of the row -> heading.
 COLUMNS = {
     "layers": {},
     "activations": {"needs": "backward needs"},
@@ -117,7 +117,7 @@ COLUMNS = {
 
 
 def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> Iterator[str]:
-    """A table."""
+    """Yield the lines of a Markdown table."""
     names = list(columns)
     yield f"| {' | '.join(names)} |"
     yield "|" + "---|" * len(names)
@@ -126,7 +126,7 @@ def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> Itera
 
 
 def room_tables(room: str) -> Iterator[str]:
-    """The members of a room, and below them the parameters of all of them."""
+    """Yield the lines of a table of a room's members, and of one of all their parameters."""
     rows = _registry.rows(room).values()
     extra = COLUMNS[room]
     yield from markdown(
@@ -151,7 +151,7 @@ def room_tables(room: str) -> Iterator[str]:
 
 
 def parameter_cells(room: str, row: Row) -> Iterator[list[str]]:
-    """Name, type, default, range and meaning of each parameter of a row."""
+    """Yield name, type, default, range and meaning of each parameter of a row."""
     defaults: dict[str, str] = {}
     if room == "layers":  # sizes have none, whatever place holder the registry has
         given = inspect.signature(getattr(nn, row["class_name"])).parameters.values()
@@ -169,14 +169,14 @@ def parameter_cells(room: str, row: Row) -> Iterator[list[str]]:
 
 
 def tables_page() -> str:
-    """docs/api/tables.md."""
+    """Return the text of docs/api/tables.md."""
     text = [f"<!-- {NOTE} -->", "", "# What there is", "", "The registries of the core, as tables."]
     for room in COLUMNS:
         text += ["", f"## {room.capitalize()}", "", *room_tables(room)]
     return "\n".join(text) + "\n"
 
 
-# What the program gives for arguments without a default.
+# The arguments of the program for parameters without a default.
 ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]", "out": "[x]"}
 PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs."""
 
@@ -196,7 +196,7 @@ x: NDArray[Any] = np.array([0.25, 0.75])
 
 
 def program() -> str:
-    """A program that uses every member, with all parameters at their defaults."""
+    """Return a program that uses every member, with all parameters at their defaults."""
     lines = []
     for members, module in ((ACTIVATIONS, "nn"), (LOSSES, "nn"), (OPTIMIZERS, "optim")):
         for name in members:
@@ -226,7 +226,7 @@ def program() -> str:
 
 
 def files() -> dict[str, str]:
-    """Path from the root of the repository -> what the file should hold."""
+    """Return the expected text of each file by its path from the root of the repository."""
     common = ["from dataclasses import KW_ONLY, dataclass"]
     return {
         "python/fastnn/nn/_members.pyi": classes_stub(
@@ -260,7 +260,7 @@ def files() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write the files, or with --check name those that are stale."""
+    """Write the files, or with --check print those that are stale."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if any is stale")
     check = parser.parse_args().check

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NumPy-style docstrings of what is made from rows."""
+"""NumPy-style docstrings of the classes and functions that are made from rows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["docstring", "parameters", "sentence", "wrapped"]
 
-Entry = tuple[str, str]  # "name : type" and what it means; the latter may be empty
+Entry = tuple[str, str]  # "name : type" and its description, which may be empty
 
 _WIDTH = 96
 
 
 def wrapped(text: str, width: int = _WIDTH) -> list[str]:
-    """The lines of `text`, none wider than `width` unless a word is."""
+    """Return the lines of `text`, none wider than `width` unless a word is."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
@@ -30,7 +30,7 @@ def wrapped(text: str, width: int = _WIDTH) -> list[str]:
 
 
 def sentence(text: str) -> str:
-    """With a capital (unless it begins with a name or a formula) and a full stop."""
+    """Return `text` with a capital (unless it begins with a name or formula) and a full stop."""
     first = text.split(maxsplit=1)[0]
     if first.replace("-", "").isalpha() and len(first) > 1:
         text = text[0].upper() + text[1:]
@@ -38,7 +38,7 @@ def sentence(text: str) -> str:
 
 
 def parameters(fields: Iterable[Field]) -> list[Entry]:
-    """The entries of `fields` under Parameters."""
+    """Return the entries of `fields` in the section Parameters."""
     return [
         (f"{field.name} : {field.doc_type}, default {field.default_text}", sentence(field.doc))
         for field in fields
@@ -48,7 +48,7 @@ def parameters(fields: Iterable[Field]) -> list[Entry]:
 def docstring(
     summary: str, notes: Sequence[str], sections: Mapping[str, Sequence[Entry]], example: str
 ) -> str:
-    """Summary, paragraphs, sections without those that are empty, and an example."""
+    """Return a docstring of a summary, paragraphs, the sections that are not empty, an example."""
     lines = [summary]
     for note in notes:
         lines += ["", *wrapped(note)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parameters of a row as a user gives them: their names, types, ranges, and their checks.
+"""The arguments of users for the parameters of a row: names, types, ranges and checks.
 
-A user's name stands for one parameter of the row, or for two neighbours where torch has one name
-for both: ``betas`` for ``beta1`` and ``beta2``.
+An argument stands for one parameter of the row, or for two neighbouring ones that torch has under
+one name: ``betas`` for ``beta1`` and ``beta2``.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _TYPES = {"real": float, "count": int, "flag": bool}
 
 
 class Field:
-    """What a user gives under one name.
+    """An argument of a user.
 
     Attributes
     ----------
     name : str
     default : object
-        A dictionary stands for a new empty one each time.
+        If it is a dictionary, each use gets a new empty one.
     annotation, default_text : str
         Type and default as Python source, for signatures and stubs.
     type : object
-        The type itself.
+        The type.
     doc_type, doc : str
-        Type and meaning as NumPy-style docstrings have them.
+        Type and meaning for NumPy-style docstrings.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Field:
 
     @classmethod
     def of(cls, name: str, params: Sequence[Parameter]) -> Field:
-        """The field that stands for `params`."""
+        """Return the argument that stands for `params`."""
         first, defaults = params[0], tuple(param["default"] for param in params)
         doc = "; ".join(", ".join(filter(None, [p["doc"], _range_text(p)])) for p in params)
         if len(params) > 1:
@@ -91,7 +91,7 @@ def _literal(value: object) -> str:
 
 
 def _groups(params: Sequence[Parameter]) -> dict[str, list[Parameter]]:
-    """The parameters by the user's name for them, in the row's order."""
+    """Return the parameters by the name of their argument, in the order of the row."""
     found: dict[str, list[Parameter]] = {}
     for param in params:
         found.setdefault(param["pair"] or param["name"], []).append(param)
@@ -99,24 +99,24 @@ def _groups(params: Sequence[Parameter]) -> dict[str, list[Parameter]]:
 
 
 def fields_of(params: Sequence[Parameter]) -> list[Field]:
-    """What a user may give for a row's parameters, in the row's order."""
+    """Return the arguments for the parameters of a row, in the order of the row."""
     return [Field.of(name, group) for name, group in _groups(params).items()]
 
 
 def meaning_and_range(params: Sequence[Parameter], name: str) -> tuple[str, str]:
-    """What a user's `name` means, and which numbers are permitted, in words."""
+    """Return as text what the argument `name` means and which numbers are permitted."""
     group = _groups(params)[name]
     ranges = dict.fromkeys(filter(None, map(_range_text, group)))
     return "; ".join(param["doc"] for param in group), "; ".join(ranges)
 
 
 def default_values(params: Sequence[Parameter]) -> dict[str, Value]:
-    """The defaults under the row's names."""
+    """Return the defaults under the names of the row."""
     return {param["name"]: param["default"] for param in params}
 
 
 def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with each pair taken apart into the row's names."""
+    """Return `values` with each pair split into the two parameters of the row."""
     groups, flat = _groups(params), {}
     for name, value in values.items():
         parts = groups.get(name, ())
@@ -131,7 +131,7 @@ def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -
 
 
 def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Value]:
-    """`values` in the row's names and types; wrong ones raise and say what was expected."""
+    """Return `values` under the row's names and in its types; wrong ones raise an error."""
     if not values:
         return {}
     spelled = {
@@ -177,9 +177,9 @@ def _permits(param: Parameter, number: float) -> bool:
 
 
 def _range_text(param: Parameter, also_all: bool = False) -> str:
-    """The permitted numbers in words, with every digit that decides; `also_all`: even if it is all.
+    """Return the permitted numbers as text with all digits, like ``Interval::text`` in cpp/core.
 
-    As ``Interval::text`` in cpp/core says it.
+    Without limits it is empty, unless `also_all` is set.
     """
     if param["kind"] not in ("real", "count"):
         return ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What callbacks know of the model in training, so that they need not know the class.
+"""The interface of a model that callbacks use, so that they do not depend on its class.
 
-Types alone: nothing imports this module when a program runs.
+The module has types only and is not imported at run time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["ModelInTraining"]
 
 
 class ModelInTraining(Protocol):
-    """A ``Sequential`` as a callback sees it: it may be asked, copied and told to stop."""
+    """The part of ``Sequential`` that callbacks use."""
 
     history: Any
     stop_training: bool

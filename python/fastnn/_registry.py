@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The registries of the C++ core, by room and name: the only list of what exists.
+"""The registries of the C++ core, by room and name.
 
-Nothing here is a second list: classes, functions, stubs and tables are made from the same rows.
+They are the only list of members; classes, functions, stubs and tables are made from their rows.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _SINGULAR = {
 
 @functools.cache
 def rows(room: str) -> dict[str, Row]:
-    """Rows of a room ("activations", "losses", "optimizers", "layers") by name, in table order."""
+    """Return the rows of a room ("activations", "losses", "optimizers", "layers") by name."""
     return {entry["name"]: entry for entry in _core.registries()[room]}
 
 
 def row(where: str, room: str, name: str) -> dict[str, Any]:
-    """The row called `name`; an unknown name raises and lists the candidates."""
+    """Return the row called `name`; an unknown name raises an error that lists the known ones."""
     try:
         return rows(room)[name]
     except KeyError:
         raise unknown(where, _SINGULAR[room], name, rows(room)) from None
 
 
-# What other libraries call it: for hints alone, none of these names is taken.
+# Names in other libraries -> names here. They are only used for hints and not accepted as names.
 _ELSEWHERE = {
     "acc": "accuracy",
     "binary_accuracy": "accuracy",
@@ -76,14 +76,14 @@ _ELSEWHERE = {
 
 
 def unknown(where: str, what: str, name: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that nobody knows."""
-    import difflib  # only who misspells pays for it
+    """Return the error for an unknown name."""
+    import difflib  # imported only when it is needed
 
     names = list(known)
     given = repr(name) if isinstance(name, str) else shown(name)
     text = f"[{where}] unknown {what} {given}; known: {', '.join(names)}"
     word = str(name).lower()
-    if word not in _ELSEWHERE:  # torch's class names: CrossEntropyLoss
+    if word not in _ELSEWHERE:  # a class name of torch, such as CrossEntropyLoss
         word = re.sub(r"_?loss$", "", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower())
     close = [_ELSEWHERE[word]] if _ELSEWHERE.get(word) in names else []
     close = close or difflib.get_close_matches(word, names, n=1)

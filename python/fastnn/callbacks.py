@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What may happen between epochs: stopping early, progress, functions of one's own.
+"""Callbacks of fit: early stopping, progress display, and the user's own.
 
-Whole epochs run in C++, so the hooks are those of epochs and of the training as a whole; there are
-no hooks for single batches in this version (a loop of ``train_step`` has its own place for them).
-Hooks run on the thread that called fit. The model may predict, evaluate and be copied there; its
-values can be changed again in ``on_train_end``. A callback whose hook has a name that nobody calls
-is refused when fit begins.
+Whole epochs run in C++, so there are hooks at the beginning and end of an epoch and of the
+training, but none for single batches (use a loop of ``train_step`` for those). Hooks run on the
+thread that called fit. In them the model may predict, evaluate and be copied; its values can be
+changed only in ``on_train_end``. A callback with a hook of an unknown name is refused when fit
+begins.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Logs = Mapping[str, float]
 
 
 class Callback:
-    """Base of the callbacks; override what is needed.
+    """Base of the callbacks; override the hooks that you need.
 
     Attributes
     ----------
     model : Sequential
-        The model in training; ``model.stop_training = True`` ends it after the present epoch.
+        The model in training; ``model.stop_training = True`` ends fit after the present epoch.
     params : dict
-        epochs, initial_epoch, steps, batch_size, verbose, and ``metrics``: the names in the logs.
+        epochs, initial_epoch, steps, batch_size, verbose, and ``metrics``, the names in the logs.
 
     Examples
     --------
@@ -60,26 +60,26 @@ class Callback:
     params: dict[str, Any]
 
     def on_train_begin(self) -> None:
-        """Before the first epoch."""
+        """Called before the first epoch."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before each epoch."""
+        """Called before each epoch."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After each epoch, with its ``loss``, metrics, ``val_loss``; the model is up to date."""
+        """Called after each epoch with its ``loss``, metrics and ``val_loss``."""
 
     def on_train_end(self) -> None:
-        """After the last epoch, also if training stopped early; not if it raised."""
+        """Called after the last epoch, also if training stopped early, but not if it raised."""
 
     def close(self) -> None:
-        """At the very end, whatever happened: let go of what the callback holds open.
+        """Called at the end in any case, also after Ctrl-C and other exceptions.
 
-        Also after Ctrl-C and other exceptions; the model may be changed again.
+        It is meant for closing files and the like; the model may be changed again.
         """
 
 
 def check_hooks(where: str, callback: Callback) -> None:
-    """Refuse a hook with a name that nobody calls, or one that cannot be called as it will be."""
+    """Refuse hooks with unknown names, and hooks that do not take the arguments of fit."""
     name = type(callback).__name__
     known = [hook for hook in vars(Callback) if not hook.startswith("_")]
     for hook in known:
@@ -94,14 +94,14 @@ def check_hooks(where: str, callback: Callback) -> None:
             raise TypeError(
                 f"[{where}] {name}.{hook} cannot be called: {error}; expected {hook}({words})"
             ) from None
-        except ValueError:  # a function of C without a signature
+        except ValueError:  # a C function without a signature
             pass
-    import difflib  # the import of the package does without
+    import difflib  # imported only when it is needed
 
     for attribute in dir(callback):
         if attribute in known or attribute.startswith("_"):
             continue
-        if not callable(inspect.getattr_static(callback, attribute)):  # runs no property
+        if not callable(inspect.getattr_static(callback, attribute)):  # does not call properties
             continue
         near = difflib.get_close_matches(attribute.lower(), known, n=1, cutoff=0.85)
         foreign = re.match(r"on(_|[A-Z])", attribute) or (near and near[0].startswith("on_"))
@@ -119,16 +119,16 @@ def check_hooks(where: str, callback: Callback) -> None:
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions.
+    """A callback that calls the given functions.
 
     Parameters
     ----------
     on_train_begin, on_train_end : callable, optional
-        Without arguments.
+        Functions without arguments.
     on_epoch_begin : callable, optional
-        Of the epoch's number.
+        Function of the number of the epoch.
     on_epoch_end : callable, optional
-        Of the epoch's number and the logs.
+        Function of the number of the epoch and the logs.
 
     Examples
     --------
@@ -185,32 +185,34 @@ class LambdaCallback(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stop when a figure has not improved for `patience` epochs.
+    """Stop training when a figure has not improved for `patience` epochs.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
-        Name in the logs.
+        Name of the figure in the logs.
     min_delta : float, default 0
-        What counts as an improvement: more than this.
+        A change counts as an improvement if it is larger than this.
     patience : int, default 0
-        Epochs without improvement after which training stops; 0 is the same as 1.
+        Number of epochs without improvement after which training stops; 0 is the same as 1.
     mode : {"auto", "min", "max"}, default "auto"
-        "auto" wants accuracies large and everything else small.
+        Whether the figure should become small or large. "auto" means large for accuracies and small
+        for all others.
     restore_best_weights : bool, default True
-        Bring back the values of the best epoch at the end, however the training ended: also when
-        it ran to its last epoch, after ``model.stop()``, Ctrl-C or another exception (Keras'
-        default is False). The optimizer's state stays that of the last epoch.
+        Whether to restore the values of the best epoch at the end, however the training ends: also
+        after the last epoch, ``model.stop()``, Ctrl-C or another exception. (Keras' default is
+        False.) The optimizer's state remains that of the last epoch.
     start_from_epoch : int, default 0
-        Earlier epochs are not looked at.
+        Earlier epochs are ignored.
 
     Attributes
     ----------
     best : float
         The best value so far.
     best_epoch : int or None
+        Number of the best epoch so far.
     stopped_epoch : int or None
-        The epoch that ended the training; None if it ran to its end.
+        Number of the epoch after which training was stopped; None if it was not.
 
     Examples
     --------
@@ -259,7 +261,7 @@ class EarlyStopping(Callback):
         self._values: dict[str, Array] | None = None
 
     def on_train_begin(self) -> None:
-        """Forget the last training; refuse a name that will not be in the logs."""
+        """Reset the callback, and refuse a name that will not be in the logs."""
         self._reset()
         known = self.params["metrics"]
         if self.monitor not in known:
@@ -272,12 +274,12 @@ class EarlyStopping(Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Keep the best values, or count the wait and stop."""
+        """Copy the values if they are the best; otherwise count the epoch and maybe stop."""
         if epoch < self.start_from_epoch:
             return
         value = logs[self.monitor]
         gain = self._sign * (self.best - value)
-        # NaN compares false: it is never an improvement.
+        # Comparisons with NaN are false, so NaN is never an improvement.
         if gain > self.min_delta:
             self.best, self.best_epoch, self._waited = value, epoch, 0
             if self.restore_best_weights:
@@ -289,24 +291,24 @@ class EarlyStopping(Callback):
             self.model.stop_training = True
 
     def on_train_end(self) -> None:
-        """Bring back the best epoch's values."""
+        """Restore the values of the best epoch."""
         self.close()
 
     def close(self) -> None:
-        """Bring them back after a training that raised, too."""
+        """Restore the values of the best epoch after a training that raised, too."""
         if self._values is not None:
             self.model.load_state_dict(self._values)
             self._values = None
 
 
 class ProgressBar(Callback):
-    """A bar over the epochs with tqdm where it is installed, otherwise one line an epoch.
+    """A progress bar of tqdm if it is installed, otherwise one line per epoch.
 
     Parameters
     ----------
     bar : bool, optional
-        False: lines even if tqdm is installed. Both go to ``sys.stdout``; where that is missing,
-        closed or broken, nothing is shown and the training goes on.
+        False shows lines even if tqdm is installed. Both are written to ``sys.stdout``; if that is
+        missing, closed or broken, nothing is shown and the training continues.
 
     Examples
     --------
@@ -336,11 +338,11 @@ class ProgressBar(Callback):
             self._tqdm = _open_bar(self.params["epochs"], first, self._out)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Take the time."""
+        """Record the start time of the epoch."""
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Show the figures."""
+        """Show the figures of the epoch."""
         if self._tqdm is not None:
             shown = {name: f"{value:.4g}" for name, value in logs.items()}
             self._out.attempt(self._tqdm.set_postfix, shown, refresh=False)
@@ -363,23 +365,23 @@ class ProgressBar(Callback):
 
 
 class _Output:
-    """sys.stdout as long as it takes what is written; after its first failure nothing is."""
+    """sys.stdout until its first failure, after which nothing is written."""
 
     def __init__(self) -> None:
         self._works = True
 
     def attempt(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The function's result, or None if there is no output or it fails."""
+        """Return the result of the function, or None if there is no output or it fails."""
         if not self._works:
             return None
         try:
             return function(*args, **kwargs)
-        except Exception:  # whatever a stream, or a notebook's widget, may raise
+        except Exception:  # streams and notebook widgets may raise anything
             self._works = False
             return None
 
     def _on_stdout(self, name: str, *args: Any) -> Any:
-        method = getattr(sys.stdout, name, None)  # a stream of the user's own may only write
+        method = getattr(sys.stdout, name, None)  # a stream of the user may have only write()
         return None if method is None else self.attempt(method, *args)
 
     def write(self, text: str) -> None:
@@ -395,22 +397,22 @@ class _Output:
         return bool(self._on_stdout("isatty"))
 
     def fileno(self) -> int:
-        """As a stream's: tqdm asks for the width of the terminal."""
+        """As a stream's; tqdm uses it to find the width of the terminal."""
         return int(sys.stdout.fileno())
 
     @property
     def encoding(self) -> str:
-        """As a stream's: tqdm draws with the characters that it has."""
+        """As a stream's; tqdm chooses its characters by it."""
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _open_bar(epochs: int, first: int, out: _Output) -> Any:
     try:
         with warnings.catch_warnings():
-            # tqdm warns in notebooks without ipywidgets; its text bar is fine there.
+            # In notebooks without ipywidgets tqdm warns and shows a text bar, which is sufficient.
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
 
             return tqdm(total=epochs, initial=first, unit="epoch", file=out, dynamic_ncols=True)
-    except Exception:  # not installed, or it does not work here: lines do
+    except Exception:  # tqdm is not installed or does not work here, so lines are printed
         return None

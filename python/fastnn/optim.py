@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizers as plain frozen descriptions with torch's rules, names and defaults.
+"""Optimizers as immutable descriptions with torch's rules, names and defaults.
 
-An optimizer is handed to ``Sequential.compile``; the state lives in the model. Two defaults that
-differ elsewhere: Keras' Adam has ``eps=1e-7``, Keras' AdamW decays by 0.004, optax's by 1e-4.
+An optimizer is passed to ``Sequential.compile``; its state belongs to the model. Other libraries
+have other defaults: Keras' Adam has ``eps=1e-7``, and the weight decay of AdamW is 0.004 in Keras
+and 1e-4 in optax.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Optimizer"]
 __all__ += _optimizers.__all__
 
-if not TYPE_CHECKING:  # type checkers take any name for one of a module that has __getattr__
+if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
 
     def __getattr__(name: str) -> object:
         if name not in _optimizers.__all__:

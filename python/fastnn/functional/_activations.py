@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all activation functions share: arrays that have to be converted or refused first."""
+"""Activation functions of arrays that have to be converted or refused first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["backward", "forward"]
 
 
 def forward(name: str, values: Mapping[str, Any], z: ArrayLike, out: Array | None) -> Array:
-    """f(z) of the activation `name`, element by element."""
+    """Return f(z) of the activation `name`."""
     array = numbers(name, "z", z)
     settings = checked(name, _registry.row(name, "activations", name)["params"], values)
     dtype = common_dtype(array)
@@ -33,7 +33,7 @@ def forward(name: str, values: Mapping[str, Any], z: ArrayLike, out: Array | Non
 def backward(
     name: str, values: Mapping[str, Any], dy: ArrayLike, saved: ArrayLike, out: Array | None
 ) -> Array:
-    """Gradient dy f'(z) of the activation `name`, from what its forward call left."""
+    """Return the gradient dy f'(z) of the activation `name`, from its input or output."""
     where = f"{name}_backward"
     grad, kept = numbers(where, "dy", dy), numbers(where, "saved", saved)
     if grad.shape != kept.shape:
@@ -51,7 +51,8 @@ def backward(
 
 
 def _rows(array: Array) -> Array:
-    # The kernels take (rows, columns); the last axis is the one that is contiguous most often.
+    # The kernels take (rows, columns). The last axis becomes the columns, since it is usually
+    # contiguous.
     return array.reshape(-1, array.shape[-1]) if array.ndim and array.size else array.reshape(1, -1)
 
 

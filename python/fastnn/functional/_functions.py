@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The functions of activations, losses and optimizers, each written from its row when asked for.
+"""The functions of activations, losses and optimizers, each made from its row when first used.
 
-A function is a few lines of source: its signature, which the interpreter checks as that of any
-other function, a call of the core on the arrays as they came, and the way that converts or refuses
-them if the core does not take them so.
+A function is made from a few lines of source: its signature, which the interpreter checks like that
+of any other function; a call of the core with the arguments as they are; and a call of the function
+that converts or refuses them, if the core declines.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MAKERS", "Source", "loss_name"]
 
-_CORE = (plain_activation, plain_activation_backward, plain_loss)  # what the bodies below call
+_CORE = (plain_activation, plain_activation_backward, plain_loss)  # called by the bodies below
 _WORKERS = (forward, backward, loss, done, state, step)
 _IMPORTS = ">>> import numpy as np, fastnn.functional as F"
 
 
 class Source:
-    """A function as source: tools/stubs.py writes its head as a stub, `made` compiles all of it.
+    """The source of a function; tools/stubs.py writes its signature, and `made` compiles it.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Source:
         self.doc = doc
 
     def made(self, module: str) -> Callable[..., Any]:
-        """The function, as one of `module`."""
+        """Return the function, as a member of `module`."""
         head = f"def {self.name}({', '.join(self.arguments)}) -> {self.returns}:"
         text = "\n    ".join([head, *self.body])
         file = f"<{module}.{self.name}, made from its row>"
@@ -177,7 +177,7 @@ def _backward(row: Row) -> Source:
 
 
 def loss_name(row: Row) -> str:
-    """As in torch: a cross-entropy, or what says that it takes logits, is not also called loss."""
+    """Return the name of the function as in torch: mse_loss, but cross_entropy, bce_with_logits."""
     name: str = row["name"]
     return name if name.endswith(("cross_entropy", "with_logits")) else f"{name}_loss"
 
@@ -352,5 +352,5 @@ def _makers() -> dict[str, Callable[[], Source]]:
     return found
 
 
-# The name of each function, and what writes its source.
+# The name of each function -> a function that returns its source.
 MAKERS = _makers()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all loss functions share: arrays that have to be converted or refused first.
+"""Loss functions of arrays that have to be converted or refused first.
 
-With `sample_weight` w the value is sum(w l) / sum(w), so that only the ratios of weights count, and
-the elementwise losses also divide by the number of outputs; reduction="sum" leaves both divisions
-out. Targets, or outputs, outside the range of a loss are refused by row.
+With `sample_weight` w the value is sum(w l) / sum(w), so only the ratios of weights matter. The
+elementwise losses also divide by the number of outputs. With reduction="sum" nothing is divided.
+Targets and outputs outside the range of a loss are refused, and the message names the row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None,
 ) -> tuple[float, Array]:
-    """Value and gradient of the loss `name`; `where` is the function's name for messages."""
+    """Return value and gradient of the loss `name`; `where` is the function in messages."""
     row = _registry.row(where, "losses", name)
     outputs = with_rank(where, "out", out, 1, 2)
     if row["target"] == "dense":
@@ -54,7 +54,7 @@ def loss(
 
 
 def _dense(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Array:
-    """Numbers of the shape of `rows`."""
+    """Return targets of the shape of `rows`."""
     given = with_rank(where, "target", target, 1, 2)
     goal = given if given.ndim == 2 else given[:, None]
     if rows.shape != goal.shape:
@@ -63,7 +63,7 @@ def _dense(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Array:
 
 
 def _classes(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Array:
-    """Class indices, one for each of `rows`."""
+    """Return class indices, one for each of `rows`."""
     classes, (n, k) = numbers(where, "target", target), rows.shape
     if classes.dtype.kind not in "iub":
         raise TypeError(
@@ -82,7 +82,7 @@ def _classes(where: str, outputs: Array, rows: Array, target: ArrayLike) -> Arra
 
 
 def _row_weights(where: str, sample_weight: ArrayLike | None, n: int) -> Array | None:
-    """`sample_weight` as (n,); None stays None."""
+    """Return `sample_weight` as (n,), or None if it is None."""
     if sample_weight is None:
         return None
     weights = numbers(where, "sample_weight", sample_weight)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all optimizer steps share: their memory, arrays to be converted or refused, and clipping.
+"""Optimizer steps of arrays that have to be converted or refused first; states and clipping.
 
-Parameters are float32 or float64 arrays of any writable strides; gradients have the same shapes.
-Everything is checked before anything changes. A single array may stand for a list of one.
+Parameters are writable float32 or float64 arrays with any strides; gradients have the same shapes.
+Everything is checked before anything changes. A single array stands for a list of one array.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Arrays = Array | Sequence[Array]
 
 @dataclass
 class OptimizerState:
-    """What an optimizer remembers between steps.
+    """The state of an optimizer between steps.
 
     Attributes
     ----------
     step : int
-        Steps done so far.
+        Number of steps so far.
     arrays : list of list of ndarray
-        For every kind of memory (Adam: first moment, second moment) one array a parameter.
+        For every state (Adam has a first and a second moment) one array per parameter.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class OptimizerState:
 
 
 def state(where: str, name: str, params: Arrays) -> OptimizerState:
-    """Zeros for all that the optimizer `name` may remember of `params`."""
+    """Return a state of zeros of the optimizer `name` for `params`."""
     arrays = _listed(where, "params", params)
     kinds = _registry.row(where, "optimizers", name)["states"]
     return OptimizerState(0, [[np.zeros(a.shape, a.dtype) for a in arrays] for _ in kinds])
@@ -61,7 +61,7 @@ def state(where: str, name: str, params: Arrays) -> OptimizerState:
 def done(
     name: str, values: Mapping[str, Any], params: Any, grads: Any, memory: OptimizerState | None
 ) -> bool:
-    """Whether the core took the step on arrays as they lie: nothing to convert or to word."""
+    """Let the core do the step in place; return False if arguments need conversion or a message."""
     if memory is None:
         return _core.plain_step(name, values, 1, params, grads, [])
     if type(memory) is not OptimizerState:
@@ -80,7 +80,7 @@ def step(
     grads: ArrayLike | Sequence[ArrayLike],
     memory: OptimizerState | None,
 ) -> None:
-    """One step of the optimizer `name` in place."""
+    """Do one step of the optimizer `name` in place."""
     where = f"{name}_step_"
     row = _registry.row(where, "optimizers", name)
     settings = checked(where, row["params"], values)
@@ -102,7 +102,7 @@ def step(
 
 
 def _gradients(where: str, arrays: list[Array], grads: Any) -> list[Array]:
-    """One gradient for each of `arrays`, of its shape and dtype."""
+    """Return a gradient for each of `arrays`, of its shape and dtype."""
     try:
         given = list(grads)
     except TypeError:
@@ -129,7 +129,7 @@ def _states(
     memory: OptimizerState,
     arrays: list[Array],
 ) -> list[list[Array]]:
-    """Of the memory, which has `names`, the arrays that are `kept`."""
+    """Return those arrays of the state, which has `names`, that are `kept`."""
     like = [(array.shape, array.dtype) for array in arrays]
     if kept and (
         len(memory.arrays) != len(names)
@@ -140,7 +140,7 @@ def _states(
 
 
 def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
-    """Scale gradients in place by min(1, max_norm / (norm + 1e-6)); norm is that of all together.
+    """Scale gradients in place by min(1, max_norm / (norm + 1e-6)) with their global norm.
 
     Parameters
     ----------
@@ -152,12 +152,12 @@ def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     float
-        The norm before.
+        The global norm before.
 
     Raises
     ------
     ValueError, TypeError
-        A gradient that is not finite or not writable, a `max_norm` that is not positive.
+        If a gradient is not finite or not writable, or `max_norm` is not positive.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
     """
     where = "clip_grad_norm_"
     given: Any = max_norm
-    if not (isinstance(given, Real) and given == math.inf):  # infinity only measures
+    if not (isinstance(given, Real) and given == math.inf):  # infinity: only compute the norm
         max_norm = _validate.positive(where, "max_norm", max_norm)
     arrays = _listed(where, "grads", grads)
     squares = 0.0
@@ -188,7 +188,7 @@ def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
 
 
 def _sum_of_squares(flat: Array) -> float:
-    """In double; single precision is converted piece by piece, as a copy of it all costs memory."""
+    """Return the sum of squares in double; float32 is converted in pieces, to save memory."""
     if flat.dtype == np.float64:
         return float(flat @ flat)
     pieces = (flat[at : at + 2**15].astype(np.float64) for at in range(0, flat.size, 2**15))
@@ -196,7 +196,7 @@ def _sum_of_squares(flat: Array) -> float:
 
 
 def _listed(where: str, name: str, arrays: Arrays) -> list[Array]:
-    """One array or a sequence of them as a list of writable arrays."""
+    """Return an array, or a sequence of arrays, as a list of writable arrays."""
     if isinstance(arrays, np.ndarray):
         return [writable(where, f"{name}", arrays)]
     try:

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The layers of a model: their keys, the core network made of them, and copies.
+"""The layers of a model: their keys, the core network made from them, and copies.
 
-A tree, since a layer may contain layers. Such a layer
+The layers form a tree, since a layer may contain layers. Such a layer
 
-- gives them as `children`, and a copy of itself that contains others from `_with(children)`;
-- names itself to the core with theirs: ``"residual", {"layers": [c.spec() for c in children]}``;
-- has no values of its own, and its `width` follows from theirs (`flops` are without theirs).
+- returns them as `children`, and a copy of itself that contains others from `_with(children)`;
+- includes them in its `spec`: ``"residual", {"layers": [c.spec() for c in children]}``;
+- has no values of its own, and its `width` follows from theirs (`flops` does not include theirs).
 
-Everything else follows from the walk over the tree (`_keys.walk`): keys such as "2.0.weight",
-values, frozen layers, copies, and layers that are taken over from another model. Nothing here
-trains.
+Everything else uses the walk over the tree (`_keys.walk`): keys such as "2.0.weight", values,
+frozen layers, copies, and layers that come from another model. This module does not train.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ _Values = dict[str, dict[str, "Array"]]  # by the layer's key and the parameter'
 
 
 class Tree:
-    """Layers one after the other, and the network that holds their values; never changed.
+    """A chain of layers, and the network that holds their values; it is immutable.
 
     Attributes
     ----------
     layers : tuple of Layer
-        The outermost ones.
+        The outermost layers.
     dtype : "float32" or "float64"
     seed : int
     network : _core.Network or None
-        None where no layer has parameters.
+        None if no layer has parameters.
     flattens : bool
-        Whether rows of more than one dimension are read as columns.
+        Whether rows of more than one dimension are flattened.
     """
 
     __slots__ = ("dtype", "flattens", "layers", "network", "seed")
@@ -56,11 +55,11 @@ class Tree:
         self.flattens = False
 
     def having(self, where: str, layers: tuple[Layer, ...], values: _Values | None = None) -> Tree:
-        """A tree of `layers`, which it makes its own; if they do not fit, nothing changes.
+        """Return a tree of `layers`; if they do not fit together, nothing changes.
 
-        Layers that belong to another tree are copied with their values, their settings and their
-        freeze flags. Those of this one move to the new one with their values. `values`, by key, are
-        those of layers that come without.
+        Layers that belong to another tree are copied with their values, settings and freeze flags.
+        Layers of this tree move to the new one with their values. `values`, by key, are for layers
+        that have no values yet.
         """
         _check(where, layers)
         taken = _values_of_all(layers)
@@ -104,7 +103,7 @@ class Tree:
         return made
 
     def at(self, index: Any) -> Layer:
-        """The outermost layer of that number, counted from the end if it is negative."""
+        """Return the outermost layer with this number, counted from the end if negative."""
         try:
             return self.layers[operator.index(index)]
         except IndexError:
@@ -117,17 +116,17 @@ class Tree:
             ) from None
 
     def with_layer_at(self, index: Any, layer: Layer) -> Tree:
-        """A tree with `layer` in the place of layer `index`."""
+        """Return a tree in which `layer` replaces layer `index`."""
         if isinstance(index, slice):
             raise TypeError("[Sequential] the index is a slice; expected one layer's number")
         self.expect_idle("__setitem__")
-        self.at(index)  # refuses what is no layer's number
+        self.at(index)  # refuses numbers of no layer
         layers = list(self.layers)
         layers[operator.index(index)] = layer
         return self.having(f"Sequential[{index}]", tuple(layers))
 
     def need_network(self, call: str) -> _core.Network:
-        """The network; a model without one is refused."""
+        """Return the network; a model without one is refused."""
         if self.network is None:
             raise ValueError(
                 f"[Sequential.{call}] no layer of the model has parameters; expected an nn.Linear"
@@ -140,17 +139,17 @@ class Tree:
             self.network.expect_idle(f"Sequential.{call}")
 
     def keys_with_parameters(self) -> list[str]:
-        """Keys of the layers that have values."""
+        """Return the keys of the layers that have values."""
         return [key for key, each in _keys.walk(self.layers) if isinstance(each, ParameterLayer)]
 
     def snapshot(self) -> _state.Snapshot:
-        """Copies of all that training changes, of one moment."""
+        """Return copies of everything that training changes, taken at one moment."""
         if self.network is None:
             return _state.Snapshot({}, {}, 0)
         return _state.snapshot(self.network)
 
     def copies(self) -> Copies:
-        """Copies of the layers without their values, which `snapshot` has."""
+        """Return copies of the layers without their values, which are in `snapshot`."""
         copies: Copies = {
             id(layer): layer._copy({})
             for _, layer in _keys.walk(self.layers)
@@ -185,7 +184,7 @@ def replaced(value: Any, copies: Copies, within: tuple[int, ...] = ()) -> Any:
 
 
 def _with_copies(layer: Layer, copies: Copies) -> Layer:
-    """The copy of `layer`, made and entered here where only layers that it contains have one."""
+    """Return the copy of `layer`, which is made here if only layers inside of it have one."""
     if id(layer) in copies:
         known: Layer = copies[id(layer)]
         return known
@@ -197,7 +196,7 @@ def _with_copies(layer: Layer, copies: Copies) -> Layer:
 
 
 def _values_of_all(layers: tuple[Layer, ...]) -> dict[int, _Values]:
-    """Copies of the values of every network that `layers` belong to, each of one moment."""
+    """Return copies of the values of every network that `layers` belong to, as snapshots."""
     networks: dict[int, tuple[_core.Network, list[str]]] = {}
     for _, layer in _keys.walk(layers):
         if isinstance(layer, ParameterLayer) and layer._network is not None:
@@ -207,13 +206,13 @@ def _values_of_all(layers: tuple[Layer, ...]) -> dict[int, _Values]:
 
 
 def _values_in(taken: dict[int, _Values], layer: ModelLayer) -> dict[str, Array] | None:
-    """The layer's values in such copies; None if it belongs to no model, or has no values."""
+    """Return the layer's values in such copies; None if it has no model or no values."""
     values = taken.get(id(layer._network))
     return values.get(layer._key) if values and isinstance(layer, ParameterLayer) else None
 
 
 def _check(where: str, layers: tuple[Any, ...]) -> None:
-    """Refuse what is no layer, values in two places, and input preparation after other layers."""
+    """Refuse objects that are no layers, layers with values in two places, and misplaced ones."""
     for position, layer in enumerate(layers):
         _check_kind(where, position, layer)
     computes = False  # whether a layer before this one does more than prepare the input
