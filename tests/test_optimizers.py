@@ -147,7 +147,7 @@ NETWORK: Layers = [
 
 
 def fifty_steps(
-    torch: Any, engine: Any, other: Any, name: str, optimizer: Any, max_grad_norm: float = 0.0
+    torch: Any, engine: Any, other: Any, name: str, optimizer: Any, max_grad_norm: float | None = None
 ) -> None:
     """Batches of unequal sizes in both; then the same parameters and running statistics."""
     rng = np.random.default_rng(20240229)
@@ -174,10 +174,10 @@ def fifty_steps(
     assert engine.num_batches == int(other[1].num_batches_tracked) == 50
 
 
-@pytest.mark.parametrize("max_grad_norm", [0.0, 0.2])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.2])
 @pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("optimizers"))
 def test_fifty_steps_in_torch(
-    torch: Any, name: str, hyper: dict[str, Any], max_grad_norm: float
+    torch: Any, name: str, hyper: dict[str, Any], max_grad_norm: float | None
 ) -> None:
     engine = _core.Network(NETWORK, "float64", 4)
     other = in_torch.network(torch, NETWORK, engine)
@@ -189,18 +189,21 @@ def test_fifty_steps_in_torch(
 
 @pytest.mark.parametrize("name", in_torch.torch_names("optimizers"))
 def test_layers_of_their_own_in_torch(torch: Any, name: str) -> None:
-    """per_layer is torch's parameter groups, freezing is requires_grad."""
+    """Groups of parameters are torch's, freezing is requires_grad."""
     engine = _core.Network(NETWORK, "float64", 4)
     other = in_torch.network(torch, NETWORK, engine)
     decays = "weight_decay" in ROWS[name].hypers
     hyper = {"lr": 0.005} | ({"weight_decay": 0.1} if decays else {})
     first = {"lr": 0.001} | ({"weight_decay": 0.3} if decays else {})
     groups = [
-        {"params": other[1].parameters(), **first},
+        {"params": [other[1].weight], **first},
+        {"params": [other[1].bias], "lr": 0.0},
         {"params": other[3].parameters()},
         {"params": other[5].parameters(), "lr": 0.02},
     ]
-    engine.compile("cross_entropy", {}, name, hyper, per_layer={1: first, 5: {"lr": 0.02}})
+    own = {"1.weight": first, "1.bias": {"lr": 0.0}}
+    own |= {"5.weight": {"lr": 0.02}, "5.bias": {"lr": 0.02}}
+    engine.compile("cross_entropy", {}, name, hyper, own)
     engine.set_frozen(0, True)
     other[0].weight.requires_grad_(False)
     fifty_steps(torch, engine, other, name, in_torch.optimizer(torch, name, hyper, groups))

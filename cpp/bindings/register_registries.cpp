@@ -52,7 +52,7 @@ const char* task_name(losses::Task task) {
 
 py::dict registries() {
   py::dict all;
-  py::list activations, losses, optimizers, layers;
+  py::list activations, losses, optimizers, layers, settings;
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
@@ -76,6 +76,8 @@ py::dict registries() {
     optimizers.append(d);
   }
   for (const auto& row : layers::registry()) layers.append(common(row));
+  for (const auto& row : run::settings()) settings.append(common(row));
+  all["settings"] = settings;
   all["activations"] = activations;
   all["losses"] = losses;
   all["optimizers"] = optimizers;
@@ -95,7 +97,7 @@ py::list states_of(const std::string& name, const py::dict& params) {
 }  // namespace
 
 void register_registries(py::module_& m) {
-  m.def("registries", registries, "Rows of the activation, loss, optimizer and layer registries, as dicts.");
+  m.def("registries", registries, "Rows of the registries by room: layers, activations, losses, optimizers, settings of calls; as dicts.");
   m.def("states_of", states_of, py::arg("name"), py::arg("params"),
         "The states, by torch's names, that an optimizer keeps of each parameter under these values.");
 }

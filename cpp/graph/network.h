@@ -26,6 +26,7 @@ struct Parameter {
   Index offset = 0;  // in the value buffer, and in every buffer of its shape (gradients, optimizer state)
   bool trainable = true, matrix = false;
 
+  std::string key() const { return std::to_string(position) + "." + name; }  // as in torch's state_dict
   template <class T>
   Matrix<T> in(T* buffer) const {
     return {buffer + offset, rows, cols, stride};
