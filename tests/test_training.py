@@ -112,15 +112,24 @@ def test_batches_of_any_size(
 
 
 @both_dtypes
-@pytest.mark.parametrize("max_grad_norm", [None, 0.1, 1e9])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"max_grad_norm": 0.1}, {"max_grad_norm": 1e9}, {"max_grad_value": 0.005}],
+    ids=str,
+)
 @pytest.mark.parametrize("optimizer", names("optimizers"))
 def test_everything_at_once(
-    rng: np.random.Generator, optimizer: str, max_grad_norm: float | None, dtype: str
+    rng: np.random.Generator, optimizer: str, settings: dict[str, float], dtype: str
 ) -> None:
-    pair = Pair(EVERYTHING, dtype).compile(
-        "cross_entropy", optimizer, {"lr": 0.005}, max_grad_norm=max_grad_norm
-    )
+    pair = Pair(EVERYTHING, dtype).compile("cross_entropy", optimizer, {"lr": 0.005}, **settings)
     train(pair, rng, "cross_entropy", sizes=(50, 50, 23), weighted=True)
+
+
+@both_dtypes
+def test_clipped_entries_of_a_single_row(rng: np.random.Generator, dtype: str) -> None:
+    """Where no gradient is stored otherwise."""
+    pair = Pair(PLAIN, dtype).compile("mse", "sgd", {"lr": 0.5}, max_grad_value=0.02)
+    train(pair, rng, sizes=(1, 1, 2))
 
 
 @both_dtypes

@@ -179,7 +179,13 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Sequential.apply_gradients": (method("apply_gradients", "loss_and_grad"), {"n_threads": 1}),
     "Sequential.compile": (
         method("compile"),
-        {"optimizer": "adam", "loss": "cross_entropy", "metrics": ["accuracy"], "max_grad_norm": 1},
+        {
+            "optimizer": "adam",
+            "loss": "cross_entropy",
+            "metrics": ["accuracy"],
+            "max_grad_norm": 1,
+            "max_grad_value": None,
+        },
     ),
     "Sequential.append": (method("append"), {"layer": nn.Linear(2, 2)}),
     "Sequential.load_state_dict": (

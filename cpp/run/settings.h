@@ -16,15 +16,17 @@ namespace fastnn::run {
 inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 struct CompileSettings {
-  double max_grad_norm = kNoLimit;
+  double max_grad_norm = kNoLimit, max_grad_value = kNoLimit;
 
   bool clips_norm() const { return max_grad_norm < kNoLimit; }
+  bool clips_values() const { return max_grad_value < kNoLimit; }
 };
 struct Compile {
   using Params = CompileSettings;
   static constexpr std::array kFields{
       field<&Params::max_grad_norm>("max_grad_norm", above(0),
                                     "clip the gradients of each step to this common norm"),
+      field<&Params::max_grad_value>("max_grad_value", above(0), "clip each entry of the gradients to this size"),
   };
 };
 

@@ -40,6 +40,10 @@ class Compiled:
         settings: those of the core's row "compile"; None: as if not given.
         """
         given = {name: value for name, value in settings.items() if value is not None}
+        if {"max_grad_norm", "max_grad_value"} <= set(given):
+            raise ValueError(
+                f"[{where}] max_grad_norm and max_grad_value came together; expected one of them"
+            )
         chosen: Loss = described(where, "loss", loss, LOSSES, Loss)
         return cls(
             optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),

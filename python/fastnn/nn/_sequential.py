@@ -108,7 +108,12 @@ class Sequential:
     # Training.
 
     def compile(
-        self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        max_grad_norm: float | None = None,
+        max_grad_value: float | None = None,
     ) -> None:
         """Choose how to train; compiling again resets the optimizer's state.
 
@@ -122,6 +127,8 @@ class Sequential:
             ``["accuracy"]`` for losses of classes.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm.
+        max_grad_value : float, optional
+            Clip each entry of the gradients to this size. Only one of the two may be given.
 
         Raises
         ------
@@ -138,7 +145,8 @@ class Sequential:
         0.1
         """
         call = self._call("compile")
-        compiled = Compiled.of(call.where, optimizer, loss, metrics, max_grad_norm=max_grad_norm)
+        limits = {"max_grad_norm": max_grad_norm, "max_grad_value": max_grad_value}
+        compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
         compiled.check_outputs(call.where, call.network.n_outputs)
         compiled.apply(call.where, call.network)
         self._compiled = compiled

@@ -41,6 +41,7 @@ class Network:
         self.draw = 0  # passes since the last update: dropout draws anew in each
         self.num_batches = 0  # training batches that BatchNorm has learned from
         self.max_grad_norm: float | None = None
+        self.max_grad_value: float | None = None
         self.states: dict[tuple[int, str], list[Array]] = {}
 
     # -- parameters ---------------------------------------------------------------------------
@@ -77,15 +78,17 @@ class Network:
         params: dict[str, Any],
         groups: dict[str, dict[str, Any]] | None = None,
         max_grad_norm: float | None = None,
+        max_grad_value: float | None = None,
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
         `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
-        `max_grad_norm` clips the global norm of the gradients.
+        `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
+        entries.
         """
         self.loss, self.loss_hyper = LOSSES[loss], loss_params
         self.optimizer = OPTIMIZERS[optimizer]
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_norm, self.max_grad_value = max_grad_norm, max_grad_value
         self.step = self.draw = 0
         self.set_optimizer_params(params, groups)
         self.states = {
@@ -205,6 +208,10 @@ class Network:
     def _update(self) -> None:
         if self.max_grad_norm is not None:
             self.clip_grad_norm(self.max_grad_norm)
+        if self.max_grad_value is not None:
+            for layer in self.numbered:
+                for g in layer.grads.values():
+                    np.clip(g, -self.max_grad_value, self.max_grad_value, out=g)
         self.apply_gradients()
 
     # -- the loop -----------------------------------------------------------------------------
