@@ -97,7 +97,8 @@ py::list states_of(const std::string& name, const py::dict& params) {
 }  // namespace
 
 void register_registries(py::module_& m) {
-  m.def("registries", registries, "Rows of the registries by room: layers, activations, losses, optimizers, settings of calls; as dicts.");
+  m.def("registries", registries,
+        "Rows of the registries by room: layers, activations, losses, optimizers, settings of calls; as dicts.");
   m.def("states_of", states_of, py::arg("name"), py::arg("params"),
         "The states, by torch's names, that an optimizer keeps of each parameter under these values.");
 }

@@ -24,8 +24,7 @@ struct CompileSettings {
 struct Compile {
   using Params = CompileSettings;
   static constexpr std::array kFields{
-      field<&Params::max_grad_norm>("max_grad_norm", above(0),
-                                    "clip the gradients of each step to this common norm"),
+      field<&Params::max_grad_norm>("max_grad_norm", above(0), "clip the gradients of each step to this common norm"),
       field<&Params::max_grad_value>("max_grad_value", above(0), "clip each entry of the gradients to this size"),
   };
 };
