@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastnn import reference
 from members import (
     TWINS,
     Hyper,
@@ -76,11 +77,22 @@ def loss(torch: Any, name: str, hyper: Hyper, out: Any, y: Any) -> tuple[float, 
 
 
 def module(torch: Any, name: str, hyper: Hyper) -> Any:
-    """One layer or activation; sizes have no default, and stand first in torch, too."""
+    """One layer, activation or container; sizes have no default, and stand first in torch, too."""
+    if name in reference.CONTAINERS:
+        inner = [module(torch, *layer) for layer in hyper["layers"]]
+        return (residual_class(torch) if name == "residual" else torch.nn.Sequential)(*inner)
     room = "activations" if name in TWINS["activations"] else "layers"
     sizes = [hyper[p] for p in sizes_of(name)]
     rest = {p: value for p, value in hyper.items() if p not in sizes_of(name)}
     return torch_class(torch, room, name)(*sizes, **options(room, name, rest))
+
+
+def residual_class(torch: Any) -> Any:
+    class Residual(torch.nn.Sequential):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) + x
+
+    return Residual
 
 
 def values(other: Any) -> dict[str, np.ndarray]:

@@ -24,9 +24,9 @@ TWINS: dict[str, dict[str, Any]] = {
     "activations": reference.ACTIVATIONS,
     "losses": reference.LOSSES,
     "optimizers": reference.OPTIMIZERS,
+    "inputs": reference.INPUTS,
     "layers": reference.LAYERS,
 }
-PREPARATION = ("rescale", "flatten")  # layers that stand before all others
 NO_MEMBER = "no such member"  # a name with blanks: no room can have it
 
 
@@ -141,7 +141,7 @@ def linear(n_in: int, n_out: int, bias: bool = True) -> tuple[str, Hyper]:
 
 def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> Layers:
     """A network around one layer or activation, which has `width` columns below it."""
-    if name in PREPARATION:
+    if name in reference.INPUTS:
         hyper = for_columns(hyper, n_in)
         return [(name, hyper), linear(n_in, width), ("tanh", {}), linear(width, n_out)]
     hyper = for_columns(hyper, width) | dict.fromkeys(sizes_of(name), width)
@@ -155,10 +155,10 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
 
     `smooth` leaves out activations whose derivative jumps somewhere.
     """
-    layers: Layers = [(name, {}) for name in PREPARATION]
+    layers: Layers = [(name, {}) for name in names("inputs")]
     layers += [linear(n_in, width, bias=False)]
     for name in names("layers"):
-        if name not in (*PREPARATION, "linear"):
+        if name != "linear":
             layers += network_with(name, {}, width, width, width)[1:]
     for name in names("activations"):
         if not (smooth and reference.ACTIVATIONS[name].kinks()):

@@ -11,6 +11,8 @@ from fastnn import _core, reference
 from guises import close
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from members import Hyper, Layers
 
 
@@ -25,8 +27,7 @@ class Pair:
         self.dtype = dtype
         self.engine = _core.Network(layers, dtype, seed)
         self.twin = reference.Network(layers, dtype, seed)
-        rows = reference.LAYERS | reference.ACTIVATIONS
-        self.factor = max(rows[name].tolerance for name, _ in layers)
+        self.factor = max(tolerances(layers))
 
     def compile(
         self, loss: str = "mse", optimizer: str = "sgd", hyper: Hyper | None = None, **options: Any
@@ -37,7 +38,7 @@ class Pair:
         self.factor *= reference.LOSSES[loss].tolerance * reference.OPTIMIZERS[optimizer].tolerance
         return self
 
-    def freeze(self, layer: int) -> None:
+    def freeze(self, layer: str) -> None:
         for network in (self.engine, self.twin):
             network.set_frozen(layer, True)
 
@@ -78,9 +79,12 @@ class Pair:
             self.close(mine["array"], other["array"], kind)
 
 
-def key_of(entry: dict[str, Any]) -> str:
-    """The key of a parameter, as in torch's state_dict."""
-    return f"{entry['layer']}.{entry['name']}"
+def tolerances(layers: Layers) -> Iterator[float]:
+    """Those of the rows of all layers, and of the layers in them."""
+    rows = reference.INPUTS | reference.LAYERS | reference.CONTAINERS | reference.ACTIVATIONS
+    for name, hyper in layers:
+        yield rows[name].tolerance
+        yield from tolerances(hyper.get("layers", []))
 
 
 def snapshot(network: Any) -> list[np.ndarray]:

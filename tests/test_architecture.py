@@ -28,14 +28,15 @@ ROOMS = {
     "activations": MIDDLE,
     "losses": MIDDLE,
     "optimizers": MIDDLE,
+    "inputs": MIDDLE,
     "layers": MIDDLE | {"activations"},
 }
-ROOMS["graph"] = MIDDLE | {"layers"}
+ROOMS["graph"] = MIDDLE | {"inputs", "layers"}
 ROOMS["plan"] = ROOMS["graph"] | {"graph"}
 ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers"}
 ROOMS["train"] = ROOMS["run"] | {"run"}
 ROOMS["bindings"] = set(ROOMS)
-REGISTRY_ROOMS = ("activations", "layers", "losses", "optimizers")
+REGISTRY_ROOMS = ("activations", "inputs", "layers", "losses", "optimizers")
 
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (
@@ -62,7 +63,7 @@ NN_ORDER = (
     {"_history", "_keys"},
     {"_state"},
     {"_layer", "_loss"},
-    {"_members", "_layers"},
+    {"_containers", "_members", "_layers"},
     {"_compiled", "_rows", "_summary", "_tree"},
     {"_arguments"},
     {"_run"},

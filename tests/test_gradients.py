@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from differences import assert_slopes, differences
-from fastnn import _core
-from members import Layers, cases, ending, everything, linear, names, network_with, targets
+from fastnn import _core, reference
+from members import Layers, cases, ending, linear, names, network_with, targets
 
 # More than a chunk of rows, columns that no vector width divides.
 N, N_IN, WIDTH, N_OUT = 27, 5, 7, 3
@@ -88,7 +88,7 @@ def test_losses(rng: np.random.Generator, name: str, hyper: dict[str, Any], weig
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("name", "hyper"), cases("layers"))
+@pytest.mark.parametrize(("name", "hyper"), cases("inputs") + cases("layers"))
 def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], training: bool) -> None:
     made = network(network_with(name, hyper, N_IN, WIDTH, N_OUT))
     for p in made.parameters():
@@ -106,7 +106,15 @@ def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], trai
 @pytest.mark.parametrize("n", [1, 3, 130])
 def test_a_network_of_everything(rng: np.random.Generator, n: int) -> None:
     """Every layer and activation of the registries at once; 130 rows are eight chunks and more."""
-    made = network(everything(4, 6, 6, smooth=True))
+    layers: Layers = [("rescale", {"scale": 0.5, "shift": -0.1}), ("flatten", {})]
+    layers += [linear(4, 6, bias=False)]
+    for name in names("layers"):
+        if name != "linear":
+            layers += network_with(name, {}, 6, 6, 6)[1:]
+    for name in names("activations"):
+        if not reference.ACTIVATIONS[name].kinks():
+            layers += [(name, {}), linear(6, 6)]
+    made = network(layers, "mse")
     x, y = rng.standard_normal((n, 2, 2)), rng.standard_normal((n, 6))
     check_network(made, x, y)
     if n != 130:

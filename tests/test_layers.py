@@ -17,7 +17,7 @@ from guises import DTYPES, close, draws
 from members import cases, linear, network_with
 from pairs import Pair
 
-every_case = pytest.mark.parametrize(("name", "hyper"), cases("layers"))
+every_case = pytest.mark.parametrize(("name", "hyper"), cases("inputs") + cases("layers"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -216,12 +216,12 @@ def test_batch_norm_normalises(rng: np.random.Generator) -> None:
 
 def test_frozen_batch_norm_keeps_its_statistics(rng: np.random.Generator) -> None:
     pair = Pair(network_with("batch_norm1d", {}, 5, 6, 3)).compile()
-    pair.freeze(1)
+    pair.freeze("1")
     before = [p["array"].copy() for p in pair.engine.parameters()]
     x, y = rng.standard_normal((17, 5)), rng.standard_normal((17, 3))
     close(*(net.train_step(x, y) for net in (pair.engine, pair.twin)), "float64", "layer")
     for p, was in zip(pair.engine.parameters(), before, strict=True):
-        assert (p["array"] == was).all() == (p["layer"] == 1)
+        assert (p["array"] == was).all() == (p["layer"] == "1")
     pair.same_values()
 
 

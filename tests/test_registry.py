@@ -69,8 +69,13 @@ def test_names_are_the_same_everywhere(room):
 
 
 def test_layers_are_the_same_everywhere():
-    rows = {row["name"]: row["class_name"] for row in _core.registries()["layers"]}
-    assert set(rows) == set(reference.LAYERS)
+    for room, twin in (("inputs", reference.INPUTS), ("layers", reference.LAYERS)):
+        assert {row["name"] for row in _core.registries()[room]} == set(twin)
+    rows = {
+        row["name"]: row["class_name"]
+        for room in ("inputs", "layers")
+        for row in _core.registries()[room]
+    }
     for name, class_name in rows.items():
         assert getattr(nn, class_name).registry_name == name
         assert class_name in nn.__all__
@@ -86,7 +91,7 @@ def test_defaults_are_the_same_everywhere(room, row):
     expected = default_values(row["params"])
     assert cls().hyper() == expected
     assert dict(twin[row["name"]].hypers) == expected
-    own = {f.name: f.default for f in fields(cls) if f.name != "param_groups"}
+    own = {f.name: f.default for f in fields(cls) if f.name != "per_layer"}
     assert MISSING not in own.values()
     assert list(spread("", row["params"], own).items()) == list(expected.items())
 
@@ -109,7 +114,7 @@ def test_rows_are_documented(room, row):
     assert row["formula"].strip(), f"{room}.{row['name']} has no formula"
     for param in row["params"]:
         assert param["doc"].strip(), f"{row['name']}.{param['name']} has no documentation"
-        if param["kind"] in ("real", "count") and param["default"] is not None:
+        if param["kind"] in ("real", "count"):
             assert param["lowest"] <= param["default"] <= param["highest"]
 
 
@@ -198,10 +203,10 @@ def test_objects_are_values():
     assert hash(nn.MSELoss()) == hash(nn.MSELoss())
     with pytest.raises(AttributeError):
         a.lr = 1
-    given = {"0.*": {"lr": 0.5}}
-    with_group = optim.SGD(0.1, param_groups=given)
-    given["0.*"]["lr"] = 7
-    assert with_group.group_hyper() == {"0.*": {"lr": 0.5}}
+    given = {0: {"lr": 0.5}}
+    with_layer = optim.SGD(0.1, per_layer=given)
+    given[0]["lr"] = 7
+    assert with_layer.layer_hyper() == {0: {"lr": 0.5}}
 
 
 def stub_names(tree):

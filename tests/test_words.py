@@ -179,13 +179,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Sequential.apply_gradients": (method("apply_gradients", "loss_and_grad"), {"n_threads": 1}),
     "Sequential.compile": (
         method("compile"),
-        {
-            "optimizer": "adam",
-            "loss": "cross_entropy",
-            "metrics": ["accuracy"],
-            "max_grad_norm": 1,
-            "max_grad_value": None,
-        },
+        {"optimizer": "adam", "loss": "cross_entropy", "metrics": ["accuracy"], "max_grad_norm": 1},
     ),
     "Sequential.append": (method("append"), {"layer": nn.Linear(2, 2)}),
     "Sequential.load_state_dict": (
@@ -209,21 +203,23 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "Linear": (nn.Linear, {"in_features": 2, "out_features": 2, "bias": True}),
     "BatchNorm1d": (nn.BatchNorm1d, {"num_features": 2, "eps": 1e-5, "momentum": 0.1}),
+    "LayerNorm": (
+        nn.LayerNorm,
+        {"normalized_shape": 2, "eps": 1e-5, "elementwise_affine": True, "bias": True},
+    ),
     "Dropout": (nn.Dropout, {"p": 0.5}),
     "Rescale": (nn.Rescale, {"scale": 2.0, "shift": 1.0}),
-    "SGD": (optim.SGD, SGD | {"param_groups": {}}),
-    "Adam": (optim.Adam, ADAM | {"param_groups": {}}),
-    "Adam of one group": (
-        lambda lr: method("compile")(optim.Adam(param_groups={"0.*": {"lr": lr}}), "mse"),
+    "SGD": (optim.SGD, SGD | {"per_layer": {}}),
+    "Adam": (optim.Adam, ADAM | {"per_layer": {}}),
+    "Adam of one layer": (
+        lambda lr: method("compile")(optim.Adam(per_layer={0: {"lr": lr}}), "mse"),
         {"lr": 0.1},
     ),
-    "Adam of groups": (
-        lambda k: method("compile")(
-            optim.Adam(param_groups={key: {} for key in hashable(k)}), "mse"
-        ),
-        {"k": "*"},
+    "Adam of layers": (
+        lambda k: method("compile")(optim.Adam(per_layer={key: {} for key in hashable(k)}), "mse"),
+        {"k": 0},
     ),
-    "AdamW": (optim.AdamW, ADAM | {"param_groups": {}}),
+    "AdamW": (optim.AdamW, ADAM | {"per_layer": {}}),
     "EarlyStopping": (
         callbacks.EarlyStopping,
         {
@@ -318,7 +314,7 @@ for _name in ("mse_loss", "l1_loss", "half_mse_loss", "bce_loss", "bce_with_logi
 
 # Arguments that would take as much memory or time as their value says.
 SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "in_features", "out_features"}
-SIZES |= {"num_features"}
+SIZES |= {"num_features", "normalized_shape"}
 PAIRS = [(call, argument) for call, (_, given) in CALLS.items() for argument in given]
 IDS = [f"{call}, {argument}" for call, argument in PAIRS]
 # Values that run into the caller's own function, or that no dictionary takes as a key.
@@ -336,7 +332,7 @@ def refused(call: str, argument: str, name: str, value: Any) -> str | None:
         function(**given | {argument: value})
     except (TypeError, ValueError) as error:
         text = str(error)
-        if FOREIGN.search(text) or not re.match(r"\[[A-Za-z_][\w., \[\]()'*]*\] ", text):
+        if FOREIGN.search(text) or not re.match(r"\[[A-Za-z_][\w., \[\]()]*\] ", text):
             return f"{name}: {type(error).__name__}: {text}"
     except IndexError as error:
         return None if str(error).startswith("[Sequential] no layer ") else f"{name}: {error}"

@@ -104,7 +104,9 @@ def functions_stub() -> str:
 
 # The columns of a room's table besides name, class and formula: key of the row -> heading.
 COLUMNS = {
+    "inputs": {},
     "layers": {},
+    "containers": {},
     "activations": {"needs": "backward needs"},
     "losses": {
         "target": "target",
@@ -139,6 +141,8 @@ def room_tables(room: str) -> Iterator[str]:
             for row in rows
         ),
     )
+    if not any(row["params"] for row in rows):
+        return
     yield ""
     yield from markdown(
         ["class", "parameter", "type", "default", "permitted", "meaning"],

@@ -67,14 +67,13 @@ class Network {
   }
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
-  py::list parameters(const py::object& self, int array, std::optional<int> layer = {});
-  using Groups = std::map<std::string, py::dict>;  // hyperparameters of single parameters, by their keys
-  void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-               const py::dict& params, const Groups& groups, const py::kwargs& settings);
-  void set_optimizer_params(const py::dict& params, const Groups& groups);
-  py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
-               const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-               const py::kwargs& settings);
+  py::list parameters(const py::object& self, int array, const std::optional<std::string>& layer = {});
+  void compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
+               const py::dict& optimizer_hyper, const std::map<std::string, py::dict>& per_layer, double max_grad_norm);
+  py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
+               Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
+               const py::object& validation, const py::object& class_weight, bool metrics, int n_threads,
+               const py::object& on_epoch);
   // Refuses rows that fit would refuse before it reads them; returns how many they are.
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
@@ -88,15 +87,15 @@ class Network {
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   py::dict optimizer_state(const py::object& self);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
-  py::dict snapshot(const std::optional<std::vector<int>>& layers);  // of all: with the optimizer's state
+  py::dict snapshot(const std::optional<std::vector<std::string>>& layers);  // of all: with the optimizer's state
   py::dict optimizer_steps();
   // To be called with each view that a caller gets.
   void lend(const py::array& view) { lent_.add(view); }
-  void set_frozen(int layer, bool frozen) {
+  void set_frozen(const std::string& layer, bool frozen) {
     const train::Gate::Writer writer(model().gate(), "freeze");
     model().set_frozen(layer, frozen);
   }
-  void change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings);
+  void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   // Values in the order of parameters(); None leaves one as it is. All of them, or none where one does not fit.
   void load(const py::list& values, std::int64_t batches);
   void ask_to_stop(bool stop) {

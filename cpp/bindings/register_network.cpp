@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "activations/registry.h"
 #include "bindings/network.h"
 #include "bindings/values.h"
 
@@ -15,33 +14,45 @@ namespace fastnn::bindings {
 namespace {
 
 // A number or a 1-d array of finite numbers.
-std::vector<double> numbers(const py::dict& given, const char* key) {
-  if (!given.contains(key)) return {};
-  py::array array = py::array::ensure(given[key]);
-  if (!array)
-    throw py::type_error(std::string("[rescale] ") + key + " is no array; expected a number or one per column");
+std::vector<double> numbers(const std::string& kind, const char* name, const py::handle& given) {
+  const std::string where = "[" + kind + "] " + name;
+  py::array array = py::array::ensure(given);
+  if (!array) throw py::type_error(where + " is no array; expected a number or one per column");
   if (array.ndim() == 0) array = array.attr("reshape")(1);
-  require(array.ndim() == 1, "[rescale] ", key, " has shape ", shape_text(array),
-          "; expected a number or one per column");
-  const Rows rows("rescale", key, array, {.cols = 1, .vector = true});
+  require(array.ndim() == 1, where, " has shape ", shape_text(array), "; expected a number or one per column");
+  const Rows rows(kind.c_str(), name, array, {.cols = 1, .vector = true});
   std::vector<double> values;
   for (Index r = 0; r < rows.rows(); ++r) {
     values.push_back(kernels::element(rows.source(), r, 0));
-    require(std::isfinite(values.back()), "[rescale] ", key, " has ", values.back(), " at ", r,
-            "; expected finite numbers");
+    require(std::isfinite(values.back()), where, " has ", values.back(), " at ", r, "; expected finite numbers");
   }
   return values;
 }
 
-layers::Config layer_config(const std::string& kind, const py::dict& given) {
-  layers::Config config{kind, {}, {}, {}};
-  if (kind == "rescale") {
-    config.scale = numbers(given, "scale");
-    config.shift = numbers(given, "shift");
+using LayerList = std::vector<std::pair<std::string, py::dict>>;
+
+std::vector<graph::Config> configs_of(const LayerList& layers, int nested = 0);
+
+graph::Config layer_config(const std::string& kind, const py::dict& given, int nested = 0) {
+  graph::Config config{kind};
+  if (const auto* input = inputs::registry().find(kind)) {
+    for (const char* name : input->settings)
+      if (given.contains(name)) config.settings[name] = numbers(kind, name, given[name]);
+  } else if (graph::containers().find(kind)) {
+    require(given.contains("layers"), "[", kind, "] has no 'layers'; expected a list of (kind, settings)");
+    require(nested < graph::kMostNested, "[Network] more than ", graph::kMostNested,
+            " containers stand inside each other");
+    config.layers = configs_of(given["layers"].cast<LayerList>(), nested + 1);
   } else if (const auto* row = layers::find(kind)) {
     config.values = values_of("[" + kind + "]", *row, given);
   }
   return config;
+}
+
+std::vector<graph::Config> configs_of(const LayerList& layers, int nested) {
+  std::vector<graph::Config> configs;
+  for (const auto& [kind, given] : layers) configs.push_back(layer_config(kind, given, nested));
+  return configs;
 }
 
 // Makes a Network in `place`. pybind11 enters a new object into its table after the constructor has returned, where
@@ -71,23 +82,20 @@ py::object shared_owner(const std::shared_ptr<void>& owner) {
 Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
                  std::uint64_t seed) {
   require(dtype == "float32" || dtype == "float64", "[Network] unknown dtype '", dtype, "'; known: float32, float64");
-  std::vector<layers::Config> configs;
-  for (const auto& [kind, hyper] : layer_list) {
-    configs.push_back(layer_config(kind, hyper));
-    flatten_ = flatten_ || kind == "flatten";
-  }
-  model_ = train::make_model(configs, dtype == "float64", seed);
+  model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed);
+  flatten_ = model_->flattens();
   flops_per_row_ = model_->flops_per_row();
 }
 
-void Network::change_layer(const std::vector<int>& numbers, const std::string& kind, const py::dict& settings) {
-  const layers::Config config = layer_config(kind, settings);
-  const auto* row = layers::registry().find(kind);
+void Network::change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings) {
+  const graph::Config config = layer_config(kind, settings);
+  const fastnn::Row* row = inputs::registry().find(kind);
+  if (!row) row = layers::find(kind);
   const train::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
-  model().change_layer(numbers, config);
+  model().change_layer(layers, config);
 }
 
-py::list Network::parameters(const py::object& self, int array, std::optional<int> layer) {
+py::list Network::parameters(const py::object& self, int array, const std::optional<std::string>& layer) {
   const bool busy = model().gate().writing();
   std::optional<train::Gate::Writer> writer;
   if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // may have to make room for them
@@ -97,43 +105,28 @@ py::list Network::parameters(const py::object& self, int array, std::optional<in
   for (const auto& view : model().parameters(array, layer)) {
     const auto& p = view.parameter;
     const py::object base = view.owner ? shared_owner(view.owner) : self;
-    py::array a = p.matrix ? py::array(dtype, {p.rows, p.cols}, {p.stride * item, item}, view.data, base)
-                           : py::array(dtype, {p.cols}, {item}, view.data, base);
+    py::array a = p.two_dimensional() ? py::array(dtype, {p.rows, p.cols}, {p.stride * item, item}, view.data, base)
+                                      : py::array(dtype, {p.cols}, {item}, view.data, base);
     if (busy) a.attr("setflags")(py::arg("write") = false);
-    rows.append(py::dict(py::arg("layer") = p.position, py::arg("name") = p.name, py::arg("array") = a,
-                         py::arg("trainable") = p.trainable));
+    rows.append(py::dict(py::arg("key") = p.key(), py::arg("layer") = p.node, py::arg("name") = p.name,
+                         py::arg("array") = a, py::arg("trainable") = p.trainable));
   }
   return rows;
 }
 
-namespace {
-// What is given for all parameters, and what is given for single ones on top of it.
-run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params,
-                                      const Network::Groups& groups) {
-  const std::string where = "[" + std::string(row.name) + "]";
-  run::OptimizerValues values{values_of(where, row, params), {}};
-  for (const auto& [key, own] : groups) values.own[key] = changed(where, row.params, values.others, own);
-  return values;
-}
-}  // namespace
-
-void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-                      const py::dict& params, const Groups& groups, const py::kwargs& settings) {
+void Network::compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
+                      const py::dict& optimizer_hyper, const std::map<std::string, py::dict>& per_layer,
+                      double max_grad_norm) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = &losses::registry().at("[compile]", loss);
-  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
+  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_hyper);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
-  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups);
-  spec.settings = settings_of<run::CompileSettings>("compile", settings);
+  spec.optimizer_values = values_of("[" + optimizer + "]", *spec.optimizer, optimizer_hyper);
+  for (const auto& [layer, hyper] : per_layer)
+    spec.per_layer[layer] = changed("[" + optimizer + "]", spec.optimizer->params, spec.optimizer_values, hyper);
+  spec.max_grad_norm = max_grad_norm;
   model().compile(spec);
-}
-
-void Network::set_optimizer_params(const py::dict& params, const Groups& groups) {
-  const train::Gate::Change change(model().gate(), "set_optimizer_params");
-  const auto* row = model().optimizer();
-  require(row != nullptr, "[set_optimizer_params] the model has no optimizer yet: call compile first");
-  model().set_optimizer_values(optimizer_values(*row, params, groups));
 }
 
 void Network::load(const py::list& values, std::int64_t batches) {
@@ -169,13 +162,14 @@ void Network::load(const py::list& values, std::int64_t batches) {
 
 // Copies of everything that training changes, all of one moment: the GIL is held from the first to the last, and who
 // trains without it is in no callback's window.
-py::dict Network::snapshot(const std::optional<std::vector<int>>& layers) {
+py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers) {
   const train::Gate::Reader reader(model().gate(), "copy");
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
   const auto copy_to = [&](const py::dict& copied, const std::vector<train::ParameterView>& views) {
     for (const auto& view : views) {
       const auto& p = view.parameter;
-      py::array to = p.matrix ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
+      py::array to =
+          p.two_dimensional() ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
       const auto row = static_cast<std::size_t>(p.cols * dtype.itemsize());
       for (Index r = 0; r < p.rows; ++r)
         std::memcpy(static_cast<char*>(to.mutable_data()) + r * p.cols * dtype.itemsize(),
@@ -186,7 +180,7 @@ py::dict Network::snapshot(const std::optional<std::vector<int>>& layers) {
   py::dict values;
   py::dict taken(py::arg("values") = values, py::arg("num_batches") = model().batches());
   if (layers) {
-    for (const int layer : *layers) copy_to(values, model().parameters(Model::kValues, layer));
+    for (const auto& layer : *layers) copy_to(values, model().parameters(Model::kValues, layer));
     return taken;
   }
   copy_to(values, model().parameters(Model::kValues));
@@ -280,7 +274,7 @@ void register_network(py::module_& m) {
       .def_property("stop", &Network::asked_to_stop, &Network::ask_to_stop)
       .def(
           "parameters",
-          [](const py::object& self, std::optional<int> layer) {
+          [](const py::object& self, const std::optional<std::string>& layer) {
             return self.cast<Network&>().parameters(self, Model::kValues, layer);
           },
           arg("layer") = none)
@@ -292,15 +286,14 @@ void register_network(py::module_& m) {
       .def("set_optimizer_steps", &Network::set_optimizer_steps, arg("steps"))
       .def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))
       .def(
-          "frozen", [](Network& n, int layer) { return n.model().frozen(layer); }, arg("layer"))
+          "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
       .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
-      .def("compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
-           arg("groups") = py::dict(), "settings: of the row \"compile\".")
-      .def("set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
-           "Other hyperparameters, as compile takes them, from the next update on; states and counts stay.")
-      .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
-           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none,
-           "settings: of the row \"fit\".")
+      .def("compile", &Network::compile, arg("loss"), arg("loss_hyper"), arg("optimizer"), arg("optimizer_hyper"),
+           arg("per_layer") = py::dict(), arg("max_grad_norm") = 0.0)
+      .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),
+           arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("drop_last") = false, arg("seed") = 0,
+           arg("orders") = none, arg("validation") = none, arg("class_weight") = none, arg("metrics") = false,
+           arg("n_threads") = 0, arg("on_epoch") = none)
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)

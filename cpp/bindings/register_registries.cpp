@@ -5,6 +5,8 @@
 #include "activations/registry.h"
 #include "bindings/border.h"
 #include "bindings/values.h"
+#include "graph/containers.h"
+#include "inputs/input.h"
 #include "layers/layer.h"
 #include "losses/loss.h"
 #include "optimizers/registry.h"
@@ -52,7 +54,7 @@ const char* task_name(losses::Task task) {
 
 py::dict registries() {
   py::dict all;
-  py::list activations, losses, optimizers, layers, settings;
+  py::list activations, losses, optimizers, inputs, layers, containers;
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
@@ -75,13 +77,15 @@ py::dict registries() {
     d["states"] = states;
     optimizers.append(d);
   }
+  for (const auto& row : inputs::registry()) inputs.append(common(row));
   for (const auto& row : layers::registry()) layers.append(common(row));
-  for (const auto& row : run::settings()) settings.append(common(row));
-  all["settings"] = settings;
+  for (const auto& row : graph::containers()) containers.append(common(row));
   all["activations"] = activations;
   all["losses"] = losses;
   all["optimizers"] = optimizers;
+  all["inputs"] = inputs;
   all["layers"] = layers;
+  all["containers"] = containers;
   return all;
 }
 
@@ -97,8 +101,7 @@ py::list states_of(const std::string& name, const py::dict& params) {
 }  // namespace
 
 void register_registries(py::module_& m) {
-  m.def("registries", registries,
-        "Rows of the registries by room: layers, activations, losses, optimizers, settings of calls; as dicts.");
+  m.def("registries", registries, "Rows of the registries by room, as dicts.");
   m.def("states_of", states_of, py::arg("name"), py::arg("params"),
         "The states, by torch's names, that an optimizer keeps of each parameter under these values.");
 }

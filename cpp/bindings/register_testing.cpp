@@ -21,12 +21,12 @@ namespace fastnn::bindings {
 namespace {
 using Shapes = std::vector<std::pair<Index, Index>>;  // (inputs, outputs) of each Linear
 
-std::vector<layers::Config> linear_relu(const Shapes& linears) {
-  std::vector<layers::Config> configs;
+std::vector<graph::Config> linear_relu(const Shapes& linears) {
+  std::vector<graph::Config> configs;
   for (const auto& [in, out] : linears) {
     const py::dict sizes(py::arg("in_features") = in, py::arg("out_features") = out);
-    configs.push_back({"linear", values_of("[linear]", *layers::find("linear"), sizes), {}, {}});
-    configs.push_back({"relu", {}, {}, {}});
+    configs.push_back({"linear", values_of("[linear]", *layers::find("linear"), sizes)});
+    configs.push_back({"relu"});
   }
   return configs;
 }
@@ -123,7 +123,7 @@ void register_testing(py::module_& m) {
       "panels_read",
       [](const Shapes& linears, Index rows, int frozen) {
         graph::Network<float> network(linear_relu(linears), 0);
-        for (int k = 0; k < frozen; ++k) network.set_frozen(2 * k, true);
+        for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
         const auto plan = plan::make_plan(network, rows, {});
         std::vector<std::pair<bool, bool>> read;
         for (std::size_t k = 0; k < linears.size(); ++k)

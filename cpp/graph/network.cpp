@@ -2,9 +2,6 @@
 #include "graph/network.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 
 #include "core/check.h"
 
@@ -12,82 +9,43 @@ namespace fastnn::graph {
 
 namespace {
 
-// Columns that the first layer with a width of its own expects: those before it keep that width.
-Index input_width(const std::vector<layers::Config>& configs) {
-  for (const auto& config : configs)
-    if (const auto* row = layers::registry().find(config.kind))
-      if (const Index expected = row->expects(config.values); expected > 0) return expected;
-  require(false, "[Network] needs at least one layer with a width (linear or batch_norm1d)");
+// Columns that the first layer with a width of its own expects, or 0: those before it keep that width.
+Index first_columns(const std::vector<Config>& configs) {
+  for (const Config& config : configs) {
+    const auto* row = layers::registry().find(config.kind);
+    if (row && row->expects) return row->expects(config.values);
+    if (const Index columns = first_columns(config.layers); columns != 0) return columns;
+  }
   return 0;
 }
 
-template <class T>
-Buffer<T> per_column(const std::vector<double>& given, Index width) {
-  Buffer<T> values(given.empty() ? 0 : padded<T>(width));  // read in whole vectors
-  for (Index c = 0; c < values.size() && c < width; ++c)
-    values[c] = static_cast<T>(given[given.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
-  return values;
-}
-
-// One value, or one a column, none of which loses everything as T: infinite, or a factor that counts as zero. Zero
-// itself is a factor: it switches a column off.
-template <class T>
-void check_factors(const std::vector<double>& given, Index width, const char* what, double smallest) {
-  require(given.size() <= 1 || static_cast<Index>(given.size()) == width, "[rescale] ", what, " has ", given.size(),
-          " values, expected 1 or ", width);
-  const char* dtype = sizeof(T) == 4 ? "float32" : "float64";
-  const auto largest = static_cast<double>(std::numeric_limits<T>::max());
-  for (std::size_t c = 0; c < given.size(); ++c) {
-    const double size = std::abs(given[c]);
-    require(size <= largest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is infinite as ", dtype,
-            "; expected at most ", largest);
-    const bool zero = std::bit_cast<std::uint64_t>(size) == 0;  // in modes that take smaller numbers for zero, too
-    require(zero || size >= smallest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is zero as ", dtype,
-            "; expected at least ", smallest, ", or 0");
-  }
+std::string kinds_with_width() {
+  std::vector<std::string> names;
+  for (const auto& row : layers::registry())
+    if (row.expects) names.emplace_back(row.name);
+  return join(names);
 }
 
 }  // namespace
 
 template <class T>
-Network<T>::Network(const std::vector<layers::Config>& configs, std::uint64_t seed) : seed_(seed) {
-  Index width = input_width(configs);
-  int position = 0;
-  bool preparing = true;
-  for (const auto& config : configs) {
-    if (preparing && config.kind == "rescale") {
-      require(scale_.size() == 0 && shift_.size() == 0, "[rescale] a network takes one Rescale, two came");
-      rescale(config, width);
-      continue;
-    }
-    if (preparing && config.kind == "flatten") {
-      ++position;
-      continue;
-    }
-    preparing = false;
-    layers_.push_back(layers::make_layer<T>(config, width));
-    kinds_.push_back(config.kind);
-    layers_.back()->set_position(position++);
-    width = layers_.back()->out();
+Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed) : seed_(seed) {
+  n_features_ = first_columns(configs);
+  require(n_features_ != 0, "[Network] needs at least one layer with a width (", kinds_with_width(), ")");
+  auto config = configs.begin();
+  for (; config != configs.end(); ++config) {
+    const auto* row = inputs::registry().find(config->kind);
+    if (!row) break;
+    preparation_.add(*row, n_features_, config->settings);
   }
-  require(!layers_.empty(), "[Network] has no layers");
-  frozen_.assign(layers_.size(), false);
+  Assembly<T> assembly(preparation_.numbered());
+  assembly.chain({config, configs.end()}, "", {kInput, n_features_}, preparation_.numbered());
+  nodes_ = assembly.take();
+  readers_.resize(nodes_.size() + 1);
+  for (int k = 0; k < depth(); ++k)
+    for (const int value : node(k).inputs) readers_[static_cast<std::size_t>(value + 1)].push_back(k);
+  frozen_.assign(nodes_.size(), false);
   allocate();
-}
-
-// All new numbers are made before the first is taken.
-template <class T>
-void Network<T>::rescale(const layers::Config& settings, Index width) {
-  check_factors<T>(settings.scale, width, "scale", static_cast<double>(std::numeric_limits<T>::min()));
-  check_factors<T>(settings.shift, width, "shift", 0);
-  auto scale = per_column<T>(settings.scale, width), shift = per_column<T>(settings.shift, width);
-  const bool none = settings.scale.empty() && settings.shift.empty();
-  const auto filled = [&](const std::vector<double>& given, double otherwise) {
-    return none ? Buffer<double>() : per_column<double>(given.empty() ? std::vector{otherwise} : given, width);
-  };
-  auto exact_scale = filled(settings.scale, 1), exact_shift = filled(settings.shift, 0);
-  scale_ = std::move(scale), shift_ = std::move(shift);
-  exact_scale_ = std::move(exact_scale), exact_shift_ = std::move(exact_shift);
 }
 
 template <class T>
@@ -98,8 +56,8 @@ void Network<T>::allocate() {
     int index = 0;
     for (const auto& shape : layer(k).params()) {
       const Index stride = shape.rows > 1 ? row_stride<T>(shape.cols) : padded<T>(shape.cols);
-      Parameter p{k,    layer(k).position(), index++,     shape.name, shape.rows, shape.cols, stride,
-                  size, shape.trainable,     shape.matrix};
+      Parameter p{k,          index++, node(k).key, shape.name, shape.rows,
+                  shape.cols, stride,  size,        shape.role, shape.trainable};
       Index extent = 0;
       if (__builtin_mul_overflow(p.rows, p.stride, &extent) || __builtin_add_overflow(size, extent, &size))
         throw std::bad_alloc();
@@ -117,43 +75,58 @@ void Network<T>::allocate() {
 }
 
 template <class T>
-int Network<T>::at(int position) const {
-  // Numbers rise from layer to layer.
-  const auto found = std::ranges::lower_bound(layers_, position, {}, [](const auto& l) { return l->position(); });
-  if (found != layers_.end() && (*found)->position() == position) return static_cast<int>(found - layers_.begin());
+std::vector<int> Network<T>::nodes_of(const std::string& key) const {
+  std::vector<int> found;
   std::vector<std::string> known;
-  for (const auto& l : layers_) known.push_back(std::to_string(l->position()));
-  require(false, "[Network] no layer has the number ", position, "; known: ", join(known));
-  return 0;
-}
-
-template <class T>
-void Network<T>::change(int position, const layers::Config& settings) {
-  if (position == kRescale) {
-    require(settings.kind == "rescale" && scale_.size() > 0, "[Network] has no Rescale that could change");
-    return rescale(settings, n_features());
+  for (int k = 0; k < depth(); ++k) {
+    if (node(k).key == key || node(k).key.starts_with(key + ".")) found.push_back(k);
+    known.push_back(node(k).key);
   }
-  const auto k = static_cast<std::size_t>(at(position));
-  require(kinds_[k] == settings.kind, "[Network] layer ", position, " is a ", kinds_[k], ", not a ", settings.kind);
-  require(layers_[k]->change(settings.values), "[Network] a ", settings.kind, " has no settings that could change");
+  require(!found.empty(), "[Network] no layer has the key '", key, "'; known: ", join(known));
+  return found;
 }
 
 template <class T>
-void Network<T>::set_frozen(int position, bool frozen) {
-  frozen_[static_cast<std::size_t>(at(position))] = frozen;
+void Network<T>::change(const std::string& key, const Config& settings) {
+  for (int k = 0; k < preparation_.size(); ++k)
+    if (key == preparation_.key(k)) return preparation_.change(k, settings.kind, settings.settings);
+  for (const int k : nodes_of(key)) {
+    require(node(k).kind == settings.kind, "[Network] layer ", node(k).key, " is a ", node(k).kind, ", not a ",
+            settings.kind);
+    require(layer(k).change(settings.values), "[Network] a ", settings.kind, " has no settings that could change");
+  }
 }
 
 template <class T>
-int Network<T>::lowest_trained() const {
-  for (const auto& p : parameters_)
-    if (trains(p)) return p.layer;
-  return depth();
+bool Network<T>::frozen(const std::string& key) const {
+  const auto nodes = nodes_of(key);
+  return std::ranges::all_of(nodes, [&](int k) { return frozen(k) || (nodes.size() > 1 && parameters_of(k).empty()); });
+}
+
+template <class T>
+void Network<T>::set_frozen(const std::string& key, bool frozen) {
+  for (const int k : nodes_of(key)) frozen_[static_cast<std::size_t>(k)] = frozen;
+}
+
+template <class T>
+bool Network<T>::trains(int layer) const {
+  return std::ranges::any_of(parameters_of(layer), [&](const Parameter& p) { return trains(p); });
+}
+
+template <class T>
+std::vector<bool> Network<T>::wanted_gradients(bool of_input) const {
+  std::vector<bool> wanted{of_input};
+  for (int k = 0; k < depth(); ++k)
+    wanted.push_back(trains(k) || std::ranges::any_of(node(k).inputs, [&](int value) {
+                       return static_cast<bool>(wanted[static_cast<std::size_t>(value + 1)]);
+                     }));
+  return wanted;
 }
 
 template <class T>
 double Network<T>::flops_per_row() const {
   double flops = 0;
-  for (const auto& l : layers_) flops += l->flops_per_row();
+  for (const auto& n : nodes_) flops += n.layer->flops_per_row();
   return flops;
 }
 

@@ -1,32 +1,37 @@
-// Network: the layers of a model and the one buffer that holds the values of all of them.
+// Network: nodes (a layer and the nodes whose outputs it reads), and the one buffer that holds the values of all layers.
+// A node reads only nodes before it, so their order is one of forward, and its reverse one of backward.
 // Nobody else owns parameters: layers hold views, optimizers see tiles, Python sees NumPy views.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/buffer.h"
-#include "kernels/gather.h"
+#include "graph/config.h"
+#include "graph/containers.h"
+#include "graph/preparation.h"
 #include "layers/layer.h"
 
 namespace fastnn::graph {
 
 using layers::Layer;
 using layers::Range;
+using layers::Role;
 
 struct Parameter {
-  int layer = 0;     // index among the engine's layers
-  int position = 0;  // torch's number
+  int layer = 0;     // index of its node
   int index = 0;     // of the parameter in its layer
-  std::string name;
+  std::string node;  // the node's key, "2.0"
+  std::string name;  // "weight"
   Index rows = 0, cols = 0, stride = 0;
   Index offset = 0;  // in the value buffer, and in every buffer of its shape (gradients, optimizer state)
-  bool trainable = true, matrix = false;
+  Role role = Role::kVector;
+  bool trainable = true;
 
-  std::string key() const { return std::to_string(position) + "." + name; }  // as in torch's state_dict
+  std::string key() const { return node + "." + name; }  // as in torch's state_dict
+  bool two_dimensional() const { return role != Role::kVector; }
   template <class T>
   Matrix<T> in(T* buffer) const {
     return {buffer + offset, rows, cols, stride};
@@ -37,54 +42,57 @@ template <class T>
 class Network {
  public:
   // Throws std::invalid_argument where two neighbours do not fit or a name is unknown.
-  Network(const std::vector<layers::Config>& configs, std::uint64_t seed);
+  Network(const std::vector<Config>& configs, std::uint64_t seed);
 
-  Index n_features() const { return layers_.front()->in(); }
-  Index n_outputs() const { return layers_.back()->out(); }
+  Index n_features() const { return n_features_; }
+  Index n_outputs() const { return nodes_.back().layer->out(); }
   std::uint64_t seed() const { return seed_; }
   Index size() const { return values_.size(); }  // of the value buffer, padding included
   const Buffer<T>& value_buffer() const { return values_; }
   T* values() { return values_.data(); }
-  kernels::Scaling<T> scaling() const {
-    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr, exact_scale_.data(),
-            exact_shift_.data()};
-  }
+  const Preparation<T>& preparation() const { return preparation_; }
 
-  int depth() const { return static_cast<int>(layers_.size()); }
-  Layer<T>& layer(int k) const { return *layers_[static_cast<std::size_t>(k)]; }
+  int depth() const { return static_cast<int>(nodes_.size()); }
+  const Node<T>& node(int k) const { return nodes_[static_cast<std::size_t>(k)]; }
+  Layer<T>& layer(int k) const { return *node(k).layer; }
+  // Columns of what node k gives, or of the prepared rows (kInput), and the nodes that read it, in their order.
+  Index columns(int k) const { return k == kInput ? n_features_ : layer(k).out(); }
+  const std::vector<int>& readers(int k) const { return readers_[static_cast<std::size_t>(k + 1)]; }
+
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::span<const Parameter> parameters_of(int layer) const {
     const auto k = static_cast<std::size_t>(layer);
     return std::span(parameters_).subspan(first_[k], first_[k + 1] - first_[k]);
   }
 
-  // Settings of a layer that may change between steps, all of them; of the Rescale, whose position is kRescale. Throws
+  // Settings that may change between steps, all of them, of a layer or of input preparation ("input.0"). Throws
   // std::invalid_argument, and then nothing has changed.
-  static constexpr int kRescale = -1;
-  void change(int position, const layers::Config& settings);
+  void change(const std::string& key, const Config& settings);
 
+  // Nodes of the layer `key`, or of the container: all that are inside it. Throws std::invalid_argument.
+  std::vector<int> nodes_of(const std::string& key) const;
   bool frozen(int layer) const { return frozen_[static_cast<std::size_t>(layer)]; }
-  void set_frozen(int position, bool frozen);
-  bool frozen_at(int position) const { return frozen(at(position)); }
-  int at(int position) const;  // engine index of torch's number; throws std::invalid_argument
+  bool frozen(const std::string& key) const;
+  void set_frozen(const std::string& key, bool frozen);
   bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
-  // First layer with something to train; depth() if there is none.
-  int lowest_trained() const;
+  bool trains(int layer) const;
+  // Which gradients backward has to find: of what node k gives at [k + 1], of the prepared rows at [0]. Those with
+  // something to train at or before the node; all, if that of the input is wanted.
+  std::vector<bool> wanted_gradients(bool of_input) const;
   double flops_per_row() const;
 
  private:
   void allocate();
-  void rescale(const layers::Config& settings, Index width);
 
   std::uint64_t seed_;
-  std::vector<std::unique_ptr<Layer<T>>> layers_;
-  std::vector<std::string> kinds_;  // of layers_: their names in the registries
+  Index n_features_ = 0;
+  Preparation<T> preparation_;
+  std::vector<Node<T>> nodes_;
+  std::vector<std::vector<int>> readers_;
   std::vector<bool> frozen_;
   std::vector<Parameter> parameters_;  // layer by layer
   std::vector<std::size_t> first_;     // those of layer k: parameters_[first_[k]] up to parameters_[first_[k + 1]]
   Buffer<T> values_;
-  Buffer<T> scale_, shift_;                   // of the Rescale; empty where there is none
-  Buffer<double> exact_scale_, exact_shift_;  // as they were written, for values that T does not hold
 };
 
 }  // namespace fastnn::graph

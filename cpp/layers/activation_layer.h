@@ -20,11 +20,11 @@ class ActivationLayer final : public Layer<T> {
 
   double flops_per_row() const override { return static_cast<double>(this->out()); }
 
-  void forward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+  void forward(const Slot<T>& s, Range rows, Range cols, const Batch&) const noexcept override {
     loops_.forward(values_, s.x.block(rows.first, cols.first, rows.count, cols.count),
                    s.y.block(rows.first, cols.first, rows.count, cols.count));
   }
-  void backward(const Slot<T>& s, Range rows, Range cols, const Pass&) const noexcept override {
+  void backward(const Slot<T>& s, Range rows, Range cols, const Batch&) const noexcept override {
     const ConstMatrix<T> saved = this->traits().needs_output ? ConstMatrix<T>(s.y) : s.x;
     loops_.backward(values_, saved.block(rows.first, cols.first, rows.count, cols.count),
                     s.dy.block(rows.first, cols.first, rows.count, cols.count));

@@ -82,8 +82,7 @@ bool BatchNorm1d<T>::finite(double mean, double var) {
 
 template <class T>
 Complaint BatchNorm1d<T>::complaint(const Slot<T>& s, Index column) const {
-  const std::string where =
-      "column " + std::to_string(column) + " of BatchNorm1d, layer " + std::to_string(this->position());
+  const std::string where = "column " + std::to_string(column) + " of BatchNorm1d, layer " + this->key();
   if (!finite(part(s, kMean)[column], part(s, kVar)[column]))
     return {"the batch statistics are not finite in " + where, "Try a smaller learning rate or scaled inputs"};
   return {where + ", has no variance to divide by: its values are all the same and eps is 0",
@@ -91,12 +90,12 @@ Complaint BatchNorm1d<T>::complaint(const Slot<T>& s, Index column) const {
 }
 
 template <class T>
-void BatchNorm1d<T>::forward(const Slot<T>& s, Range rows, Range, const Pass& pass) const noexcept {
+void BatchNorm1d<T>::forward(const Slot<T>& s, Range rows, Range, const Batch& batch) const noexcept {
   const Index n = this->out();
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
     T* y = s.y.row(r);
-    if (pass.own_statistics()) {
+    if (batch.own_statistics()) {
       const double *mean = part(s, kMean), *inv_std = part(s, kInvStd);
       for (Index c = 0; c < n; ++c)
         y[c] = static_cast<T>((static_cast<double>(x[c]) - mean[c]) * inv_std[c]) * weight_[c] + bias_[c];
@@ -138,11 +137,11 @@ void BatchNorm1d<T>::backward_merge(const Slot<T>& s, Index chunks, Index) const
 // dx = weight inv_std (dy - mean(dy) - xhat mean(dy xhat)), in place of dy. Running statistics are constants: dx =
 // weight inv_std dy.
 template <class T>
-void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Pass& pass) const noexcept {
+void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Batch& batch) const noexcept {
   const Index n = this->out();
   const double *mean = part(s, kMean), *inv_std = part(s, kInvStd), *sum = part(s, kSumDy),
                *cross = part(s, kSumDyXhat);
-  const double share = pass.own_statistics() ? 1 / static_cast<double>(pass.batch_rows) : 0;
+  const double share = batch.own_statistics() ? 1 / static_cast<double>(batch.rows) : 0;
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
     T* dy = s.dy.row(r);

@@ -32,7 +32,10 @@ class BatchNorm1d final : public Layer<T> {
 
   std::vector<ParamShape> params() const override {
     const Index n = this->out();
-    return {{"weight", 1, n}, {"bias", 1, n}, {"running_mean", 1, n, false}, {"running_var", 1, n, false}};
+    return {{"weight", 1, n},
+            {"bias", 1, n},
+            {"running_mean", 1, n, Role::kVector, false},
+            {"running_var", 1, n, Role::kVector, false}};
   }
   void bind(std::span<const Matrix<T>> values) override;
   void initialize(std::uint64_t seed) override;
@@ -44,10 +47,11 @@ class BatchNorm1d final : public Layer<T> {
   }
   double flops_per_row() const override { return 4.0 * static_cast<double>(this->out()); }
   Index partial_size() const override { return 2 * this->out(); }
+  Index merged_size() const override { return kMerged * this->out(); }
 
-  void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override;
-  void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override;
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
+  void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override;
+  void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override;
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override;
   void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   Index forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
@@ -56,13 +60,11 @@ class BatchNorm1d final : public Layer<T> {
   void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
   void commit(const Slot<T>& s, Index batch_rows) noexcept override;
 
-  // Where the merged numbers of a batch lie, each `out` doubles long.
-  static constexpr Index kMerged = 5;
-
  private:
   static bool finite(double mean, double var);
+  // Where the merged numbers of a batch lie, each `out` doubles long.
+  enum { kMean, kVar, kInvStd, kSumDy, kSumDyXhat, kMerged };
   double* part(const Slot<T>& s, Index which) const { return s.merged + which * this->out(); }
-  enum { kMean, kVar, kInvStd, kSumDy, kSumDyXhat };
   double eps_, momentum_;
   T *weight_ = nullptr, *bias_ = nullptr, *running_mean_ = nullptr, *running_var_ = nullptr;
 };

@@ -29,10 +29,10 @@ class Dropout final : public Layer<T> {
   }
   Index scratch_cols() const override { return this->out(); }  // whatever p is: it may change between steps
 
-  void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
+  void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      if (pass.training) {
-        dropout_mask_row<T, kBlocks>(p_, pass.seed, static_cast<std::uint64_t>(this->position()), pass.step, pass.draw,
+      if (batch.training) {
+        dropout_mask_row<T, kBlocks>(p_, batch.seed, static_cast<std::uint64_t>(this->number()), batch.step, batch.draw,
                                      r, cols, s.scratch.row(r));
         multiply(s.x.row(r), s.scratch.row(r), s.y.row(r), cols);
       } else if (s.y.data != s.x.data) {
@@ -41,8 +41,8 @@ class Dropout final : public Layer<T> {
       }
     }
   }
-  void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
-    if (!pass.training) return;
+  void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
+    if (!batch.training) return;
     for (Index r = rows.first; r < rows.first + rows.count; ++r)
       multiply(s.dy.row(r), s.scratch.row(r), s.dy.row(r), cols);
   }

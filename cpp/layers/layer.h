@@ -1,12 +1,14 @@
-// The contract of a layer: the parameters it needs; forward and backward of a chunk of rows; the gradient of one
-// parameter tile; whether a row depends on its own row alone. A layer owns no numbers: values belong to the Network,
-// activations, gradients and scratch to the plan's workspace, and both are handed in as views.
+// The contract of a layer: its parameters and their roles; forward and backward of a chunk of rows; the gradient of one
+// parameter tile; and its traits, which say what it needs. Plan, workspace, engine and inference decide by the traits
+// and never ask which layer it is. A layer owns no numbers: values belong to the Network, activations, gradients and
+// scratch to the plan's workspace, and both are handed in as views.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/registry.h"
@@ -20,42 +22,51 @@ struct Range {
   Index count = 0;
 };
 
-struct ParamShape {
-  const char* name;  // torch's word: weight, bias, running_mean, ...
-  Index rows, cols;  // as stored: weight (in, out), vectors (1, n)
-  bool trainable = true;
-  bool matrix = false;  // shown to Python as 2-d
+// What a parameter is to the engine.
+enum class Role {
+  kVector,        // a number a column; 1-d in Python
+  kTable,         // rows that are looked up; 2-d in Python
+  kProductMatrix  // W of a product y = x W, at most one a layer; 2-d. The plan may keep it in panels (Slot::w, Slot::wt).
 };
 
-// One layer's place in a batch: views of the workspace, whole batch rows. Elementwise layers may work in place
-// (y.data == x.data), and all layers but Linear take dy and leave dx in the same memory.
+struct ParamShape {
+  const char* name = "";     // torch's word: weight, bias, running_mean, ...
+  Index rows = 0, cols = 0;  // as stored: weight (in, out), vectors (1, n)
+  Role role = Role::kVector;
+  bool trainable = true;
+};
+
+// One layer's place in a batch: views of the workspace, whole batch rows.
 template <class T>
 struct Slot {
-  ConstMatrix<T> x;  // the first layer's may be rows of the caller, not aligned (see in_place)
-  Matrix<T> y;
-  Matrix<T> dy, dx;            // dx empty: nobody needs it
+  ConstMatrix<T> x;   // may be rows of the caller, not aligned, where the layer reads_callers_rows
+  ConstMatrix<T> x2;  // of a layer with two inputs
+  Matrix<T> y;        // may be the memory of x, unless the layer owns_output
+  Matrix<T> dy;
+  Matrix<T> dx;                // empty: nobody needs it; the memory of dy, unless the layer owns_output
+  Matrix<T> dx2;               // empty: nobody needs it; may be the memory of dy
   Matrix<T> scratch;           // batch rows x scratch_cols()
-  PackedMatrix<T> wt;          // Linear: W^T, kept up to date by the plan unless the batch has few rows
-  PackedMatrix<T> w;           // Linear: W once more, where and while the plan packs it
-  double* partials = nullptr;  // whole-batch layers: chunks x partial_size()
-  double* merged = nullptr;    // and their sum over chunks, in chunk order
+  PackedMatrix<T> wt;          // W^T of the product matrix, kept up to date by the plan unless the batch has few rows
+  PackedMatrix<T> w;           // the product matrix once more, where and while the plan packs it
+  double* partials = nullptr;  // chunks x partial_size()
+  double* merged = nullptr;    // merged_size() doubles: what the merge of the partial sums leaves
 };
 
 // What a chunk knows of its batch.
-struct Pass {
+struct Batch {
   bool training = false;
-  Index batch_rows = 0;
+  Index rows = 0;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
   std::uint64_t draw = 0;  // training passes since the last update; 0 for the pass that updates
-  bool packed = false;     // slots that have a `w` have it up to date
-  // Batches so small that Linear works without W^T.
+  bool packed = false;     // the plan keeps Slot::w, the packed copy of W, equal to W: forward reads it where it is
+  // Batches so small that a product works without W^T.
   static constexpr Index kFewRows = 8;
-  bool few_rows() const { return batch_rows <= kFewRows; }
-  bool own_statistics() const { return has_statistics(training, batch_rows); }
+  bool few_rows() const { return rows <= kFewRows; }
+  bool own_statistics() const { return has_statistics(training, rows); }
   // Whether whole-batch layers take the statistics of the batch itself. A row alone has none: its variance is zero
   // whatever it is, so it is normalised by the running statistics, which stay as they are.
-  static constexpr bool has_statistics(bool training, Index batch_rows) { return training && batch_rows > 1; }
+  static constexpr bool has_statistics(bool training, Index rows) { return training && rows > 1; }
 };
 
 // Why a batch could not be normalised, and what its owner can do about it.
@@ -64,11 +75,20 @@ struct Complaint {
 };
 
 struct Traits {
-  bool row_local = true;      // false: forward_partial / merge, backward_partial / merge split the phase
-  bool elementwise = false;   // any block of columns can be computed alone, in place
-  bool needs_input = false;   // backward reads x
+  bool row_local = true;      // false: a row depends on the whole batch: partial sums and their merge split the phase
+  bool elementwise = false;   // a block of columns of y depends on the same block of the inputs alone
+  bool needs_input = false;   // backward or the gradient of a parameter reads x
   bool needs_output = false;  // backward reads y
-  bool wide_capable = false;  // can compute blocks of columns: may get a phase of its own
+  // y and dx have memory of their own: forward reads x, and backward dy, after it began to write; or the width changes;
+  // or tile_gradient reads dy. Other layers leave dx in the memory of dy.
+  bool owns_output = false;
+  // A block of columns of y, or of dx, can be computed from whole rows: where the product matrix is large, in a phase of
+  // its own.
+  bool column_blocks = false;
+  // forward reads x at any address and row distance, and a number of x that is not finite leaves none in its row of y
+  // that is.
+  bool reads_callers_rows = false;
+  int inputs = 1;  // 2: x2 is read as well
 };
 
 template <class T>
@@ -82,10 +102,22 @@ class Layer {
   Index in() const { return in_; }
   Index out() const { return out_; }
   const Traits& traits() const { return traits_; }
-  int position() const { return position_; }  // torch's number
-  void set_position(int position) { position_ = position; }
+  // Its place in the network: the key of messages ("2", "4.0" inside a container), and its number among all layers, depth
+  // first, which its random streams are drawn by.
+  const std::string& key() const { return key_; }
+  int number() const { return number_; }
+  void set_place(std::string key, int number) {
+    key_ = std::move(key);
+    number_ = number;
+  }
 
   virtual std::vector<ParamShape> params() const { return {}; }
+  // The one of them that is a product matrix; without rows if there is none.
+  ParamShape product_matrix() const {
+    for (const ParamShape& shape : params())
+      if (shape.role == Role::kProductMatrix) return shape;
+    return {};
+  }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
   // Parameters of the row that may change between steps, all of them; false: the layer has none of that kind.
@@ -95,17 +127,20 @@ class Layer {
   }
   virtual double flops_per_row() const { return 0; }
   virtual Index scratch_cols() const { return 0; }
-  virtual Index partial_size() const { return 0; }  // doubles a chunk
+  // Doubles of partial sums, a chunk; and of what their merge leaves. A row-local layer may have those of backward: the
+  // gradients of its parameters, since it leaves dx where dy was.
+  virtual Index partial_size() const { return 0; }
+  virtual Index merged_size() const { return 0; }
 
-  // y[rows, cols] from x[rows]; cols are all columns unless elementwise or wide_capable.
-  virtual void forward(const Slot<T>& slot, Range rows, Range cols, const Pass& pass) const noexcept = 0;
-  // dx[rows, cols] from dy[rows]; in place for every layer but Linear.
-  virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Pass& pass) const noexcept = 0;
-  // grad = gradient of block (rows, cols) of parameter `param`, over rows `batch` of the batch; every range of rows but
-  // the first is added onto what the ranges before it left in grad.
-  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
+  // y[rows, cols] from x[rows]; cols are all columns unless elementwise or column_blocks.
+  virtual void forward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
+  // dx[rows, cols] from dy[rows].
+  virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
+  // grad = gradient of block (rows, cols) of parameter `param`, over rows `over` of the batch; every range of rows but
+  // the first is added onto what the ranges before it left in grad. A layer that has merged sums takes it from them.
+  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range over, Matrix<T> grad,
                              const PrefetchTargets<T>* prefetch) const noexcept {
-    (void)slot, (void)param, (void)rows, (void)cols, (void)batch, (void)grad, (void)prefetch;
+    (void)slot, (void)param, (void)rows, (void)cols, (void)over, (void)grad, (void)prefetch;
   }
   // That gradient in a batch of a single row, as factors: left[r] * right[c]. None: {}.
   struct Outer {
@@ -117,9 +152,10 @@ class Layer {
     return {};
   }
 
-  // Whole-batch layers: sums of one chunk, their merge in chunk order by one thread, and what the finished step
-  // leaves behind (running statistics). forward_merge with chunks == 0: take the running statistics. It returns
-  // kUsable, or the first column that cannot be normalised; `complaint` says why, after the engine has stopped.
+  // Sums of one chunk, their merge in chunk order by one thread, and what the finished step leaves behind (running
+  // statistics). Those of forward are for whole-batch layers alone. forward_merge with chunks == 0: take the running
+  // statistics. It returns kUsable, or the first column that cannot be normalised; `complaint` says why, after the engine
+  // has stopped.
   static constexpr Index kUsable = -1;
   virtual void forward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;
@@ -143,14 +179,8 @@ class Layer {
  private:
   Index in_, out_;
   Traits traits_;
-  int position_ = 0;
-};
-
-struct Config {
-  std::string kind;           // registry name of a layer or an activation
-  Values values;              // of the row's parameters
-  std::vector<double> scale;  // Rescale only: one number or one per column
-  std::vector<double> shift;
+  std::string key_;
+  int number_ = 0;
 };
 
 template <class T>
@@ -160,8 +190,8 @@ using Make = std::unique_ptr<Layer<T>> (*)(Index in, const Values& values);
 inline constexpr Interval kWidths = within(1, 1e9);
 
 struct Row : fastnn::Row {
-  Index (*expects)(const Values& values);  // columns of x, as its parameters say; 0: any
-  Make<float> make_f32;                    // nullptr: input preparation, done by gather
+  Index (*expects)(const Values& values);  // columns of x, as its parameters say; nullptr: any number
+  Make<float> make_f32;
   Make<double> make_f64;
 
   template <class T>
@@ -173,9 +203,11 @@ struct Row : fastnn::Row {
 Registry<Row> registry();
 // The row of a layer or an activation called `name`, or nullptr.
 const fastnn::Row* find(std::string_view name);
+// Their names.
+std::vector<std::string> kinds();
 
-// The layer of a configuration, layer or activation, for `in` features. Throws std::invalid_argument.
+// The layer or activation called `kind` for `in` columns; nullptr: there is none. Throws std::invalid_argument.
 template <class T>
-std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in);
+std::unique_ptr<Layer<T>> make_layer(const std::string& kind, const Values& values, Index in);
 
 }  // namespace fastnn::layers

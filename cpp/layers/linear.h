@@ -26,10 +26,12 @@ class Linear final : public Layer<T> {
   };
   static Index expects(const Params& p) { return p.in_features; }
   Linear(Index in, const Params& p)
-      : Layer<T>(in, p.out_features, {.needs_input = true, .wide_capable = true}), has_bias_(p.bias) {}
+      : Layer<T>(in, p.out_features,
+                 {.needs_input = true, .owns_output = true, .column_blocks = true, .reads_callers_rows = true}),
+        has_bias_(p.bias) {}
 
   std::vector<ParamShape> params() const override {
-    std::vector<ParamShape> shapes{{"weight", this->in(), this->out(), true, true}};
+    std::vector<ParamShape> shapes{{"weight", this->in(), this->out(), Role::kProductMatrix}};
     if (has_bias_) shapes.push_back({"bias", 1, this->out()});
     return shapes;
   }
@@ -39,7 +41,7 @@ class Linear final : public Layer<T> {
   }
   // torch's default: U(-1/sqrt(in), 1/sqrt(in)) for both; W row by row, then b.
   void initialize(std::uint64_t seed) override {
-    PhiloxStream words(seed, stream(Stream::kInit, this->position()));
+    PhiloxStream words(seed, stream(Stream::kInit, this->number()));
     const double bound = 1 / std::sqrt(static_cast<double>(this->in()));
     const auto draw = [&] { return static_cast<T>(bound * (2 * to_unit(words.next()) - 1)); };
     for (Index i = 0; i < this->in(); ++i)
@@ -49,29 +51,29 @@ class Linear final : public Layer<T> {
   }
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
 
-  void forward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
+  void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     const auto x = s.x.middle_rows(rows.first, rows.count);
     const auto y = s.y.block(rows.first, cols.first, rows.count, cols.count);
     const T* bias = has_bias_ ? bias_ + cols.first : nullptr;
-    if (pass.packed && s.w)
+    if (batch.packed && s.w)
       kernels::product<T>(x, s.w.columns(cols.first, cols.count), bias, y);
     else
       kernels::product<T>(x, weight_.block(0, cols.first, weight_.rows, cols.count), bias, y);
   }
-  void backward(const Slot<T>& s, Range rows, Range cols, const Pass& pass) const noexcept override {
-    if (pass.few_rows())
+  void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
+    if (batch.few_rows())
       return kernels::product_few_rows<T>(s.dy.middle_rows(rows.first, rows.count),
                                           weight_.middle_rows(cols.first, cols.count),
                                           s.dx.block(rows.first, cols.first, rows.count, cols.count));
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
                         s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range batch, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override {
-    const bool accumulate = batch.first > 0;
-    const auto dy = s.dy.block(batch.first, cols.first, batch.count, cols.count);
+    const bool accumulate = over.first > 0;
+    const auto dy = s.dy.block(over.first, cols.first, over.count, cols.count);
     if (param == 0)
-      kernels::product_transposed<T>(s.x.block(batch.first, rows.first, batch.count, rows.count), dy, grad, accumulate,
+      kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
                                      prefetch);
     else
       kernels::column_sums<T>(dy, grad.data, accumulate);

@@ -5,6 +5,7 @@
 #include "layers/batch_norm.h"
 #include "layers/dropout.h"
 #include "layers/layer.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
 
 namespace fastnn::layers {
@@ -17,37 +18,24 @@ std::unique_ptr<Layer<T>> make(Index in, const Values& values) {
 }
 
 template <class M>
-Index expects(const Values& values) {
+constexpr Index (*expects())(const Values&) {
   if constexpr (requires(const typename M::Params& p) { M::expects(p); })
-    return M::expects(values.as<typename M::Params>());
+    return [](const Values& values) { return M::expects(values.as<typename M::Params>()); };
   else
-    return 0;
+    return nullptr;
 }
 
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {row_of<L<float>>(name, class_name, formula), expects<L<float>>, make<float, L>, make<double, L>};
+  return {row_of<L<float>>(name, class_name, formula), expects<L<float>>(), make<float, L>, make<double, L>};
 }
 
-// A row without a layer of its own in the engine.
-constexpr Row preparation(const char* name, const char* class_name, const char* formula) {
-  return {row_of<NoParams>(name, class_name, formula), [](const Values&) { return Index{0}; }, nullptr, nullptr};
-}
-
-// Input preparation is folded into gather: these two have no layer of their own in the engine.
 constexpr Row kRows[] = {
-    preparation("rescale", "Rescale", "x * scale + shift, a number or one per column, while rows are gathered"),
-    preparation("flatten", "Flatten", "(n, d1, d2, ...) to (n, d1 d2 ...), while rows are gathered"),
     entry<Linear>("linear", "Linear", "x W + b"),
     entry<Dropout>("dropout", "Dropout", "x * mask / (1 - p) in training, x otherwise"),
     entry<BatchNorm1d>("batch_norm1d", "BatchNorm1d", "(x - mean) / sqrt(var + eps) * weight + bias"),
+    entry<LayerNorm>("layer_norm", "LayerNorm", "(x - mean) / sqrt(var + eps) * weight + bias, each row by itself"),
 };
-
-std::string known_kinds() {
-  auto names = registry().names();
-  for (const auto& name : activations::registry().names()) names.push_back(name);
-  return join(names);
-}
 
 }  // namespace
 
@@ -58,20 +46,24 @@ const fastnn::Row* find(std::string_view name) {
   return activations::registry().find(name);
 }
 
-template <class T>
-std::unique_ptr<Layer<T>> make_layer(const Config& config, Index in) {
-  if (const auto* row = activations::registry().find(config.kind))
-    return std::make_unique<ActivationLayer<T>>(in, *row, config.values);
-  const Row* row = registry().find(config.kind);
-  require(row != nullptr, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
-  const std::string where = "[" + config.kind + "]";
-  require(row->make<T>() != nullptr, where, " prepares the input: it must stand before all other layers");
-  const Index expected = row->expects(config.values);
-  require(expected == 0 || expected == in, where, " expects ", expected, " columns, the layer before it gives ", in);
-  return row->make<T>()(in, config.values);
+std::vector<std::string> kinds() {
+  auto names = registry().names();
+  for (const auto& name : activations::registry().names()) names.push_back(name);
+  return names;
 }
 
-template std::unique_ptr<Layer<float>> make_layer(const Config&, Index);
-template std::unique_ptr<Layer<double>> make_layer(const Config&, Index);
+template <class T>
+std::unique_ptr<Layer<T>> make_layer(const std::string& kind, const Values& values, Index in) {
+  if (const auto* row = activations::registry().find(kind))
+    return std::make_unique<ActivationLayer<T>>(in, *row, values);
+  const Row* row = registry().find(kind);
+  if (!row) return nullptr;
+  const Index expected = row->expects ? row->expects(values) : in;
+  require(expected == in, "[", kind, "] expects ", expected, " columns, the layer before it gives ", in);
+  return row->make<T>()(in, values);
+}
+
+template std::unique_ptr<Layer<float>> make_layer(const std::string&, const Values&, Index);
+template std::unique_ptr<Layer<double>> make_layer(const std::string&, const Values&, Index);
 
 }  // namespace fastnn::layers

@@ -27,7 +27,7 @@ class Builder {
   }
 
   Plan build() {
-    lowest_ = plan_.goal.need_dx ? -1 : net_.lowest_trained();
+    wanted_ = net_.wanted_gradients(plan_.goal.need_dx);
     const bool backward = plan_.goal.gradient != Gradient::kNone;
     add_panels(backward);
     open_rows();
@@ -36,9 +36,9 @@ class Builder {
       add({plan_.goal.gradient == Gradient::kLoss ? Op::kLoss : Op::kGiven, net_.depth() - 1});
       this->backward();
     }
-    if (backward && plan_.goal.watch)
+    if (backward && plan_.goal.guard)
       for (const auto& p : net_.parameters())
-        if (p.matrix && net_.trains(p)) add({Op::kBound, p.layer});
+        if (p.role == Role::kProductMatrix && net_.trains(p)) add({Op::kBoundGradient, p.layer});
     close_rows();
     make_tiles();
     if (backward) add_items(Phase::kTiles, tile_flops());
@@ -58,8 +58,8 @@ class Builder {
     rows_.row_step = plan_.chunk;
     double flops = 0;
     for (const Op& op : rows_.ops)
-      flops += op.kind == Op::kGather || op.kind == Op::kBound ? static_cast<double>(net_.n_features())
-                                                               : net_.layer(op.layer).flops_per_row();
+      flops += op.kind == Op::kGather || op.kind == Op::kBoundGradient ? static_cast<double>(net_.n_features())
+                                                                       : net_.layer(op.layer).flops_per_row();
     rows_.item_flops = flops * static_cast<double>(plan_.chunk);
     plan_.phases.push_back(std::move(rows_));
     open_rows();
@@ -88,12 +88,14 @@ class Builder {
     for (int k = 0; k < net_.depth(); ++k) {
       const auto& layer = net_.layer(k);
       if (is_wide(layer)) {
+        // A block of what it gives goes through the elementwise nodes behind it; whatever else they read is done.
         std::vector<Op> ops{{Op::kForward, k}};
-        while (k + 1 < net_.depth() && net_.layer(k + 1).traits().elementwise) ops.push_back({Op::kForward, ++k});
+        while (k + 1 < net_.depth() && net_.layer(k + 1).traits().elementwise && net_.node(k + 1).inputs[0] == k)
+          ops.push_back({Op::kForward, ++k});
         add_blocks(std::move(ops), layer.out());
         continue;
       }
-      if (!layer.traits().row_local && layers::Pass::has_statistics(plan_.goal.training, plan_.rows)) {
+      if (!layer.traits().row_local && layers::Batch::has_statistics(plan_.goal.training, plan_.rows)) {
         add({Op::kForwardPartial, k});
         close_rows();
       }
@@ -101,31 +103,53 @@ class Builder {
     }
   }
 
-  // Down to the lowest layer that trains; its own dx is needed by nobody.
+  // Down to the nodes below which nothing trains; their own dx is needed by nobody.
   void backward() {
-    for (int k = net_.depth() - 1; k >= std::max(lowest_, 0); --k) {
+    for (int k = net_.depth() - 1; k >= 0; --k) {
       const auto& layer = net_.layer(k);
-      if (!layer.traits().row_local) {
+      if (!wanted(k)) continue;
+      const bool row_local = layer.traits().row_local;
+      if (layer.partial_size() > 0 && (net_.trains(k) || (needs_dx(k) && !row_local))) {
         add({Op::kBackwardPartial, k});
-        close_rows();
+        if (!row_local) close_rows();
       }
-      if (k <= lowest_) continue;
+      if (!needs_dx(k)) continue;
       if (is_wide(layer)) {
+        const int wide = k;
         std::vector<Op> ops{{Op::kBackward, k}};
-        while (k - 1 > lowest_ && net_.layer(k - 1).traits().elementwise) ops.push_back({Op::kBackward, --k});
-        add_blocks(std::move(ops), layer.in());
+        while (follows_alone(k)) ops.push_back({Op::kBackward, --k});
+        add_blocks(std::move(ops), net_.layer(wide).in());
       } else {
         add({Op::kBackward, k});
       }
+      accumulate(k);
     }
   }
 
+  // Is the gradient of what node k gives (or of the rows, kInput) to be found?
+  bool wanted(int k) const { return wanted_[static_cast<std::size_t>(k + 1)]; }
+  bool needs_dx(int k) const {
+    return std::ranges::any_of(net_.node(k).inputs, [&](int value) { return wanted(value); });
+  }
+  // Has the node before k an elementwise backward that can go on with each block of the dx of k?
+  bool follows_alone(int k) const {
+    if (k == 0 || net_.node(k).inputs != std::vector{k - 1} || net_.readers(k - 1).size() > 1) return false;
+    const auto& inputs = net_.node(k - 1).inputs;
+    return net_.layer(k - 1).traits().elementwise && inputs.size() == 1 && needs_dx(k - 1);
+  }
+  // The last reader of a value has left its gradient where it belongs; every reader before adds its own onto it.
+  void accumulate(int k) {
+    const auto& inputs = net_.node(k).inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (wanted(inputs[i]) && net_.readers(inputs[i]).back() != k) add({Op::kAccumulate, k, static_cast<int>(i)});
+  }
+
   bool needs_transpose(const Parameter& p) const {
-    return plan_.rows > layers::Pass::kFewRows && p.index == 0 && p.layer > lowest_ &&
-           net_.layer(p.layer).traits().wide_capable;
+    return plan_.rows > layers::Batch::kFewRows && p.role == Role::kProductMatrix && needs_dx(p.layer);
   }
   bool needs_packing(const Parameter& p) const {
-    return plan_.goal.forward && plan_.rows >= kPackRows && p.index == 0 && is_wide(net_.layer(p.layer));
+    return plan_.goal.forward && plan_.rows >= kPackRows && p.role == Role::kProductMatrix &&
+           is_wide(net_.layer(p.layer));
   }
 
   void add_panels(bool backward) {
@@ -152,13 +176,13 @@ class Builder {
   void make_tiles() {
     for (std::size_t i = 0; i < net_.parameters().size(); ++i)
       if (net_.trains(net_.parameters()[i])) plan_.trained.push_back(static_cast<int>(i));
-    const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Pass::kFewRows;
+    const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Batch::kFewRows;
     for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
       plan_.tile_size = 0;
       for (const int i : plan_.trained) {
         const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
-        const bool large = height == kWideTileRows && p.index == 0 && is_wide(net_.layer(p.layer));
+        const bool large = height == kWideTileRows && p.role == Role::kProductMatrix && is_wide(net_.layer(p.layer));
         add_tiles(i, large ? height : std::min(height, kTileRows), large ? kWideTileCols<T> : kTileCols<T>);
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;
@@ -191,15 +215,16 @@ class Builder {
   const Network<T>& net_;
   Plan plan_;
   Phase rows_{.kind = Phase::kRows};
-  int lowest_ = 0;
+  std::vector<bool> wanted_;  // network.h
 };
 
 }  // namespace
 
 template <class T>
 bool is_wide(const Layer<T>& layer) {
-  return layer.traits().wide_capable &&
-         layer.in() * padded<T>(layer.out()) > kWideBytes / static_cast<Index>(sizeof(T));
+  if (!layer.traits().column_blocks) return false;
+  const auto matrix = layer.product_matrix();
+  return matrix.rows * padded<T>(matrix.cols) > kWideBytes / static_cast<Index>(sizeof(T));
 }
 
 template <class T>

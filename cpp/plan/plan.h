@@ -15,6 +15,7 @@ using graph::Network;
 using graph::Parameter;
 using layers::Layer;
 using layers::Range;
+using layers::Role;
 
 enum class Form { kFused, kMaterialised };     // tiles update at once | tiles write gradients, then a phase updates
 enum class Gradient { kNone, kLoss, kGiven };  // where dl/dout comes from
@@ -27,21 +28,33 @@ struct Goal {
   bool need_dx = false;
   bool update = true;
   Form form = Form::kFused;
-  bool clip = false;   // needs kMaterialised
-  bool watch = false;  // bound the gradients before they are made: may this step overflow?
+  bool clip = false;  // needs kMaterialised
+  bool guard =
+      false;  // overflow guard: bound the gradients before they are made, and stop where an update may overflow
   bool operator==(const Goal&) const = default;
 };
 
 struct Op {
-  enum Kind { kGather, kForward, kForwardPartial, kLoss, kGiven, kBackward, kBackwardPartial, kBound } kind;
+  enum Kind {
+    kGather,
+    kForward,
+    kForwardPartial,
+    kLoss,
+    kGiven,
+    kBackward,
+    kBackwardPartial,
+    kAccumulate,  // add the layer's dx, or dx2, onto the gradient of a value that several nodes read
+    kBoundGradient
+  } kind;
   int layer = 0;
+  int input = 0;  // of kAccumulate: 1 for dx2
 };
 
 struct Phase {
   enum Kind {
     kRows,    // item: a chunk of rows carried through `ops`
     kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
-    kPanels,  // item: a block of rows of some W, into the panels of W^T and W that products read
+    kPanels,  // item: a block of rows of some W, repacked into the panels of W^T and W that products read
     kTiles,   // item: a tile of some parameter: its gradient and, fused, its update
     kUpdate   // item: the same tile, from the materialised gradient
   } kind;
@@ -49,7 +62,9 @@ struct Phase {
   Index items = 0;
   Index row_step = 1;
   Index col_step = 1, col_blocks = 1, cols = 0;
-  bool down = false;  // all row blocks under the same columns, then the next columns; or the other way round
+  // Order of the items. true: all row blocks of one column block first, so that its panel of W stays in cache. false: row
+  // block by row block.
+  bool down = false;
   double item_flops = 0;
 };
 
@@ -69,7 +84,7 @@ struct Plan {
   struct PanelsRead {
     bool w = false, wt = false;
   };
-  std::vector<PanelsRead> panels_read;  // by layer; who changes its W lays out these and no others
+  std::vector<PanelsRead> panels_read;  // by layer; who changes its W repacks these and no others
   std::vector<int> trained;             // parameters that have tiles
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, rows padded
@@ -77,7 +92,7 @@ struct Plan {
   double flops = 0;  // of a step
 };
 
-// Does the layer take phases of its own, because its weights are too large to be read again for every chunk?
+// Does the layer take phases of its own, because its product matrix is too large to be read again for every chunk?
 template <class T>
 bool is_wide(const Layer<T>& layer);
 

@@ -1,76 +1,98 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/workspace.h"
 
-#include "layers/batch_norm.h"
-
 namespace fastnn::plan {
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
   slots_.resize(static_cast<std::size_t>(network.depth()));
-  lay_out(network);
+  gradients_.resize(slots_.size() + 1);
+  take_all(network);
   arena_.reserve();
-  lay_out(network);
+  take_all(network);
 
   for (int k = 0; k < network.depth(); ++k) {
     const auto& layer = network.layer(k);
-    if (layer.traits().row_local) continue;
+    if (layer.partial_size() == 0) continue;
     auto& slot = slots_[static_cast<std::size_t>(k)];
     sums_.emplace_back(max_chunks(rows) * layer.partial_size());
     slot.partials = sums_.back().data();
-    sums_.emplace_back(layers::BatchNorm1d<T>::kMerged * layer.out());
+    sums_.emplace_back(layer.merged_size());
     slot.merged = sums_.back().data();
   }
   labels = Buffer<std::int32_t>(rows);
   weights = Buffer<T>(rows);
   loss = Buffer<double>(max_chunks(rows));
   right = Buffer<double>(max_chunks(rows));
-  bounds = Buffer<double>(max_chunks(rows));
+  gradient_bounds = Buffer<double>(max_chunks(rows));
 }
 
 template <class T>
-void Workspace<T>::lay_out(const Network<T>& network) {
-  const int depth = network.depth();
-
-  // Activations: a layer works in place where neither it nor the producer of its input looks at that again.
-  Matrix<T> x = input_ = take(network.n_features());
-  bool producer_looks = false;
-  for (int k = 0; k < depth; ++k) {
-    const auto& layer = network.layer(k);
-    const auto& traits = layer.traits();
-    auto& slot = slots_[static_cast<std::size_t>(k)];
-    slot.x = x;
-    const bool in_place = traits.elementwise && !traits.needs_input && !producer_looks;
-    slot.y = in_place ? x : take(layer.out());
-    if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
-    producer_looks = traits.needs_output;
-    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_packed(layer.in(), layer.out());
-    x = slot.y;
-  }
-
-  // Gradients: one buffer behind every Linear, shared in place by the layers that follow it.
-  Matrix<T> dy = take(network.n_outputs());
-  for (int k = depth - 1; k >= 0; --k) {
-    const auto& layer = network.layer(k);
-    auto& slot = slots_[static_cast<std::size_t>(k)];
-    slot.dy = dy;
-    if (layer.traits().wide_capable) {
-      if (k == 0 && !has_dx_) continue;
-      slot.wt = arena_.take_packed(layer.out(), layer.in());
-      dy = take(layer.in());
-    }
-    slot.dx = dy;
-  }
-
+void Workspace<T>::take_all(const Network<T>& network) {
+  input_ = take(network.n_features());
+  take_activations(network);
+  take_gradients(network);
   targets = take(network.n_outputs());
+}
+
+// y may overwrite x if nobody else reads x, backward of this layer does not, and backward of the layer that made x does
+// not read it as its output.
+template <class T>
+void Workspace<T>::take_activations(const Network<T>& network) {
+  const auto value = [&](int k) -> ConstMatrix<T> {
+    return k == graph::kInput ? input_ : slots_[static_cast<std::size_t>(k)].y;
+  };
+  for (int k = 0; k < network.depth(); ++k) {
+    const auto& node = network.node(k);
+    const auto& layer = *node.layer;
+    const auto& traits = layer.traits();
+    const int first = node.inputs[0];
+    auto& slot = slots_[static_cast<std::size_t>(k)];
+    slot.x = value(first);
+    if (node.inputs.size() > 1) slot.x2 = value(node.inputs[1]);
+    const bool producer_looks = first != graph::kInput && network.layer(first).traits().needs_output;
+    const bool in_place =
+        traits.elementwise && !traits.needs_input && !producer_looks && network.readers(first).size() == 1;
+    slot.y =
+        in_place ? (first == graph::kInput ? input_ : slots_[static_cast<std::size_t>(first)].y) : take(layer.out());
+    if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
+    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_packed(layer.in(), layer.out());
+  }
+}
+
+// A layer that does not own its output leaves dx where dy was; another, or a second input, takes memory for it. The last
+// reader of a value comes first in backward: where it leaves its dx is the value's gradient, onto which the readers
+// before it are added.
+template <class T>
+void Workspace<T>::take_gradients(const Network<T>& network) {
+  const auto gradient_of = [&](int k) -> Matrix<T>& { return gradients_[static_cast<std::size_t>(k + 1)]; };
+  gradient_of(network.depth() - 1) = take(network.n_outputs());
+  for (int k = network.depth() - 1; k >= 0; --k) {
+    const auto& node = network.node(k);
+    const auto& layer = *node.layer;
+    auto& slot = slots_[static_cast<std::size_t>(k)];
+    slot.dy = gradient_of(k);
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const int value = node.inputs[i];
+      const bool comes_first = network.readers(value).back() == k;
+      if (value == graph::kInput && !has_dx_ && (i > 0 || layer.traits().owns_output)) continue;
+      if (const auto matrix = layer.product_matrix(); i == 0 && matrix.rows > 0)
+        slot.wt = arena_.take_packed(matrix.cols, matrix.rows);
+      const bool apart = i == 0 ? layer.traits().owns_output : comes_first;
+      const Matrix<T> dx = apart ? take(network.columns(value)) : slot.dy;
+      (i == 0 ? slot.dx : slot.dx2) = dx;
+      if (comes_first) gradient_of(value) = dx;
+    }
+  }
 }
 
 template <class T>
 void Workspace<T>::set_rows(Index rows) {
   for (auto& slot : slots_) {
-    slot.x.rows = rows;
-    for (Matrix<T>* view : {&slot.y, &slot.dy, &slot.dx, &slot.scratch}) view->rows = rows;
+    slot.x.rows = slot.x2.rows = rows;
+    for (Matrix<T>* view : {&slot.y, &slot.dy, &slot.dx, &slot.dx2, &slot.scratch}) view->rows = rows;
   }
+  for (auto& gradient : gradients_) gradient.rows = rows;
   input_.rows = targets.rows = rows;
 }
 

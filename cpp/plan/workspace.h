@@ -23,14 +23,16 @@ class Workspace {
   layers::Slot<T>& slot(int layer) { return slots_[static_cast<std::size_t>(layer)]; }
   Matrix<T> input() { return input_; }
   Matrix<T> output() { return slots_.back().y; }
-  Matrix<T> dout() { return slots_.back().dy; }
-  Matrix<T> dinput() { return slots_.front().dx; }
+  Matrix<T> dout() { return gradients_.back(); }
+  Matrix<T> dinput() { return gradients_.front(); }
+  // Of what node `value` gives, or of the prepared rows (graph::kInput): where what reads it leaves its gradient.
+  Matrix<T> gradient(int value) { return gradients_[static_cast<std::size_t>(value + 1)]; }
 
   Matrix<T> targets;            // dense targets, rows x outputs
   Buffer<std::int32_t> labels;  // class targets
   Buffer<T> weights;
-  Buffer<double> loss, right, bounds;  // a number per chunk
-  Buffer<double> norms;                // a number per tile
+  Buffer<double> loss, right, gradient_bounds;  // a number per chunk
+  Buffer<double> norms;                         // a number per tile
   void need_norms(Index tiles) {
     if (norms.size() < tiles) norms = Buffer<double>(tiles);
   }
@@ -44,14 +46,17 @@ class Workspace {
   }
 
  private:
-  void lay_out(const Network<T>& network);
+  void take_all(const Network<T>& network);
+  void take_activations(const Network<T>& network);
+  void take_gradients(const Network<T>& network);
   Matrix<T> take(Index cols) { return arena_.take(capacity_, cols); }
 
   Index capacity_;
   bool has_dx_;
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
-  Arena<T> arena_;  // of all matrices
+  std::vector<Matrix<T>> gradients_;  // that of the rows first, then those of the nodes
+  Arena<T> arena_;                    // of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
   Index tile_size_ = 0;  // a thread's share of it

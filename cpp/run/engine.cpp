@@ -1,3 +1,4 @@
+// Engine: runs of batches, and what a thread does with an item of a phase; the work between phases is in engine_serial.cpp.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/engine.h"
 
@@ -5,18 +6,12 @@
 #include <cmath>
 
 #include "core/faults.h"
+#include "graph/add.h"
 #include "kernels/pack.h"
 
 namespace fastnn::run {
 
 namespace {
-// NaN stays NaN.
-template <class T>
-void clip_values(Matrix<T> grad, T limit) noexcept {
-  for (Index r = 0; r < grad.rows; ++r)
-    for (T* g = grad.row(r); g < grad.row(r) + grad.cols; ++g) *g = *g > limit ? limit : *g < -limit ? -limit : *g;
-}
-
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
 constexpr Index kNearBytes = 1536 * 1024;  // parameters and state that are still near a step later
 }  // namespace
@@ -62,7 +57,7 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
     case Phase::kBlocks:
       return blocks(p, item);
     case Phase::kPanels:
-      return lay_out(plan_->panels[static_cast<std::size_t>(item)]);
+      return repack(plan_->panels[static_cast<std::size_t>(item)]);
     case Phase::kTiles:
       return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
@@ -80,7 +75,7 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
     case Op::kGather:
       return gather(rows);
     case Op::kForward:
-      return layer.forward(slot, rows, {0, layer.out()}, pass());
+      return layer.forward(slot, rows, {0, layer.out()}, batch());
     case Op::kForwardPartial:
       return layer.forward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
     case Op::kLoss:
@@ -92,9 +87,11 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
       return;
     }
     case Op::kBackward:
-      return layer.backward(slot, rows, {0, layer.in()}, pass());
-    case Op::kBound:
-      return bound(op.layer, rows, chunk);
+      return layer.backward(slot, rows, {0, layer.in()}, batch());
+    case Op::kAccumulate:
+      return accumulate(op, rows);
+    case Op::kBoundGradient:
+      return bound_gradient(op.layer, rows, chunk);
     case Op::kBackwardPartial:
       return layer.backward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
   }
@@ -103,7 +100,7 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
 template <class T>
 void Engine<T>::gather(Range rows) noexcept {
   const kernels::RowIds ids{order_, batch_first_ + rows.first};
-  if (!kernels::gather<T>(data_.x, ids, net_.scaling(), ws_.input().middle_rows(rows.first, rows.count)))
+  if (!kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), ws_.input().middle_rows(rows.first, rows.count)))
     flag(Verdict::kBadX);
   if (data_.y &&
       !losses::read_targets<T>(*compiled_->loss, data_.y, ids, net_.n_outputs(),
@@ -142,14 +139,14 @@ void Engine<T>::blocks(const Phase& phase, Index item) noexcept {
   const Range cols{col_block * phase.col_step, std::min(phase.col_step, phase.cols - col_block * phase.col_step)};
   for (const Op& op : phase.ops) {
     if (op.kind == Op::kForward)
-      net_.layer(op.layer).forward(ws_.slot(op.layer), rows, cols, pass());
+      net_.layer(op.layer).forward(ws_.slot(op.layer), rows, cols, batch());
     else
-      net_.layer(op.layer).backward(ws_.slot(op.layer), rows, cols, pass());
+      net_.layer(op.layer).backward(ws_.slot(op.layer), rows, cols, batch());
   }
 }
 
 template <class T>
-void Engine<T>::lay_out(const Tile& tile) noexcept {
+void Engine<T>::repack(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
   const auto& slot = ws_.slot(p.layer);
@@ -173,7 +170,7 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   const Matrix<T> grad =
       fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
   PrefetchTargets<T> prefetch;
-  if (fused && far_) prefetch = wanted_by_update(tile);
+  if (fused && far_) prefetch = prefetch_targets(tile);
   // A batch of many rows is a long item: it looks up between blocks of rows.
   const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
   const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
@@ -184,15 +181,13 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
                                       prefetch.count > 0 && last ? &prefetch : nullptr);
     if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
   }
-  if (plan_->goal.update && compiled_->settings.clips_values())
-    clip_values(grad, static_cast<T>(compiled_->settings.max_grad_value));
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip) return;
   ws_.norms[item] = tile_squares(net_, gradients_, tile);
 }
 
 template <class T>
-PrefetchTargets<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
+PrefetchTargets<T> Engine<T>::prefetch_targets(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   static_assert(PrefetchTargets<T>::kMost == 1 + optimizers::kMaxStates);
   PrefetchTargets<T> prefetch;
@@ -208,7 +203,7 @@ PrefetchTargets<T> Engine<T>::wanted_by_update(const Tile& tile) noexcept {
 template <class T>
 bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  if (compiled_->rule(tile.param).l1 != 0 || compiled_->settings.clips_values()) return false;
+  if (compiled_->rule(tile.param).l1 != 0) return false;
   const auto outer = net_.layer(p.layer).outer(ws_.slot(p.layer), p.index, tile.rows, tile.cols);
   if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, outer.left);
   return outer.left;
@@ -234,17 +229,24 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
                                                         job))
     flag(Verdict::kWeightsNotFinite);
   // For the next step of this run; another run makes its own.
-  if (p.index == 0 && steps_left_ > 1) lay_out(tile);
+  if (p.role == graph::Role::kProductMatrix && steps_left_ > 1) repack(tile);
+}
+
+template <class T>
+void Engine<T>::accumulate(const Op& op, Range rows) noexcept {
+  const auto& slot = ws_.slot(op.layer);
+  const int value = net_.node(op.layer).inputs[static_cast<std::size_t>(op.input)];
+  graph::add_onto<T>(op.input == 0 ? slot.dx : slot.dx2, ws_.gradient(value), rows, {0, net_.columns(value)});
 }
 
 // No element of x^T dy is larger than rows * max |x| * max |dy|.
 template <class T>
-void Engine<T>::bound(int layer, Range rows, Index chunk) noexcept {
+void Engine<T>::bound_gradient(int layer, Range rows, Index chunk) noexcept {
   const auto& slot = ws_.slot(layer);
   const double x = kernels::max_abs<T>(slot.x.middle_rows(rows.first, rows.count));
   const double dy = kernels::max_abs<T>(slot.dy.middle_rows(rows.first, rows.count));
   const double most = static_cast<double>(rows.count) * x * dy;
-  if (!(most <= ws_.bounds[chunk])) ws_.bounds[chunk] = most;
+  if (!(most <= ws_.gradient_bounds[chunk])) ws_.gradient_bounds[chunk] = most;
 }
 
 template class Engine<float>;

@@ -30,7 +30,7 @@ using plan::Workspace;
 
 // Gradients beyond this may overflow when an optimizer squares them.
 template <class T>
-inline constexpr double kSteepGradient = sizeof(T) == 4 ? 1e18 : 1e150;
+inline constexpr double kLargestSafeGradient = sizeof(T) == 4 ? 1e18 : 1e150;
 
 enum class Verdict {
   kGood,
@@ -41,7 +41,7 @@ enum class Verdict {
   kStatisticsNotFinite,  // of BatchNorm, or a variance of zero
   kBadOutput,            // outside the range that the loss's row states
   kLossNotFinite,
-  kSteep,  // nothing wrong yet, but this update may overflow: keep a copy of the model first
+  kMayOverflow,  // the overflow guard: nothing wrong yet, but this update may overflow: keep a copy of the model first
   kWeightsNotFinite,
   kStopped
 };
@@ -127,9 +127,9 @@ class Engine final : public parallel::Program {
 
  private:
   const Phase& at(int phase) const { return plan_->phases[static_cast<std::size_t>(phase)]; }
-  layers::Pass pass() const {
+  layers::Batch batch() const {
     return {.training = plan_->goal.training,
-            .batch_rows = batch_rows_,
+            .rows = batch_rows_,
             .seed = net_.seed(),
             .step = static_cast<std::uint64_t>(progress.step),
             .draw = plan_->goal.update ? 0 : static_cast<std::uint64_t>(progress.draw),
@@ -140,17 +140,18 @@ class Engine final : public parallel::Program {
   void gather(Range rows) noexcept;
   void loss(Range rows, Index chunk) noexcept;
   void blocks(const Phase& phase, Index item) noexcept;
-  void lay_out(const Tile& tile) noexcept;
+  void repack(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
-  PrefetchTargets<T> wanted_by_update(const Tile& tile) noexcept;
+  PrefetchTargets<T> prefetch_targets(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
   void merge(const Phase& phase) noexcept;
   void merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept;
   void merge_loss() noexcept;
   void merge_norm() noexcept;
-  void bound(int layer, Range rows, Index chunk) noexcept;
-  void merge_bounds() noexcept;
+  void accumulate(const Op& op, Range rows) noexcept;
+  void bound_gradient(int layer, Range rows, Index chunk) noexcept;
+  void merge_gradient_bounds() noexcept;
   int end_batch() noexcept;
   void flag(Verdict found) noexcept { run::flag(verdict_, found); }
   Matrix<T> gradient_view(const Tile& tile);

@@ -19,7 +19,33 @@ constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this muc
 }  // namespace
 
 template <class T>
-typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, Index rows) {
+Buffers<T>::Buffers(const Network<T>& network) {
+  std::vector<int> holds;  // for each buffer the node whose output is still to be read, or kNothing
+  constexpr int kNothing = -1;
+  for (int k = 0; k < network.depth(); ++k) {
+    const auto& node = network.node(k);
+    const auto& layer = *node.layer;
+    const auto read_last = [&](int value) { return network.readers(value).back() == k; };
+    const int first = node.inputs[0];
+    int buffer = first == graph::kInput ? kRows : of(first);
+    if (layer.traits().owns_output || !read_last(first)) {
+      const auto free = std::ranges::find(holds, kNothing);
+      buffer = static_cast<int>(free - holds.begin());
+      if (free == holds.end()) holds.push_back(kNothing);
+    }
+    for (const int value : node.inputs)
+      if (value != graph::kInput && of(value) != kRows && read_last(value))
+        holds[static_cast<std::size_t>(of(value))] = kNothing;
+    if (buffer != kRows) holds[static_cast<std::size_t>(buffer)] = k;
+    of_.push_back(buffer);
+    columns_ = std::max(columns_, layer.out());
+  }
+  count_ = static_cast<int>(holds.size());
+  reads_callers_rows_ = network.layer(0).traits().reads_callers_rows && network.readers(graph::kInput).size() == 1;
+}
+
+template <class T>
+typename LanePool<T>::Lease LanePool<T>::take(Index rows) {
   Lease lane(spare_.exchange(nullptr));
   if (lane && lane->capacity >= rows) return lane;
   {
@@ -30,9 +56,7 @@ typename LanePool<T>::Lease LanePool<T>::take(const Network<T>& network, Index r
       if (lane->capacity >= rows) return lane;
     }
   }
-  Index width = 0;
-  for (int k = 0; k < network.depth(); ++k) width = std::max(width, network.layer(k).out());
-  return std::make_unique<Lane<T>>(rows, network.n_features(), width, network.n_outputs());
+  return std::make_unique<Lane<T>>(rows, net_, buffers);
 }
 
 template <class T>
@@ -48,8 +72,10 @@ void LanePool<T>::give_back(Lease lane) noexcept {
 }
 
 template <class T>
-Inference<T>::Inference(const Network<T>& network, const Compiled<T>* compiled, const Data& data, Index rows)
+Inference<T>::Inference(const Network<T>& network, LanePool<T>& pool, const Compiled<T>* compiled, const Data& data,
+                        Index rows)
     : net_(network),
+      pool_(pool),
       compiled_(compiled),
       data_(data),
       rows_(rows),
@@ -68,21 +94,21 @@ int Inference<T>::pick_threads(int asked) const {
 }
 
 template <class T>
-Verdict Inference<T>::run(LanePool<T>& pool, int n_threads, parallel::Poll poll) {
+Verdict Inference<T>::run(int n_threads, parallel::Poll poll) {
   if (score_) {
     sums_.resize(static_cast<std::size_t>(items(kChunks)));
   }
   if (n_threads == 1 && flops_ < kBriefFlops &&
       parallel::has_item_stack()) {  // over before a team would have met, or anybody wants it to stop
-    auto lane = pool.take(net_, chunk_);
+    auto lane = pool_.take(chunk_);
     for (Index item = 0; item < items(kChunks); ++item) chunk(*lane, item);
-    pool.give_back(std::move(lane));
+    pool_.give_back(std::move(lane));
     return verdict_;
   }
-  for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool.take(net_, chunk_));
+  for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool_.take(chunk_));
   plan_panels(*lanes_.front());
   const auto outcome = parallel::run(*this, strips_.empty() ? kChunks : kPanels, n_threads, poll);
-  for (auto& lane : lanes_) pool.give_back(std::move(lane));
+  for (auto& lane : lanes_) pool_.give_back(std::move(lane));
   return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
 }
 
@@ -92,13 +118,16 @@ void Inference<T>::plan_panels(Lane<T>& lane) {
   if (rows_ < kPackRows) return;
   Index size = 0;
   for (int k = 0; k < net_.depth(); ++k)
-    if (is_wide(net_.layer(k))) size += packed_size<T>(net_.layer(k).in(), net_.layer(k).out());
+    if (is_wide(net_.layer(k))) {
+      const auto matrix = net_.layer(k).product_matrix();
+      size += packed_size<T>(matrix.rows, matrix.cols);
+    }
   if (size == 0) return;
   if (lane.panels.size() < size) lane.panels = Buffer<T>(size);
   panels_.resize(static_cast<std::size_t>(net_.depth()));
   T* at = lane.panels.data();
   for (const auto& p : net_.parameters()) {
-    if (p.index != 0 || !is_wide(net_.layer(p.layer))) continue;
+    if (p.role != graph::Role::kProductMatrix || !is_wide(net_.layer(p.layer))) continue;
     panels_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
     at += packed_size<T>(p.rows, p.cols);
     for (Index r = 0; r < p.rows; r += kTileRows) strips_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
@@ -138,35 +167,42 @@ void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
 // Rows as the caller has them where the first layer can read them there, else gathered.
 template <class T>
 ConstMatrix<T> Inference<T>::input(Lane<T>& lane, Index first, Index count) noexcept {
-  if (net_.layer(0).traits().wide_capable)
-    if (const auto there = kernels::in_place<T>(data_.x, net_.scaling(), first, count)) return there;
+  const auto& scaling = net_.preparation().scaling();
+  if (pool_.buffers.reads_callers_rows())
+    if (const auto there = kernels::in_place<T>(data_.x, scaling, first, count)) return there;
   const Matrix<T> x = lane.input.view().middle_rows(0, count);
-  if (!kernels::gather<T>(data_.x, {nullptr, first}, net_.scaling(), x)) flag(verdict_, Verdict::kBadX);
+  if (!kernels::gather<T>(data_.x, {nullptr, first}, scaling, x)) flag(verdict_, Verdict::kBadX);
   return x;
 }
 
-// All layers forward; elementwise layers and BatchNorm in place, Linear from one buffer to the other.
+// Where node `node` leaves its output.
+template <class T>
+Matrix<T> Inference<T>::value(Lane<T>& lane, int node, Index rows) noexcept {
+  const int buffer = pool_.buffers.of(node);
+  const Index columns = net_.layer(node).out();
+  if (buffer == Buffers<T>::kRows) return lane.input.view().block(0, 0, rows, columns);
+  return {lane.values[static_cast<std::size_t>(buffer)].view().data, rows, columns, padded<T>(columns)};
+}
+
+// All layers forward. Rows of a chunk lie as close as their columns allow: less of the buffer is touched.
 template <class T>
 Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
   const bool gathered = x.data == lane.input.view().data;
-  Matrix<T> y = lane.input.view().middle_rows(0, x.rows);
-  bool into_a = true;
+  layers::Slot<T> slot;
   for (int k = 0; k < net_.depth(); ++k) {
-    const auto& layer = net_.layer(k);
-    if (layer.traits().wide_capable) {
-      const Matrix<T> whole = into_a ? lane.a.view() : lane.b.view();
-      y = {whole.data, x.rows, layer.out(), padded<T>(layer.out())};
-      into_a = !into_a;
-    }
-    layers::Slot<T> slot;
-    slot.x = x;
-    slot.y = y;
+    const auto& node = net_.node(k);
+    const auto& layer = *node.layer;
+    const auto read = [&](int value) -> ConstMatrix<T> {
+      return value == graph::kInput ? x : this->value(lane, value, x.rows);
+    };
+    slot.x = node.inputs[0] == k - 1 && k > 0 ? ConstMatrix<T>(slot.y) : read(node.inputs[0]);
+    if (node.inputs.size() > 1) slot.x2 = read(node.inputs[1]);
+    slot.y = value(lane, k, x.rows);
     if (!panels_.empty()) slot.w = panels_[static_cast<std::size_t>(k)];
     layer.forward(slot, {0, x.rows}, {0, layer.out()}, {.packed = true});
-    if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, y)) flag(verdict_, Verdict::kBadX);
-    x = y;
+    if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, slot.y)) flag(verdict_, Verdict::kBadX);
   }
-  return y;
+  return slot.y;
 }
 
 template <class T>
@@ -201,6 +237,8 @@ Scores Inference<T>::scores() const {
   return {compiled_->average(all, net_.n_outputs()), all.accuracy(), all.weight};
 }
 
+template class Buffers<float>;
+template class Buffers<double>;
 template class LanePool<float>;
 template class LanePool<double>;
 template class Inference<float>;

@@ -48,12 +48,17 @@ class Hooks {
   virtual bool stopped() const = 0;                                // somebody asked fit to end, which is no error
 };
 
-struct FitSpec : run::FitSettings {
+struct FitSpec {
   Data data;
   Index rows = 0;
-  bool own_orders = false;
+  Index batch_size = 32, epochs = 1, first_epoch = 0;
+  bool shuffle = true, own_orders = false;
+  bool drop_last = false;  // a last batch that is not full is left out
+  std::uint64_t seed = 0;
   Data validation;
   Index validation_rows = 0;
+  bool metrics = false;
+  int n_threads = 0;
 };
 
 struct FitReport {
@@ -74,21 +79,21 @@ class Model {
   virtual Index n_features() const = 0;
   virtual Index n_outputs() const = 0;
   virtual double flops_per_row() const = 0;
+  // May the rows of X come in several dimensions?
+  virtual bool flattens() const = 0;
   // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter, or of those
-  // of the layer at torch's number `position`.
+  // of one layer. Layers are named by their keys, as in torch's state_dict; the key of a container stands for all in it.
   static constexpr int kValues = -2, kGradients = -1;
-  virtual std::vector<ParameterView> parameters(int array, std::optional<int> position = {}) = 0;
+  virtual std::vector<ParameterView> parameters(int array, const std::optional<std::string>& layer = {}) = 0;
   virtual int n_states() const = 0;
-  virtual void set_frozen(int position, bool frozen) = 0;
-  virtual bool frozen(int position) const = 0;
-  // Settings that take effect at the next step, of the layers at `positions`; Rescale has the position -1.
-  virtual void change_layer(const std::vector<int>& positions, const layers::Config& settings) = 0;
+  virtual void set_frozen(const std::string& layer, bool frozen) = 0;
+  virtual bool frozen(const std::string& layer) const = 0;
+  // Settings that take effect at the next step, of these layers, or of input preparation ("input.0").
+  virtual void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) = 0;
 
   virtual void compile(const CompileSpec& spec) = 0;
-  virtual void set_optimizer_values(const run::OptimizerValues& values) = 0;  // as Compiled::set_values
-  virtual const losses::Row* loss() const = 0;                                // nullptr before compile
-  virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
-  virtual bool loss_is_sum() const = 0;  // of a compiled model: losses are added up, not averaged
+  virtual const losses::Row* loss() const = 0;  // nullptr before compile
+  virtual bool loss_is_sum() const = 0;         // of a compiled model: losses are added up, not averaged
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
   virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;
@@ -115,6 +120,6 @@ class Model {
   virtual void force_materialised(bool on) = 0;            // for tests of the two forms
 };
 
-std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed);
+std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed);
 
 }  // namespace fastnn::train

@@ -54,7 +54,7 @@ struct CellSearch {
       case Verdict::kGood:
       case Verdict::kStatisticsNotFinite:
       case Verdict::kLossNotFinite:
-      case Verdict::kSteep:
+      case Verdict::kMayOverflow:
       case Verdict::kWeightsNotFinite:
         return;
     }

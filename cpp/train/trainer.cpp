@@ -1,3 +1,4 @@
+// Trainer: single calls: steps and their parts, evaluate, predict, what may change in between; fit is in fit.cpp.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "train/trainer.h"
 
@@ -14,17 +15,17 @@
 namespace fastnn::train {
 
 using run::clip_factor;
-using run::kSteepGradient;
+using run::kLargestSafeGradient;
 using run::seconds_since;
 using run::tile_squares;
 
 namespace {
-constexpr double kLongTiles = 5e8;  // flops: beyond, a fused tiles phase may last longer than a stop may wait
-constexpr double kSteepLr = 1.0;    // beyond, one update may overflow: keep a copy of the model first
+constexpr double kLongTiles = 5e8;      // flops: beyond, a fused tiles phase may last longer than a stop may wait
+constexpr double kLargestSafeLr = 1.0;  // beyond, one update may overflow: keep a copy of the model first
 }  // namespace
 
 template <class T>
-std::vector<ParameterView> Trainer<T>::parameters(int array, std::optional<int> position) {
+std::vector<ParameterView> Trainer<T>::parameters(int array, const std::optional<std::string>& layer) {
   T* buffer = net_.values();
   if (array == kGradients) buffer = gradients();
   std::shared_ptr<void> owner;
@@ -33,23 +34,30 @@ std::vector<ParameterView> Trainer<T>::parameters(int array, std::optional<int> 
     owner = compiled_->states;
   }
   std::vector<ParameterView> views;
-  for (const auto& p : position ? net_.parameters_of(net_.at(*position)) : std::span(net_.parameters()))
-    if (array == kValues || p.trainable) views.push_back({p, p.in(buffer).data, owner});
+  const auto view = [&](std::span<const Parameter> parameters) {
+    for (const auto& p : parameters)
+      if (array == kValues || p.trainable) views.push_back({p, p.in(buffer).data, owner});
+  };
+  if (!layer)
+    view(net_.parameters());
+  else
+    for (const int k : net_.nodes_of(*layer)) view(net_.parameters_of(k));
   return views;
 }
 
 template <class T>
-void Trainer<T>::set_frozen(int position, bool frozen) {
-  if (!frozen && net_.frozen_at(position)) gradients_ready_ = false;  // they lack those of this layer
-  net_.set_frozen(position, frozen);
+void Trainer<T>::set_frozen(const std::string& layer, bool frozen) {
+  for (const int k : net_.nodes_of(layer))
+    if (!frozen && net_.frozen(k)) gradients_ready_ = false;  // they lack those of this layer
+  net_.set_frozen(layer, frozen);
   plans_.clear();
   pending_ = {};
 }
 
 template <class T>
-void Trainer<T>::change_layer(const std::vector<int>& positions, const layers::Config& settings) {
-  for (const int position : positions) net_.change(position, settings);
-  if (settings.kind == "rescale") pending_ = {};  // dx is scaled as the rows of its forward pass were
+void Trainer<T>::change_layer(const std::vector<std::string>& layers, const graph::Config& settings) {
+  for (const auto& layer : layers) net_.change(layer, settings);
+  if (!settings.settings.empty()) pending_ = {};  // dx is scaled as the rows of its forward pass were
 }
 
 template <class T>
@@ -61,12 +69,6 @@ void Trainer<T>::compile(const CompileSpec& spec) {
 }
 
 template <class T>
-void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values) {
-  need_compiled("set_optimizer_params");
-  compiled_->set_values(net_, values);
-}
-
-template <class T>
 void Trainer<T>::need_compiled(const char* where) const {
   refuse_unless(compiled_.has_value(), where, reason::kNotCompiled);
 }
@@ -75,7 +77,7 @@ template <class T>
 Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
   Goal goal;
   goal.gradient = gradient;
-  goal.clip = compiled_->settings.clips_norm();
+  goal.clip = compiled_->max_grad_norm > 0;
   const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
   if (goal.clip || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
   return goal;
@@ -115,7 +117,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   // taken, and where it is smaller than what the plan would have to look at instead.
   bool guarded = goal.update && (may_overflow(goal) || copy_is_small(rows));
   if (guarded) snapshot();
-  goal.watch = goal.update && !guarded && goal.gradient != Gradient::kNone;
+  goal.guard = goal.update && !guarded && goal.gradient != Gradient::kNone;
   const Plan& todo = plans_.get(net_, rows, goal);
   Workspace<T>& ws = workspace(rows, goal.need_dx);
   if (goal.form == Form::kMaterialised) gradients();
@@ -130,10 +132,10 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   const auto start = tuner ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
   if (tuner) tuner->record(1, seconds_since(start));
-  if (verdict == Verdict::kSteep) {  // once more, from the start and without the watch
+  if (verdict == Verdict::kMayOverflow) {  // once more, from the start and without the guard
     guarded = true;
     snapshot();
-    goal.watch = false;
+    goal.guard = false;
     const Plan& again = plans_.get(net_, rows, goal);
     run.use(&again, &again);
     run.rewind();
@@ -154,15 +156,16 @@ template <class T>
 bool Trainer<T>::copy_is_small(Index rows) const {
   Index looked_at = 0;
   for (const auto& p : net_.parameters())
-    if (p.matrix && net_.trains(p)) looked_at += rows * (p.rows + p.cols);
+    if (p.role == graph::Role::kProductMatrix && net_.trains(p)) looked_at += rows * (p.rows + p.cols);
   return net_.size() * (1 + compiled_->n_states) < looked_at;
 }
 
 template <class T>
 bool Trainer<T>::may_overflow(const Goal& goal) const {
-  if (compiled_->steepest() > kSteepLr) return true;
-  if (goal.gradient != Gradient::kNone) return false;  // the plan watches
-  return !(kernels::max_abs<T>({gradients_.data(), 1, gradients_.size(), gradients_.size()}) <= kSteepGradient<T>);
+  if (compiled_->steepest() > kLargestSafeLr) return true;
+  if (goal.gradient != Gradient::kNone) return false;  // the plan has a guard
+  return !(kernels::max_abs<T>({gradients_.data(), 1, gradients_.size(), gradients_.size()}) <=
+           kLargestSafeGradient<T>);
 }
 
 template <class T>
@@ -222,11 +225,7 @@ void Trainer<T>::backward(const Data& data, Index rows, void* dx, int n_threads,
   pending_ = {};
   gradients_ready_ = true;
   if (!dx) return;
-  const Matrix<T> from = workspace_->dinput();
-  const T* scale = net_.scaling().scale;
-  for (Index r = 0; r < rows; ++r)
-    for (Index c = 0; c < from.cols; ++c)
-      static_cast<T*>(dx)[r * from.cols + c] = scale ? from.row(r)[c] * scale[c] : from.row(r)[c];
+  net_.preparation().backward(workspace_->dinput(), static_cast<T*>(dx));
 }
 
 template <class T>
@@ -266,9 +265,9 @@ Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_th
 template <class T>
 Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool metrics, int n_threads,
                          parallel::Poll poll) {
-  Inference<T> job(net_, &*compiled_, data, rows);
+  Inference<T> job(net_, lanes_, &*compiled_, data, rows);
   job.score(metrics);
-  const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
+  const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
   return job.scores();
 }
@@ -277,9 +276,9 @@ template <class T>
 void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                          parallel::Poll poll) {
   const FloatMode mode;
-  Inference<T> job(net_, compiled_ ? &*compiled_ : nullptr, data, rows);
+  Inference<T> job(net_, lanes_, compiled_ ? &*compiled_ : nullptr, data, rows);
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
-  const Verdict verdict = job.run(lanes_, job.pick_threads(n_threads), poll);
+  const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search("predict", data, {}, rows, job.outside()).raise(verdict);
 }
 
@@ -293,7 +292,7 @@ void Trainer<T>::raise(const char* where, Verdict verdict, Engine<T>& run, const
 template class Trainer<float>;
 template class Trainer<double>;
 
-std::unique_ptr<Model> make_model(const std::vector<layers::Config>& configs, bool is_double, std::uint64_t seed) {
+std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed) {
   const FloatMode mode;
   if (is_double) return std::make_unique<Trainer<double>>(configs, seed);
   return std::make_unique<Trainer<float>>(configs, seed);

@@ -32,24 +32,22 @@ using run::Verdict;
 template <class T>
 class Trainer final : public Model {
  public:
-  Trainer(const std::vector<layers::Config>& configs, std::uint64_t seed) : net_(configs, seed) {}
+  Trainer(const std::vector<graph::Config>& configs, std::uint64_t seed) : net_(configs, seed) {}
 
   bool is_double() const override { return sizeof(T) == sizeof(double); }
   Index n_features() const override { return net_.n_features(); }
   Index n_outputs() const override { return net_.n_outputs(); }
   double flops_per_row() const override { return net_.flops_per_row(); }
-  std::vector<ParameterView> parameters(int array, std::optional<int> position) override;
+  bool flattens() const override { return net_.preparation().flattens(); }
+  std::vector<ParameterView> parameters(int array, const std::optional<std::string>& layer) override;
   int n_states() const override { return compiled_ ? compiled_->n_states : 0; }
-  void set_frozen(int position, bool frozen) override;
-  bool frozen(int position) const override { return net_.frozen_at(position); }
-
-  void change_layer(const std::vector<int>& positions, const layers::Config& settings) override;
+  void set_frozen(const std::string& layer, bool frozen) override;
+  bool frozen(const std::string& layer) const override { return net_.frozen(layer); }
+  void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) override;
 
   void compile(const CompileSpec& spec) override;
-  void set_optimizer_values(const run::OptimizerValues& values) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
   bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
-  const optimizers::Row* optimizer() const override { return compiled_ ? compiled_->optimizer : nullptr; }
 
   FitReport fit(const FitSpec& spec, Hooks& hooks) override;
   double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) override;
@@ -99,7 +97,8 @@ class Trainer final : public Model {
   void need_weight(const Data& data, const Scores& scores);
   CellSearch<T> search(const char* where, const Data& data, kernels::RowIds ids, Index count,
                        const OutputOutside& outside) const {
-    return {where, data, ids, count, net_.scaling(), net_.n_outputs(), compiled_ ? &*compiled_ : nullptr, outside};
+    return {where,  data, ids, count, net_.preparation().scaling(), net_.n_outputs(), compiled_ ? &*compiled_ : nullptr,
+            outside};
   }
   [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,
                           const std::int64_t* order, const std::string& when);
@@ -112,7 +111,7 @@ class Trainer final : public Model {
   std::unique_ptr<Workspace<T>> workspace_;
   Buffer<T> gradients_;  // of all parameters; never replaced, since Python may hold views
   PlanCache<T> plans_;
-  LanePool<T> lanes_;
+  LanePool<T> lanes_{net_};
   Tuners tuners_;
   parallel::LimitsNow limits_;
   Gate gate_;

@@ -23,7 +23,6 @@ class ModelInTraining(Protocol):
 
     history: Any
     stop_training: bool
-    lr: float
 
     @property
     def optimizer(self) -> Any: ...

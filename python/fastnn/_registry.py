@@ -26,7 +26,6 @@ _SINGULAR = {
     "losses": "loss",
     "optimizers": "optimizer",
     "layers": "layer",
-    "settings": "call",
 }
 
 

@@ -14,7 +14,8 @@ _Hyper: TypeAlias = Mapping[str, float | bool | str]
 _Split: TypeAlias = tuple[_Array, _Array, _Array | None]
 
 class _Entry(TypedDict):
-    layer: int
+    key: str
+    layer: str
     name: str
     array: _Array
     trainable: bool
@@ -50,50 +51,49 @@ class Network:
     def history(self) -> dict[str, list[float]]: ...
     @property
     def num_batches(self) -> int: ...
-    def parameters(self, layer: int | None = None) -> list[_Entry]: ...
+    def parameters(self, layer: str | None = None) -> list[_Entry]: ...
     def gradients(self) -> list[_Entry]: ...
     def optimizer_state(self) -> _OptimizerState: ...
     @property
     def draw(self) -> int: ...
     def set_progress(self, step: int, num_batches: int, draw: int = 0) -> None: ...
     def change_layer(
-        self, layers: Sequence[int], kind: str, settings: Mapping[str, Any]
+        self, layers: Sequence[str], kind: str, settings: Mapping[str, Any]
     ) -> None: ...
     stop: bool
     def load(self, values: Sequence[_Array | None], num_batches: int) -> None: ...
-    def snapshot(self, layers: Sequence[int] | None = None) -> dict[str, Any]: ...
+    def snapshot(self, layers: Sequence[str] | None = None) -> dict[str, Any]: ...
     def lend(self, view: _Array) -> None: ...
     def set_optimizer_steps(self, steps: Mapping[str, int]) -> None: ...
-    def set_frozen(self, layer: int, frozen: bool) -> None: ...
-    def frozen(self, layer: int) -> bool: ...
+    def set_frozen(self, layer: str, frozen: bool) -> None: ...
+    def frozen(self, layer: str) -> bool: ...
     def compile(
         self,
         loss: str,
-        loss_params: _Hyper,
+        loss_hyper: _Hyper,
         optimizer: str,
-        params: _Hyper,
-        groups: Mapping[str, _Hyper] = ...,
-        **settings: float | None,
+        optimizer_hyper: _Hyper,
+        per_layer: Mapping[str, Mapping[str, float]] = ...,
+        max_grad_norm: float = 0.0,
     ) -> None: ...
-    def set_optimizer_params(self, params: _Hyper, groups: Mapping[str, _Hyper] = ...) -> None: ...
     def fit(
         self,
         x: _Array,
         y: _Array,
         sample_weight: _Array | None = None,
+        *,
+        batch_size: int,
+        epochs: int,
+        first_epoch: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int = 0,
         orders: Callable[[int], NDArray[np.int64]] | None = None,
         validation: _Split | None = None,
-        class_weight: _Array | None = None,
+        metrics: bool = False,
+        n_threads: int = 0,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
-        **settings: int,
     ) -> dict[str, Any]: ...
-    def check(
-        self,
-        x: _Array,
-        y: _Array,
-        sample_weight: _Array | None = None,
-        validation: bool = False,
-    ) -> int: ...
     def train_step(
         self, x: _Array, y: _Array, sample_weight: _Array | None = None, n_threads: int = 0
     ) -> float: ...
@@ -169,7 +169,6 @@ def loss(
     target: _Array,
     sample_weight: _Array | None = None,
     where: str = "",
-    strict: bool = False,
 ) -> tuple[float, _Array]: ...
 def optimizer_step(
     name: str,

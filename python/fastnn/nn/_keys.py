@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The keys of a model's layers, as in torch's ``state_dict``. Layers are numbered here only.
+"""The keys of a model's layers, as in torch's ``state_dict`` and in the core.
 
 The layers of a list are numbered from 0: "0", "1". The key of a layer inside another one begins
 with the key of that layer: "2.0". Input preparation, which torch does not number, has keys of its
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         def children(self) -> Sequence[Self]: ...
 
 
-__all__ = ["from_core", "in_state_dict", "named", "positions", "to_core", "walk"]
+__all__ = ["in_state_dict", "named", "positions", "walk"]
 
 Node = TypeVar("Node", bound="_Node")
 _INPUT = "input."
@@ -56,13 +56,3 @@ def positions(layers: Sequence[Node]) -> Iterator[tuple[int, Node]]:
 def in_state_dict(key: str) -> str | None:
     """Return the key in state_dict; None for input preparation, which has no values."""
     return None if key.startswith(_INPUT) else key
-
-
-def to_core(key: str) -> int:
-    """The number under which the core knows the layer: -1 for input preparation."""
-    return -1 if key.startswith(_INPUT) else int(key)
-
-
-def from_core(number: int) -> str:
-    """The key of the layer that the core knows under `number`."""
-    return str(number)

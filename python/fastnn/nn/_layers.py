@@ -14,7 +14,7 @@ from ._layer import Layer, ModelLayer, ParameterLayer, Setting
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
-__all__ = ["BatchNorm1d", "Dropout", "Flatten", "Linear", "Rescale"]
+__all__ = ["BatchNorm1d", "Dropout", "Flatten", "LayerNorm", "Linear", "Rescale"]
 
 
 class Rescale(ModelLayer):
@@ -307,3 +307,96 @@ class BatchNorm1d(ParameterLayer):
 
     def __repr__(self) -> str:
         return f"BatchNorm1d({self.num_features}, eps={self.eps}, momentum={self.momentum})"
+
+
+class LayerNorm(ParameterLayer):
+    """(x - mean) / sqrt(var + eps) * weight + bias, each row by itself, as in torch.
+
+    Mean and variance are those of the row over its columns: training and prediction do the same,
+    and a batch may have a single row.
+
+    Parameters
+    ----------
+    normalized_shape : int
+        Columns of x.
+    eps : float, default 1e-5
+        Added to the variance; with 0, a row of equal values has no finite result. May be changed
+        later: in effect from the next step or prediction on.
+    elementwise_affine : bool, default True
+        Whether there is a weight.
+    bias : bool, default True
+        Whether there is a bias, too.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8))
+    >>> model[1]
+    LayerNorm(8, eps=1e-05, elementwise_affine=True, bias=True)
+    >>> model[1].weight.shape
+    (8,)
+    """
+
+    registry_name: ClassVar[str] = "layer_norm"
+
+    normalized_shape: int
+    elementwise_affine: bool
+    has_bias: bool
+    eps: Setting[float] = Setting()
+
+    def __init__(
+        self,
+        normalized_shape: int,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(eps=eps)
+        where = "LayerNorm"
+        affine = _validate.flag(where, "elementwise_affine", elementwise_affine)
+        vars(self).update(
+            normalized_shape=_validate.integer(where, "normalized_shape", normalized_shape),
+            elementwise_affine=affine,
+            has_bias=_validate.flag(where, "bias", bias) and affine,
+        )
+
+    @property
+    def weight(self) -> Array | None:
+        """(normalized_shape,) view of the factors; None without elementwise_affine."""
+        return self._value("weight") if self.elementwise_affine else None
+
+    @property
+    def bias(self) -> Array | None:
+        """(normalized_shape,) view of the shifts; None without bias."""
+        return self._value("bias") if self.has_bias else None
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        return self.registry_name, {
+            "normalized_shape": self.normalized_shape,
+            "eps": self.eps,
+            "elementwise_affine": self.elementwise_affine,
+            "bias": self.has_bias,
+        }
+
+    def width(self, where: str, n_in: int | None) -> int | None:
+        """normalized_shape."""
+        if n_in not in (None, self.normalized_shape):
+            raise ValueError(
+                f"[{where}] {self!r} comes after {n_in} columns; expected {self.normalized_shape}"
+            )
+        return self.normalized_shape
+
+    def counts(self) -> tuple[int, int]:
+        """Factors and shifts; no running statistics."""
+        return (self.elementwise_affine + self.has_bias) * self.normalized_shape, 0
+
+    def flops(self, n_in: int) -> int:
+        """Eight a column."""
+        return 8 * self.normalized_shape
+
+    def __repr__(self) -> str:
+        shown = (
+            f"eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.has_bias}"
+        )
+        return f"LayerNorm({self.normalized_shape}, {shown})"

@@ -13,8 +13,6 @@ import numpy as np
 
 from fastnn import _core, _validate
 
-from . import _keys
-
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
@@ -59,12 +57,12 @@ def change_layer(
     network: _core.Network, keys: tuple[str, ...], kind: str, settings: Mapping[str, Any]
 ) -> None:
     """Change the settings of the layer with these keys, with effect from the next step on."""
-    network.change_layer([_keys.to_core(key) for key in keys], kind, settings)
+    network.change_layer(list(keys), kind, settings)
 
 
 def set_frozen(network: _core.Network, key: str, frozen: bool) -> None:
     """Set whether training changes the parameters of the layer."""
-    network.set_frozen(_keys.to_core(key), frozen)
+    network.set_frozen(key, frozen)
 
 
 def _by_layer(taken: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
@@ -90,7 +88,7 @@ def snapshot(network: _core.Network) -> Snapshot:
 
 def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
     """Return copies of the values of some layers, or with None of all."""
-    return _by_layer(network.snapshot(None if keys is None else list(map(_keys.to_core, keys))))
+    return _by_layer(network.snapshot(keys))
 
 
 def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[str, Array]]:
@@ -105,8 +103,8 @@ def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[st
                 array.flags.writeable = False
         return found
     found = {}
-    for entry in network.parameters(None if key is None else _keys.to_core(key)):
-        values = found.setdefault(_keys.from_core(entry["layer"]), {})
+    for entry in network.parameters(key):
+        values = found.setdefault(entry["layer"], {})
         values[entry["name"]] = view = entry["array"].T
         network.lend(view)
         if entry["name"] == "running_var":
@@ -132,7 +130,7 @@ def gradients(network: _core.Network) -> dict[str, Array]:
     """Return the gradients of all parameters under torch's keys, as views."""
     found = {}
     for entry in network.gradients():
-        found[f"{_keys.from_core(entry['layer'])}.{entry['name']}"] = view = entry["array"].T
+        found[entry["key"]] = view = entry["array"].T
         network.lend(view)
     return found
 
@@ -198,7 +196,7 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     batches = network.num_batches
     found: list[Array | None] = []
     for entry in network.parameters():
-        key = _keys.from_core(entry["layer"])
+        key = entry["layer"]
         value = values.get(f"{key}.{entry['name']}")
         dtype = entry["array"].dtype  # the core has (in, out)
         found.append(None if value is None else np.ascontiguousarray(value.T, dtype))
@@ -218,7 +216,7 @@ def restore(network: _core.Network, optimizer: Mapping[str, Any] | None, draw: i
             network.optimizer_state()["state"], optimizer["state"], strict=True
         ):
             for entry in entries:
-                entry["array"][...] = saved[f"{_keys.from_core(entry['layer'])}.{entry['name']}"]
+                entry["array"][...] = saved[entry["key"]]
         step = int(optimizer["step"])
         network.set_optimizer_steps(optimizer["steps"])
     network.set_progress(step, network.num_batches, draw)

@@ -34,14 +34,19 @@ from fastnn.reference.functional import (
     step,
 )
 from fastnn.reference.layers import (
+    CONTAINERS,
+    INPUTS,
     LAYERS,
     ActivationLayer,
     BatchNorm1d,
     Dropout,
     Flatten,
     Layer,
+    LayerNorm,
     Linear,
     Rescale,
+    Residual,
+    Sequential,
 )
 from fastnn.reference.losses import LOSSES, Loss, loss
 from fastnn.reference.network import Network
@@ -50,6 +55,8 @@ from fastnn.reference.random import dropout_mask, init_linear, permutation, unif
 
 __all__ = [
     "ACTIVATIONS",
+    "CONTAINERS",
+    "INPUTS",
     "LAYERS",
     "LOSSES",
     "OPTIMIZERS",
@@ -59,11 +66,14 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "Linear",
     "Loss",
     "Network",
     "Optimizer",
     "Rescale",
+    "Residual",
+    "Sequential",
     "activation",
     "activation_backward",
     "clip_factor",

@@ -4,6 +4,7 @@
 backward(dy) turns dloss/dy into dloss/dx and leaves the gradients of the layer's own parameters in
 `grads`; forward keeps whatever that needs. Shapes: B batch rows, I inputs, O outputs of a layer.
 A new layer is one class and one row of LAYERS; the arguments of __init__ are its hyperparameters.
+INPUTS prepare the input and stand before all layers; CONTAINERS are layers made of layers.
 """
 # Methods are described once, in Layer, and all layers take the same arguments.
 # ruff: noqa: D102
@@ -20,17 +21,26 @@ from fastnn.reference.functional import linear, linear_backward
 from fastnn.reference.random import dropout_mask, init_linear
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from fastnn.reference._describe import Array
 
 __all__ = [
+    "CONTAINERS",
+    "INPUTS",
     "LAYERS",
     "ActivationLayer",
     "BatchNorm1d",
     "Dropout",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "Linear",
     "Rescale",
+    "Residual",
+    "Sequential",
+    "backward_through",
+    "leaves",
     "make_layer",
 ]
 
@@ -57,8 +67,13 @@ class Layer:
         self.grads: dict[str, Array] = {}
         self.frozen = False
 
-    def build(self, dtype: Any, seed: int, position: int) -> None:
-        """Make the parameters; `position` keys the layer's random streams."""
+    def build(self, dtype: Any, seed: int, number: int) -> None:
+        """Make the parameters; `number` keys the layer's random streams."""
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether anything in it could be trained."""
+        return bool(self.params)
 
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         """Return y; `step` counts the optimizer's steps, `draw` training passes since the last."""
@@ -89,7 +104,7 @@ class Rescale(Layer):
         super().__init__()
         self.scale, self.shift = scale, shift
 
-    def build(self, dtype: Any, seed: int, position: int) -> None:
+    def build(self, dtype: Any, seed: int, number: int) -> None:
         self.dtype = np.dtype(dtype)
         self.exact = [np.asarray(a, np.float64) for a in (self.scale, self.shift)]
         self.scale, self.shift = (a.astype(dtype) for a in self.exact)
@@ -125,9 +140,9 @@ class Linear(Layer):
         super().__init__()
         self.in_features, self.out_features, self.bias = in_features, out_features, bias
 
-    def build(self, dtype: Any, seed: int, position: int) -> None:
+    def build(self, dtype: Any, seed: int, number: int) -> None:
         shape = (self.in_features, self.out_features)
-        weight, bias = init_linear(shape, self.bias, seed, position, dtype)
+        weight, bias = init_linear(shape, self.bias, seed, number, dtype)
         self.params = {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
 
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
@@ -168,8 +183,8 @@ class Dropout(Layer):
         super().__init__()
         self.p = p
 
-    def build(self, dtype: Any, seed: int, position: int) -> None:
-        self.seed, self.position = seed, position
+    def build(self, dtype: Any, seed: int, number: int) -> None:
+        self.seed, self.number = seed, number
 
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         self.mask: Array | None = None
@@ -177,7 +192,7 @@ class Dropout(Layer):
             return x
         n_rows, n_columns = x.shape
         self.mask = dropout_mask(
-            (n_rows, n_columns), self.p, self.seed, self.position, step, x.dtype, draw
+            (n_rows, n_columns), self.p, self.seed, self.number, step, x.dtype, draw
         )
         return x * self.mask
 
@@ -201,7 +216,7 @@ class BatchNorm1d(Layer):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
 
-    def build(self, dtype: Any, seed: int, position: int) -> None:
+    def build(self, dtype: Any, seed: int, number: int) -> None:
         n = self.num_features
         self.params = {"weight": np.ones(n, dtype), "bias": np.zeros(n, dtype)}
         self.statistics = {"running_mean": np.zeros(n, dtype), "running_var": np.ones(n, dtype)}
@@ -237,20 +252,124 @@ class BatchNorm1d(Layer):
         return result.astype(dtype)
 
 
+class LayerNorm(Layer):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and variance of each row.
+
+    Like BatchNorm1d, but along the other axis: a row needs no others, so there are no running
+    statistics, and training and prediction do the same. Computed in double as well.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape, self.eps = normalized_shape, eps
+        self.elementwise_affine, self.bias = elementwise_affine, bias
+
+    def build(self, dtype: Any, seed: int, number: int) -> None:
+        n = self.normalized_shape
+        self.params = {}
+        if self.elementwise_affine:
+            self.params["weight"] = np.ones(n, dtype)
+            if self.bias:
+                self.params["bias"] = np.zeros(n, dtype)
+
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        wide = x.astype(np.float64)
+        mean, var = wide.mean(axis=1, keepdims=True), wide.var(axis=1, keepdims=True)
+        self.inverse_std = 1 / np.sqrt(var + self.eps)
+        self.normalised = (wide - mean) * self.inverse_std
+        y: Array = self.normalised * self.params.get("weight", 1) + self.params.get("bias", 0)
+        return y.astype(x.dtype)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        dtype, dy = dy.dtype, dy.astype(np.float64)
+        grads = {"weight": (dy * self.normalised).sum(axis=0), "bias": dy.sum(axis=0)}
+        self.grads = {name: grads[name].astype(dtype) for name in self.params}
+        # Mean and variance depend on the row's x too: take out their parts.
+        g = dy * self.params.get("weight", 1)
+        cross = (g * self.normalised).mean(axis=1, keepdims=True)
+        dx: Array = (g - g.mean(axis=1, keepdims=True) - self.normalised * cross) * self.inverse_std
+        return dx.astype(dtype)
+
+
+class Sequential(Layer):
+    """Layers one after the other, as one layer."""
+
+    def __init__(self, layers: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        super().__init__()
+        self.layers = [make_layer(name, hyper) for name, hyper in layers]
+
+    @property
+    def has_parameters(self) -> bool:
+        return any(layer.has_parameters for layer in self.layers)
+
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        for layer in self.layers:
+            x = layer.forward(x, training, step, draw)
+        return x
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        return backward_through(self.layers, dy, need_dx)
+
+
+class Residual(Sequential):
+    """y = f(x) + x, f the layers one after the other: the gradient reaches x on both ways."""
+
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        return super().forward(x, training, step, draw) + x
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        through = super().backward(dy, need_dx)
+        return None if through is None else through + dy
+
+
+INPUTS: dict[str, type[Layer]] = {"rescale": Rescale, "flatten": Flatten}
+
 LAYERS: dict[str, type[Layer]] = {
-    "rescale": Rescale,
-    "flatten": Flatten,
     "linear": Linear,
     "dropout": Dropout,
     "batch_norm1d": BatchNorm1d,
+    "layer_norm": LayerNorm,
 }
+
+CONTAINERS: dict[str, type[Layer]] = {"sequential": Sequential, "residual": Residual}
 
 
 def make_layer(name: str, hyper: dict[str, Any]) -> Layer:
     """Return the layer or activation called `name`."""
     if name in ACTIVATIONS:
         return ActivationLayer(name, **hyper)
-    if name not in LAYERS:
-        known = ", ".join([*LAYERS, *ACTIVATIONS])
+    rows = INPUTS | LAYERS | CONTAINERS
+    if name not in rows:
+        known = ", ".join([*rows, *ACTIVATIONS])
         raise ValueError(f"unknown layer '{name}'; known: {known}")
-    return LAYERS[name](**hyper)
+    return rows[name](**hyper)
+
+
+def leaves(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """Give key and layer of all layers that are no containers, depth first: "0", "1.0", "1.1"."""
+    for number, layer in enumerate(layers):
+        if isinstance(layer, Sequential):
+            yield from leaves(layer.layers, f"{prefix}{number}.")
+        else:
+            yield f"{prefix}{number}", layer
+
+
+def backward_through(layers: Sequence[Layer], dy: Array, need_dx: bool) -> Array | None:
+    """Go backward through layers that were run one after the other.
+
+    Below the first one with parameters only the gradient of the input itself is left to find, which
+    is returned if asked for.
+    """
+    with_parameters = [i for i, layer in enumerate(layers) if layer.has_parameters]
+    first = 0 if need_dx else min(with_parameters, default=len(layers))
+    dx: Array | None = dy
+    for i in range(len(layers) - 1, first - 1, -1):
+        if dx is not None:
+            dx = layers[i].backward(dx, need_dx=need_dx or i > first)
+    return dx if need_dx else None

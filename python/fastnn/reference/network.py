@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference.layers import Flatten, Layer, Rescale, make_layer
+from fastnn.reference.layers import INPUTS, Layer, backward_through, leaves, make_layer
 from fastnn.reference.losses import LOSSES, Sums
 from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
 from fastnn.reference.random import permutation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fastnn.reference._describe import Array
 
@@ -25,92 +25,90 @@ __all__ = ["Network"]
 
 
 class Network:
-    """Layers given as [("linear", {"in_features": 4, "out_features": 3}), ("relu", {}), ...]."""
+    """Layers given as [("linear", {"in_features": 4, "out_features": 3}), ("relu", {}), ...].
+
+    A layer is named by its number, counted from 0, as in torch: "0", "1.0" inside a container.
+    """
 
     def __init__(
         self, layers: Sequence[tuple[str, dict[str, Any]]], dtype: str = "float32", seed: int = 0
     ) -> None:
         self.dtype = np.dtype(dtype)
         self.layers: list[Layer] = [make_layer(name, hyper) for name, hyper in layers]
-        self.numbered = [layer for layer in self.layers if layer.numbered]
-        position = 0
+        self.leaves: dict[str, Layer] = dict(leaves([x for x in self.layers if x.numbered]))
         for layer in self.layers:
-            layer.build(self.dtype, seed, position)
-            position += layer.numbered
+            if not layer.numbered:
+                layer.build(self.dtype, seed, 0)
+        for number, layer in enumerate(self.leaves.values()):
+            layer.build(self.dtype, seed, number)
         self.step = 0  # updates done so far
         self.draw = 0  # passes since the last update: dropout draws anew in each
         self.num_batches = 0  # training batches that BatchNorm has learned from
-        self.max_grad_norm: float | None = None
-        self.max_grad_value: float | None = None
-        self.states: dict[tuple[int, str], list[Array]] = {}
+        self.max_grad_norm = 0.0
+        self.states: dict[tuple[str, str], list[Array]] = {}
 
     # -- parameters ---------------------------------------------------------------------------
 
     def parameters(self) -> list[dict[str, Any]]:
-        """Return {layer, name, array, trainable} of every parameter and running statistic."""
+        """Return {key, layer, name, array, trainable} of each parameter and running statistic."""
         return [
-            {"layer": number, "name": name, "array": array, "trainable": name in layer.params}
-            for number, layer in enumerate(self.numbered)
+            self._entry(key, name, array, name in layer.params)
+            for key, layer in self.leaves.items()
             for name, array in (layer.params | layer.statistics).items()
         ]
 
     def gradients(self) -> list[dict[str, Any]]:
         """Return the same list for the gradients of the last backward, trainable ones only."""
         return [
-            {"layer": number, "name": name, "array": layer.grads[name], "trainable": True}
-            for number, layer in enumerate(self.numbered)
+            self._entry(key, name, layer.grads[name])
+            for key, layer in self.leaves.items()
             for name in layer.params
         ]
 
-    def set_frozen(self, layer: int, frozen: bool) -> None:
-        """Freeze a layer: its parameters and running statistics no longer move."""
-        self.numbered[layer].frozen = frozen
+    @staticmethod
+    def _entry(layer: str, name: str, array: Array, trainable: bool = True) -> dict[str, Any]:
+        key = f"{layer}.{name}"
+        return {"key": key, "layer": layer, "name": name, "array": array, "trainable": trainable}
 
-    def frozen(self, layer: int) -> bool:
+    def _named(self, key: str) -> list[Layer]:
+        """The layer `key`, or all layers of a container."""
+        return [x for k, x in self.leaves.items() if k == key or k.startswith(f"{key}.")]
+
+    def set_frozen(self, layer: str, frozen: bool) -> None:
+        """Freeze a layer: its parameters and running statistics no longer move."""
+        for each in self._named(layer):
+            each.frozen = frozen
+
+    def frozen(self, layer: str) -> bool:
         """Whether a layer is frozen."""
-        return self.numbered[layer].frozen
+        return all(each.frozen for each in self._named(layer))
 
     def compile(
         self,
         loss: str,
-        loss_params: dict[str, Any],
+        loss_hyper: dict[str, Any],
         optimizer: str,
-        params: dict[str, Any],
-        groups: dict[str, dict[str, Any]] | None = None,
-        max_grad_norm: float | None = None,
-        max_grad_value: float | None = None,
+        optimizer_hyper: dict[str, Any],
+        per_layer: dict[str, dict[str, float]] | None = None,
+        max_grad_norm: float = 0.0,
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
-        `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
-        `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
-        entries.
+        `per_layer` overrides hyperparameters of the optimizer for single layers; `max_grad_norm`
+        clips the global norm of the gradients (0: no clipping).
         """
-        self.loss, self.loss_hyper = LOSSES[loss], loss_params
+        self.loss, self.loss_hyper = LOSSES[loss], loss_hyper
         self.optimizer = OPTIMIZERS[optimizer]
-        self.max_grad_norm, self.max_grad_value = max_grad_norm, max_grad_value
+        self.max_grad_norm = max_grad_norm
         self.step = self.draw = 0
-        self.set_optimizer_params(params, groups)
+        overrides = per_layer or {}
+        self.hyper = {key: optimizer_hyper | overrides.get(key, {}) for key in self.leaves}
         self.states = {
-            key: [np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[key]))]
-            for key, w in self._trainable()
+            (key, name): [np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[key]))]
+            for key, layer in self.leaves.items()
+            for name, w in layer.params.items()
         }
         self.steps = dict.fromkeys(self.states, 0)  # updates of each parameter
-
-    def set_optimizer_params(
-        self, params: dict[str, Any], groups: dict[str, dict[str, Any]] | None = None
-    ) -> None:
-        """Let the optimizer go on with other hyperparameters, as compile takes them."""
-        groups = groups or {}
-        self.hyper = {
-            (number, name): params | groups.get(f"{number}.{name}", {})
-            for (number, name), _ in self._trainable()
-        }
-
-    def _trainable(self) -> Iterator[tuple[tuple[int, str], Array]]:
-        for number, layer in enumerate(self.numbered):
-            for name, w in layer.params.items():
-                yield (number, name), w
 
     def optimizer_state(self) -> dict[str, Any]:
         """Return the step, those of single parameters, and a list for each state array.
@@ -120,11 +118,11 @@ class Network:
         n_states = max((len(arrays) for arrays in self.states.values()), default=0)
         return {
             "step": self.step,
-            "steps": {f"{number}.{name}": count for (number, name), count in self.steps.items()},
+            "steps": {f"{key}.{name}": count for (key, name), count in self.steps.items()},
             "state": [
                 [
-                    {"layer": number, "name": name, "array": arrays[k], "trainable": True}
-                    for (number, name), arrays in self.states.items()
+                    self._entry(key, name, arrays[k])
+                    for (key, name), arrays in self.states.items()
                     if k < len(arrays)
                 ]
                 for k in range(n_states)
@@ -142,7 +140,7 @@ class Network:
         """Return the raw outputs (B, k), kept for backward."""
         y = np.asarray(x)
         for layer in self.layers:
-            if not isinstance(layer, (Rescale, Flatten)):  # Rescale sees the digits that X has
+            if type(layer) not in INPUTS.values():  # Rescale sees the digits that X has
                 y = y.astype(self.dtype, copy=False)
             y = layer.forward(y, training, self.step, self.draw)
         self.draw += training
@@ -152,16 +150,9 @@ class Network:
     def backward(self, grad: Any, need_dx: bool = False) -> Array | None:
         """Leave the gradients of all parameters in the layers, given dloss/doutputs.
 
-        Below the first layer with parameters only the gradient of the input itself is left to find,
-        which is returned if asked for.
+        The gradient of the input is returned if asked for.
         """
-        dy: Array | None = np.asarray(grad, dtype=self.dtype)
-        with_parameters = [i for i, layer in enumerate(self.layers) if layer.params]
-        first = 0 if need_dx else min(with_parameters, default=len(self.layers))
-        for i in range(len(self.layers) - 1, first - 1, -1):
-            if dy is not None:
-                dy = self.layers[i].backward(dy, need_dx=need_dx or i > first)
-        return dy if need_dx else None
+        return backward_through(self.layers, np.asarray(grad, dtype=self.dtype), need_dx)
 
     def loss_and_grad(
         self, x: Any, y: Any, sample_weight: Any = None, training: bool = True
@@ -173,7 +164,9 @@ class Network:
 
     def clip_grad_norm(self, max_norm: float) -> float:
         """Shrink the gradients to a global norm of at most `max_norm`; return the norm before."""
-        grads = [g for layer in self.numbered if not layer.frozen for g in layer.grads.values()]
+        grads = [
+            g for layer in self.leaves.values() if not layer.frozen for g in layer.grads.values()
+        ]
         factor, norm = clip_factor(grads, max_norm)
         for g in grads:
             np.multiply(g, factor, out=g)
@@ -182,13 +175,13 @@ class Network:
     def apply_gradients(self) -> None:
         """Let the optimizer move every parameter that is not frozen."""
         self.step, self.draw = self.step + 1, 0
-        for number, layer in enumerate(self.numbered):
+        for key, layer in self.leaves.items():
             if layer.frozen:
                 continue
             for name, w in layer.params.items():
-                state, hyper = self.states[number, name], self.hyper[number, name]
-                self.steps[number, name] += 1
-                t = self.steps[number, name]
+                state, hyper = self.states[key, name], self.hyper[key]
+                self.steps[key, name] += 1
+                t = self.steps[key, name]
                 self.optimizer.update(w, layer.grads[name], state, t, **hyper)
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
@@ -206,12 +199,8 @@ class Network:
         self._update()
 
     def _update(self) -> None:
-        if self.max_grad_norm is not None:
+        if self.max_grad_norm > 0:
             self.clip_grad_norm(self.max_grad_norm)
-        if self.max_grad_value is not None:
-            for layer in self.numbered:
-                for g in layer.grads.values():
-                    np.clip(g, -self.max_grad_value, self.max_grad_value, out=g)
         self.apply_gradients()
 
     # -- the loop -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ void Engine<T>::begin_batch() noexcept {
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
   ws_.set_rows(batch_rows_);
   grad_factor_ = 1;
-  if (plan_->goal.forward && !pass().own_statistics())
+  if (plan_->goal.forward && !batch().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
   if (!compiled_) return;
@@ -27,8 +27,8 @@ void Engine<T>::begin_batch() noexcept {
   sums_ = weighed.sums;
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
-  if (plan_->goal.watch) std::fill_n(ws_.bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step);
+  if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
+  if (plan_->goal.update) compiled_->begin_update(plan_->trained);
 }
 
 template <class T>
@@ -59,7 +59,7 @@ void Engine<T>::merge(const Phase& phase) noexcept {
     if (op.kind == Op::kForwardPartial) merge_statistics(op.layer, plan_->chunks, plan_->chunk);
     if (op.kind == Op::kBackwardPartial) layer.backward_merge(slot, plan_->chunks, batch_rows_);
     if (op.kind == Op::kLoss) merge_loss();
-    if (op.kind == Op::kBound) return merge_bounds();  // of all layers at once
+    if (op.kind == Op::kBoundGradient) return merge_gradient_bounds();  // of all layers at once
   }
 }
 
@@ -80,10 +80,10 @@ void Engine<T>::merge_loss() noexcept {
 }
 
 template <class T>
-void Engine<T>::merge_bounds() noexcept {
+void Engine<T>::merge_gradient_bounds() noexcept {
   double most = 0;
-  for (Index k = 0; k < plan_->chunks; ++k) most += ws_.bounds[k];
-  if (!(most <= kSteepGradient<T>)) flag(Verdict::kSteep);
+  for (Index k = 0; k < plan_->chunks; ++k) most += ws_.gradient_bounds[k];
+  if (!(most <= kLargestSafeGradient<T>)) flag(Verdict::kMayOverflow);
 }
 
 template <class T>
@@ -92,13 +92,13 @@ void Engine<T>::merge_norm() noexcept {
   for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
   const double norm = std::sqrt(squares);
   if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
-  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->settings.max_grad_norm));
+  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->max_grad_norm));
 }
 
 template <class T>
 int Engine<T>::end_batch() noexcept {
   const Goal& goal = plan_->goal;
-  if (goal.forward && pass().own_statistics()) {
+  if (goal.forward && batch().own_statistics()) {
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local && !net_.frozen(k)) net_.layer(k).commit(ws_.slot(k), batch_rows_);
     ++progress.batches;

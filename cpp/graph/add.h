@@ -1,0 +1,41 @@
+// Add: y = x + x2, the node that a residual container ends with; dx and dx2 are dy.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "core/simd.h"
+#include "layers/layer.h"
+
+namespace fastnn::graph {
+
+// Block (rows, cols) of `from` added onto that of `onto`, whole padded columns.
+template <class T>
+void add_onto(ConstMatrix<T> from, Matrix<T> onto, layers::Range rows, layers::Range cols) noexcept {
+  for (Index r = rows.first; r < rows.first + rows.count; ++r)
+    for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
+      (Vec<T>::load(onto.row(r) + c) + Vec<T>::load(from.row(r) + c)).store(onto.row(r) + c);
+}
+
+template <class T>
+class Add final : public layers::Layer<T> {
+ public:
+  explicit Add(Index columns) : layers::Layer<T>(columns, columns, {.elementwise = true, .inputs = 2}) {}
+
+  double flops_per_row() const override { return static_cast<double>(this->out()); }
+
+  void forward(const layers::Slot<T>& s, layers::Range rows, layers::Range cols,
+               const layers::Batch&) const noexcept override {
+    for (Index r = rows.first; r < rows.first + rows.count; ++r)
+      for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
+        (Vec<T>::load(s.x.row(r) + c) + Vec<T>::load(s.x2.row(r) + c)).store(s.y.row(r) + c);
+  }
+  // dx is dy where it is.
+  void backward(const layers::Slot<T>& s, layers::Range rows, layers::Range cols,
+                const layers::Batch&) const noexcept override {
+    if (!s.dx2 || s.dx2.data == s.dy.data) return;
+    for (Index r = rows.first; r < rows.first + rows.count; ++r)
+      for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
+        Vec<T>::load(s.dy.row(r) + c).store(s.dx2.row(r) + c);
+  }
+};
+
+}  // namespace fastnn::graph

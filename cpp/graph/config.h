@@ -1,0 +1,20 @@
+// What a network is made from: a list of these, in order. The border fills them in by the tables of the rooms.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/row.h"
+#include "inputs/input.h"
+
+namespace fastnn::graph {
+
+struct Config {
+  std::string kind;                 // registry name of an input preparation, a layer, an activation or a container
+  Values values = {};               // of the row's parameters
+  inputs::Settings settings = {};   // of input preparation
+  std::vector<Config> layers = {};  // of a container
+};
+
+}  // namespace fastnn::graph

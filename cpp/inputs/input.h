@@ -1,0 +1,57 @@
+// The contract of input preparation: what happens to the caller's rows on their way into the first layer. It stands
+// before all layers and is not trained; what it does to single columns is done while rows are gathered.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/registry.h"
+#include "core/types.h"
+#include "kernels/gather.h"
+
+namespace fastnn::inputs {
+
+// Settings of a member by their names: each one number, or one a column.
+using Settings = std::map<std::string, std::vector<double>>;
+
+template <class T>
+class Input {
+ public:
+  virtual ~Input() = default;
+  Input() = default;
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  // The settings from now on, all of the row's. Throws std::invalid_argument, and then nothing has changed.
+  virtual void change(const Settings& settings) { (void)settings; }
+  // What gather does to each column.
+  virtual kernels::Scaling<T> scaling() const { return {}; }
+  // One row of the gradient of the rows as they came, in place of that of the prepared rows.
+  virtual void backward(T* dx, Index columns) const noexcept { (void)dx, (void)columns; }
+};
+
+template <class T>
+using Make = std::unique_ptr<Input<T>> (*)(Index columns, const Settings& settings);
+
+struct Row : fastnn::Row {
+  std::span<const char* const> settings;  // their names
+  bool scales;                            // has a scaling(); a network has one at most
+  bool flattens;                          // rows may come in several dimensions
+  bool numbered;                          // counts in the keys of the layers behind it, as in torch
+  Make<float> make_f32;
+  Make<double> make_f64;
+
+  template <class T>
+  Make<T> make() const {
+    return of_type<T>(make_f32, make_f64);
+  }
+};
+
+// The one list (registry.cpp).
+Registry<Row> registry();
+
+}  // namespace fastnn::inputs

@@ -1,0 +1,35 @@
+// Rescale: x * scale + shift, each a number or one a column; dx = dy * scale.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "core/buffer.h"
+#include "inputs/input.h"
+
+namespace fastnn::inputs {
+
+template <class T>
+class Rescale final : public Input<T> {
+ public:
+  static constexpr std::array<const char*, 2> kSettings{"scale", "shift"};
+  static constexpr bool kScales = true, kFlattens = false, kNumbered = false;
+  Rescale(Index columns, const Settings& settings) : columns_(columns) { change(settings); }
+
+  void change(const Settings& settings) override;
+  kernels::Scaling<T> scaling() const override {
+    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr, exact_scale_.data(),
+            exact_shift_.data()};
+  }
+  void backward(T* dx, Index columns) const noexcept override {
+    for (Index c = 0; scale_.size() > 0 && c < columns; ++c) dx[c] *= scale_[c];
+  }
+
+ private:
+  Index columns_;
+  Buffer<T> scale_, shift_;                   // empty where nothing was given
+  Buffer<double> exact_scale_, exact_shift_;  // as they were written, for values that T does not hold
+};
+
+}  // namespace fastnn::inputs
