@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _layers, _members
+from . import _containers, _layers, _members
+from ._containers import *  # noqa: F403
 from ._history import History
 from ._layer import Activation, Layer
 from ._layers import *  # noqa: F403
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ._members import *  # noqa: F403
 
 __all__ = ["Activation", "History", "Layer", "Loss", "Sequential", "Summary"]
+__all__ += _containers.__all__
 __all__ += _layers.__all__
 __all__ += _members.__all__
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastnn._registry import Row
     from fastnn._validate import Array
 
-__all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting"]
+__all__ = ["Activation", "Layer", "ModelLayer", "ParameterLayer", "Setting", "check_kind"]
 
 Value = TypeVar("Value")
 
@@ -316,3 +316,19 @@ class ParameterLayer(ModelLayer):
         elif values is None:
             values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
         return {**super()._unbound(values), "_waiting": values or None}
+
+
+def check_kind(where: str, position: int, layer: Any) -> None:
+    """Refuse what is no layer, and say what to write instead."""
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        name = layer.__name__
+        raise TypeError(f"[{where}] layer {position} is the class {name}; write nn.{name}()")
+    if isinstance(layer, (list, tuple)):
+        raise TypeError(
+            f"[{where}] layer {position} is a {type(layer).__name__}; write Sequential(*layers)"
+        )
+    if not isinstance(layer, Layer):
+        raise TypeError(
+            f"[{where}] layer {position} is {type(layer).__name__}; expected a layer such as "
+            "nn.Linear(4, 8)"
+        )

@@ -20,6 +20,7 @@ from fastnn.errors import FastnnError
 
 from . import _arguments, _rows, _state
 from ._compiled import Compiled
+from ._containers import Chain
 from ._run import Run, Settings, check_statistics, chosen_callbacks
 from ._summary import Summary, summarize
 from ._tree import Tree, replaced
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential"]
 
-_ASSIGNABLE = ("history", "lr", "stop_training")
+_ASSIGNABLE = ("history", "stop_training")
 # Exceptions of the core for arguments that Python may convert, or explain in a better message.
 _REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)
 
@@ -50,10 +51,11 @@ class Sequential:
 
     Parameters
     ----------
-    *layers : Layer
+    *layers : Layer or Sequential
         A layer that already belongs to a model is copied, with its settings, its values and its
-        freeze flag. ``model[1:3]`` is a Sequential of copies, even if the model is of a subclass;
-        copies and pickles keep the class and call no constructor.
+        freeze flag. A Sequential becomes a layer that contains its layers, whose values have
+        torch's keys: ``"2.0.weight"``. ``model[1:3]`` is a Sequential of copies, even if the model
+        is of a subclass; copies and pickles keep the class and call no constructor.
     dtype : float32 or float64, default float32
     seed : int, default 0
         Seed of the initial values, dropout and shuffling.
@@ -82,7 +84,11 @@ class Sequential:
     stop_training: bool = False
 
     def __init__(
-        self, *layers: Layer, dtype: Any = np.float32, seed: int = 0, n_threads: int | None = None
+        self,
+        *layers: Layer | Sequential,
+        dtype: Any = np.float32,
+        seed: int = 0,
+        n_threads: int | None = None,
     ) -> None:
         tree = Tree(_validate.dtype_name("Sequential", dtype), _validate.seed("Sequential", seed))
         self._threads = _validate.thread_count("Sequential", n_threads)
@@ -93,6 +99,10 @@ class Sequential:
     def _take(self, tree: Tree) -> None:
         """Use the layers of `tree`; the model has to be compiled again."""
         self._tree, self._compiled = tree, None
+
+    def _as_layer(self) -> Chain:
+        """The layers as one layer, for a model that contains this one."""
+        return Chain(*self._tree.layers)
 
     _tree: Tree
     _compiled: Compiled | None
@@ -108,12 +118,7 @@ class Sequential:
     # Training.
 
     def compile(
-        self,
-        optimizer: Any,
-        loss: Any,
-        metrics: Any = None,
-        max_grad_norm: float | None = None,
-        max_grad_value: float | None = None,
+        self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None
     ) -> None:
         """Choose how to train; compiling again resets the optimizer's state.
 
@@ -127,8 +132,6 @@ class Sequential:
             ``["accuracy"]`` for losses of classes.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm.
-        max_grad_value : float, optional
-            Clip each entry of the gradients to this size. Only one of the two may be given.
 
         Raises
         ------
@@ -145,10 +148,9 @@ class Sequential:
         0.1
         """
         call = self._call("compile")
-        limits = {"max_grad_norm": max_grad_norm, "max_grad_value": max_grad_value}
-        compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
+        compiled = Compiled.of(call.where, optimizer, loss, metrics, max_grad_norm)
         compiled.check_outputs(call.where, call.network.n_outputs)
-        compiled.apply(call.where, call.network)
+        compiled.apply(call.where, call.network, self._tree.keys_with_parameters())
         self._compiled = compiled
 
     def fit(
@@ -833,34 +835,6 @@ class Sequential:
         return None if self._compiled is None else self._compiled.optimizer
 
     @property
-    def lr(self) -> float:
-        """The optimizer's learning rate, which may be set between steps and in callbacks.
-
-        It takes effect at the next step; the optimizer's state and its counts of steps stay as
-        they are. Parameters whose group in ``param_groups`` has a learning rate keep that one.
-
-        Raises
-        ------
-        ValueError, TypeError
-            A value that is no finite number of at least 0, or a model that is not compiled.
-
-        Examples
-        --------
-        >>> from fastnn import nn, optim
-        >>> model = nn.Sequential(nn.Linear(4, 2))
-        >>> model.compile(optim.SGD(lr=0.5), "mse")
-        >>> model.lr = 0.1
-        >>> model.lr, model.optimizer.lr
-        (0.1, 0.1)
-        """
-        return float(self._call("lr").compiled.optimizer.hyper()["lr"])
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        call = self._call("lr")
-        self._compiled = call.compiled.with_lr(call.where, call.network, value)
-
-    @property
     def loss(self) -> Loss | None:
         """The compiled loss; None before compile.
 
@@ -965,7 +939,7 @@ class Sequential:
 
     # The model as a list of layers.
 
-    def append(self, layer: Layer) -> Self:
+    def append(self, layer: Layer | Sequential) -> Self:
         """Append a layer.
 
         Earlier views of values no longer belong to the model, and it has to be compiled again.
@@ -1016,7 +990,7 @@ class Sequential:
             n_threads=self._threads or None,
         )
 
-    def __setitem__(self, index: Any, layer: Layer) -> None:
+    def __setitem__(self, index: Any, layer: Layer | Sequential) -> None:
         """Replace layer `index`.
 
         The other layers keep their values. Earlier views of values no longer belong to the model,
@@ -1055,6 +1029,6 @@ class Sequential:
         if tree.network is None:
             return
         if self._compiled is not None:
-            self._compiled.apply("Sequential", tree.network)
+            self._compiled.apply("Sequential", tree.network, tree.keys_with_parameters())
         optimizer = None if self._compiled is None else taken.optimizer
         _state.restore(tree.network, optimizer, taken.draw)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _core
 
 from . import _keys, _state
-from ._layer import Layer, ModelLayer, ParameterLayer
+from ._containers import as_layer, listing
+from ._layer import Layer, ModelLayer, ParameterLayer, check_kind
 from ._layers import Flatten
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ class Tree:
         self.network: _core.Network | None = None
         self.flattens = False
 
-    def having(self, where: str, layers: tuple[Layer, ...], values: _Values | None = None) -> Tree:
+    def having(self, where: str, layers: tuple[Any, ...], values: _Values | None = None) -> Tree:
         """Return a tree of `layers`; if they do not fit together, nothing changes.
 
         Layers that belong to another tree are copied with their values, settings and freeze flags.
         Layers of this tree move to the new one with their values. `values`, by key, are for layers
         that have no values yet.
         """
+        layers = tuple(map(as_layer, layers))
         _check(where, layers)
         taken = _values_of_all(layers)
         copies = {
@@ -115,13 +117,13 @@ class Tree:
                 f"[Sequential] the index is {index!r}; expected a layer's number or a slice"
             ) from None
 
-    def with_layer_at(self, index: Any, layer: Layer) -> Tree:
+    def with_layer_at(self, index: Any, layer: Any) -> Tree:
         """Return a tree in which `layer` replaces layer `index`."""
         if isinstance(index, slice):
             raise TypeError("[Sequential] the index is a slice; expected one layer's number")
         self.expect_idle("__setitem__")
         self.at(index)  # refuses numbers of no layer
-        layers = list(self.layers)
+        layers: list[Any] = list(self.layers)
         layers[operator.index(index)] = layer
         return self.having(f"Sequential[{index}]", tuple(layers))
 
@@ -137,6 +139,10 @@ class Tree:
         """Refuse a call that would change a model in training."""
         if self.network is not None:
             self.network.expect_idle(f"Sequential.{call}")
+
+    def keys_with_parameters(self) -> list[str]:
+        """Return the keys of the layers that have values."""
+        return [key for key, each in _keys.walk(self.layers) if isinstance(each, ParameterLayer)]
 
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""
@@ -156,11 +162,8 @@ class Tree:
         return copies
 
     def __str__(self) -> str:
-        lines = [
-            f"  ({_keys.in_state_dict(key) or '-'}): {layer!r}"
-            for key, layer in _keys.named(self.layers)
-        ]
-        return "\n".join(["(", *lines, ")"]) if lines else "()"
+        named = ((_keys.in_state_dict(key) or "-", each) for key, each in _keys.named(self.layers))
+        return listing(named)
 
 
 def replaced(value: Any, copies: Copies, within: tuple[int, ...] = ()) -> Any:
@@ -210,7 +213,7 @@ def _values_in(taken: dict[int, _Values], layer: ModelLayer) -> dict[str, Array]
 def _check(where: str, layers: tuple[Any, ...]) -> None:
     """Refuse objects that are no layers, layers with values in two places, and misplaced ones."""
     for position, layer in enumerate(layers):
-        _check_kind(where, position, layer)
+        check_kind(where, position, layer)
     computes = False  # whether a layer before this one does more than prepare the input
     for position, layer in enumerate(layers):
         if layer.prepares and computes:
@@ -227,18 +230,3 @@ def _check(where: str, layers: tuple[Any, ...]) -> None:
                 f"expected one {type(layer).__name__} each, since tied weights do not exist here"
             )
         first[id(layer)] = position
-
-
-def _check_kind(where: str, position: int, layer: Any) -> None:
-    if isinstance(layer, type) and issubclass(layer, Layer):
-        name = layer.__name__
-        raise TypeError(f"[{where}] layer {position} is the class {name}; write nn.{name}()")
-    if isinstance(layer, (list, tuple)):
-        raise TypeError(
-            f"[{where}] layer {position} is a {type(layer).__name__}; write Sequential(*layers)"
-        )
-    if not isinstance(layer, Layer):
-        raise TypeError(
-            f"[{where}] layer {position} is {type(layer).__name__}; expected a layer such as "
-            "nn.Linear(4, 8)"
-        )
