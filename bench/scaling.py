@@ -80,7 +80,7 @@ class Step:
         for a, b in itertools.pairwise(widths):
             layers += [("linear", {"in_features": a, "out_features": b}), ("relu", {})]
         self.network = _core.Network(layers[:-1], "float32", 0)
-        self.network.compile("mse", {}, "sgd", {"lr": 1e-4}, {}, 0.0)
+        self.network.compile("mse", {}, "sgd", {"lr": 1e-4})
         # Long calls, so that the start of a call is negligible.
         steps = min(MOST_STEPS, CALL_FLOPS / _bench.Case(widths, batch, "sgd").flops)
         self.epochs = max(1, round(steps / self.batches))

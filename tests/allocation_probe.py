@@ -42,19 +42,19 @@ def mlp(*between: tuple[str, dict[str, Any]], width: int = 64) -> list[tuple[str
 
 # layers, loss, optimizer, its values, max_grad_norm
 NETWORKS: dict[str, tuple[Any, ...]] = {
-    "one layer": ([linear(COLUMNS, CLASSES)], "cross_entropy", "sgd", {}, 0.0),
-    "plain": (mlp(), "cross_entropy", "sgd", {"lr": 1e-3, "momentum": 0.9}, 0.0),
-    "dropout": (mlp(("dropout", {"p": 0.5})), "mse", "adam", {}, 0.0),
-    "batch norm": (mlp(("batch_norm1d", {"num_features": 64})), "cross_entropy", "adamw", {}, 0.0),
+    "one layer": ([linear(COLUMNS, CLASSES)], "cross_entropy", "sgd", {}, None),
+    "plain": (mlp(), "cross_entropy", "sgd", {"lr": 1e-3, "momentum": 0.9}, None),
+    "dropout": (mlp(("dropout", {"p": 0.5})), "mse", "adam", {}, None),
+    "batch norm": (mlp(("batch_norm1d", {"num_features": 64})), "cross_entropy", "adamw", {}, None),
     "clipping": (mlp(), "mse", "sgd", {"lr": 1e-3}, 0.1),
-    "wide": (mlp(width=400), "cross_entropy", "adam", {}, 0.0),  # 640 kB of float32 in one layer
+    "wide": (mlp(width=400), "cross_entropy", "adam", {}, None),  # 640 kB of float32 in one layer
 }
 
 
 def network(name: str, dtype: str) -> Any:
     layers, loss, optimizer, hyper, clip = NETWORKS[name]
     net = _core.Network(layers, dtype, 1)
-    net.compile(loss, {}, optimizer, hyper, {}, clip)
+    net.compile(loss, {}, optimizer, hyper, {}, max_grad_norm=clip)
     return net
 
 
@@ -155,7 +155,7 @@ def copies(folder: str) -> dict[str, Any]:
             "float32",
             1,
         )
-        net.compile("cross_entropy", {}, "adam", {"lr": 1e-3}, {}, 0.0)
+        net.compile("cross_entropy", {}, "adam", {"lr": 1e-3})
         images = layout()
         logs: dict[str, Any] = {}
 

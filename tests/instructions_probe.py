@@ -37,7 +37,7 @@ def fits(widths: tuple[int, ...], batch: int, optimizer: str) -> None:
     for a, b in itertools.pairwise(widths):
         layers += [("linear", {"in_features": a, "out_features": b}), ("relu", {})]
     network = _core.Network(layers[:-1], "float32", 0)
-    network.compile("cross_entropy", {}, optimizer, {"lr": 1e-3}, {}, 0.0)
+    network.compile("cross_entropy", {}, optimizer, {"lr": 1e-3})
     for rows in (STEPS * batch, STEPS * batch, 2 * STEPS * batch):
         network.fit(x[:rows], y[:rows], batch_size=batch, epochs=1, shuffle=False, n_threads=1)
         os.getppid()

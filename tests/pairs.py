@@ -87,6 +87,11 @@ def tolerances(layers: Layers) -> Iterator[float]:
         yield from tolerances(hyper.get("layers", []))
 
 
+def key_of(entry: dict[str, Any]) -> str:
+    """The key of a parameter, as in torch's state_dict."""
+    return f"{entry['layer']}.{entry['name']}"
+
+
 def snapshot(network: Any) -> list[np.ndarray]:
     """Copies of all that training moves."""
     lists = [network.parameters(), *network.optimizer_state()["state"]]

@@ -50,7 +50,7 @@ class Case:
         for a, b in zip(self.widths, self.widths[1:], strict=False):
             layers += [("linear", {"in_features": a, "out_features": b}), ("tanh", {})]
         network = _core.Network(layers[:-1], "float32", 3)
-        network.compile("cross_entropy", {}, "adam", {"lr": 1e-3}, {}, 0.0)
+        network.compile("cross_entropy", {}, "adam", {"lr": 1e-3})
         return network
 
     def prepare(self) -> None:

@@ -34,9 +34,9 @@ Y = RNG.integers(0, CLASSES, ROWS)
 GRAD = RNG.standard_normal((ROWS, CLASSES)).astype(np.float32)
 
 
-def network(clip: float = 0.0) -> Any:
+def network(clip: float | None = None) -> Any:
     net = _core.Network(LAYERS, "float32", 0)
-    net.compile("cross_entropy", {}, "adam", {}, {}, clip)
+    net.compile("cross_entropy", {}, "adam", {}, max_grad_norm=clip)
     return net
 
 

@@ -40,7 +40,9 @@ def used(n_threads: int) -> nn.Sequential:
         nn.Linear(20, CLASSES),
         n_threads=n_threads,
     )
-    model.compile(optim.Adam(per_layer={4: {"lr": 0.01}}), nn.CrossEntropyLoss(), ["accuracy"])
+    model.compile(
+        optim.Adam(param_groups={"4.*": {"lr": 0.01}}), nn.CrossEntropyLoss(), ["accuracy"]
+    )
     model.fit(X[:FEW], Y[:FEW], batch_size=FEW // 2)
     model.predict(X[:FEW])
     model.loss_and_grad(X[:FEW], Y[:FEW])
@@ -49,7 +51,7 @@ def used(n_threads: int) -> nn.Sequential:
 
 
 def recompile(model: nn.Sequential) -> None:
-    optimizer = optim.SGD(lr=0.1, momentum=0.9, per_layer={0: {"lr": 0.2}})
+    optimizer = optim.SGD(lr=0.1, momentum=0.9, param_groups={"0.*": {"lr": 0.2}})
     model.compile(optimizer, nn.CrossEntropyLoss(), max_grad_norm=1.0)
 
 

@@ -31,7 +31,7 @@ def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
 def network(dtype: str, loss: str = "mse", optimizer: str = "adam", **hyper: float) -> Any:
     layers = [linear(F, 9), ("batch_norm1d", {"num_features": 9}), ("relu", {}), linear(9, K)]
     net = _core.Network(layers, dtype, 3)
-    net.compile(loss, {}, optimizer, hyper or {"lr": 0.01}, {}, 0.0)
+    net.compile(loss, {}, optimizer, hyper or {"lr": 0.01})
     x, y = arrays(dtype)["x"], targets(loss, dtype)
     net.train_step(x, y)  # so that state, step and statistics are not those of a new model
     return net

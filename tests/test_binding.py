@@ -30,7 +30,7 @@ REFUSALS = (TypeError, ValueError)
 
 def network(dtype: str = "float32", loss: str = "cross_entropy") -> Any:
     net = _core.Network(LAYERS, dtype, 3)
-    net.compile(loss, {}, "adam", {"lr": 0.01}, {}, 0.0)
+    net.compile(loss, {}, "adam", {"lr": 0.01})
     return net
 
 

@@ -29,7 +29,7 @@ def network(loss: str = "cross_entropy", dtype: str = "float32") -> Any:
         ("linear", {"in_features": 4, "out_features": K}),
     ]
     net = _core.Network(layers, dtype, 3)
-    net.compile(loss, {}, "sgd", {"lr": 0.1}, {}, 0.0)
+    net.compile(loss, {}, "sgd", {"lr": 0.1})
     return net
 
 

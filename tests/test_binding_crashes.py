@@ -20,7 +20,7 @@ def linear(inputs, outputs):
 
 def network(width=8):
     net = _core.Network([linear(3, width), ("relu", {}), linear(width, 2)], "float32", 1)
-    net.compile("cross_entropy", {}, "adam", {}, {}, 0.0)
+    net.compile("cross_entropy", {}, "adam", {})
     return net
 
 def refused(call, *kinds):
@@ -86,7 +86,7 @@ net.fit(x, y, batch_size=32, epochs=1)
 net.loss_and_grad(x[:5], y[:5])
 views = [row["array"] for row in net.parameters() + net.gradients()]
 views += [row["array"] for rows in net.optimizer_state()["state"] for row in rows]
-net.compile("cross_entropy", {}, "sgd", {"momentum": 0.5}, {}, 0.0)
+net.compile("cross_entropy", {}, "sgd", {"momentum": 0.5})
 net.loss_and_grad(x, y)
 net.forward(x, True)
 net.backward(np.ones((300, 2), np.float32), True)
@@ -106,7 +106,7 @@ wide = np.ones((5, 2**12), np.float32)
 huge = np.broadcast_to(np.float32(1), (2**28, 2**12))
 for last in (lambda: net.apply_gradients(), lambda: net.clip_grad_norm(1.0), gc.collect):
     net = _core.Network([linear(2**12, 1)], "float32", 0)
-    net.compile("mse", {}, "adam", {}, {}, 0.0)
+    net.compile("mse", {}, "adam", {})
     net.loss_and_grad(wide, np.zeros((5, 1)))
     views = [row["array"] for row in net.gradients()]
     before = [view.copy() for view in views]
@@ -149,8 +149,8 @@ net = network()
 stop = []
 calls = [lambda: net.predict(x), lambda: net.evaluate(x, y, metrics=True),
          lambda: net.train_step(x, y), lambda: net.loss_and_grad(x[:9], y[:9]),
-         lambda: net.compile("mse", {}, "sgd", {}, {}, 0.0), lambda: net.set_frozen("0", True),
-         lambda: net.compile("cross_entropy", {}, "adam", {}, {}, 0.0),
+         lambda: net.compile("mse", {}, "sgd", {}), lambda: net.set_frozen("0", True),
+         lambda: net.compile("cross_entropy", {}, "adam", {}),
          lambda: net.fit(x, y, batch_size=7, epochs=2), lambda: net.forward(x, True),
          lambda: net.apply_gradients(), lambda: net.set_progress(3, 3),
          lambda: net.change_layer(["1"], "linear", {})]
@@ -223,7 +223,7 @@ seen = []
 
 def busy(*_):
     for call in (lambda: net.fit(x, y, batch_size=9, epochs=1), lambda: net.train_step(x, y),
-                 lambda: net.compile("mse", {}, "sgd", {}, {}, 0.0), lambda: net.forward(x, True),
+                 lambda: net.compile("mse", {}, "sgd", {}), lambda: net.forward(x, True),
                  lambda: net.set_frozen("0", True), lambda: net.set_progress(0, 0)):
         refused(call, ModelBusyError)
     for ask in (net.gradients, net.optimizer_state, net.parameters):

@@ -23,7 +23,7 @@ def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
 
 def network(loss: str = "cross_entropy") -> Any:
     net = _core.Network([linear(F, 5), ("tanh", {}), linear(5, K)], "float32", 3)
-    net.compile(loss, {}, "adam", {"lr": 0.01}, {}, 0.0)
+    net.compile(loss, {}, "adam", {"lr": 0.01})
     return net
 
 
@@ -233,17 +233,19 @@ def test_numbers_of_a_rescale(scale):
     [
         {"loss": NO_MEMBER},
         {"optimizer": NO_MEMBER},
-        {"loss_hyper": {"reduction": "none"}},
-        {"loss_hyper": {"delta": 1.0}},
-        {"optimizer_hyper": {"lr": -1.0}},
-        {"optimizer_hyper": {"lr": float("nan")}},
-        {"optimizer_hyper": {"lr": float("inf")}},
-        {"optimizer_hyper": {"lr": "fast"}},
-        {"optimizer_hyper": {"lr": None}},
-        {"optimizer_hyper": {"beta1": 1.0}},
-        {"per_layer": {"7": {"lr": 0.1}}},
-        {"per_layer": {"0": {"lr": -0.1}}},
+        {"loss_params": {"reduction": "none"}},
+        {"loss_params": {"delta": 1.0}},
+        {"params": {"lr": -1.0}},
+        {"params": {"lr": float("nan")}},
+        {"params": {"lr": float("inf")}},
+        {"params": {"lr": "fast"}},
+        {"params": {"lr": None}},
+        {"params": {"beta1": 1.0}},
+        {"groups": {"7.weight": {"lr": 0.1}}},
+        {"groups": {"0.weight": {"lr": -0.1}}},
         {"max_grad_norm": -1.0},
+        {"max_grad_norm": 0.0},
+        {"max_norm": 1.0},
         {"max_grad_norm": float("nan")},
     ],
     ids=str,
@@ -253,11 +255,11 @@ def test_wrong_settings_of_compile(change):
     before = state(net)
     settings: dict[str, Any] = {
         "loss": "mse",
-        "loss_hyper": {},
+        "loss_params": {},
         "optimizer": "adam",
-        "optimizer_hyper": {},
-        "per_layer": {},
-        "max_grad_norm": 0.0,
+        "params": {},
+        "groups": {},
+        "max_grad_norm": None,
     }
     with pytest.raises(REFUSALS) as caught:
         net.compile(**{**settings, **change})

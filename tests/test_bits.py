@@ -43,8 +43,8 @@ WIDE = [
     ("linear", {"in_features": 96, "out_features": 5}),
 ]
 NETS = {"plain": PLAIN, "normed": NORMED, "wide": WIDE, "everything": everything(37, 33, 5)}
-OPTIMIZERS: dict[str, tuple[str, dict[str, Any], float]] = {
-    name: (name, hyper_cases("optimizers", name)[-1] | {"lr": 1e-3}, 0.0)
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any], float | None]] = {
+    name: (name, hyper_cases("optimizers", name)[-1] | {"lr": 1e-3}, None)
     for name in names("optimizers")
 }
 OPTIMIZERS["clipped"] = ("sgd", {"lr": 0.05}, 0.3)
@@ -72,7 +72,7 @@ def trained(
     data, labels = problem(rows)
     model = _core.Network(NETS[net], dtype, 7)
     name, hyper, clip = OPTIMIZERS[optimizer]
-    model.compile("cross_entropy", {}, name, hyper, {}, clip)
+    model.compile("cross_entropy", {}, name, hyper, max_grad_norm=clip)
     used = data if x is None else x
     report = model.fit(
         used, labels, batch_size=batch_size, epochs=epochs, seed=3, n_threads=n_threads,

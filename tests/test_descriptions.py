@@ -32,8 +32,12 @@ from fastnn import nn, optim
         ),
         (lambda: optim.Adam(betas=0.9), ValueError, r"\[Adam\] betas is 0.9; expected 2 numbers"),
         (lambda: optim.Adam(betas=(0.9, 2)), ValueError, r"\[Adam\] betas\[1\] = 2; expected"),
-        (lambda: optim.Adam(per_layer={0: {"rl": 1}}), ValueError, "unknown parameter 'rl'; known"),
-        (lambda: optim.Adam(per_layer={"0": {}}), TypeError, "per_layer has the key '0'; expected"),
+        (
+            lambda: optim.Adam(param_groups={"*": {"rl": 1}}),
+            ValueError,
+            r"\[Adam.param_groups\['\*'\]\] unknown parameter 'rl'; known",
+        ),
+        (lambda: optim.Adam(param_groups={0: {}}), TypeError, "has the key 0; expected a pattern"),
         (lambda: nn.Sequential(nn.ReLU), TypeError, r"\[Sequential\] layer 0 is the class ReLU"),
         (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"is a list; write Sequential\(\*layers\)"),
         (lambda: nn.Sequential("relu"), TypeError, "layer 0 is str; expected a layer"),
@@ -79,8 +83,13 @@ def test_bad_descriptions(make, kind, text):
         (("sgd", "mse", ["accuracy"]), ValueError, "accuracy needs a loss of classes; MSELoss"),
         (("sgd", "bce", ["auc"]), ValueError, "unknown metric 'auc'; known: accuracy"),
         (("sgd", "bce", "accuracy"), TypeError, "metrics is 'accuracy'; expected a list"),
-        (("sgd", "mse", None, 0), ValueError, "max_grad_norm is 0; expected a finite number above"),
-        ((optim.SGD(per_layer={1: {"lr": 1.0}}), "mse"), ValueError, "per_layer names layer 1"),
+        (("sgd", "mse", None, 1, 1), ValueError, "max_grad_norm and max_grad_value came together"),
+        (("sgd", "mse", None, 0), ValueError, "max_grad_norm = 0; expected above 0 and finite"),
+        (
+            (optim.SGD(param_groups={"1.*": {"lr": 1.0}}), "mse"),
+            ValueError,
+            "param_groups has '1.*', which is no parameter's key; the parameters are: 0.w",
+        ),
     ],
 )
 def test_bad_compile(args, kind, text):

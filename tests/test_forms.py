@@ -100,10 +100,10 @@ def test_two_forms_of_a_single_row(
 
 
 @both_dtypes
-@pytest.mark.parametrize("max_grad_norm", [0.0, 0.05, NO_LIMIT])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.05, NO_LIMIT])
 @every_network
 def test_fit_is_a_loop_of_train_step(
-    layers: Layers, max_grad_norm: float, dtype: str, data: Any
+    layers: Layers, max_grad_norm: float | None, dtype: str, data: Any
 ) -> None:
     fitted, looped = (make(layers, dtype, max_grad_norm=max_grad_norm) for _ in range(2))
     history = fitted.fit(*data, batch_size=BATCH, epochs=2, shuffle=False)
@@ -233,9 +233,9 @@ def test_a_set_smaller_than_its_batch(dtype: str, data: Any) -> None:
 
 @both_dtypes
 @pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("max_grad_norm", [0.0, NO_LIMIT])
+@pytest.mark.parametrize("max_grad_norm", [None, NO_LIMIT])
 def test_weights_in_panels(
-    rng: np.random.Generator, max_grad_norm: float, frozen: bool, dtype: str
+    rng: np.random.Generator, max_grad_norm: float | None, frozen: bool, dtype: str
 ) -> None:
     """Batches of 512 rows keep W of wide layers in panels: from one step to the next, from a whole
     batch to a ragged one below 512 rows, and for the next epoch."""

@@ -207,7 +207,7 @@ def test_ranges_are_the_real_ones(make: Any, text: str) -> None:
         (lambda: F.clip_grad_norm_(3, 1), r"\[clip_grad_norm_\] grads is 3; expected arrays"),  # type: ignore[arg-type]
         (lambda: F.one_hot(CLASSES, "3"), r"\[one_hot\] n_classes is '3'; expected an integer"),  # type: ignore[arg-type]
         (lambda: model().clip_grad_norm("a"), r"\[Sequential.clip_grad_norm\] max_norm is 'a'; e"),  # type: ignore[arg-type]
-        (lambda: optim.Adam(per_layer=3), r"\[Adam\] per_layer is 3; expected a dictionary"),  # type: ignore[arg-type]
+        (lambda: optim.Adam(param_groups=3), r"\[Adam\] param_groups is 3; expected a dictionary"),  # type: ignore[arg-type]
     ],
 )
 def test_words_of_the_wrong_kind(call: Any, text: str) -> None:
@@ -223,8 +223,9 @@ def test_an_infinite_norm_only_measures() -> None:
 
 
 def test_descriptions_can_be_hashed() -> None:
-    plain, layered = optim.Adam(), optim.Adam(per_layer={0: {"lr": 0.1}, 2: {"eps": 1e-3}})
-    assert len({plain, optim.Adam(), copy.deepcopy(plain), layered, copy.deepcopy(layered)}) == 2
+    groups = {"0.*": {"lr": 0.1}, "*.bias": {"eps": 1e-3}}
+    plain, grouped = optim.Adam(), optim.Adam(param_groups=groups)
+    assert len({plain, optim.Adam(), copy.deepcopy(plain), grouped, copy.deepcopy(grouped)}) == 2
     assert hash(optim.Adam(betas=[0.9, 0.99])) == hash(optim.Adam(betas=(0.9, 0.99)))  # type: ignore[arg-type]
     assert len({nn.MSELoss(), nn.MSELoss(reduction="sum"), nn.ReLU(), nn.ReLU()}) == 3
     assert re.match(r"Adam\(", repr(plain))

@@ -32,7 +32,7 @@ layers = [("linear", {"in_features": 13, "out_features": 19, "bias": False}),
           ("linear", {"in_features": 19, "out_features": 17, "bias": True}), ("tanh", {}),
           ("linear", {"in_features": 17, "out_features": 5, "bias": True})]
 net = _core.Network(layers, dtype, 3)
-net.compile("cross_entropy", {}, "adamw", {"lr": 1e-2}, {}, 1.0)
+net.compile("cross_entropy", {}, "adamw", {"lr": 1e-2}, max_grad_norm=1.0)
 logs = net.fit(x, y, batch_size=32, epochs=10, metrics=True)
 print(json.dumps({"isa": _core.isa, "loss": logs["loss"], "seen": _core.build_info()["isa"],
                   "predict": net.predict(x, True).astype(float).tolist()}))

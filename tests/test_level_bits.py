@@ -55,7 +55,7 @@ def trained(case: Case, dtype: str) -> str:
     x = rng.standard_normal((ROWS, N_IN)).astype(dtype)
     y = targets(rng, loss, ROWS, N_OUT)
     net = _core.Network(layers, dtype, 3)
-    net.compile(loss, {}, optimizer, hyper, {}, 0.0)
+    net.compile(loss, {}, optimizer, hyper)
     log = net.fit(x, y, batch_size=BATCH, epochs=EPOCHS, n_threads=1)
     left = [row["array"] for row in net.parameters()]
     left += [row["array"] for state in net.optimizer_state()["state"] for row in state]

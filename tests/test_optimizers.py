@@ -147,7 +147,7 @@ NETWORK: Layers = [
 
 
 def fifty_steps(
-    torch: Any, engine: Any, other: Any, name: str, optimizer: Any, max_grad_norm: float = 0.0
+    torch: Any, engine: Any, other: Any, name: str, optimizer: Any, **settings: float
 ) -> None:
     """Batches of unequal sizes in both; then the same parameters and running statistics."""
     rng = np.random.default_rng(20240229)
@@ -160,8 +160,9 @@ def fifty_steps(
             other(torch.from_numpy(x)), torch.from_numpy(y)
         )
         expected.backward()
-        if max_grad_norm:
-            torch.nn.utils.clip_grad_norm_(other.parameters(), max_grad_norm)
+        for setting, limit in settings.items():
+            clip = setting.replace("max", "clip") + "_"
+            getattr(torch.nn.utils, clip)(other.parameters(), limit)
         optimizer.step()
         assert loss == pytest.approx(expected.item(), rel=1e-12 * ROWS[name].tolerance)
     values = in_torch.values(other)
@@ -174,33 +175,38 @@ def fifty_steps(
     assert engine.num_batches == int(other[1].num_batches_tracked) == 50
 
 
-@pytest.mark.parametrize("max_grad_norm", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "settings", [{}, {"max_grad_norm": 0.2}, {"max_grad_value": 0.02}], ids=str
+)
 @pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("optimizers"))
 def test_fifty_steps_in_torch(
-    torch: Any, name: str, hyper: dict[str, Any], max_grad_norm: float
+    torch: Any, name: str, hyper: dict[str, Any], settings: dict[str, float]
 ) -> None:
     engine = _core.Network(NETWORK, "float64", 4)
     other = in_torch.network(torch, NETWORK, engine)
     hyper = hyper | {"lr": 0.01}
-    engine.compile("cross_entropy", {}, name, hyper, max_grad_norm=max_grad_norm)
+    engine.compile("cross_entropy", {}, name, hyper, **settings)
     optimizer = in_torch.optimizer(torch, name, hyper, other.parameters())
-    fifty_steps(torch, engine, other, name, optimizer, max_grad_norm)
+    fifty_steps(torch, engine, other, name, optimizer, **settings)
 
 
 @pytest.mark.parametrize("name", in_torch.torch_names("optimizers"))
 def test_layers_of_their_own_in_torch(torch: Any, name: str) -> None:
-    """per_layer is torch's parameter groups, freezing is requires_grad."""
+    """Groups of parameters are torch's, freezing is requires_grad."""
     engine = _core.Network(NETWORK, "float64", 4)
     other = in_torch.network(torch, NETWORK, engine)
     decays = "weight_decay" in ROWS[name].hypers
     hyper = {"lr": 0.005} | ({"weight_decay": 0.1} if decays else {})
     first = {"lr": 0.001} | ({"weight_decay": 0.3} if decays else {})
     groups = [
-        {"params": other[1].parameters(), **first},
+        {"params": [other[1].weight], **first},
+        {"params": [other[1].bias], "lr": 0.0},
         {"params": other[3].parameters()},
         {"params": other[5].parameters(), "lr": 0.02},
     ]
-    engine.compile("cross_entropy", {}, name, hyper, per_layer={"1": first, "5": {"lr": 0.02}})
+    own = {"1.weight": first, "1.bias": {"lr": 0.0}}
+    own |= {"5.weight": {"lr": 0.02}, "5.bias": {"lr": 0.02}}
+    engine.compile("cross_entropy", {}, name, hyper, own)
     engine.set_frozen("0", True)
     other[0].weight.requires_grad_(False)
     fifty_steps(torch, engine, other, name, in_torch.optimizer(torch, name, hyper, groups))

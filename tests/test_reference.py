@@ -95,7 +95,7 @@ def small_network(dtype: str = "float64", loss: str = "cross_entropy", **kwargs:
         ("linear", {"in_features": 6, "out_features": 3}),
     ]
     network = Network(layers, dtype=dtype, seed=2)
-    options = {"optimizer": "adamw", "optimizer_hyper": {"lr": 0.01}} | kwargs
+    options = {"optimizer": "adamw", "params": {"lr": 0.01}} | kwargs
     network.compile(loss, {}, **options)
     return network
 

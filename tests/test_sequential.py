@@ -191,11 +191,11 @@ def test_compile_again_resets_the_optimizer(rng):
     assert_same_values(*without_dropout)
 
 
-def test_per_layer_settings_and_freezing(rng):
+def test_groups_of_parameters_and_freezing(rng):
     x, y = make_data(rng)
     model = make_model()
     before = {k: v.copy() for k, v in model.state_dict().items()}
-    compiled(model, optim.SGD(lr=0.1, per_layer={0: {"lr": 0.0}}))
+    compiled(model, optim.SGD(lr=0.1, param_groups={"0.*": {"lr": 0.0}}))
     model.fit(x, y)
     after = model.state_dict()
     np.testing.assert_array_equal(after["0.weight"], before["0.weight"])

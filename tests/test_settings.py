@@ -309,7 +309,7 @@ def test_the_rest_of_a_layer_refuses(place: int, name: str, text: str, joined: b
         (optim.Adam(), "lr"),
         (optim.SGD(), "momentum"),
         (optim.SGD(), "registry_name"),
-        (optim.AdamW(), "per_layer"),
+        (optim.AdamW(), "param_groups"),
         (nn.MSELoss(), "reduction"),
         (nn.MSELoss(), "room"),
     ],
@@ -327,17 +327,17 @@ def test_descriptions_refuse(made: Any, name: str) -> None:
     assert repr(made) == kept == repr(copy.deepcopy(made)) == repr(pickle.loads(pickle.dumps(made)))
 
 
-def test_overrides_of_layers_cannot_be_changed() -> None:
-    given = {1: {"lr": 0.5, "betas": [0.5, 0.75]}}
-    adam = optim.Adam(per_layer=given)
-    given[1]["lr"] = 0.25
-    for mapping, key in ((adam.per_layer, 1), (adam.per_layer[1], "lr")):
-        with pytest.raises(TypeError, match=r"\[Optimizer\] per_layer cannot be changed: make"):
+def test_groups_of_parameters_cannot_be_changed() -> None:
+    given = {"1.*": {"lr": 0.5, "betas": [0.5, 0.75]}}
+    adam = optim.Adam(param_groups=given)
+    given["1.*"]["lr"] = 0.25
+    for mapping, key in ((adam.param_groups, "1.*"), (adam.param_groups["1.*"], "lr")):
+        with pytest.raises(TypeError, match=r"\[Optimizer\] param_groups cannot be changed: make"):
             mapping[key] = {}  # type: ignore[index]
     for other in (adam, copy.deepcopy(adam), pickle.loads(pickle.dumps(adam))):
         assert other == adam
-        assert other.per_layer == {1: {"lr": 0.5, "betas": [0.5, 0.75]}}
-        assert repr(other).endswith("per_layer={1: {'lr': 0.5, 'betas': [0.5, 0.75]}})")
+        assert other.param_groups == {"1.*": {"lr": 0.5, "betas": [0.5, 0.75]}}
+        assert repr(other).endswith("param_groups={'1.*': {'lr': 0.5, 'betas': [0.5, 0.75]}})")
 
 
 def test_another_layer_takes_the_place(rng: np.random.Generator) -> None:
@@ -405,10 +405,13 @@ def test_single_numbers_of_a_rescale_are_not_written() -> None:
         ("threads_used", "make a new Sequential"),
         ("optimizer", "call compile"),
         ("loss", "call compile"),
-        ("lr", "compile again"),
+        ("learning_rate", "model.lr, or compile again"),
         ("trainable", r"freeze\(\) and unfreeze\(\)"),
         ("training", "there are no modes"),
-        ("stop_trainig", r"can be assigned: history, stop_training. Did you mean 'stop_training'"),
+        (
+            "stop_trainig",
+            r"be assigned: history, lr, stop_training. Did you mean 'stop_training'",
+        ),
         ("fit", "make a new Sequential"),
     ],
 )

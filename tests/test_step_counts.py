@@ -64,10 +64,10 @@ def trained(
     network: Any,
     rule: str,
     schedule: str,
-    clip: float,
-    per_layer: dict[str, dict[str, float]] | None = None,
+    clip: float | None,
+    groups: dict[str, dict[str, float]] | None = None,
 ) -> Any:
-    network.compile("cross_entropy", {}, *RULES[rule], per_layer or {}, clip)
+    network.compile("cross_entropy", {}, *RULES[rule], groups or {}, max_grad_norm=clip)
     for step, (x, y) in enumerate(batches()):
         for layer in (0, 2, 4):
             network.set_frozen(str(layer), layer in frozen_at(schedule, step))
@@ -106,7 +106,7 @@ def test_as_torch(rule: str, schedule: str) -> None:
         out = theirs(torch.from_numpy(x))
         torch.nn.functional.cross_entropy(out, torch.from_numpy(y)).backward()
         optimizer.step()
-    trained(network, rule, schedule, 0.0)
+    trained(network, rule, schedule, None)
     for key, value in theirs.state_dict().items():
         np.testing.assert_allclose(values[key], value.numpy(), rtol=1e-11, atol=1e-12, err_msg=key)
     steps = network.optimizer_state()["steps"]
@@ -125,7 +125,7 @@ def test_as_the_twin_in_both_forms(rule: str, schedule: str) -> None:
         twin.parameters(), fused.parameters(), materialised.parameters(), strict=True
     ):
         b["array"][...] = c["array"][...] = a["array"]
-    for network, clip in ((twin, 0.0), (fused, 0.0), (materialised, NO_LIMIT)):
+    for network, clip in ((twin, None), (fused, None), (materialised, NO_LIMIT)):
         trained(network, rule, schedule, clip)
     for ours, theirs in zip(numbers(fused), numbers(twin), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
@@ -138,9 +138,13 @@ def test_layers_with_settings_of_their_own(rule: str) -> None:
     twin, engine = (kind.Network(LAYERS, "float64", 1) for kind in (reference, _core))
     for a, b in zip(twin.parameters(), engine.parameters(), strict=True):
         b["array"][...] = a["array"]
-    own = {"2": {"lr": 0.003}, "4": {"weight_decay": 0.2}}
+    own = {
+        "2.weight": {"lr": 0.003},
+        "2.bias": {"lr": 0.003, "weight_decay": 0.1},
+        "4.weight": {"weight_decay": 0.2},
+    }
     for network in (twin, engine):
-        trained(network, rule, "the head in between", 0.0, own)
+        trained(network, rule, "the head in between", None, own)
     for ours, theirs in zip(numbers(engine), numbers(twin), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
 

@@ -108,7 +108,7 @@ OPERATIONS = {
     "state_dict": lambda m: m.load_state_dict(m.state_dict()),
     "values of each layer": lambda m: [getattr(layer, "weight", None) for layer in m],
     "summary": lambda m: m.summary(None),
-    "compile": lambda m: m.compile(optim.Adam(per_layer={0: {"lr": 0.1}}), "mse"),
+    "compile": lambda m: m.compile(optim.Adam(param_groups={"0.*": {"lr": 0.1}}), "mse"),
 }
 
 

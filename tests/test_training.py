@@ -6,6 +6,7 @@ After every step: the loss, all parameters and running statistics, the optimizer
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from fastnn import _core, reference
 from guises import DTYPES, close
 from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
-from pairs import Pair
+from pairs import Pair, key_of
 
 STEPS = 20
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -111,15 +112,24 @@ def test_batches_of_any_size(
 
 
 @both_dtypes
-@pytest.mark.parametrize("max_grad_norm", [0.0, 0.1, 1e9])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"max_grad_norm": 0.1}, {"max_grad_norm": 1e9}, {"max_grad_value": 0.005}],
+    ids=str,
+)
 @pytest.mark.parametrize("optimizer", names("optimizers"))
 def test_everything_at_once(
-    rng: np.random.Generator, optimizer: str, max_grad_norm: float, dtype: str
+    rng: np.random.Generator, optimizer: str, settings: dict[str, float], dtype: str
 ) -> None:
-    pair = Pair(EVERYTHING, dtype).compile(
-        "cross_entropy", optimizer, {"lr": 0.005}, max_grad_norm=max_grad_norm
-    )
+    pair = Pair(EVERYTHING, dtype).compile("cross_entropy", optimizer, {"lr": 0.005}, **settings)
     train(pair, rng, "cross_entropy", sizes=(50, 50, 23), weighted=True)
+
+
+@both_dtypes
+def test_clipped_entries_of_a_single_row(rng: np.random.Generator, dtype: str) -> None:
+    """Where no gradient is stored otherwise."""
+    pair = Pair(PLAIN, dtype).compile("mse", "sgd", {"lr": 0.5}, max_grad_value=0.02)
+    train(pair, rng, sizes=(1, 1, 2))
 
 
 @both_dtypes
@@ -127,16 +137,46 @@ def test_everything_at_once(
 def test_layers_have_their_own_hyperparameters(
     rng: np.random.Generator, optimizer: str, dtype: str
 ) -> None:
-    # Layer numbers count flatten and activations, but not rescale.
     last = {key: v for key, v in hyper_cases("optimizers", optimizer)[-1].items() if key != "lr"}
-    overrides = {"1": {"lr": 0.0}, "2": {"lr": 0.02}, "5": {"weight_decay": 0.1}} | {
-        "7": {**last, "l1": 0.01}
-    }
-    pair = Pair(EVERYTHING, dtype).compile("mse", optimizer, {"lr": 0.005}, per_layer=overrides)
+    pair = Pair(EVERYTHING, dtype)
+    keys = [key_of(entry) for entry in pair.engine.parameters() if entry["trainable"]]
+    own = ({"lr": 0.0}, {"lr": 0.02}, {}, {"weight_decay": 0.1}, {**last, "l1": 0.01})
+    groups = {key: dict(values) for key, values in zip(keys, itertools.cycle(own), strict=False)}
+    pair.compile("mse", optimizer, {"lr": 0.005}, groups=groups)
     before = pair.engine.parameters()[0]["array"].copy()
     train(pair, rng)
-    assert pair.engine.parameters()[0]["layer"] == "1"
+    assert key_of(pair.engine.parameters()[0]) == keys[0]
     np.testing.assert_array_equal(pair.engine.parameters()[0]["array"], before)
+    assert (pair.engine.parameters()[1]["array"] != 0).any()
+
+
+@pytest.mark.parametrize("optimizer", names("optimizers"))
+def test_hyperparameters_change_between_steps(rng: np.random.Generator, optimizer: str) -> None:
+    """Counts of updates and states go on; and what is set back is as if it had never changed."""
+    pair = Pair(PLAIN).compile("mse", optimizer, {"lr": 0.01})
+    train(pair, rng)
+    for network in (pair.engine, pair.twin):
+        network.set_optimizer_params({"lr": 0.02}, {"0.bias": {"lr": 0.0, "l1": 0.1}})
+    before = pair.engine.parameters()[1]["array"].copy()
+    train(pair, rng)
+    np.testing.assert_array_equal(pair.engine.parameters()[1]["array"], before)
+    steps = pair.engine.optimizer_state()["steps"]
+    assert len(set(steps.values())) == 1
+    assert steps["0.weight"] == pair.engine.step
+
+
+def test_a_change_of_hyperparameters_is_whole(rng: np.random.Generator) -> None:
+    pair = Pair(PLAIN).compile("mse", "sgd", {"lr": 0.01})
+    for values, groups, text in (
+        ({"momentum": 0.9}, {}, "need momentum_buffer, which those that the model was compiled"),
+        ({"lr": 0.5}, {"7.weight": {"lr": 0.1}}, "no parameter is called '7.weight'; known: 0.w"),
+        ({"lr": -1.0}, {}, r"\[sgd\] lr = -1; expected"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            pair.engine.set_optimizer_params(values, groups)
+    train(pair, rng)
+    with pytest.raises(ValueError, match="call compile first"):
+        Pair(PLAIN).engine.set_optimizer_params({"lr": 0.1})
 
 
 @both_dtypes
@@ -146,16 +186,17 @@ def test_layers_may_need_more_state_than_the_last_one(
 ) -> None:
     """One layer without momentum, which keeps no velocity, below or above one that does."""
     hyper = {"lr": 0.01, "momentum": 0.9}
-    pair = Pair(PLAIN, dtype).compile("mse", "sgd", hyper, per_layer={without: {"momentum": 0.0}})
+    own = {f"{without}.{name}": {"momentum": 0.0} for name in ("weight", "bias")}
+    pair = Pair(PLAIN, dtype).compile("mse", "sgd", hyper, groups=own)
     assert len(pair.engine.optimizer_state()["state"]) == 1
     train(pair, rng)
 
 
-@pytest.mark.parametrize("max_grad_norm", [0.0, 0.1])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.1])
 @pytest.mark.parametrize("frozen", ["1", "2", "5", "7", "12", "125", "1257"])
 @both_dtypes
 def test_frozen_layers(
-    rng: np.random.Generator, frozen: str, max_grad_norm: float, dtype: str
+    rng: np.random.Generator, frozen: str, max_grad_norm: float | None, dtype: str
 ) -> None:
     pair = Pair(EVERYTHING, dtype)
     pair.compile("mse", "adamw", {"lr": 0.01, "eps": 1e-4}, max_grad_norm=max_grad_norm)

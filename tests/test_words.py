@@ -179,7 +179,13 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Sequential.apply_gradients": (method("apply_gradients", "loss_and_grad"), {"n_threads": 1}),
     "Sequential.compile": (
         method("compile"),
-        {"optimizer": "adam", "loss": "cross_entropy", "metrics": ["accuracy"], "max_grad_norm": 1},
+        {
+            "optimizer": "adam",
+            "loss": "cross_entropy",
+            "metrics": ["accuracy"],
+            "max_grad_norm": 1,
+            "max_grad_value": None,
+        },
     ),
     "Sequential.append": (method("append"), {"layer": nn.Linear(2, 2)}),
     "Sequential.load_state_dict": (
@@ -209,17 +215,19 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "Dropout": (nn.Dropout, {"p": 0.5}),
     "Rescale": (nn.Rescale, {"scale": 2.0, "shift": 1.0}),
-    "SGD": (optim.SGD, SGD | {"per_layer": {}}),
-    "Adam": (optim.Adam, ADAM | {"per_layer": {}}),
-    "Adam of one layer": (
-        lambda lr: method("compile")(optim.Adam(per_layer={0: {"lr": lr}}), "mse"),
+    "SGD": (optim.SGD, SGD | {"param_groups": {}}),
+    "Adam": (optim.Adam, ADAM | {"param_groups": {}}),
+    "Adam of one group": (
+        lambda lr: method("compile")(optim.Adam(param_groups={"0.*": {"lr": lr}}), "mse"),
         {"lr": 0.1},
     ),
-    "Adam of layers": (
-        lambda k: method("compile")(optim.Adam(per_layer={key: {} for key in hashable(k)}), "mse"),
-        {"k": 0},
+    "Adam of groups": (
+        lambda k: method("compile")(
+            optim.Adam(param_groups={key: {} for key in hashable(k)}), "mse"
+        ),
+        {"k": "*"},
     ),
-    "AdamW": (optim.AdamW, ADAM | {"per_layer": {}}),
+    "AdamW": (optim.AdamW, ADAM | {"param_groups": {}}),
     "EarlyStopping": (
         callbacks.EarlyStopping,
         {
@@ -332,7 +340,7 @@ def refused(call: str, argument: str, name: str, value: Any) -> str | None:
         function(**given | {argument: value})
     except (TypeError, ValueError) as error:
         text = str(error)
-        if FOREIGN.search(text) or not re.match(r"\[[A-Za-z_][\w., \[\]()]*\] ", text):
+        if FOREIGN.search(text) or not re.match(r"\[[A-Za-z_][\w., \[\]()'*]*\] ", text):
             return f"{name}: {type(error).__name__}: {text}"
     except IndexError as error:
         return None if str(error).startswith("[Sequential] no layer ") else f"{name}: {error}"

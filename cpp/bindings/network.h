@@ -68,12 +68,13 @@ class Network {
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
   py::list parameters(const py::object& self, int array, const std::optional<std::string>& layer = {});
-  void compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
-               const py::dict& optimizer_hyper, const std::map<std::string, py::dict>& per_layer, double max_grad_norm);
-  py::dict fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
-               Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
-               const py::object& validation, const py::object& class_weight, bool metrics, int n_threads,
-               const py::object& on_epoch);
+  using Groups = std::map<std::string, py::dict>;  // hyperparameters of single parameters, by their keys
+  void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+               const py::dict& params, const Groups& groups, const py::kwargs& settings);
+  void set_optimizer_params(const py::dict& params, const Groups& groups);
+  py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
+               const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
+               const py::kwargs& settings);
   // Refuses rows that fit would refuse before it reads them; returns how many they are.
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "bindings/network.h"
+#include "bindings/values.h"
 #include "run/class_weights.h"
 #include "run/refuse_cells.h"
 
@@ -120,31 +121,21 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
   return args.rows;
 }
 
-py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, Index batch_size, Index epochs,
-                      Index first_epoch, bool shuffle, bool drop_last, std::uint64_t seed, const py::object& orders,
-                      const py::object& validation, const py::object& class_weight, bool metrics, int n_threads,
-                      const py::object& on_epoch) {
+py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
+                      const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
+                      const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // also a fit that is refused has one
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
   require(!y.is_none(), "[fit] y is None; expected targets");
-  require(batch_size > 0 && epochs >= 0 && first_epoch >= 0, "[fit] batch_size = ", batch_size, ", epochs = ", epochs,
-          ", first_epoch = ", first_epoch, "; expected batch_size >= 1 and the others >= 0");
-  require(first_epoch <= std::numeric_limits<Index>::max() - epochs, "[fit] first_epoch = ", first_epoch,
-          ", epochs = ", epochs, "; expected a sum below 2^63");
-  if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
   train::FitSpec spec;
+  static_cast<run::FitSettings&>(spec) = settings_of<run::FitSettings>("fit", settings);
+  require(spec.first_epoch <= std::numeric_limits<Index>::max() - spec.epochs, "[fit] first_epoch = ", spec.first_epoch,
+          ", epochs = ", spec.epochs, "; expected a sum below 2^63");
+  if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
   spec.data = args.data;
   spec.rows = args.rows;
-  spec.batch_size = batch_size;
-  spec.epochs = epochs;
-  spec.first_epoch = first_epoch;
-  spec.shuffle = shuffle;
-  spec.drop_last = drop_last;
   spec.own_orders = !orders.is_none();
-  spec.seed = seed;
-  spec.metrics = metrics;
-  spec.n_threads = checked_threads("fit", n_threads);
   std::unique_ptr<BatchArgs> held_out;
   if (!validation.is_none()) {
     const auto parts = validation.cast<py::tuple>();
@@ -155,7 +146,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
-  FitHooks hooks(model(), stop_, orders, on_epoch, metrics, held_out != nullptr);
+  FitHooks hooks(model(), stop_, orders, on_epoch, spec.metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
   train::FitReport report;
   const train::Gate::Writer writer(model().gate(), "fit");

@@ -114,19 +114,34 @@ py::list Network::parameters(const py::object& self, int array, const std::optio
   return rows;
 }
 
-void Network::compile(const std::string& loss, const py::dict& loss_hyper, const std::string& optimizer,
-                      const py::dict& optimizer_hyper, const std::map<std::string, py::dict>& per_layer,
-                      double max_grad_norm) {
+namespace {
+// What is given for all parameters, and what is given for single ones on top of it.
+run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params,
+                                      const Network::Groups& groups) {
+  const std::string where = "[" + std::string(row.name) + "]";
+  run::OptimizerValues values{values_of(where, row, params), {}};
+  for (const auto& [key, own] : groups) values.own[key] = changed(where, row.params, values.others, own);
+  return values;
+}
+}  // namespace
+
+void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+                      const py::dict& params, const Groups& groups, const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = &losses::registry().at("[compile]", loss);
-  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_hyper);
+  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
-  spec.optimizer_values = values_of("[" + optimizer + "]", *spec.optimizer, optimizer_hyper);
-  for (const auto& [layer, hyper] : per_layer)
-    spec.per_layer[layer] = changed("[" + optimizer + "]", spec.optimizer->params, spec.optimizer_values, hyper);
-  spec.max_grad_norm = max_grad_norm;
+  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups);
+  spec.settings = settings_of<run::CompileSettings>("compile", settings);
   model().compile(spec);
+}
+
+void Network::set_optimizer_params(const py::dict& params, const Groups& groups) {
+  const train::Gate::Change change(model().gate(), "set_optimizer_params");
+  const auto* row = model().optimizer();
+  require(row != nullptr, "[set_optimizer_params] the model has no optimizer yet: call compile first");
+  model().set_optimizer_values(optimizer_values(*row, params, groups));
 }
 
 void Network::load(const py::list& values, std::int64_t batches) {
@@ -288,12 +303,13 @@ void register_network(py::module_& m) {
       .def(
           "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
       .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
-      .def("compile", &Network::compile, arg("loss"), arg("loss_hyper"), arg("optimizer"), arg("optimizer_hyper"),
-           arg("per_layer") = py::dict(), arg("max_grad_norm") = 0.0)
-      .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, py::kw_only(), arg("batch_size"),
-           arg("epochs"), arg("first_epoch") = 0, arg("shuffle") = true, arg("drop_last") = false, arg("seed") = 0,
-           arg("orders") = none, arg("validation") = none, arg("class_weight") = none, arg("metrics") = false,
-           arg("n_threads") = 0, arg("on_epoch") = none)
+      .def("compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
+           arg("groups") = py::dict(), "settings: of the row \"compile\".")
+      .def("set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
+           "Other hyperparameters, as compile takes them, from the next update on; states and counts stay.")
+      .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
+           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none,
+           "settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)

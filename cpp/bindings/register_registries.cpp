@@ -54,7 +54,7 @@ const char* task_name(losses::Task task) {
 
 py::dict registries() {
   py::dict all;
-  py::list activations, losses, optimizers, inputs, layers, containers;
+  py::list activations, losses, optimizers, inputs, layers, containers, settings;
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
@@ -80,6 +80,8 @@ py::dict registries() {
   for (const auto& row : inputs::registry()) inputs.append(common(row));
   for (const auto& row : layers::registry()) layers.append(common(row));
   for (const auto& row : graph::containers()) containers.append(common(row));
+  for (const auto& row : run::settings()) settings.append(common(row));
+  all["settings"] = settings;
   all["activations"] = activations;
   all["losses"] = losses;
   all["optimizers"] = optimizers;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/values.h"
 
+#include <cmath>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +46,11 @@ Number number_of(const std::string& where, const std::string& name, const Field*
   }
   Number number;
   if (whole_number(value.ptr(), number)) return number;
+  if (field != nullptr && field->kind == Kind::kCount) {
+    const std::string text = where + " " + name + " is " + std::string(py::repr(value)) + "; expected ";
+    if (PyIndex_Check(value.ptr())) require(false, text, permitted(*field));  // below 0, or of more than 64 bits
+    throw py::type_error(text + permitted(*field));
+  }
   try {
     return Number(value.cast<double>());
   } catch (const py::cast_error&) {
@@ -87,9 +93,11 @@ bool plain_value(const Field& field, PyObject* object, Values& values) {
 Values changed(const std::string& where, Fields fields, Values values, const py::dict& given) {
   for (const auto& [key, value] : given) {
     const std::string name = py::str(key);
+    const Field* field = find(fields, name);
+    if (value.is_none() && field != nullptr && std::isinf(field->standard.real)) continue;  // no limit: as not given
     const auto parts = pair_of(fields, name);
     if (parts.empty()) {
-      set(where, fields, values, name, number_of(where, name, find(fields, name), value));
+      set(where, fields, values, name, number_of(where, name, field, value));
       continue;
     }
     const bool listed = py::isinstance<py::tuple>(value) || py::isinstance<py::list>(value);
@@ -135,6 +143,7 @@ py::object python_value(const Field& field, Number number) {
     case Kind::kReal:
       break;
   }
+  if (std::isinf(number.real)) return py::none();  // no limit
   return py::float_(number.real);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/row.h"
+#include "run/settings.h"
 
 namespace fastnn::bindings {
 
@@ -18,6 +19,13 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
 // The row's defaults with what is given.
 inline Values values_of(const std::string& where, const Row& row, const py::dict& given) {
   return changed(where, row.params, row.defaults(), given);
+}
+
+// The settings of a call, from its keyword arguments.
+template <class P>
+P settings_of(const char* call, const py::kwargs& given) {
+  const std::string where = "[" + std::string(call) + "]";
+  return values_of(where, run::settings().at(where, call), given).template as<P>();
 }
 
 // The same where every value is of the usual type and permitted; false otherwise, and then changed() words why.

@@ -5,16 +5,12 @@
 
 namespace fastnn {
 
-namespace {
-
-std::string expected(const Field& field) {
+std::string permitted(const Field& field) {
   if (field.kind == Kind::kFlag) return "True or False";
   const std::string range = field.range.text();
-  if (field.kind == Kind::kCount) return "a whole number" + (range.empty() ? "" : ", " + range);
-  return range.empty() ? "a finite number" : "a finite number, " + range;
+  const char* number = field.kind == Kind::kCount ? "a whole number" : "a finite number";
+  return range.empty() ? number : std::string(number) + ", " + range;
 }
-
-}  // namespace
 
 std::string join(const std::vector<std::string>& names) {
   std::string text;
@@ -36,7 +32,7 @@ void set(const std::string& where, Fields fields, Values& values, std::string_vi
     require(false, where, " has no parameter '", name, "'; known: ", join(known));
   }
   require(field->permits(number), where, " ", name, " = ", field->range.shown(number.real), "; expected ",
-          expected(*field));
+          permitted(*field));
   field->set(values, number);
 }
 

@@ -192,6 +192,8 @@ const Field* find(Fields fields, std::string_view name);
 // Writes one value; throws std::invalid_argument, headed by `where`, that names the value and what is permitted, or the
 // known names.
 void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number);
+// What a field permits, in words: "a finite number, at least 0".
+std::string permitted(const Field& field);
 // Are all fields equal?
 bool same(Fields fields, const Values& a, const Values& b);
 

@@ -145,6 +145,11 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           [](const Values& values, std::int64_t t) { return Values(M::coefficients(values.as<P>(), t)); },
           [](const Values& values) { return values.as<P>().lr; },
           [](const Values& values) { return values.as<P>().l1; },
+          [](const Values& values, double factor) {
+            auto p = values.as<P>();
+            p.lr *= factor;
+            return Values(p);
+          },
           {update_loop<float, O>},
           {update_loop<double, O>}};
 }

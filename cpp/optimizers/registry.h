@@ -57,6 +57,7 @@ struct Row : fastnn::Row {
   // The two hyperparameters that every optimizer has.
   double (*lr)(const Values& values);
   double (*l1)(const Values& values);
+  Values (*with_lr)(const Values& values, double factor);  // the learning rate times factor
   Loops<float> f32;
   Loops<double> f64;
 

@@ -2,6 +2,8 @@
 #include "run/compiled.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "core/check.h"
 
@@ -12,59 +14,79 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     : loss(spec.loss),
       loss_values(spec.loss_values),
       optimizer(spec.optimizer),
-      max_grad_norm(spec.max_grad_norm),
+      settings(spec.settings),
       state_size(network.size()) {
   require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
           " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
-  require(max_grad_norm >= 0, "[compile] max_grad_norm = ", max_grad_norm, ", expected a number > 0 or none");
-  for (const auto& entry : spec.per_layer) network.nodes_of(entry.first);
-  optimizers::StateSet any = 0;
-  for (const Parameter& p : network.parameters()) {
-    const auto own = spec.per_layer.find(p.node);
-    rule_of.push_back(rule_with(own == spec.per_layer.end() ? spec.optimizer_values : own->second));
-    if (p.trainable) any |= rules[rule_of.back()].kept;
-  }
-  steps.resize(rule_of.size());
-  coefficients.resize(rule_of.size());
-  place_states(any);
-}
-
-// The rule with these values, made if there is none.
-template <class T>
-std::size_t Compiled<T>::rule_with(const Values& values) {
-  std::size_t k = 0;
-  while (k < rules.size() && !same(optimizer->params, rules[k].values, values)) ++k;
-  if (k == rules.size())
-    rules.push_back({.values = values, .kept = optimizer->kept(values), .l1 = static_cast<T>(optimizer->l1(values))});
-  return k;
-}
-
-template <class T>
-void Compiled<T>::place_states(optimizers::StateSet any) {
-  const int most = static_cast<int>(optimizer->states.size());
-  for (int s = 0; s < most; ++s) n_states += optimizers::contains(any, s) ? 1 : 0;
+  Rules made = rules_for(network, spec.optimizer_values);
+  placed_ = made.any;
+  n_states = std::popcount(placed_);
   states = std::make_shared<Buffer<T>>(n_states * state_size);
   // Written once: pages that are read first, by the copy that a fit begins with, would be mapped twice, within the fit.
   std::fill_n(states->data(), states->size(), T(0));
-  for (Rule& rule : rules) {
+  take(std::move(made));
+  steps.resize(rule_of.size());
+  coefficients.resize(rule_of.size());
+}
+
+template <class T>
+void Compiled<T>::set_values(const Network<T>& network, const OptimizerValues& values) {
+  Rules made = rules_for(network, values);
+  for (int s = 0; s < static_cast<int>(optimizer->states.size()); ++s)
+    require(!optimizers::contains(made.any & ~placed_, s), "[", optimizer->class_name, "] these values need ",
+            optimizer->states[static_cast<std::size_t>(s)].name,
+            ", which those that the model was compiled with did not; compile it anew");
+  take(std::move(made));
+}
+
+template <class T>
+typename Compiled<T>::Rules Compiled<T>::rules_for(const Network<T>& network, const OptimizerValues& values) const {
+  Rules made;
+  std::size_t found = 0;
+  std::vector<std::string> known;
+  for (const Parameter& p : network.parameters()) {
+    const auto own = p.trainable ? values.own.find(p.key()) : values.own.end();
+    if (p.trainable) known.push_back(p.key());
+    if (own != values.own.end()) ++found;
+    const Values& its = own == values.own.end() ? values.others : own->second;
+    std::size_t k = 0;
+    while (k < made.rules.size() && !same(optimizer->params, made.rules[k].values, its)) ++k;
+    if (k == made.rules.size())
+      made.rules.push_back({.values = its, .kept = optimizer->kept(its), .l1 = static_cast<T>(optimizer->l1(its))});
+    made.rule_of.push_back(k);
+    if (p.trainable) made.any |= made.rules[k].kept;
+  }
+  if (found == values.own.size()) return made;
+  for (const auto& [key, unused] : values.own)
+    require(std::ranges::find(known, key) != known.end(), "[compile] no parameter is called '", key,
+            "'; known: ", join(known));
+  return made;
+}
+
+template <class T>
+void Compiled<T>::take(Rules made) {
+  for (Rule& rule : made.rules) {
     int place = 0;
-    for (int s = 0; s < most; ++s) {
-      if (!optimizers::contains(any, s)) continue;
+    for (int s = 0; s < optimizers::kMaxStates; ++s) {
+      if (!optimizers::contains(placed_, s)) continue;
       if (optimizers::contains(rule.kept, s)) rule.states[static_cast<std::size_t>(s)] = state(place);
       ++place;
     }
   }
+  rules = std::move(made.rules);
+  rule_of = std::move(made.rule_of);
 }
 
 template <class T>
-void Compiled<T>::begin_update(const std::vector<int>& parameters) {
+void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t step) {
+  const double factor = lr_factor(step);
   const auto at = [](int p) { return static_cast<std::size_t>(p); };
   for (std::size_t k = 0; k < parameters.size(); ++k) {
     const int p = parameters[k], before = parameters[k > 0 ? k - 1 : 0];
     if (k > 0 && rule_of[at(p)] == rule_of[at(before)] && steps[at(p)] == steps[at(before)])
       coefficients[at(p)] = coefficients[at(before)];
     else
-      coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1);
+      coefficients[at(p)] = optimizer->coefficients(optimizer->with_lr(rule(p).values, factor), steps[at(p)] + 1);
   }
 }
 

@@ -12,6 +12,13 @@
 namespace fastnn::run {
 
 namespace {
+// NaN stays NaN.
+template <class T>
+void clip_values(Matrix<T> grad, T limit) noexcept {
+  for (Index r = 0; r < grad.rows; ++r)
+    for (T* g = grad.row(r); g < grad.row(r) + grad.cols; ++g) *g = *g > limit ? limit : *g < -limit ? -limit : *g;
+}
+
 constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
 constexpr Index kNearBytes = 1536 * 1024;  // parameters and state that are still near a step later
 }  // namespace
@@ -181,6 +188,8 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
                                       prefetch.count > 0 && last ? &prefetch : nullptr);
     if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
   }
+  if (plan_->goal.update && compiled_->settings.clips_values())
+    clip_values(grad, static_cast<T>(compiled_->settings.max_grad_value));
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip) return;
   ws_.norms[item] = tile_squares(net_, gradients_, tile);
@@ -203,7 +212,7 @@ PrefetchTargets<T> Engine<T>::prefetch_targets(const Tile& tile) noexcept {
 template <class T>
 bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
-  if (compiled_->rule(tile.param).l1 != 0) return false;
+  if (compiled_->rule(tile.param).l1 != 0 || compiled_->settings.clips_values()) return false;
   const auto outer = net_.layer(p.layer).outer(ws_.slot(p.layer), p.index, tile.rows, tile.cols);
   if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, outer.left);
   return outer.left;

@@ -28,7 +28,7 @@ void Engine<T>::begin_batch() noexcept {
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->begin_update(plan_->trained);
+  if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step);
 }
 
 template <class T>
@@ -92,7 +92,7 @@ void Engine<T>::merge_norm() noexcept {
   for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
   const double norm = std::sqrt(squares);
   if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
-  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->max_grad_norm));
+  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->settings.max_grad_norm));
 }
 
 template <class T>

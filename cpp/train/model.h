@@ -48,17 +48,12 @@ class Hooks {
   virtual bool stopped() const = 0;                                // somebody asked fit to end, which is no error
 };
 
-struct FitSpec {
+struct FitSpec : run::FitSettings {
   Data data;
   Index rows = 0;
-  Index batch_size = 32, epochs = 1, first_epoch = 0;
-  bool shuffle = true, own_orders = false;
-  bool drop_last = false;  // a last batch that is not full is left out
-  std::uint64_t seed = 0;
+  bool own_orders = false;
   Data validation;
   Index validation_rows = 0;
-  bool metrics = false;
-  int n_threads = 0;
 };
 
 struct FitReport {
@@ -92,8 +87,10 @@ class Model {
   virtual void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) = 0;
 
   virtual void compile(const CompileSpec& spec) = 0;
-  virtual const losses::Row* loss() const = 0;  // nullptr before compile
-  virtual bool loss_is_sum() const = 0;         // of a compiled model: losses are added up, not averaged
+  virtual void set_optimizer_values(const run::OptimizerValues& values) = 0;  // as Compiled::set_values
+  virtual const losses::Row* loss() const = 0;                                // nullptr before compile
+  virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
+  virtual bool loss_is_sum() const = 0;  // of a compiled model: losses are added up, not averaged
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
   virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;

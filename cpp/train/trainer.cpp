@@ -69,6 +69,12 @@ void Trainer<T>::compile(const CompileSpec& spec) {
 }
 
 template <class T>
+void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values) {
+  need_compiled("set_optimizer_params");
+  compiled_->set_values(net_, values);
+}
+
+template <class T>
 void Trainer<T>::need_compiled(const char* where) const {
   refuse_unless(compiled_.has_value(), where, reason::kNotCompiled);
 }
@@ -77,7 +83,7 @@ template <class T>
 Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
   Goal goal;
   goal.gradient = gradient;
-  goal.clip = compiled_->max_grad_norm > 0;
+  goal.clip = compiled_->settings.clips_norm();
   const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
   if (goal.clip || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
   return goal;

@@ -46,8 +46,10 @@ class Trainer final : public Model {
   void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) override;
 
   void compile(const CompileSpec& spec) override;
+  void set_optimizer_values(const run::OptimizerValues& values) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
   bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
+  const optimizers::Row* optimizer() const override { return compiled_ ? compiled_->optimizer : nullptr; }
 
   FitReport fit(const FitSpec& spec, Hooks& hooks) override;
   double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) override;

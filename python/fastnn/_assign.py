@@ -17,7 +17,7 @@ __all__ = ["is_free", "refusal"]
 
 _FREEZE = "freeze() and unfreeze() decide what trains"
 _MODES = "there are no modes: fit and train_step train, predict does not, forward takes training="
-_COMPILE = "compile again with an optimizer that has it"
+_COMPILE = "set it on the model, model.lr, or compile again with an optimizer that has it"
 # Words of other libraries, and what does that here.
 _ADVICE = {
     "trainable": _FREEZE,

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-
 from . import _registry
 from ._assign import refusal
 from ._docstrings import docstring, parameters, sentence
@@ -21,7 +19,7 @@ from ._fields import Field, Value, checked, fields_of
 from ._hints import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ._docstrings import Entry
     from ._registry import Row
@@ -115,8 +113,8 @@ class Overrides(Mapping[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
-            "[Optimizer] per_layer cannot be changed: make a new optimizer, and compile the model "
-            "with it"
+            "[Optimizer] param_groups cannot be changed: make a new optimizer, and compile the "
+            "model with it"
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -135,8 +133,9 @@ class Overrides(Mapping[Any, Any]):
 class Optimizer(Description):
     """Base of the optimizers: plain frozen descriptions, never bound to arrays.
 
-    `per_layer` overrides hyperparameters for single layers, keyed by the layer's number in
-    ``state_dict``: ``{0: {"lr": 1e-4, "weight_decay": 0.0}}``.
+    `param_groups` gives some parameters other values, by patterns of their keys in ``state_dict``:
+    ``{"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}}``. ``*`` stands for anything, as in
+    names of files; where several patterns name a value for a parameter, the last one counts.
 
     Examples
     --------
@@ -149,12 +148,12 @@ class Optimizer(Description):
     positional: ClassVar[int | None] = 1
     more_fields: ClassVar[tuple[Field, ...]] = (
         Field(
-            "per_layer",
+            "param_groups",
             {},
-            "Mapping[int, Mapping[str, Any]]",
-            Mapping[int, Mapping[str, Any]],
-            "dict of int to dict",
-            'Other values for single layers, by their number: ``{0: {"lr": 1e-4}}``',
+            "Mapping[str, Mapping[str, Any]]",
+            Mapping[str, Mapping[str, Any]],
+            "dict of str to dict",
+            'Other values by patterns of parameters\' keys: ``{"*.bias": {"weight_decay": 0.0}}``',
         ),
     )
 
@@ -167,30 +166,48 @@ class Optimizer(Description):
     def __post_init__(self) -> None:
         super().__post_init__()
         # A dictionary changed later by its owner must not change the description.
-        overrides = getattr(self, "per_layer", {})
-        if not isinstance(overrides, Mapping):
+        groups = getattr(self, "param_groups", {})
+        if not isinstance(groups, Mapping):
             raise TypeError(
-                f"[{type(self).__name__}] per_layer is {shown(overrides)}; expected a "
-                'dictionary: {0: {"lr": 1e-4}}'
+                f"[{type(self).__name__}] param_groups is {shown(groups)}; expected a "
+                'dictionary: {"*.bias": {"weight_decay": 0.0}}'
             )
-        self.layer_hyper()  # before anything that may be in it is copied
-        vars(self)["per_layer"] = Overrides(dict(overrides))
+        self.group_hyper()  # before anything that may be in it is copied
+        vars(self)["param_groups"] = Overrides(dict(groups))
 
-    def layer_hyper(self) -> dict[int, dict[str, float]]:
-        """The overrides under the registry's names, checked."""
-        where, overrides = type(self).__name__, {}
-        for layer, values in getattr(self, "per_layer", {}).items():
-            if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)):
+    def group_hyper(self) -> dict[str, dict[str, Value]]:
+        """The values of each pattern under the registry's names, checked."""
+        where, groups = type(self).__name__, {}
+        for pattern, values in getattr(self, "param_groups", {}).items():
+            if not isinstance(pattern, str):
                 raise TypeError(
-                    f"[{where}] per_layer has the key {shown(layer)}; expected a layer's number"
+                    f"[{where}] param_groups has the key {shown(pattern)}; expected a pattern of "
+                    "parameters' keys: '*.bias'"
                 )
             if not isinstance(values, Mapping):
                 raise TypeError(
-                    f"[{where}] per_layer[{layer}] is {shown(values)}; expected a dictionary"
+                    f"[{where}] param_groups[{pattern!r}] is {shown(values)}; expected a dictionary"
                 )
-            given = checked(f"{where}.per_layer[{layer}]", self.row["params"], values)
-            overrides[int(layer)] = {name: float(value) for name, value in given.items()}
-        return overrides
+            its = f"{where}.param_groups[{pattern!r}]"
+            groups[pattern] = checked(its, self.row["params"], values)
+        return groups
+
+    def hyper_of(self, where: str, keys: Iterable[str]) -> dict[str, dict[str, Value]]:
+        """The values that single parameters have of their own, of those called `keys`."""
+        import fnmatch  # only who has groups pays for it
+
+        known = list(keys)
+        found: dict[str, dict[str, Value]] = {}
+        for pattern, values in self.group_hyper().items():
+            named = [key for key in known if fnmatch.fnmatchcase(key, pattern)]
+            if not named:
+                raise ValueError(
+                    f"[{where}] param_groups has {pattern!r}, which is no parameter's key; the "
+                    f"parameters are: {', '.join(known)}"
+                )
+            for key in named:
+                found[key] = found.get(key, {}) | values
+        return found
 
 
 def fields_of_class(base: type[Description], row: Row) -> list[tuple[Field, bool]]:

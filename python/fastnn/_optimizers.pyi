@@ -28,7 +28,7 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
     nesterov: bool = False
     l1: float = 0.0
-    per_layer: Mapping[int, Mapping[str, Any]] = ...
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
 
 @dataclass(repr=False, eq=False)
 class Adam(Optimizer):
@@ -43,7 +43,7 @@ class Adam(Optimizer):
     eps: float = 1e-08
     weight_decay: float = 0.0
     l1: float = 0.0
-    per_layer: Mapping[int, Mapping[str, Any]] = ...
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
 
 @dataclass(repr=False, eq=False)
 class AdamW(Optimizer):
@@ -58,6 +58,6 @@ class AdamW(Optimizer):
     eps: float = 1e-08
     weight_decay: float = 0.01
     l1: float = 0.0
-    per_layer: Mapping[int, Mapping[str, Any]] = ...
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
 
 OPTIMIZERS: Members[Optimizer]

@@ -70,7 +70,7 @@ class Pair:
             if not np.array_equal(ours["array"], theirs["array"]):
                 raise AssertionError("engine and twin do not start from the same weights")
         for network in (self.engine, self.twin):
-            network.compile("cross_entropy", {}, optimizer, dict(hyper), {}, 0.0)
+            network.compile("cross_entropy", {}, optimizer, dict(hyper))
 
     def fit_engine(
         self,

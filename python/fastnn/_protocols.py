@@ -23,6 +23,7 @@ class ModelInTraining(Protocol):
 
     history: Any
     stop_training: bool
+    lr: float
 
     @property
     def optimizer(self) -> Any: ...

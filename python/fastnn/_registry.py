@@ -26,6 +26,7 @@ _SINGULAR = {
     "losses": "loss",
     "optimizers": "optimizer",
     "layers": "layer",
+    "settings": "call",
 }
 
 

@@ -70,30 +70,31 @@ class Network:
     def compile(
         self,
         loss: str,
-        loss_hyper: _Hyper,
+        loss_params: _Hyper,
         optimizer: str,
-        optimizer_hyper: _Hyper,
-        per_layer: Mapping[str, Mapping[str, float]] = ...,
-        max_grad_norm: float = 0.0,
+        params: _Hyper,
+        groups: Mapping[str, _Hyper] = ...,
+        **settings: float | None,
     ) -> None: ...
+    def set_optimizer_params(self, params: _Hyper, groups: Mapping[str, _Hyper] = ...) -> None: ...
     def fit(
         self,
         x: _Array,
         y: _Array,
         sample_weight: _Array | None = None,
-        *,
-        batch_size: int,
-        epochs: int,
-        first_epoch: int = 0,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        seed: int = 0,
         orders: Callable[[int], NDArray[np.int64]] | None = None,
         validation: _Split | None = None,
-        metrics: bool = False,
-        n_threads: int = 0,
+        class_weight: _Array | None = None,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
+        **settings: int,
     ) -> dict[str, Any]: ...
+    def check(
+        self,
+        x: _Array,
+        y: _Array,
+        sample_weight: _Array | None = None,
+        validation: bool = False,
+    ) -> int: ...
     def train_step(
         self, x: _Array, y: _Array, sample_weight: _Array | None = None, n_threads: int = 0
     ) -> float: ...
@@ -169,6 +170,7 @@ def loss(
     target: _Array,
     sample_weight: _Array | None = None,
     where: str = "",
+    strict: bool = False,
 ) -> tuple[float, _Array]: ...
 def optimizer_step(
     name: str,

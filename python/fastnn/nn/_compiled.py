@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What compile settled: optimizer, loss, metrics and clipping, as frozen descriptions."""
+"""What compile settled: optimizer, loss, metrics and settings, as frozen descriptions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _core, _validate
+from fastnn import _core, _registry, _validate
 from fastnn._describe import Optimizer, described
+from fastnn._fields import checked
 from fastnn._optimizers import OPTIMIZERS
 
 from ._loss import Loss
 from ._members import LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from fastnn._validate import Array
 
@@ -30,23 +31,25 @@ class Compiled:
     optimizer: Optimizer
     loss: Loss
     metrics: tuple[str, ...]
-    max_grad_norm: float | None
+    settings: Mapping[str, Any]
 
     @classmethod
-    def of(
-        cls, where: str, optimizer: Any, loss: Any, metrics: Any, max_grad_norm: Any
-    ) -> Compiled:
-        """Strings and objects made into descriptions; wrong ones are refused."""
+    def of(cls, where: str, optimizer: Any, loss: Any, metrics: Any, **settings: Any) -> Compiled:
+        """Strings and objects made into descriptions; wrong ones are refused.
+
+        settings: those of the core's row "compile"; None: as if not given.
+        """
+        given = {name: value for name, value in settings.items() if value is not None}
+        if {"max_grad_norm", "max_grad_value"} <= set(given):
+            raise ValueError(
+                f"[{where}] max_grad_norm and max_grad_value came together; expected one of them"
+            )
         chosen: Loss = described(where, "loss", loss, LOSSES, Loss)
         return cls(
             optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),
             loss=chosen,
             metrics=_validate.metrics(where, metrics, chosen),
-            max_grad_norm=(
-                None
-                if max_grad_norm is None
-                else _validate.positive(where, "max_grad_norm", max_grad_norm)
-            ),
+            settings=checked(where, _registry.row(where, "settings", "compile")["params"], given),
         )
 
     def check_outputs(self, where: str, k: int) -> None:
@@ -78,20 +81,27 @@ class Compiled:
                 )
         return np.hstack([1 - p, p]) if row["task"] == "binary" and p.shape[1] == 1 else p
 
-    def apply(self, where: str, network: _core.Network, keys: Collection[str]) -> None:
-        """Compile the network; `keys` are those of the layers that per_layer may name."""
-        per_layer = self.optimizer.layer_hyper()
-        for number in per_layer:
-            if str(number) not in keys:
-                known = ", ".join(keys)
-                raise ValueError(
-                    f"[{where}] per_layer names layer {number}; layers with parameters: {known}"
-                )
+    def apply(self, where: str, network: _core.Network) -> None:
+        """Compile the network."""
         network.compile(
             self.loss.registry_name,
             self.loss.hyper(),
             self.optimizer.registry_name,
             self.optimizer.hyper(),
-            {str(number): hyper for number, hyper in per_layer.items()},
-            self.max_grad_norm or 0.0,
+            self._groups(where, network),
+            **self.settings,
         )
+
+    def with_lr(self, where: str, network: _core.Network, lr: Any) -> Compiled:
+        """The same with another learning rate, which the network takes from the next step on."""
+        optimizer: Any = self.optimizer
+        changed = replace(self, optimizer=replace(optimizer, lr=lr))
+        network.set_optimizer_params(changed.optimizer.hyper(), changed._groups(where, network))
+        return changed
+
+    def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
+        """Hyperparameters that single parameters have of their own, by their keys."""
+        if not self.optimizer.group_hyper():
+            return {}
+        entries = [entry for entry in network.parameters() if entry["trainable"]]
+        return self.optimizer.hyper_of(where, (f"{e['layer']}.{e['name']}" for e in entries))

@@ -7,7 +7,8 @@ The core trains all epochs in that call and calls Python only at the end of each
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Settings", "check_statistics", "chosen_callbacks"]
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True)
+class Settings:
     """The numeric arguments of one call of fit."""
 
     batch_size: int
@@ -185,10 +187,9 @@ class Run:
 
     def close(self) -> None:
         """Call `close` of every callback, even if others raise an exception."""
-        if self._callbacks:
-            with ExitStack() as closing:
-                for callback in reversed(self._callbacks):
-                    closing.callback(callback.close)
+        with ExitStack() as closing:
+            for callback in reversed(self._callbacks):
+                closing.callback(callback.close)
 
     def _names(self) -> list[str]:
         """Return the names of the figures of an epoch."""

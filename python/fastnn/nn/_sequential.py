@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sequential"]
 
-_ASSIGNABLE = ("history", "stop_training")
+_ASSIGNABLE = ("history", "lr", "stop_training")
 # Exceptions of the core for arguments that Python may convert, or explain in a better message.
 _REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)
 
@@ -118,7 +118,12 @@ class Sequential:
     # Training.
 
     def compile(
-        self, optimizer: Any, loss: Any, metrics: Any = None, max_grad_norm: float | None = None
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        max_grad_norm: float | None = None,
+        max_grad_value: float | None = None,
     ) -> None:
         """Choose how to train; compiling again resets the optimizer's state.
 
@@ -132,6 +137,8 @@ class Sequential:
             ``["accuracy"]`` for losses of classes.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm.
+        max_grad_value : float, optional
+            Clip each entry of the gradients to this size. Only one of the two may be given.
 
         Raises
         ------
@@ -148,9 +155,10 @@ class Sequential:
         0.1
         """
         call = self._call("compile")
-        compiled = Compiled.of(call.where, optimizer, loss, metrics, max_grad_norm)
+        limits = {"max_grad_norm": max_grad_norm, "max_grad_value": max_grad_value}
+        compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
         compiled.check_outputs(call.where, call.network.n_outputs)
-        compiled.apply(call.where, call.network, self._tree.keys_with_parameters())
+        compiled.apply(call.where, call.network)
         self._compiled = compiled
 
     def fit(
@@ -835,6 +843,34 @@ class Sequential:
         return None if self._compiled is None else self._compiled.optimizer
 
     @property
+    def lr(self) -> float:
+        """The optimizer's learning rate, which may be set between steps and in callbacks.
+
+        It takes effect at the next step; the optimizer's state and its counts of steps stay as
+        they are. Parameters whose group in ``param_groups`` has a learning rate keep that one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A value that is no finite number of at least 0, or a model that is not compiled.
+
+        Examples
+        --------
+        >>> from fastnn import nn, optim
+        >>> model = nn.Sequential(nn.Linear(4, 2))
+        >>> model.compile(optim.SGD(lr=0.5), "mse")
+        >>> model.lr = 0.1
+        >>> model.lr, model.optimizer.lr
+        (0.1, 0.1)
+        """
+        return float(self._call("lr").compiled.optimizer.hyper()["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        call = self._call("lr")
+        self._compiled = call.compiled.with_lr(call.where, call.network, value)
+
+    @property
     def loss(self) -> Loss | None:
         """The compiled loss; None before compile.
 
@@ -1029,6 +1065,6 @@ class Sequential:
         if tree.network is None:
             return
         if self._compiled is not None:
-            self._compiled.apply("Sequential", tree.network, tree.keys_with_parameters())
+            self._compiled.apply("Sequential", tree.network)
         optimizer = None if self._compiled is None else taken.optimizer
         _state.restore(tree.network, optimizer, taken.draw)

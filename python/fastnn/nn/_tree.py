@@ -140,10 +140,6 @@ class Tree:
         if self.network is not None:
             self.network.expect_idle(f"Sequential.{call}")
 
-    def keys_with_parameters(self) -> list[str]:
-        """Return the keys of the layers that have values."""
-        return [key for key, each in _keys.walk(self.layers) if isinstance(each, ParameterLayer)]
-
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""
         if self.network is None:

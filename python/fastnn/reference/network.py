@@ -17,7 +17,7 @@ from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
 from fastnn.reference.random import permutation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastnn.reference._describe import Array
 
@@ -44,7 +44,8 @@ class Network:
         self.step = 0  # updates done so far
         self.draw = 0  # passes since the last update: dropout draws anew in each
         self.num_batches = 0  # training batches that BatchNorm has learned from
-        self.max_grad_norm = 0.0
+        self.max_grad_norm: float | None = None
+        self.max_grad_value: float | None = None
         self.states: dict[tuple[str, str], list[Array]] = {}
 
     # -- parameters ---------------------------------------------------------------------------
@@ -86,29 +87,44 @@ class Network:
     def compile(
         self,
         loss: str,
-        loss_hyper: dict[str, Any],
+        loss_params: dict[str, Any],
         optimizer: str,
-        optimizer_hyper: dict[str, Any],
-        per_layer: dict[str, dict[str, float]] | None = None,
-        max_grad_norm: float = 0.0,
+        params: dict[str, Any],
+        groups: dict[str, dict[str, Any]] | None = None,
+        max_grad_norm: float | None = None,
+        max_grad_value: float | None = None,
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
-        `per_layer` overrides hyperparameters of the optimizer for single layers; `max_grad_norm`
-        clips the global norm of the gradients (0: no clipping).
+        `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
+        `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
+        entries.
         """
-        self.loss, self.loss_hyper = LOSSES[loss], loss_hyper
+        self.loss, self.loss_hyper = LOSSES[loss], loss_params
         self.optimizer = OPTIMIZERS[optimizer]
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_norm, self.max_grad_value = max_grad_norm, max_grad_value
         self.step = self.draw = 0
-        overrides = per_layer or {}
-        self.hyper = {key: optimizer_hyper | overrides.get(key, {}) for key in self.leaves}
+        self.set_optimizer_params(params, groups)
         self.states = {
-            (key, name): [np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[key]))]
-            for key, layer in self.leaves.items()
-            for name, w in layer.params.items()
+            key: [np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[key]))]
+            for key, w in self._trainable()
         }
         self.steps = dict.fromkeys(self.states, 0)  # updates of each parameter
+
+    def set_optimizer_params(
+        self, params: dict[str, Any], groups: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        """Let the optimizer go on with other hyperparameters, as compile takes them."""
+        groups = groups or {}
+        self.hyper = {
+            (layer, name): params | groups.get(f"{layer}.{name}", {})
+            for (layer, name), _ in self._trainable()
+        }
+
+    def _trainable(self) -> Iterator[tuple[tuple[str, str], Array]]:
+        for key, layer in self.leaves.items():
+            for name, w in layer.params.items():
+                yield (key, name), w
 
     def optimizer_state(self) -> dict[str, Any]:
         """Return the step, those of single parameters, and a list for each state array.
@@ -179,7 +195,7 @@ class Network:
             if layer.frozen:
                 continue
             for name, w in layer.params.items():
-                state, hyper = self.states[key, name], self.hyper[key]
+                state, hyper = self.states[key, name], self.hyper[key, name]
                 self.steps[key, name] += 1
                 t = self.steps[key, name]
                 self.optimizer.update(w, layer.grads[name], state, t, **hyper)
@@ -199,8 +215,12 @@ class Network:
         self._update()
 
     def _update(self) -> None:
-        if self.max_grad_norm > 0:
+        if self.max_grad_norm is not None:
             self.clip_grad_norm(self.max_grad_norm)
+        if self.max_grad_value is not None:
+            for layer in self.leaves.values():
+                for g in layer.grads.values():
+                    np.clip(g, -self.max_grad_value, self.max_grad_value, out=g)
         self.apply_gradients()
 
     # -- the loop -----------------------------------------------------------------------------

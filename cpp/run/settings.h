@@ -1,0 +1,55 @@
+// The settings of compile and of fit, as rows of the room "settings". A new one is a field here and the place that reads
+// it: the border converts whatever the tables have, and Python checks by them.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <limits>
+
+#include "core/parallel.h"
+#include "core/registry.h"
+#include "core/types.h"
+
+namespace fastnn::run {
+
+// A limit that nobody has set; None in Python.
+inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+struct CompileSettings {
+  double max_grad_norm = kNoLimit, max_grad_value = kNoLimit;
+
+  bool clips_norm() const { return max_grad_norm < kNoLimit; }
+  bool clips_values() const { return max_grad_value < kNoLimit; }
+};
+struct Compile {
+  using Params = CompileSettings;
+  static constexpr std::array kFields{
+      field<&Params::max_grad_norm>("max_grad_norm", above(0), "clip the gradients of each step to this common norm"),
+      field<&Params::max_grad_value>("max_grad_value", above(0), "clip each entry of the gradients to this size"),
+  };
+};
+
+struct FitSettings {
+  Index batch_size = 32, epochs = 1, first_epoch = 0;
+  bool shuffle = true, drop_last = false;
+  std::uint64_t seed = 0;
+  bool metrics = false;
+  int n_threads = 0;
+};
+struct Fit {
+  using Params = FitSettings;
+  static constexpr std::array kFields{
+      field<&Params::batch_size>("batch_size", at_least(1), "rows a step"),
+      field<&Params::epochs>("epochs", "passes over the rows"),
+      field<&Params::first_epoch>("first_epoch", "number of the first of them, which decides how rows are shuffled"),
+      field<&Params::shuffle>("shuffle", "another order of rows in every epoch"),
+      field<&Params::drop_last>("drop_last", "leave out a last batch that is not full"),
+      field<&Params::seed>("seed", "what the orders of rows are drawn from"),
+      field<&Params::metrics>("metrics", "accuracy beside the loss"),
+      field<&Params::n_threads>("n_threads", within(0, parallel::kMaxThreads), "0: chosen by measuring"),
+  };
+};
+
+Registry<Row> settings();
+
+}  // namespace fastnn::run

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hyperparameters by parameter, and those that change between steps: param_groups and lr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import callbacks, nn, optim
+
+
+def model_of(optimizer: Any, seed: int = 3) -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), dtype="float64", seed=seed)
+    model.compile(optimizer, "cross_entropy")
+    return model
+
+
+@pytest.fixture
+def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.standard_normal((60, 5)), rng.integers(0, 3, 60)
+
+
+GROUPS = {"*": {"eps": 1e-6}, "*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 0.002, "eps": 1e-7}}
+
+
+def test_groups_are_those_of_torch(torch: Any, data: Any) -> None:
+    """The last pattern counts, name by name."""
+    x, y = data
+    model = model_of(optim.AdamW(lr=0.01, weight_decay=0.1, param_groups=GROUPS))
+    other = torch.nn.Sequential(
+        torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)
+    ).double()
+    other.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in model.state_dict().items()})
+    first, last = other[0], other[2]
+    groups = [
+        {"params": [first.weight], "lr": 0.002, "eps": 1e-7},
+        {"params": [first.bias], "lr": 0.002, "eps": 1e-7, "weight_decay": 0.0},
+        {"params": [last.weight], "eps": 1e-6},
+        {"params": [last.bias], "eps": 1e-6, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01, weight_decay=0.1)
+    for step in range(20):
+        if step == 10:  # of the parameters without an lr of their own
+            model.lr = 0.05
+            for group in optimizer.param_groups[2:]:
+                group["lr"] = 0.05
+        model.train_step(x, y)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(other(torch.from_numpy(x)), torch.from_numpy(y))
+        loss.backward()
+        optimizer.step()
+    for key, value in other.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=0, atol=1e-12)
+
+
+def test_the_learning_rate_changes_between_steps(data: Any) -> None:
+    """States and counts go on: two halves with one value are the whole, to the bit."""
+    x, y = data
+    whole, halves = model_of(optim.Adam(lr=0.01)), model_of(optim.Adam(lr=0.01))
+    for step in range(10):
+        whole.train_step(x, y)
+        if step == 5:
+            halves.lr = 0.5
+            assert halves.lr == halves.optimizer.lr == 0.5
+            halves.lr = 0.01
+        halves.train_step(x, y)
+    for key, value in whole.state_dict().items():
+        np.testing.assert_array_equal(halves.state_dict()[key], value)
+    before = halves.state_dict()["0.weight"].copy()
+    halves.lr = 0
+    halves.train_step(x, y)
+    np.testing.assert_array_equal(halves.state_dict()["0.weight"], before)
+
+
+def test_the_learning_rate_changes_in_callbacks(data: Any) -> None:
+    class Decay(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.lr *= 0.5
+
+    x, y = data
+    fitted, looped = (
+        model_of(optim.SGD(lr=0.5, momentum=0.9)),
+        model_of(optim.SGD(0.5, momentum=0.9)),
+    )
+    fitted.fit(x, y, batch_size=20, epochs=4, shuffle=False, callbacks=[Decay()])
+    for _ in range(4):
+        for first in range(0, 60, 20):
+            looped.train_step(x[first : first + 20], y[first : first + 20])
+        looped.lr /= 2
+    assert fitted.lr == looped.lr == 0.5 / 16
+    for key, value in looped.state_dict().items():
+        np.testing.assert_array_equal(fitted.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [(-1, ValueError, "lr = -1; expected at least 0"), ("fast", TypeError, "lr is 'fast'")],
+)
+def test_a_wrong_learning_rate_changes_nothing(value: Any, kind: Any, text: str) -> None:
+    model = model_of(optim.Adam(lr=0.25))
+    with pytest.raises(kind, match=text):
+        model.lr = value
+    assert model.lr == 0.25
+    model = nn.Sequential(nn.Linear(2, 1))
+    with pytest.raises(ValueError, match="the model is not compiled"):
+        model.lr = 0.5
