@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -196,6 +197,20 @@ def test_copies_go_on_as_the_model_would(rng, how):
     assert_same_values(model, other)
     model[5].weight[...] = 0
     assert np.any(other[5].weight)
+
+
+def test_a_copy_copies_values_and_state_once():
+    """A snapshot of the core is handed on; the copy of a copy would take twice its memory."""
+    model = nn.Sequential(nn.Linear(300, 200), nn.Linear(200, 300))
+    model.compile(optim.Adam(), "mse")
+    size = 3 * sum(value.nbytes for value in model.state_dict().values())  # with Adam's two states
+    tracemalloc.start()
+    try:
+        copy.deepcopy(model)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.9 * size < peak < 1.2 * size
 
 
 def test_pickles_name_no_compiled_class(rng):

@@ -7,8 +7,7 @@ The core trains all epochs in that call and calls Python only at the end of each
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Settings", "check_statistics", "chosen_callbacks"]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The numeric arguments of one call of fit."""
 
     batch_size: int
@@ -187,9 +185,10 @@ class Run:
 
     def close(self) -> None:
         """Call `close` of every callback, even if others raise an exception."""
-        with ExitStack() as closing:
-            for callback in reversed(self._callbacks):
-                closing.callback(callback.close)
+        if self._callbacks:
+            with ExitStack() as closing:
+                for callback in reversed(self._callbacks):
+                    closing.callback(callback.close)
 
     def _names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
