@@ -2,7 +2,8 @@
 """Says how the threads of two kinds of callers are scheduled: run by test_thread_limits.py.
 
 One caller is confined to one processor, with a low priority, and the other is not. The answer names
-for every call the threads that it added: how many processors they may use, and their niceness.
+for every call the threads that it added: how many processors they may use while they sleep, and
+their niceness. While a fit runs, "working" counts the threads that may use all processors.
 It also says how many threads of a large team calls with n_threads=2 wake.
 """
 
@@ -16,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastnn import callbacks, nn
 from fastnn import functional as F
-from fastnn import nn
 
 X = np.ones((300, 300), np.float32)
 
@@ -29,6 +30,7 @@ def standing() -> set[int]:
 def call() -> list[str]:
     before = standing()
     F.linear(X, X, n_threads=3)
+    time.sleep(0.05)  # now they sleep
     return [
         f"{len(os.sched_getaffinity(thread))} {os.getpriority(os.PRIO_PROCESS, thread)}"
         for thread in sorted(standing() - before)
@@ -44,6 +46,23 @@ def confined(answers: dict[str, list[str]], name: str) -> None:
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
+
+
+def working() -> int:
+    """How many threads of a fit had all processors at some moment of it."""
+    others = standing()
+    x, y = np.ones((2000, 60), np.float32), np.zeros(2000, int)
+    model = nn.Sequential(nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 4), seed=0)
+    model.compile("sgd", "cross_entropy")
+    every, seen, end = os.sched_getaffinity(0), set[int](), time.monotonic() + 5
+
+    def look(*_: object) -> None:
+        seen.update(t for t in standing() - others if os.sched_getaffinity(t) == every)
+        model.stop_training = len(seen) >= 3 or time.monotonic() > end
+
+    hook = callbacks.LambdaCallback(on_epoch_end=look)
+    model.fit(x, y, epochs=10**6, n_threads=4, callbacks=[hook])
+    return len(seen)
 
 
 def sleeps() -> dict[int, int]:
@@ -76,4 +95,4 @@ if __name__ == "__main__":
     found["free"] = call()
     found["free again"] = call()
     confined(found, "confined again")
-    print(json.dumps({**found, "woken": woken()}))
+    print(json.dumps({**found, "working": working(), "woken": woken()}))

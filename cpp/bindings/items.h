@@ -38,6 +38,7 @@ void run_items(Index count, double flops, int n_threads, F f) {
   if (n_threads == 0) {
     static thread_local parallel::LimitsNow limits;
     n_threads = flops < kWorthThreads || count == 1 ? 1 : limits.available();
+    n_threads = parallel::threads_without_waking(static_cast<int>(std::min<Index>(n_threads, count)), flops);
   }
   n_threads = static_cast<int>(std::min<Index>(n_threads, count));
   if (n_threads == 1 && flops < run::kBriefFlops && parallel::has_item_stack()) {

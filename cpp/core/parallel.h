@@ -76,6 +76,11 @@ struct Forked : std::runtime_error {
 // place.
 Outcome run(Program& program, int first, int n_threads, Poll poll);
 
+// For callers that choose the number of threads themselves: n, but 1 for short work if a team would have to be woken
+// for it, because that costs the calling thread as much as the team would save. Calls in quick succession do wake it:
+// it stays awake between them.
+int threads_without_waking(int n, double flops) noexcept;
+
 // Does this thread have as much stack left as an item may need? For code that runs items without run().
 bool has_item_stack() noexcept;
 

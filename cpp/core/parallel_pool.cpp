@@ -121,16 +121,26 @@ Team* take(int n) noexcept {
   return team;
 }
 
+constinit thread_local Team* t_last = nullptr;  // the team of this thread's last call
+
 }  // namespace
 
 // A thread first tries the team of its last call. Comparing the scheduling of the two takes system calls, so that is
 // done in every 64th call only.
 Lease::Lease(int n) noexcept {
-  static constinit thread_local Team* t_last = nullptr;
   static constinit thread_local unsigned t_leases = 0;
   if (++t_leases % 64 == 0 && t_last && t_last->scheduling() != Scheduling::of_this_thread()) t_last = nullptr;
   if (!(t_last && t_last->in_this_process() && t_last->size() >= n && t_last->claim())) t_last = take(n);
   team_ = t_last;
+}
+
+int threads_without_waking(int n, double flops) noexcept {
+  constexpr double kWorthWaking = 6e6;                            // flops: about 0.1 ms
+  constexpr auto kInSuccession = std::chrono::microseconds(500);  // such a call, and the time that members then spin
+  static constinit thread_local Clock::time_point t_previous{};
+  if (n <= 1 || flops >= kWorthWaking || (t_last && t_last->is_awake(n))) return n;
+  const auto now = Clock::now();
+  return now - std::exchange(t_previous, now) < kInSuccession ? n : 1;
 }
 
 }  // namespace fastnn::parallel

@@ -44,7 +44,11 @@ unsigned wait_bits(int limit) { return (1U << std::min(limit, kLaterMembers + 1)
 }  // namespace
 
 Team::Team(int n, const Scheduling& scheduling) noexcept
-    : requested_(n), forks_(forks()), scheduling_(scheduling), processors_(omp_get_num_procs()) {}
+    : requested_(n),
+      forks_(forks()),
+      scheduling_(scheduling),
+      processors_(omp_get_num_procs()),
+      callers_cpu_(sched_getcpu()) {}
 
 Team* Team::make(int n, const Scheduling& scheduling) noexcept {
   std::unique_ptr<Team> team(new (std::nothrow) Team(n, scheduling));
@@ -91,6 +95,7 @@ void Team::end() noexcept {
 // Thread 0 is the driver, which takes part only in runs with on_driver.
 void Team::member_loop(int thread) noexcept {
   const FloatMode mode;
+  SleepAffinity& affinity = shares_[static_cast<std::size_t>(thread)].affinity;
   std::uint32_t done = 0;  // number of the last phase in which this thread found no item left
   bool worked = false;
   const auto wanted = [&](PhaseState seen) {
@@ -103,10 +108,13 @@ void Team::member_loop(int thread) noexcept {
     if (quit_.load()) return;
     if (wanted(seen)) {
       if (!enter_phase(seen)) continue;
+      affinity.set_awake();
       done = run_phases(thread);
+      affinity.restore();
       worked = true;
     } else if (!worked || !spin(changed)) {
       worked = false;
+      affinity.avoid(callers_cpu_.load(std::memory_order_relaxed));
       waiting_.wait(wait_bit(thread), {}, changed);
     }
   }
@@ -116,6 +124,7 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   n = std::min(n, size_);
   g_working.fetch_add(n, std::memory_order_relaxed);
   region_.begin(program, on_driver ? Poll{} : poll);
+  callers_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
   std::uint32_t done = state().phase();
   open_phase(done + 1, first, n, on_driver);
   if (!on_driver) done = run_phases(0);
@@ -151,6 +160,10 @@ void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver
     share.next.store(items * t / limit, std::memory_order_relaxed);
   }
   phase_ = phase;
+  if (waiting_.waiting() > 0) {  // before the phase is open: no member can enter meanwhile
+    const int cpu = callers_cpu_.load(std::memory_order_relaxed);
+    for (int t = 1; t < limit; ++t) shares_[static_cast<std::size_t>(t)].affinity.avoid_instead(cpu);
+  }
   const bool in = !on_driver || state().state() == PhaseState::kClosed;
   state_.store(PhaseState(number, limit, in ? 1 : 0, on_driver, PhaseState::kOpen));
   const int wanted = static_cast<int>(std::min<Index>(limit, items)) - 1;
@@ -186,7 +199,9 @@ std::uint32_t Team::run_phases(int thread) noexcept {
   for (;;) {
     const PhaseState now = state();  // while this thread is inside, only the number of threads inside changes
     std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
-    cpu.store(sched_getcpu(), std::memory_order_relaxed);
+    const int here = sched_getcpu();
+    cpu.store(here, std::memory_order_relaxed);
+    if (thread == 0) callers_cpu_.store(here, std::memory_order_relaxed);
     take_items(worker, now.limit());
     cpu.store(-1, std::memory_order_relaxed);
     if (!leave_phase()) return now.phase();

@@ -30,6 +30,9 @@ class Team {
   int requested() const noexcept { return requested_; }  // how many it was made for
   bool in_this_process() const noexcept { return forks_ == forks(); }  // made in this process
 
+  // Could n threads work now without one of them being woken? The driver sleeps as well.
+  bool is_awake(int n) const noexcept { return in_this_process() && size_ >= n && waiting_.waiting() <= size_ - n + 1; }
+
   // One caller at a time.
   bool claim() noexcept { return !claimed_.load(std::memory_order_relaxed) && !claimed_.exchange(true); }
   void release() noexcept { claimed_.store(false); }
@@ -47,6 +50,7 @@ class Team {
     std::atomic<Index> next;
     Index end;
     std::atomic<int> cpu{-1};  // the processor on which its thread entered the phase; -1 while it is not inside
+    SleepAffinity affinity;
   };
 
   // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside, and
@@ -90,7 +94,8 @@ class Team {
   const int requested_;
   const std::uint32_t forks_;
   const Scheduling scheduling_;
-  const int processors_;  // that its threads may use
+  const int processors_;          // that its threads may use
+  std::atomic<int> callers_cpu_;  // where worker 0 was last seen
   int size_ = 0;
   pthread_t driver_{};
   std::unique_ptr<Share[]> shares_;

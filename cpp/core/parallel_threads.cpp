@@ -81,6 +81,13 @@ void wait_until_gone(pid_t id) noexcept {
   for (int k = 0; k < 10'000 && syscall(SYS_tgkill, getpid(), id, 0) == 0; ++k) sched_yield();
 }
 
+// Is `mask` that of the thread? A mask that was set from outside meanwhile is left as it is.
+bool has_mask(pid_t thread, const cpu_set_t& mask) noexcept {
+  cpu_set_t now;
+  CPU_ZERO(&now);
+  return sched_getaffinity(thread, sizeof now, &now) == 0 && CPU_EQUAL(&now, &mask);
+}
+
 }  // namespace
 
 Scheduling Scheduling::of_this_thread() noexcept {
@@ -90,6 +97,38 @@ Scheduling Scheduling::of_this_thread() noexcept {
   found.policy = sched_getscheduler(0);
   found.niceness = getpriority(PRIO_PROCESS, 0);  // on Linux that of this thread
   return found;
+}
+
+void SleepAffinity::avoid(int processor) noexcept {
+  if (avoided_.load(std::memory_order_relaxed) != kAwake) return;  // woken without work: the mask is still reduced
+  if (thread_ == 0) thread_ = static_cast<pid_t>(syscall(SYS_gettid));
+  CPU_ZERO(&own_);
+  sched_getaffinity(0, sizeof own_,
+                    &own_);  // with more processors than the set holds it fails, and the set stays empty
+  reduce(processor);
+  avoided_.store(processor);
+}
+
+void SleepAffinity::avoid_instead(int processor) noexcept {
+  const int avoided = avoided_.load();
+  if (avoided == kAwake || avoided == processor) return;
+  if (has_mask(thread_, changed_ ? reduced_ : own_)) reduce(processor);
+  avoided_.store(processor, std::memory_order_relaxed);
+}
+
+void SleepAffinity::reduce(int processor) noexcept {
+  if (processor < 0 || processor >= CPU_SETSIZE || !CPU_ISSET(processor, &own_) || CPU_COUNT(&own_) == 1) return;
+  cpu_set_t set = own_;
+  CPU_CLR(processor, &set);
+  if (sched_setaffinity(thread_, sizeof set, &set) != 0) return;
+  reduced_ = set;
+  changed_ = true;
+}
+
+void SleepAffinity::restore() noexcept {
+  if (!changed_) return;
+  changed_ = false;
+  if (has_mask(0, reduced_)) sched_setaffinity(0, sizeof own_, &own_);
 }
 
 bool has_item_stack() noexcept {

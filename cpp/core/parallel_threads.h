@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <atomic>
 #include <cstddef>
 
 namespace fastnn::parallel {
@@ -22,6 +23,32 @@ struct Scheduling {
   bool operator==(const Scheduling& other) const noexcept {
     return CPU_EQUAL(&processors, &other.processors) && policy == other.policy && niceness == other.niceness;
   }
+};
+
+// Keeps a sleeping thread off the processor of the thread that will wake it. Linux often wakes a thread on the waker's
+// processor although another one is idle (in a virtual machine a halted processor can look occupied) and moves it only
+// milliseconds later; until then the two threads take turns. So that processor is removed from the affinity mask of the
+// thread while it sleeps.
+class SleepAffinity {
+ public:
+  // Called by the thread itself before it sleeps.
+  void avoid(int processor) noexcept;
+  // Called by the thread itself when it has work: from now on avoid_instead() does nothing. restore() gives the thread
+  // its own mask back; that takes system calls, so it may follow after the work.
+  void set_awake() noexcept { avoided_.store(kAwake, std::memory_order_relaxed); }
+  void restore() noexcept;
+  // Called by the waker, which may have moved to another processor since, before anything lets the thread call
+  // set_awake().
+  void avoid_instead(int processor) noexcept;
+
+ private:
+  static constexpr int kAwake = -1;
+  void reduce(int processor) noexcept;
+
+  std::atomic<int> avoided_{kAwake};
+  bool changed_ = false;
+  pid_t thread_ = 0;
+  cpu_set_t own_{}, reduced_{};  // the mask of the thread, and the same without the processor
 };
 
 // How many threads with OpenMP's stack size, up to `wanted`, can be started now. It starts them as a trial and returns

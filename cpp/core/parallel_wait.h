@@ -26,6 +26,8 @@ class WaitQueue {
     futex_wake(count, whom);
   }
 
+  int waiting() const noexcept { return waiting_.load(); }
+
   // Returns at once if changed() is true; otherwise waits for wake(), at most for `timeout` (zero: without a limit).
   // May return early.
   template <class Changed>

@@ -90,7 +90,8 @@ int Inference<T>::pick_threads(int asked) const {
   if (asked > 0) return asked;
   if (flops_ < 2 * kFlopsPerThread) return 1;
   const int limit = parallel::limits().available();
-  return static_cast<int>(std::clamp(flops_ / kFlopsPerThread, 1.0, static_cast<double>(limit)));
+  const auto n = static_cast<int>(std::clamp(flops_ / kFlopsPerThread, 1.0, static_cast<double>(limit)));
+  return parallel::threads_without_waking(n, flops_);
 }
 
 template <class T>
