@@ -171,8 +171,8 @@ if __name__ == "__main__":
     for symbol in ("counted_calls", "live_bytes", "peak_bytes"):
         getattr(COUNTER, symbol).restype = ctypes.c_long
     command = sys.argv[1]
-    if command == "planted":
-        _core.testing.plant_allocation(True)
+    if command == "injected":
+        _core.testing.inject_allocation(True)
         answer = of_steps("plain", "float32", 1)
     else:
         answer = steps() if command == "steps" else copies(sys.argv[2])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays of every kind for the tests of the border, and what a refusal has to say."""
+"""Arrays of every kind for the tests of the bindings, and the form of error messages."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 NUMERIC = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
 FOREIGN = ["O", "S3", "U3", "F", "D", "G", "M8[s]", "m8[ms]", "f4,i4", "V5", "g"]
 
-# Where, "[fit] ", then what came, and one of the ways to say what was expected.
+# Where, "[fit] ", then what was given, and one of the ways to say what was expected.
 WHERE = re.compile(r"^\[[A-Za-z][A-Za-z0-9_, ]*\] ")
 EXPECTED = re.compile(
     r"expected|expects|known: |needs |must |is outside \[|, [\w ]+ has \d|call \w+ first"
     r"|has no parameter"
 )
 
-# The same examples everywhere and always: a failure here is a failure for everybody.
+# The examples are the same on every machine and in every run, so that failures can be reproduced.
 EXAMPLES = settings(derandomize=True, database=None, deadline=None)
 
 
 def assert_worded(error: BaseException) -> None:
-    """A refusal says where, what came and what was expected."""
+    """Assert that the message says where, what was given and what was expected."""
     text = str(error)
     by_pybind11 = "incompatible function arguments" in text  # function, signature, arguments
     assert by_pybind11 or (WHERE.match(text) and EXPECTED.search(text)), text
@@ -38,11 +38,11 @@ def assert_worded(error: BaseException) -> None:
 
 class Given(NamedTuple):
     array: np.ndarray
-    memory: bytearray  # all that the array can see
+    memory: bytearray  # the memory that the array is a view of
 
 
 def _values(dtype: np.dtype, shape: Sequence[int], seed: int, lowest: float) -> np.ndarray:
-    """Numbers that every dtype of its kind holds exactly, float16 included."""
+    """Return numbers that all dtypes of the same kind represent exactly, including float16."""
     rng = np.random.default_rng(seed)
     if dtype.kind in "fF":
         lowest = max(lowest, -2.0)
@@ -53,7 +53,7 @@ def _values(dtype: np.dtype, shape: Sequence[int], seed: int, lowest: float) -> 
 def lay_out(
     dtype: np.dtype, values: np.ndarray, order: Any, steps: Sequence[int], shift: int
 ) -> Given:
-    """Values in memory of their own, every steps[d]-th of axis d, `shift` bytes off alignment."""
+    """Return a view of new memory with strides steps[d], `shift` bytes away from alignment."""
     big = tuple(n * abs(step) for n, step in zip(values.shape, steps, strict=True))
     memory = bytearray(int(np.prod(big)) * dtype.itemsize + 16)
     base: np.ndarray = np.ndarray(big, dtype, buffer=memory, offset=shift, order=order)
@@ -84,7 +84,7 @@ def numeric_arrays(
     dtypes: Sequence[str] = NUMERIC,
     lowest: float = -2.0,
 ) -> Given:
-    """Numbers in any dtype, byte order, layout, alignment and wrapper."""
+    """Draw arrays of numbers with any dtype, byte order, layout, alignment and class."""
     dtype = np.dtype(draw(st.sampled_from(dtypes))).newbyteorder(draw(st.sampled_from("<>")))
     shape = draw(st.sampled_from(shapes))
     values = _values(dtype, shape, draw(st.integers(0, 99)), lowest)
@@ -103,7 +103,7 @@ def numeric_arrays(
 
 @st.composite
 def foreign_arrays(draw: Any, shape: tuple[int, ...]) -> Given:
-    """Arrays that no network reads: dtypes without numbers, masked cells."""
+    """Draw arrays that every network refuses: dtypes that are no numbers, masked elements."""
     dtype = draw(st.sampled_from([*FOREIGN, "masked"]))
     if dtype == "masked":
         mask = np.zeros(shape, bool)

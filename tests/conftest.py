@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all tests share: random numbers, where data lies, tolerances, awkward sizes."""
+"""Fixtures and constants of all tests: random numbers, the folder of data, tolerances, sizes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 pytest_plugins = ["plugin_torch_count"]
 
-# Largest error allowed between engine and twin, relative to the largest value compared. float64:
-# rounding of sums in another order. float32: a few ulp (6e-8) times the length of the chain of
-# operations.
+# The largest difference allowed between engine and twin, relative to the largest value. In float64
+# it covers the rounding errors of sums in another order, in float32 a few ulp (6e-8) times the
+# length of the chain of operations.
 TOLERANCE = {
     ("float64", "activation"): 1e-12,
     ("float64", "linear"): 1e-12,
@@ -31,7 +31,7 @@ TOLERANCE = {
     ("float32", "training"): 2e-5,
 }
 
-# 1, primes, and the neighbours of powers of two: sizes that no vector width and no tile divides.
+# 1, primes and the neighbours of powers of two, which are multiples of no vector width or tile.
 AWKWARD_SIZES = [1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 127]
 # (rows, inputs, outputs) of a product or a layer
 AWKWARD_SHAPES = [
@@ -61,17 +61,17 @@ def awkward_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
 
 @pytest.fixture
 def torch() -> Any:
-    """The module torch, where it is installed; the plugin counts the tests that ask for it."""
+    """The module torch if it is installed; the plugin counts the tests that use this fixture."""
     module = pytest.importorskip("torch")
     before = module.get_num_threads()
-    module.set_num_threads(1)  # batches this small only wait for a second thread
+    module.set_num_threads(1)  # for batches this small, a second thread makes it slower
     yield module
     module.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data that FASTNN_DATA names; in CI it must be there."""
+    """The folder of real data named by FASTNN_DATA; in CI it has to exist."""
     given = os.environ.get("FASTNN_DATA")
     if given and Path(given).is_dir():
         return Path(given)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Derivatives by float64 central differences, and gradients compared with them."""
+"""Derivatives by central differences in float64, and the comparison of gradients with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = TOLERANCE["float64", "differences"]
 
 
 def differences(f: Callable[[], float], x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
-    """df/dx by central differences; f reads x, which is moved in place."""
+    """Return df/dx by central differences; f reads x, which is changed in place."""
     slopes = np.empty(x.shape)
     for index in np.ndindex(x.shape):
         middle = x[index]
@@ -30,6 +30,6 @@ def differences(f: Callable[[], float], x: np.ndarray, eps: float = 1e-5) -> np.
 
 
 def assert_slopes(got: np.ndarray, slopes: np.ndarray, largest: float | None = None) -> None:
-    """Equal relative to the largest slope, or to `largest` where others belong to it, too."""
+    """Assert equality relative to the largest slope, or to `largest` if it is given."""
     scale = np.abs(slopes).max() if largest is None else largest
     np.testing.assert_allclose(got, slopes, rtol=0, atol=LIMIT * scale)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays between pages that nobody may touch: run by test_array_edges.py as a program.
+"""Arrays next to inaccessible pages; test_array_edges.py runs this as a program.
 
-Every array of a call ends where the next page is unreadable, or begins where the page before it is:
-a byte read or written beyond either end ends the process, and what was being called is printed
-first. The numbers have to be those of ordinary arrays.
+Every array of a call either ends at the end of a page, before an inaccessible one, or begins at the
+beginning of a page, after an inaccessible one. An access outside of an array ends the process; the
+call is printed before it is made. The results must equal those for ordinary arrays.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 PAGE = mmap.PAGESIZE
 LIBC = ctypes.CDLL(None, use_errno=True)
 KINDS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
-KEPT: list[mmap.mmap] = []  # mapped as long as arrays lie there
+KEPT: list[mmap.mmap] = []  # keeps the memory mapped while arrays use it
 
 
 def between_closed_pages(size: int) -> tuple[memoryview, int]:
-    """Whole pages for `size` bytes, and their number of bytes; one closed page on either side."""
+    """Map pages for `size` bytes between two inaccessible pages; return them and their size."""
     inner = max(1, -(-size // PAGE)) * PAGE
     memory = mmap.mmap(-1, inner + 2 * PAGE)
     KEPT.append(memory)
@@ -41,7 +41,7 @@ def between_closed_pages(size: int) -> tuple[memoryview, int]:
 
 
 def at_the_end(a: np.ndarray) -> np.ndarray:
-    """Its last byte is the last of a page."""
+    """Return a copy whose last byte is the last one of a page."""
     memory, size = between_closed_pages(a.nbytes)
     moved: np.ndarray = np.ndarray(a.shape, a.dtype, buffer=memory[size - a.nbytes :])
     moved[...] = a
@@ -49,7 +49,7 @@ def at_the_end(a: np.ndarray) -> np.ndarray:
 
 
 def at_the_start(a: np.ndarray) -> np.ndarray:
-    """Its first byte is the first of a page."""
+    """Return a copy whose first byte is the first one of a page."""
     memory, _ = between_closed_pages(a.nbytes)
     moved: np.ndarray = np.ndarray(a.shape, a.dtype, buffer=memory)
     moved[...] = a
@@ -57,14 +57,14 @@ def at_the_start(a: np.ndarray) -> np.ndarray:
 
 
 def stretched(place: Callable[[np.ndarray], np.ndarray], *steps: slice) -> Any:
-    """Put it where `place` says, with other values between its own."""
+    """Return a function that places an array with `place`, as a view with these steps."""
 
     def put(a: np.ndarray) -> np.ndarray:
         repeats = [2 if step.step in (2, -2) else 1 for step in steps[: a.ndim]]
         big = a
         for axis, n in enumerate(repeats):
             big = np.repeat(big, n, axis)
-        # No value behind the last own one: that is where the page ends.
+        # The view ends with its last element, at the end of the page.
         cut = tuple(slice(None, -1 if n == 2 and len(big) > 1 else None) for n in repeats)
         moved = place(np.ascontiguousarray(big[cut]))[steps[: a.ndim]]
         moved[...] = a
@@ -86,7 +86,7 @@ PLACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "end, one row often": lambda a: np.broadcast_to(at_the_end(a[:1].copy()), a.shape),
     "end, other byte order": lambda a: at_the_end(a.astype(a.dtype.newbyteorder())),
 }
-WRITTEN = ("end", "start", "end, every other row")  # where results may go
+WRITTEN = ("end", "start", "end, every other row")  # placements of results
 Put = Any
 rng = np.random.default_rng(4)
 
@@ -106,7 +106,7 @@ def model_of(columns: int, dtype: str, loss: str) -> nn.Sequential:
 
 
 def trained(put: Put, written: bool, x: np.ndarray, dtype: str, loss: str) -> Iterator[Any]:
-    """What every call of a model makes of rows that lie where `put` puts them."""
+    """Yield the results of every call of a model with arrays that are placed by `put`."""
     n = len(x)
     y = np.arange(n) % 3 if loss == "cross_entropy" else np.arange(5.0 * n).reshape(n, 5) / n
     y, w = put(y), put(np.linspace(0.5, 2, n)) if n > 9 else None
@@ -131,7 +131,7 @@ def trained(put: Put, written: bool, x: np.ndarray, dtype: str, loss: str) -> It
 
 
 def of_functions(put: Put, written: bool, dtype: str, n: int, k: int) -> Iterator[Any]:
-    """What the functions make of such arrays."""
+    """Yield the results of the functions with arrays that are placed by `put`."""
     x, w, dy = (numbers(s, dtype) for s in ((n, k), (k, 5), (n, 5)))
     b, z, labels = numbers((5,), dtype), numbers((n, k), dtype), np.arange(n) % k
     px, pw, pb, pdy, pz = (put(a) for a in (x, w, b, dy, z))
@@ -162,7 +162,7 @@ def same(got: list[Any], expected: Iterator[Any]) -> None:
 
 
 def ordinary(place: Callable[[np.ndarray], np.ndarray]) -> Put:
-    """Return the same values, strides and byte order, in memory of NumPy's."""
+    """Return a function that copies arrays to the heap, with the same strides and byte order."""
     return lambda a: np.copy(place(a), order="K", subok=False)
 
 

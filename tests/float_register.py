@@ -46,7 +46,7 @@ def write(value: int) -> None:
 
 @contextmanager
 def mode(*bits: int) -> Iterator[None]:
-    """Let the calling thread have these bits beside the usual ones."""
+    """Set these bits in addition to the usual ones for the calling thread."""
     before = read()
     write(USUAL | sum(bits))
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Trains before and after forks, in a process of its own: run by test_fork.py as a program.
+"""Trains before and after forks; test_fork.py runs this as a program.
 
-Each child has ten seconds to train what its parent trained. A child that is late is killed, and the
-report says so; it ends in one line of JSON: {"children": ..., "late": ..., "wrong": [...]}.
+Each child has ten seconds to train what its parent trained; a child that takes longer is killed and
+reported. The last line of the output is JSON: {"children": ..., "late": ..., "wrong": [...]}.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def train(epochs: int = 3, hooks: list[callbacks.Callback] | None = None) -> Ans
 
 
 class Report:
-    """Counts what the children answer, and compares it with what the parent got."""
+    """Counts the children and compares their results with those of the parent."""
 
     def __init__(self, expected: Answer) -> None:
         self.expected = expected
@@ -77,7 +77,7 @@ class Report:
             self.wrong.append(got)
 
     def fork(self, work: Callable[[], Answer]) -> None:
-        """Let a child work, and take its answer, or None when it is late."""
+        """Let a child do the work and read its result, or None if it takes too long."""
         inbox, outbox = os.pipe()
         child = os.fork()
         if child == 0:
@@ -129,7 +129,7 @@ def threads_in_child(report: Report, times: int) -> None:
 
 
 def libraries(report: Report, times: int) -> None:
-    """Torch and scikit-learn have been loaded and have used their threads before the fork."""
+    """Fork after torch and scikit-learn have been loaded and have used their threads."""
     import torch
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -169,7 +169,7 @@ def inside_fit(report: Report, times: int) -> None:
 
 
 def in_callback(report: Report, times: int) -> None:
-    """The thread inside fit forks in its own callback; both processes train to the end."""
+    """Fork in a callback, on the thread that is inside fit; both processes train to the end."""
     for _ in range(times):
         me = os.getpid()
         child = 0
@@ -193,7 +193,7 @@ def in_callback(report: Report, times: int) -> None:
 
 
 def in_handler(report: Report, times: int) -> None:
-    """A signal handler forks inside a call: the child goes on or is told so, never hangs."""
+    """Fork in a signal handler inside a call: the child continues or raises, but never hangs."""
     big = np.tile(X, (40, 1))
     classes = np.tile(Y, 40)
 
@@ -254,7 +254,7 @@ def beside_readers(report: Report, times: int) -> None:
 
 
 def beside_readers_in_callback(report: Report, times: int) -> None:
-    """The fit goes on in the child although another thread was let in when it forked."""
+    """Fork in a callback while another thread predicts; the child continues the fit."""
     rows = np.tile(X, (200, 1))
     for _ in range(times):
         model, me, child = model_of(), os.getpid(), 0
@@ -281,7 +281,7 @@ def beside_readers_in_callback(report: Report, times: int) -> None:
 
 
 def beside_writer(report: Report, times: int) -> None:
-    """Fork while another thread trains the model: the child is told so, and how to go on."""
+    """Fork while another thread trains the model: the child raises and says what to do."""
     stop, model = threading.Event(), model_of()
     saved = {name: np.array(value) for name, value in model.state_dict().items()}
     hook = callbacks.LambdaCallback(
@@ -302,7 +302,7 @@ def beside_writer(report: Report, times: int) -> None:
             lambda: model.evaluate(X, Y),
         ]
         for call in calls:
-            # The end of an epoch, at which a callback ran, may be read.
+            # At the end of an epoch, while a callback ran, the model could be read.
             said = "" if call in calls[:3] else "in the parent, state_dict"
             try:
                 call()
@@ -323,7 +323,7 @@ def beside_writer(report: Report, times: int) -> None:
 
 
 def preload(report: Report, times: int) -> None:
-    """A server: the weights are loaded and used before the workers fork."""
+    """Fork as a server does: weights are loaded and used before the workers are forked."""
     source = model_of()
     source.fit(X, Y, epochs=2)
     served = model_of(3)
@@ -334,7 +334,7 @@ def preload(report: Report, times: int) -> None:
 
 
 def late(report: Report, times: int) -> None:
-    """The control: a child that sleeps is seen to be late."""
+    """Check that a child that sleeps is reported as late."""
 
     def sleep() -> Answer:
         time.sleep(2 * DEADLINE)
@@ -352,7 +352,7 @@ CASES = (
 )  # fmt: skip
 
 if __name__ == "__main__":
-    # CPython 3.12 warns of forks beside threads: here they are the point.
+    # CPython 3.12 warns of forks in processes with threads, which are tested here.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     case = next(case for case in CASES if case.__name__ == sys.argv[1])
     mine = train()

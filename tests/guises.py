@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays in every guise that NumPy has for them, and comparison by the table of tolerances."""
+"""The same array in every memory layout of NumPy, and comparison by the table of tolerances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DTYPES = ("float32", "float64")
 
 
 def close(got: Any, expected: Any, dtype: str, kind: str, factor: float = 1.0) -> None:
-    """Equal within `factor` times the table's tolerance, relative to the largest expected."""
+    """Assert equality within `factor` times the tolerance, relative to the largest expected."""
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
     scale = max(float(np.max(np.abs(expected), initial=0.0)), 1e-30)
@@ -41,7 +41,7 @@ def misaligned(a: np.ndarray) -> np.ndarray:
     return moved
 
 
-# One array in every guise that NumPy has for it.
+# Functions that return the same array in another memory layout.
 GUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "F order": np.asfortranarray,
     "every other row": lambda a: np.repeat(a, 2, axis=0)[::2],

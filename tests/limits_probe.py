@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Says what a process with this environment uses: run by test_thread_limits.py as a program.
+"""Prints the threads that a process with this environment uses, for test_thread_limits.py.
 
-Arguments: names of libraries, imported in this order (fastnn is one), and used in this order.
+Arguments: names of libraries, which are imported and used in this order; one of them is fastnn.
 """
 
 from __future__ import annotations

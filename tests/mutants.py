@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Does a test notice when a line is wrong? ``nox -s mutants``, or this file as a program.
+"""Mutation tests: ``nox -s mutants``, or this file as a program.
 
 Each row of ``mutations.toml`` changes one line of the sources and names the tests that have to
-fail then. The program works on a copy of the tree: it builds it, sees that the named tests pass,
-and plants one mutation after the other. A mutation that no named test notices has survived: either
-a test is missing, or the line does nothing.
+fail then. The program works on a copy of the tree: it builds it, checks that the named tests pass,
+and applies one mutation after the other. A mutation with which no named test fails has survived:
+either a test is missing, or the line has no effect.
 
     python tests/mutants.py --list
-    python tests/mutants.py --only onto
+    python tests/mutants.py --only tuner
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = ("build", "dist", ".git", ".nox", ".venv", "*.so", "__pycache__", ".*_cache")
-SECONDS = 900  # the tests of a mutation; a program that hangs has been noticed, too
+SECONDS = 900  # limit for the tests of a mutation; a test that hangs counts as a failure
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One wrong line: `old`, which stands once in `file`, becomes `new`; `tests` have to fail."""
+    """One wrong line: `old`, which occurs once in `file`, becomes `new`; `tests` have to fail."""
 
     name: str
     file: str
@@ -39,7 +39,7 @@ class Mutation:
     new: str
     tests: list[str]
 
-    def planted(self, text: str) -> str:
+    def applied(self, text: str) -> str:
         """Return the text of the file with the wrong line."""
         if text.count(self.old) != 1:
             raise ValueError(f"{self.name}: old stands {text.count(self.old)} times in {self.file}")
@@ -54,7 +54,7 @@ def mutations() -> list[Mutation]:
 
 
 class Copy:
-    """The tree, in a folder that may be broken."""
+    """A copy of the tree, in which lines are changed."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
@@ -79,7 +79,7 @@ class Copy:
         return subprocess.run(command, capture_output=True, text=True, check=True)
 
     def build(self) -> str:
-        """Compile what changed; returns what went wrong, or nothing."""
+        """Compile what has changed; return an error text, or nothing."""
         try:
             self._call("cmake", "--build", self.objects, "--parallel", os.environ.get("JOBS", "1"))
         except subprocess.CalledProcessError as error:
@@ -110,18 +110,18 @@ class Copy:
         said = (named or out.splitlines() or [""])[-1]
         if process.returncode == 0:
             return "passed", said
-        # 2 and 4: something cannot be imported; the names of the tests were right before.
+        # 2 and 4: a module cannot be imported, since the names of the tests have been checked.
         if process.returncode in (1, 2, 4) or process.returncode < 0:
             return "failed", said if process.returncode >= 0 else "the process crashed"
         return "no tests ran", out[-2000:]
 
     def outcome(self, mutation: Mutation) -> tuple[str, str]:
-        """Plant one, see who notices, take it back."""
+        """Apply a mutation, run its tests, and undo it."""
         path = self.root / mutation.file
         text = path.read_text(encoding="utf-8")
-        path.write_text(mutation.planted(text), encoding="utf-8")
+        path.write_text(mutation.applied(text), encoding="utf-8")
         try:
-            # Also where Python is wrong: the module may still be that of the mutation before.
+            # Also for mutations of Python, because the module may be that of the previous one.
             if wrong := self.build():
                 return "does not compile", wrong
             state, said = self.run(mutation.tests)
@@ -131,8 +131,8 @@ class Copy:
 
 
 def main() -> int:
-    """Run what was asked for; the exit status says whether every mutation was noticed."""
-    parser = argparse.ArgumentParser(description="Plants mutations and runs the tests they name.")
+    """Run the selected mutations; the exit status is 0 if tests failed with each of them."""
+    parser = argparse.ArgumentParser(description="Applies mutations and runs their tests.")
     parser.add_argument("--only", metavar="TEXT", help="those with this text in name or file")
     parser.add_argument("--list", action="store_true", help="names and files, nothing is run")
     parser.add_argument("--from", dest="first", metavar="NAME", help="begin with this one")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Counts the comparisons with torch that ran and prints them beside the registries' rows.
+"""Counts the comparisons with torch that ran, and prints them with the number of registry rows.
 
-A test counts when it is marked ``torch``, by hand or by asking for the fixture of that name, and
-passed. tests/conftest.py loads this plugin, and
-.ci/run reads the line that it prints.
+A test counts if it passed and is marked ``torch``, explicitly or because it uses the fixture of
+that name. tests/conftest.py loads this plugin, and .ci/run reads the line that it prints.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def pytest_terminal_summary(
 ) -> None:
     try:
         from fastnn import _core
-    except ImportError:  # The failing tests have said why.
+    except ImportError:  # The failing tests report the reason.
         return
     rows = sum(len(room) for room in _core.registries().values())
     ran = config.stash[_ran]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs a test's program in a process group of its own, with a deadline that nothing survives."""
+"""Runs a test's program in a process group of its own, which is killed after a deadline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(
     env: dict[str, str] | None = None,
     program: str = sys.executable,
 ) -> tuple[int, str, str]:
-    """Exit status (negative: the signal), output and errors of ``program *arguments``."""
+    """Return exit status (negative: a signal), output and errors of ``program *arguments``."""
     process = subprocess.Popen(
         [program, *arguments],
         stdout=subprocess.PIPE,
@@ -47,7 +47,7 @@ def report(
     env: dict[str, str] | None = None,
     program: str = sys.executable,
 ) -> Any:
-    """Return what the program's last line of output says, as JSON; it must end without an error."""
+    """Return the last line of the program's output, as JSON; the program must not fail."""
     status, out, errors = run(*arguments, seconds=seconds, env=env, program=program)
     assert status == 0, f"{' '.join(arguments)} ended with {status}\n{out}\n{errors}"
     return json.loads(out.splitlines()[-1])

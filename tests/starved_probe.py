@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Computes where threads or stack are short: run by test_no_threads.py as a program.
+"""Computes with limited threads or small stacks; test_no_threads.py runs this as a program.
 
-Arguments: what is short, and a number. Ends in one line of JSON.
+Arguments: what is limited, and a number. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def model_of() -> nn.Sequential:
 
 
 def work(n_threads: int | None) -> dict[str, Any]:
-    """Return the bits of all calls, and the threads that fit had."""
+    """Return the bits of all results, and the number of threads of fit."""
     model, digest = model_of(), hashlib.sha256()
     history = model.fit(X, Y, batch_size=200, epochs=2, n_threads=n_threads)
     step = model.train_step(X[:100], Y[:100], n_threads=n_threads)
@@ -60,7 +60,7 @@ def work(n_threads: int | None) -> dict[str, Any]:
 
 
 def forbid_threads(beyond: int) -> None:
-    """Let this process have so many threads more than it has, as an ordinary user."""
+    """Limit this process, as an ordinary user, to so many more threads than it has."""
     if os.getuid() == 0:
         os.setuid(NOBODY)
     most = len(list(Path("/proc/self/task").iterdir())) + beyond
@@ -72,13 +72,13 @@ def plain(n: int) -> list[dict[str, Any]]:
 
 
 def threads(beyond: int) -> list[dict[str, Any]]:
-    """Only so many more threads can be started."""
+    """Compute while only so many more threads can be started."""
     forbid_threads(beyond)
     return [work(k) for k in (1, 2, 5, 64, None)]
 
 
 def callers(beyond: int) -> list[dict[str, Any]]:
-    """As `threads`, for six threads of Python's that call at once."""
+    """Compute like `threads`, in six Python threads at the same time."""
     answers: list[dict[str, Any]] = []
     go = threading.Event()
 
@@ -97,14 +97,14 @@ def callers(beyond: int) -> list[dict[str, Any]]:
 
 
 def later(beyond: int) -> list[dict[str, Any]]:
-    """As `threads`, once a team stands."""
+    """Compute like `threads`, after a team of threads has been made."""
     first = work(2)
     forbid_threads(beyond)
     return [first, *(work(k) for k in (2, 3, 64, None))]
 
 
 def child(beyond: int) -> list[dict[str, Any]]:
-    """In a forked child that can start no thread."""
+    """Compute in a forked child that can start no thread."""
     first = work(2)
     inbox, outbox = os.pipe()
     pid = os.fork()
@@ -125,7 +125,7 @@ def child(beyond: int) -> list[dict[str, Any]]:
 
 
 def stack(kilobytes: int) -> list[dict[str, Any]]:
-    """On threads of Python's with a small stack."""
+    """Compute on Python threads with a small stack."""
     answers: list[dict[str, Any]] = []
     model = model_of()
     model.predict(X[:1])
@@ -143,7 +143,7 @@ def stack(kilobytes: int) -> list[dict[str, Any]]:
 
 
 def stack_alone(kilobytes: int) -> list[dict[str, Any]]:
-    """A small stack, and no other thread to be had: refused in words."""
+    """Compute with a small stack while no other thread can be started: this raises an error."""
     model = model_of()
     threading.stack_size(kilobytes * 1024)
     said: list[str] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which rows train, which validate, and in what order: splits, batches, incomplete batches."""
+"""Training and validation rows and their order: splits, batches, incomplete batches."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the measuring programs of bench/ work out; what they measure is for people to run."""
+"""The computations of the programs in bench/; their measurements are not run here."""
 
 from __future__ import annotations
 

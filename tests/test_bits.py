@@ -146,10 +146,10 @@ def test_a_split_by_threads_would_be_seen() -> None:
     results = []
     try:
         for n in (1, 3):
-            _core.testing.plant_split(n)
+            _core.testing.inject_split(n)
             results.append(trained("normed", "sgd", "float64", n)[0])
     finally:
-        _core.testing.plant_split(0)
+        _core.testing.inject_split(0)
     assert results[0] != results[1]
 
 

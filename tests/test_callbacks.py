@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Callbacks: when they are called, what they may do, and the ones that come with the package."""
+"""Callbacks: when they are called, what they may do, and those of the package."""
 
 from __future__ import annotations
 

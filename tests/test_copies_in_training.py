@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Copies of a model in training, from another thread or a callback: of one moment, or refused."""
+"""Copies of a model in training have the values of one moment, or are refused."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_views_are_writable_again_however_a_fit_ends(error: type[BaseException])
 
 
 def test_views_do_not_pile_up() -> None:
-    """The model knows its views by weak references, and forgets those of arrays that are gone."""
+    """The model has weak references to its views, and removes those of deleted arrays."""
     model = model_of()
     kept = model[0].weight
     for _ in range(100_000):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The data that comes with the package is what its provenance says."""
+"""The data sets of the package are those that their description says."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The commands of `python -m fastnn`, run as a user does."""
+"""The commands of `python -m fastnn`, run as programs."""
 
 from __future__ import annotations
 

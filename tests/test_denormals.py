@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Numbers below the smallest normal one: zero inside, never slow, whatever the caller's mode is."""
+"""Subnormal numbers are zero inside fastnn and never slow, whatever the caller's mode is."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from float_register import DENORMALS_ARE_ZERO, FLUSH_TO_ZERO, UPWARDS, needs_reg
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SLOW = 2.0  # a busy machine; without the engine's mode these ratios are 5 to 45
+SLOW = 2.0  # allows for a busy machine; without the engine's mode the ratios are 5 to 45
 
 
 def blobs(dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of which a tenth of the columns are below the smallest normal number."""
+    """Return rows in which a tenth of the columns is subnormal."""
     rng = np.random.default_rng(3)
     x = rng.standard_normal((192, 40)).astype(dtype)
     x[:, ::10] *= np.finfo(dtype).smallest_normal / 8
@@ -39,9 +39,9 @@ def network(dtype: str = "float32", n_threads: int | None = None) -> nn.Sequenti
 
 
 def everything(dtype: type, n: int, *bits: int) -> list[bytes]:
-    """Return the bits of all that a model and the functions give in this mode of the caller.
+    """Return the bits of all results of a model and the functions in this mode of the caller.
 
-    The arrays and the model are made before: that is NumPy's arithmetic.
+    The arrays and the model are made before, because NumPy's arithmetic depends on the mode.
     """
     x, y = blobs(dtype)
     model = network(np.dtype(dtype).name, n)
@@ -195,7 +195,7 @@ def test_a_step_and_a_predict_are_as_fast_as_with_normal_numbers(dtype, where):
 
 
 def test_long_trainings_do_not_become_slower():
-    """Momentum of dead units and decayed weights sink below the smallest normal number."""
+    """The momentum of dead units and decayed weights become subnormal."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((512, 64)).astype(np.float32)
     y = rng.integers(0, 10, 512)

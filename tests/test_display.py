@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A training goes on whatever becomes of the display, and ends when it is told to."""
+"""Training continues whatever happens to the progress display, and ends when it is stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 class WriteOnly:
-    """What some loggers put in the place of stdout."""
+    """Some loggers replace stdout by an object like this."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -43,7 +43,7 @@ class WriteOnly:
 
 
 class Broken(io.StringIO):
-    """Takes a few writes, then none."""
+    """A stream that fails after a few writes."""
 
     def __init__(self, error: Exception, writes: int, where: str = "write") -> None:
         super().__init__()

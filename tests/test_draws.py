@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout draws anew in each training pass: (step, passes since the last update)."""
+"""Dropout has a new mask in each training pass, by (step, passes since the last update)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_masks_are_the_twins(dtype: str, width: int) -> None:
 
 
 def test_thirty_passes_draw_thirty_masks(rng: np.random.Generator) -> None:
-    """Monte Carlo dropout, on a model never compiled; it was one mask, and a spread of zero."""
+    """Monte Carlo dropout, on a model that was never compiled."""
     x = rng.standard_normal((40, 5))
     model, other = model_of(compiled=False), model_of(compiled=False)
     passes = np.array([model.forward(x, training=True) for _ in range(30)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The engine's own elementary functions: errors in units of the last place over whole ranges."""
+"""The engine's elementary functions: errors in units of the last place over their whole ranges."""
 
 from __future__ import annotations
 

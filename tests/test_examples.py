@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scripts of examples/ run as they stand, and print what they are there to show."""
+"""The scripts of examples/ run, and print the expected results."""
 
 from __future__ import annotations
 

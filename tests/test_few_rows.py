@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Batches of a few rows: gradients without W^T, and steps that follow one another."""
+"""Batches of a few rows, whose gradients are computed without W^T, in consecutive steps."""
 
 from __future__ import annotations
 

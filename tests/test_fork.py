@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Training goes on in forked children: all threads, the parent's bits, no hanging.
+"""Training works in forked children: with all threads, the bits of the parent, and no deadlock.
 
-The pool of an OpenMP runtime does not survive a fork, and the next parallel region of the child
-waits for it for ever. Here a child makes teams of its own (cpp/core/parallel_pool.cpp).
+The threads of an OpenMP runtime do not exist in a forked child, and its next parallel region would
+wait for them forever. So a child makes teams of its own (cpp/core/parallel_pool.cpp).
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ def test_a_hundred_children(case: str) -> None:
 
 
 def test_the_watchdog_sees_a_late_child() -> None:
-    """The control of the tests above."""
+    """Checks that the tests above can fail."""
     seen = probe.report("fork_probe.py", "late", "1", seconds=60, env={"FORK_DEADLINE": "3"})
     assert seen["late"] == 1

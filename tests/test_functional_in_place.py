@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The functions work on the caller's memory: where it lies, and nowhere beside it."""
+"""The functions read and write the caller's arrays in place, and nothing outside of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPES = [(1, 1, 1), (1, 5, 3), (3, 1, 17), (6, 16, 8), (7, 33, 1), (13, 129, 67
 
 
 def guarded(array: np.ndarray) -> np.ndarray:
-    """Return a copy that ends where an unreadable page begins."""
+    """Return a copy that ends at the beginning of an inaccessible page."""
     page = mmap.PAGESIZE
     pages = -(-max(array.nbytes, 1) // page)
     memory = mmap.mmap(-1, (pages + 1) * page)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Instructions of one training step, counted by valgrind: a guard of speed that has no noise.
+"""The number of instructions of a training step, counted by valgrind: a measure without noise.
 
-Valgrind knows no AVX-512: the module counted is that of level v3. Counts belong to a compiler;
-`python tests/test_instructions.py --store` writes those of this build into instructions.json.
+Valgrind does not support AVX-512, so level v3 is counted. The counts depend on the compiler;
+`python tests/test_instructions.py --store` writes those of this build to instructions.json.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def compiler_key(text: str) -> str:
 
 
 def obstacle() -> str | None:
-    """Say why nothing can be counted here."""
+    """Return why instructions cannot be counted here, or None."""
     if shutil.which("valgrind") is None:
         return "valgrind is not installed"
     if os.environ.get("LD_PRELOAD"):
@@ -46,7 +46,7 @@ def obstacle() -> str | None:
 
 
 def count(folder: Path, seconds: float = 600.0) -> tuple[str, dict[str, float]]:
-    """Return the compiler and instructions a step by case."""
+    """Return the compiler, and instructions per step by case."""
     environment = {"FASTNN_ISA": LEVEL, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     arguments = [f"--callgrind-out-file={folder}/out", sys.executable, instructions_probe.__file__]
     seen = probe.report(*COUNT, *arguments, seconds=seconds, env=environment, program="valgrind")
@@ -108,7 +108,7 @@ def test_stored_counts_cover_all_cases(known) -> None:
 
 
 def test_a_regression_would_be_seen(known) -> None:
-    """The planted fault: stored counts that a step of today exceeds by more than 3 %."""
+    """Check with stored counts that are too small by more than 3 % that the test can fail."""
     today = next(iter(known.values()))
     assert regressions(today, today) == []
     assert regressions({name: value / 1.029 for name, value in today.items()}, today) == []

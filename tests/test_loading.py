@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""load_state_dict changes the model as a whole or not at all."""
+"""load_state_dict changes either all values or none."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_values_may_be_views_of_the_model_itself() -> None:
 
 
 def test_a_model_in_use_is_not_loaded() -> None:
-    """Whoever predicts beside it sees the old values or the new ones, never some of each."""
+    """A prediction in another thread uses either the old or the new values, never a mixture."""
     model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 1), dtype=np.float64)
     states = [{k: np.full(v.shape, c) for k, v in model.state_dict().items()} for c in (0.0, 1.0)]
     model.load_state_dict(states[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows with more columns than float32 can count: 2**24 + 1 is no float32."""
+"""Rows with more than 2**24 columns; 2**24 + 1 is not representable in float32."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What training takes from the heap: nothing inside a step, and never a copy of X."""
+"""Memory of training: nothing is allocated inside a step, and X is never copied."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def test_train_step_allocates_nothing_inside_a_step(steps, case):
     assert more / calls <= 12
 
 
-def test_a_planted_vector_is_seen(counter):
-    if not hasattr(_core.testing, "plant_allocation"):
-        pytest.skip("this build has no _core.testing.plant_allocation")
-    planted = _measure(counter, "planted")
-    assert planted["fit"] >= probe.MANY - probe.FEW
-    assert planted["train_step"] % (probe.MANY - probe.FEW) == 0
+def test_an_allocation_in_a_step_is_seen(counter):
+    if not hasattr(_core.testing, "inject_allocation"):
+        pytest.skip("this build has no _core.testing.inject_allocation")
+    injected = _measure(counter, "injected")
+    assert injected["fit"] >= probe.MANY - probe.FEW
+    assert injected["train_step"] % (probe.MANY - probe.FEW) == 0
 
 
 def _bound() -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The list of mutations fits the sources: `nox -s mutants` can plant each of them."""
+"""The list of mutations fits the sources: `nox -s mutants` can apply each of them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_the_list_covers_every_room():
 
 
 @pytest.mark.parametrize("mutation", ALL, ids=[m.name for m in ALL])
-def test_it_can_be_planted_and_its_tests_exist(mutation: Mutation):
+def test_it_can_be_applied_and_its_tests_exist(mutation: Mutation):
     text = (ROOT / mutation.file).read_text(encoding="utf-8")
-    assert mutation.planted(text) != text
+    assert mutation.applied(text) != text
     assert mutation.tests
     for test in mutation.tests:
         file, _, name = test.partition("::")
@@ -46,24 +46,24 @@ def test_it_can_be_planted_and_its_tests_exist(mutation: Mutation):
 
 def test_one_line_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="old stands 2 times"):
-        Mutation("twice", "x.py", "a", "b", []).planted("a a")
+        Mutation("twice", "x.py", "a", "b", []).applied("a a")
 
 
 class Pretended:
-    """A copy of the tree in which ``survives`` names what no test notices."""
+    """A fake copy of the tree in which the mutations named by ``survives`` survive."""
 
     survives = ""
-    planted: list[str]
+    applied: list[str]
 
     def __init__(self, _: Path) -> None:
-        Pretended.planted = []
+        Pretended.applied = []
 
     def run(self, tests: list[str]) -> tuple[str, str]:
         assert tests
         return "passed", "3 passed"
 
     def outcome(self, mutation: Mutation) -> tuple[str, str]:
-        self.planted.append(mutation.name)
+        self.applied.append(mutation.name)
         return ("survived" if mutation.name == self.survives else "killed"), "as pretended"
 
 
@@ -74,7 +74,7 @@ def test_the_program_says_what_survived(monkeypatch, capsys, survives):
     monkeypatch.setattr("sys.argv", ["mutants.py", "--only", "ties count"])
     assert mutants.main() == (1 if survives else 0)
     out = capsys.readouterr().out
-    assert Pretended.planted == ["ties count as right", "ties count as wrong"]
+    assert Pretended.applied == ["ties count as right", "ties count as wrong"]
     assert f"2 mutations, {1 if survives else 2} killed" in out
     assert ("not killed: ties count as right (cpp/losses/cross_entropy.h)" in out) == bool(survives)
 
@@ -86,6 +86,6 @@ def test_the_program_lists_without_running(monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == len(ALL)
 
 
-def test_what_is_planted_is_a_file_of_the_sources():
+def test_only_files_of_the_sources_are_mutated():
     for mutation in ALL:
         assert Path(mutation.file).parts[0] in ("cpp", "python"), mutation.file

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where threads or stack cannot be had: fewer threads, down to one, and the same bits."""
+"""With limited threads or stack, calls run on fewer threads, down to one, with the same bits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(found: list[dict[str, Any]], most: int) -> None:
 
 @pytest.mark.parametrize("beyond", [0, 1, 2, 3, 5])
 def test_only_a_few_threads_can_be_started(beyond: int) -> None:
-    """One of them is the team's driver: the caller works itself."""
+    """One of them is the driver of the team; the caller does work itself."""
     found = answers("threads", beyond)
     assert len(found) == 5
     check(found, max(1, beyond))
@@ -42,7 +42,7 @@ def test_only_a_few_threads_can_be_started(beyond: int) -> None:
 
 @pytest.mark.parametrize("beyond", [3, 6, 9])
 def test_callers_that_start_threads_at_once(beyond: int) -> None:
-    """Teams are made one after the other: OpenMP would end the process over a missing thread."""
+    """Teams are made one after the other, since OpenMP ends the process without enough threads."""
     found = answers("callers", beyond)
     assert len(found) == 6
     check(found, 4)
@@ -78,7 +78,7 @@ def test_a_small_stack_and_no_thread() -> None:
 
 @pytest.mark.parametrize("size", ["16k", "20K", "100 k", "256k", "4M", "nonsense", "8G"])
 def test_stacks_of_openmp_of_any_size(size: str) -> None:
-    """Threads whose stack is too small take no items; where none can be mapped, one is enough."""
+    """Threads with too small a stack take no items; if none can be started, the caller does all."""
     found = answers("plain", 5, OMP_STACKSIZE=size)
     check(found, 5)
     if size in {"16k", "20K", "100 k"}:

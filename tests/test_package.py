@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What fastnn promises before its first call: cheap import, light requirements, full metadata."""
+"""The package: time of the import, requirements, metadata."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ print(json.dumps(sorted(set(sys.modules) - known)))
 
 
 def test_the_first_fit_imports_nothing():
-    """What is imported there is a warm-up that nobody sees: numpy.ma alone takes 20 ms."""
+    """An import there would make the first fit slower: numpy.ma alone takes 20 ms."""
     done = subprocess.run(
         [sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True
     )

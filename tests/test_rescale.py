@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nn.Rescale: in double where the source has more digits than the model, and no scale that loses
-everything."""
+"""nn.Rescale computes in double if the source has more digits than the model, and refuses scales
+that become zero or infinite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = 21  # whole vectors of them, and some left over
 
 
 def through(scale: Any, shift: Any, columns: int, dtype: str = "float32") -> Any:
-    """A network that gives its scaled input."""
+    """Return a network whose output is its scaled input."""
     layers = [("rescale", {"scale": scale, "shift": shift}), linear(columns, columns)]
     network = _core.Network(layers, dtype, 0)
     weight, bias = (entry["array"] for entry in network.parameters())
@@ -33,7 +33,7 @@ def through(scale: Any, shift: Any, columns: int, dtype: str = "float32") -> Any
 
 @pytest.mark.parametrize("kind", WIDE)
 def test_seconds_of_an_hour(kind: str) -> None:
-    """2,000 of them were 28 different numbers."""
+    """2,000 different times must not become fewer different numbers by rounding before scaling."""
     x = (SECONDS + np.arange(2000)).astype(kind)[:, None]
     model = nn.Sequential(nn.Rescale(1 / 2000, -SECONDS / 2000), nn.Linear(1, 1))
     model[1].weight[...], model[1].bias[...] = 1, 0
@@ -47,7 +47,7 @@ def test_seconds_of_an_hour(kind: str) -> None:
 @pytest.mark.parametrize("kind", [*WIDE, *NARROW])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rounded_once(kind: str, dtype: str, guise: str | None) -> None:
-    """To the bit: as the model's dtype where that holds the source, otherwise in double."""
+    """Bit for bit: in the model's dtype if that represents the source, otherwise in double."""
     rng = np.random.default_rng(6)
     x = rng.integers(0, 2 if kind == "?" else 100, (37, COLUMNS)).astype(kind)
     if kind in WIDE:
@@ -82,7 +82,7 @@ def test_any_numbers(value: int, scale: float, shift: float) -> None:
 
 
 def test_values_that_only_scaling_makes_small() -> None:
-    """1e39 is no float32, a thousandth of its thousandth is."""
+    """1e39 is outside the range of float32, but in range after scaling by 1e-6."""
     network = through(1e-6, 0.0, 2)
     np.testing.assert_array_equal(network.predict(np.full((2, 2), 1e39)), np.float32(1e33))
     x = np.full((5, 2), 1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Weights of rows are relative: the same averages in every call, whatever their size."""
+"""Sample weights: only their ratios matter, and averages are the same in every call."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pair_of(
 
 @pytest.fixture
 def mostly_nothing(rng: np.random.Generator) -> np.ndarray:
-    """Nine tenths of the rows weigh nothing, and there are batches in which all do."""
+    """Return weights of which nine tenths are zero; there are batches in which all are zero."""
     weights = np.where(rng.random(N) < 0.1, rng.uniform(0.5, 3, N), 0.0)
     weights[:BATCH] = 0
     return weights
@@ -90,7 +90,7 @@ def test_so_it_is_with_weights_of_classes(
 def test_weights_train_as_their_ratios_say(
     rng: np.random.Generator, name: str, size: float, dtype: str
 ) -> None:
-    """Against the twin, and the very same bits as powers of two have it."""
+    """Compared with the twin; a power of two as common factor does not change a bit."""
     x, y = rng.standard_normal((N, 5)), targets(rng, name, N, K)
     w = rng.uniform(0.25, 1, N)
     plain, scaled = (pair_of(name, dtype, 0.05) for _ in range(2))
@@ -113,7 +113,8 @@ def test_every_call_takes_them_alike(rng: np.random.Generator, name: str, size: 
     w = rng.uniform(0.25, 1, N)
     network = pair_of(name, "float32").engine
     out = network.predict(x, link=False)
-    cls = next(c for c in vars(nn).values() if getattr(c, "registry_name", "") == name)
+    classes = (getattr(nn, word) for word in nn.__all__)
+    cls = next(c for c in classes if getattr(c, "registry_name", "") == name)
     function = {"bce_with_logits": F.bce_with_logits, "cross_entropy": F.cross_entropy}.get(name)
     function = function or getattr(F, f"{name}_loss")
     calls = {
@@ -133,7 +134,7 @@ def test_every_call_takes_them_alike(rng: np.random.Generator, name: str, size: 
 
 @both_dtypes
 def test_batches_of_very_different_weights(rng: np.random.Generator, dtype: str) -> None:
-    """Each trains as if it were alone; in the loss of the epoch the heavy ones count."""
+    """Each trains as if it were alone; the loss of the epoch is that of the large weights."""
     x, y = rng.standard_normal((N, 5)), rng.standard_normal((N, K))
     sizes = np.repeat([1e-300, 1e300, 0, 1e-20, 1.0], BATCH)[:N]
     pair = pair_of("mse", dtype, 0.05)
@@ -172,7 +173,7 @@ def test_any_weights(weights: list[float]) -> None:
 
 
 def test_weights_of_one() -> None:
-    """Equal weights are none, to the bit."""
+    """Equal weights give the same bits as no weights."""
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((N, 5)), rng.standard_normal((N, K))
     without, ones, sevens = (pair_of("mse", "float32", 0.05, "adam").engine for _ in range(3))
@@ -209,7 +210,7 @@ def test_sums_take_weights_as_they_are() -> None:
     ],
 )
 def test_a_part_that_weighs_nothing(nothing: slice, text: str) -> None:
-    """It would have a loss of 0, which nothing beats."""
+    """Its loss would be 0, which would be the best of all."""
     rng = np.random.default_rng(3)
     x, y, w = rng.standard_normal((N, 5)), rng.standard_normal((N, 1)), np.ones(N)
     w[nothing] = 0
@@ -229,7 +230,7 @@ def test_a_part_that_weighs_nothing(nothing: slice, text: str) -> None:
 
 
 def test_weights_of_classes_times_weights_of_rows() -> None:
-    """Their product is taken as ratios, too."""
+    """Of their product, too, only the ratios matter."""
     rng = np.random.default_rng(3)
     x, y, w = rng.standard_normal((N, 5)), rng.integers(0, 3, N), rng.uniform(1, 2, N)
     models = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The controls of `nox -s asan` and `nox -s tsan`: planted faults that they have to report."""
+"""Checks of `nox -s asan` and `nox -s tsan`: deliberate errors that they have to report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ print(net.predict(np.lib.stride_tricks.as_strided(x, (200, 16), x.strides)).shap
 
 
 def errors_of(script: str, options: str, status: int) -> str:
-    """What a process that must end with `status` says on stderr, in spite of a session's files."""
+    """Return the stderr of a process that ends with `status`; reports go there, not to files."""
     env = {options: f"{os.environ.get(options, '')}:log_path=stderr"}
     got, _, errors = probe.run("-c", script, seconds=60, env=env)
     assert got == status, errors

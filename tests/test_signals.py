@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ctrl-C, other signals and the end of the process: answered at once, never half a step."""
+"""Ctrl-C, other signals and the end of the process take effect at once, between whole steps."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def test_an_exception_of_a_handler_is_the_one_that_arrives(data, n_threads):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_handler_that_returns_changes_nothing(data, n_threads):
-    """It may even use other models, inside the region of this one.
+    """The handler may use other models while the core trains this one.
 
-    Signals come until three were handled while the core trained: the third ends the fit.
+    Signals are sent until three were handled while the core trained; the third ends the fit.
     """
     other, answers = compiled(5), []
     expected = other.predict(data[0]).tobytes()
@@ -132,7 +132,7 @@ def test_a_handler_that_returns_changes_nothing(data, n_threads):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_steps_before_an_interruption_are_kept(data, n_threads):
-    """Also those of the epoch that it ends: here the first one, of a million steps."""
+    """Those of the present epoch as well; here it is the first one, of a million steps."""
     rows = 16_000_000
     x, y = np.broadcast_to(data[0][:1], (rows, 12)), np.broadcast_to(data[1][:1], rows)
     model, seen, ended = compiled(), [], threading.Event()
@@ -162,7 +162,7 @@ def test_steps_before_an_interruption_are_kept(data, n_threads):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_fit_in_another_thread_neither_answers_nor_blocks(data, n_threads):
-    """Signals are the main thread's: it gets its exception, and the fit beside it goes on."""
+    """Signals are handled by the main thread, which raises; the fit of another thread continues."""
 
     def fail(*_):
         raise OwnError
@@ -216,7 +216,7 @@ def test_sigterm_ends_the_process_at_once(n_threads):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_process_may_end_while_a_daemon_thread_trains(loop, n_threads):
-    """CPython before 3.14 unwinds such threads by force when they want the GIL back."""
+    """CPython before 3.14 unwinds such threads when they take the GIL."""
     code = ENDLESS.format(loop=LOOPS[loop].format(n=n_threads)) + (
         "threading.Thread(target=work, daemon=True).start()\n"
         "end = time.perf_counter() + 0.15\n"

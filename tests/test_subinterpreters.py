@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The compiled core in a sub-interpreter: refused in words, on every way to it, never hanging."""
+"""The compiled core refuses to be imported in a sub-interpreter, in every way, and never hangs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Python's threads beside ours: same bits, refusals instead of races, the GIL left to others."""
+"""Calls from several Python threads: same bits, refusals instead of races, the GIL is released."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fitted(seed: int, data: tuple[np.ndarray, np.ndarray], n_threads: int | None
 
 @pytest.mark.parametrize("n_threads", [None, 1, 2])
 def test_separate_models_train_side_by_side(data, n_threads):
-    """Eight threads, fifty fits each, on one X that none of them may write."""
+    """Eight threads with fifty fits each, on one read-only X."""
     fits = range(TEAM * 50)
     serial = {seed: fitted(seed, data, 1) for seed in range(10)}
     with ThreadPoolExecutor(TEAM) as team:
@@ -89,7 +89,7 @@ def test_one_model_predicts_ten_thousand_times_a_thread(data):
 
 
 class InFit:
-    """A model inside fit, until the block ends."""
+    """A model that is inside fit until the block ends."""
 
     def __init__(self, model: nn.Sequential, data: tuple[np.ndarray, np.ndarray], n: int) -> None:
         self.model, self.stop, self.started = model, threading.Event(), threading.Event()
@@ -174,7 +174,7 @@ def test_readers_of_other_threads_are_let_in_by_a_callback_and_waited_for(data):
 
 
 def queued() -> float:
-    """Seconds that this thread has waited for a processor: not the GIL's doing."""
+    """Return the seconds that this thread has waited for a processor, not for the GIL."""
     try:
         delay = Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):
@@ -183,7 +183,7 @@ def queued() -> float:
 
 
 def counted(seconds: float) -> float:
-    """Speed of a pure-Python loop, in counts per second."""
+    """Return the speed of a pure-Python loop, in iterations per second."""
     count, start, waited = 0, time.perf_counter(), queued()
     while time.perf_counter() - start < seconds:
         for _ in range(100):
@@ -192,9 +192,9 @@ def counted(seconds: float) -> float:
 
 
 def test_a_counter_keeps_its_speed_beside_a_fit(data):
-    """The GIL is let go for the whole of fit; needs a second processor."""
+    """The GIL is released during the whole of fit; the test needs a second processor."""
     model, kept = compiled(), []
-    for _ in range(5):  # a busy machine slows one of two turns: the best pair counts
+    for _ in range(5):  # other processes may slow down one of the two, so the best pair counts
         alone = counted(0.25)
         with InFit(model, data, 1):
             beside = counted(0.25)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many threads a step takes when nobody says so: the engine's choice, under times made up."""
+"""The automatic choice of the number of threads, with simulated times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOPS = 1e6  # of a step: neither so small nor so large that there is nothing to
 def shares(
     limit: int, cost: Callable[[float, int], float], seconds: float, flops: float = FLOPS
 ) -> list[tuple[float, int, float]]:
-    """(when, threads, how long) of all stretches; a step at time t takes ``cost(t, threads)``."""
+    """Return (time, threads, duration) of all stretches; a step at t takes ``cost(t, threads)``."""
     return _core.testing.choose_threads(limit, flops, cost, seconds)
 
 
@@ -32,7 +32,7 @@ def time_on(stretches: list[tuple[float, int, float]], first: float, last: float
 
 
 def usual(stretches: list[tuple[float, int, float]], first: float, last: float) -> int:
-    """Return the number that took nine tenths of the time."""
+    """Return the number of threads that was used for nine tenths of the time."""
     counted = time_on(stretches, first, last)
     threads, took = counted.most_common(1)[0]
     assert took >= 0.9 * sum(counted.values()), counted
@@ -59,7 +59,7 @@ def test_more_threads_have_to_be_worth_it():
 
 
 def test_the_choice_follows_the_machine():
-    """Another program comes after two seconds and goes after four."""
+    """Another program runs from the second to the fourth second."""
 
     def cost(now, threads):
         busy = 2 <= now < 4
@@ -73,7 +73,7 @@ def test_the_choice_follows_the_machine():
 
 @pytest.mark.parametrize("step", [1, 4, 8, 12, 40])
 def test_one_stall_does_not_decide(step):
-    """A candidate that met a stall of 20 ms in its trial is tried again."""
+    """A candidate with a stall of 20 ms in its trial is tried again."""
     done = []
 
     def cost(_, threads):
@@ -86,7 +86,7 @@ def test_one_stall_does_not_decide(step):
 
 
 def test_trials_cost_little():
-    """All together no more than a tenth, where the other choice takes five times as long."""
+    """They take at most a tenth of the time if the other choice is five times as slow."""
     for fastest in (1, 4):
         stretches = shares(4, lambda _, n, f=fastest: 1e-4 * (1 if n == f else 5), 10.0)
         counted = time_on(stretches, 0, 10.0)
@@ -97,7 +97,9 @@ def test_where_there_is_nothing_to_choose():
     def cost(_, threads):
         return 1e-4 / threads
 
-    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e4)} == {1}  # a barrier costs more
-    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e10)} == {8}  # a trial would be felt
+    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e4)} == {
+        1
+    }  # the end of a phase costs more
+    assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e10)} == {8}  # a trial would take too long
     assert {n for _, n, _ in shares(1, cost, 0.1)} == {1}
     assert {n for _, n, _ in shares(6, cost, 1.0)} == {1, 2, 4, 6}

@@ -82,10 +82,10 @@ void register_elementary(py::module_& m) {
 void register_testing(py::module_& m) {
   register_elementary(m);
   m.def(
-      "plant_split", [](int parts) { faults::split = parts; }, py::arg("parts"),
+      "inject_split", [](int parts) { faults::split = parts; }, py::arg("parts"),
       "Cut batches into this many chunks from now on (0: by shape), as if the threads decided: a fault.");
   m.def(
-      "plant_allocation", [](bool on) { faults::allocation = on; }, py::arg("on"),
+      "inject_allocation", [](bool on) { faults::allocation = on; }, py::arg("on"),
       "Every training step allocates once: a fault.");
 #ifdef FASTNN_TESTING
   m.def(
