@@ -95,7 +95,7 @@ def functions_stub() -> str:
     ]
     for maker in MAKERS.values():
         source = maker()
-        arguments = "".join(f"    {argument},\n" for argument in source.arguments)
+        arguments = "".join(f"    {argument},\n" for argument in source.signature())
         parts.append(
             f"def {source.name}(\n{arguments}) -> {source.returns}:\n{first_lines(source.doc)}"
         )
@@ -213,7 +213,7 @@ def program() -> str:
     for maker in MAKERS.values():
         source = maker()
         given: list[str] = []
-        for argument in source.arguments:
+        for argument in source.signature():
             name, _, default = argument.partition(": ")
             if "=" in default or name == "*":
                 break

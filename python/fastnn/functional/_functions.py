@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _core, _registry
-from fastnn._core import plain_activation, plain_activation_backward, plain_loss
+from fastnn._core import plain_activation, plain_activation_backward, plain_loss, plain_step
 from fastnn._docstrings import Entry, docstring, parameters
 from fastnn._fields import Field, fields_of
 
 from ._activations import backward, forward
 from ._losses import loss
-from ._optimizers import done, state, step
+from ._optimizers import OptimizerState, state, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MAKERS", "Source", "loss_name"]
 
-_CORE = (plain_activation, plain_activation_backward, plain_loss)  # called by the bodies below
-_WORKERS = (forward, backward, loss, done, state, step)
+# What the bodies below call: the core first, and what converts or refuses if it declines.
+_CORE = (plain_activation, plain_activation_backward, plain_loss, plain_step)
+_WORKERS = (forward, backward, loss, OptimizerState, state, step)
 _IMPORTS = ">>> import numpy as np, fastnn.functional as F"
 
 
@@ -41,11 +42,14 @@ class Source:
     Attributes
     ----------
     name, returns, doc : str
-    arguments, body : list of str
+    arguments : list of str or Field
+        As in a signature; a field is a parameter of the row.
+    body : list of str
+        The lines after those that collect in `values` the parameters that are not the default.
     """
 
     def __init__(
-        self, name: str, arguments: Iterable[str], returns: str, body: list[str], doc: str
+        self, name: str, arguments: Iterable[str | Field], returns: str, body: list[str], doc: str
     ) -> None:
         self.name = name
         self.arguments = list(arguments)
@@ -53,26 +57,37 @@ class Source:
         self.body = body
         self.doc = doc
 
+    def signature(self) -> list[str]:
+        """Return the arguments as source."""
+        return [
+            a if isinstance(a, str) else f"{a.name}: {a.annotation} = {a.default_text}"
+            for a in self.arguments
+        ]
+
     def made(self, module: str) -> Callable[..., Any]:
         """Return the function, as a member of `module`."""
-        head = f"def {self.name}({', '.join(self.arguments)}) -> {self.returns}:"
-        text = "\n    ".join([head, *self.body])
+        fields = [a for a in self.arguments if isinstance(a, Field)]
+        # The core has the same defaults and reads only the values that it is given. A value is
+        # compared with `is`, because a user may give any object.
+        arguments = ", ".join(
+            a if isinstance(a, str) else f"{a.name}: {a.annotation} = default_{a.name}"
+            for a in self.arguments
+        )
+        text = [f"def {self.name}({arguments}) -> {self.returns}:", "    values = {}"]
+        for f in fields:
+            text += [
+                f"    if {f.name} is not default_{f.name}:",
+                f'        values["{f.name}"] = {f.name}',
+            ]
+        text += [f"    {line}" for line in self.body]
         file = f"<{module}.{self.name}, made from its row>"
         flags = __future__.annotations.compiler_flag
-        found: dict[str, Callable[..., Any]] = {}
-        exec(compile(text, file, "exec", flags, dont_inherit=True), globals(), found)
-        function = found[self.name]
+        names = globals() | {f"default_{f.name}": f.default for f in fields}
+        exec(compile("\n".join(text), file, "exec", flags, dont_inherit=True), names)
+        function: Callable[..., Any] = names[self.name]
         function.__module__ = module
         function.__doc__ = self.doc
         return function
-
-
-def _settings(fields: Iterable[Field]) -> list[str]:
-    return [f"{f.name}: {f.annotation} = {f.default_text}" for f in fields]
-
-
-def _dictionary(fields: Iterable[Field]) -> str:
-    return "{" + ", ".join(f'"{f.name}": {f.name}' for f in fields) + "}"
 
 
 # -- activations -----------------------------------------------------------------------------------
@@ -94,10 +109,10 @@ def _forward(row: Row) -> Source:
     name, fields = row["name"], fields_of(row["params"])
     z = np.array([-1.5, 0.0, 2.0])
     result = _core.activation(name, {}, z[None])[0].round(4)
-    call = f'"{name}", {_dictionary(fields)}, z, out'
+    call = f'"{name}", values, z, out'
     return Source(
         name,
-        ["z: ArrayLike", *_settings(fields), "*", "out: Array | None = None"],
+        ["z: ArrayLike", *fields, "*", "out: Array | None = None"],
         "Array",
         [
             f"a = plain_activation({call})",
@@ -134,11 +149,10 @@ def _backward(row: Row) -> Source:
     z = np.array([[-1.5, 0.0, 2.0]])
     kept = z if row["needs"] == "input" else _core.activation(name, {}, z)
     result = _core.activation_backward(name, {}, np.ones((1, 3)), kept)[0].round(4)
-    call = f'"{name}", {_dictionary(fields)}, dy, saved, out'
-    arguments = ["dy: ArrayLike", "saved: ArrayLike", *_settings(fields)]
+    call = f'"{name}", values, dy, saved, out'
     return Source(
         f"{name}_backward",
-        [*arguments, "*", "out: Array | None = None"],
+        ["dy: ArrayLike", "saved: ArrayLike", *fields, "*", "out: Array | None = None"],
         "Array",
         [
             f"dz = plain_activation_backward({call})",
@@ -184,13 +198,13 @@ def loss_name(row: Row) -> str:
 
 def _loss(row: Row) -> Source:
     name, fields, dense = row["name"], fields_of(row["params"]), row["target"] == "dense"
-    function, settings = loss_name(row), _dictionary(fields)
+    function = loss_name(row)
     out = [[0.25, 0.75]]
     target: list[Any] = [[0.5, 1.0]] if dense else [1]
     value, grad = _core.loss(name, {}, np.array(out), np.array(target))
     range_of = {what: f" {row[what]}".rstrip() for what in ("targets", "outputs")}
     means = "all elements" if row["mean_over_outputs"] else "rows"
-    whole = f'loss("{function}", "{name}", {settings}, out, target, sample_weight)'
+    whole = f'loss("{function}", "{name}", values, out, target, sample_weight)'
     return Source(
         function,
         [
@@ -198,11 +212,11 @@ def _loss(row: Row) -> Source:
             "target: ArrayLike",
             "sample_weight: ArrayLike | None = None",
             "*",
-            *_settings(fields),
+            *fields,
         ],
         "tuple[float, Array]",
         [
-            f'found = plain_loss("{name}", {settings}, out, target, sample_weight)',
+            f'found = plain_loss("{name}", values, out, target, sample_weight)',
             f"return {whole} if found is NotImplemented else found",
         ],
         docstring(
@@ -271,12 +285,15 @@ def _step(row: Row) -> Source:
             "grads: ArrayLike | Sequence[ArrayLike]",
             f"state: {memory}{'' if states else ' = None'}",
             "*",
-            *_settings(fields),
+            *fields,
         ],
         "None",
         [
-            f"values = {_dictionary(fields)}",
-            f'if not done("{name}", values, params, grads, state):',
+            "taken = type(state) is OptimizerState and plain_step(",
+            f'    "{name}", values, state.step + 1, params, grads, state.arrays)',
+            "if taken:",
+            "    state.step += 1",
+            f'elif state is not None or not plain_step("{name}", values, 1, params, grads, []):',
             f'    step("{name}", values, params, grads, state)',
         ],
         docstring(

@@ -24,7 +24,7 @@ from ._arrays import Array, converted, numbers, writable
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Arrays", "OptimizerState", "clip_grad_norm_", "done", "state", "step"]
+__all__ = ["Arrays", "OptimizerState", "clip_grad_norm_", "state", "step"]
 
 Arrays = Array | Sequence[Array]
 
@@ -56,21 +56,6 @@ def state(where: str, name: str, params: Arrays) -> OptimizerState:
     arrays = _listed(where, "params", params)
     kinds = _registry.row(where, "optimizers", name)["states"]
     return OptimizerState(0, [[np.zeros(a.shape, a.dtype) for a in arrays] for _ in kinds])
-
-
-def done(
-    name: str, values: Mapping[str, Any], params: Any, grads: Any, memory: OptimizerState | None
-) -> bool:
-    """Let the core do the step in place; return False if arguments need conversion or a message."""
-    if memory is None:
-        return _core.plain_step(name, values, 1, params, grads, [])
-    if type(memory) is not OptimizerState:
-        return False
-    t = memory.step + 1
-    taken = _core.plain_step(name, values, t, params, grads, memory.arrays)
-    if taken:
-        memory.step = t
-    return taken
 
 
 def step(
@@ -191,7 +176,7 @@ def _sum_of_squares(flat: Array) -> float:
     """Return the sum of squares in double; float32 is converted in pieces, to save memory."""
     if flat.dtype == np.float64:
         return float(flat @ flat)
-    pieces = (flat[at : at + 2**15].astype(np.float64) for at in range(0, flat.size, 2**15))
+    pieces = (flat[at : at + 2**13].astype(np.float64) for at in range(0, flat.size, 2**13))
     return sum(float(piece @ piece) for piece in pieces)
 
 
