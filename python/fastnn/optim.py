@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import _optimizers
 from ._describe import Optimizer
+from ._first_use import on_first_use
 
 if TYPE_CHECKING:
     from ._optimizers import *  # noqa: F403
@@ -20,11 +21,4 @@ __all__ = ["Optimizer"]
 __all__ += _optimizers.__all__
 
 if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
-
-    def __getattr__(name: str) -> object:
-        if name not in _optimizers.__all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return globals().setdefault(name, getattr(_optimizers, name))
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = on_first_use(globals(), _optimizers)

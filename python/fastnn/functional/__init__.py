@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastnn._first_use import on_first_use
+
 from . import _members, init
 from ._checking import Comparison, GradientReport, check_gradient, compare
 from ._linear import linear, linear_backward, matmul
@@ -43,12 +45,5 @@ __all__ = [
 ]
 __all__ += _members.__all__
 
-if not TYPE_CHECKING:  # type checkers take any name for one of a module that has __getattr__
-
-    def __getattr__(name: str) -> object:
-        if name not in _members.__all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return globals().setdefault(name, getattr(_members, name))
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
+    __getattr__, __dir__ = on_first_use(globals(), _members)
