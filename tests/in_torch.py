@@ -81,7 +81,7 @@ def module(torch: Any, name: str, hyper: Hyper) -> Any:
     if name in reference.CONTAINERS:
         inner = [module(torch, *layer) for layer in hyper["layers"]]
         return (residual_class(torch) if name == "residual" else torch.nn.Sequential)(*inner)
-    room = "activations" if name in TWINS["activations"] else "layers"
+    room = next(room for room in ("activations", "inputs", "layers") if name in TWINS[room])
     sizes = [hyper[p] for p in sizes_of(name)]
     rest = {p: value for p, value in hyper.items() if p not in sizes_of(name)}
     return torch_class(torch, room, name)(*sizes, **options(room, name, rest))

@@ -74,7 +74,7 @@ def test_bad_descriptions(make, kind, text):
         (
             ("adamm", "mse"),
             ValueError,
-            "unknown optimizer 'adamm'; known: sgd, adam, adamw.* 'adam'",
+            "unknown optimizer 'adamm'; known: sgd, .* 'adam'",
         ),
         (("adam", "mae"), ValueError, "unknown loss 'mae'; known: mse, "),
         ((optim.Adam, "mse"), TypeError, r"optimizer is the class Adam; write Adam\(\)"),

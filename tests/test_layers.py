@@ -48,11 +48,13 @@ def test_inside_a_network(
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("layers"))
+@pytest.mark.parametrize(
+    ("name", "hyper"), in_torch.torch_cases("inputs") + in_torch.torch_cases("layers")
+)
 def test_in_torch(
     rng: np.random.Generator, torch: Any, name: str, hyper: dict[str, Any], training: bool
 ) -> None:
-    row = reference.LAYERS[name]
+    row = (reference.INPUTS | reference.LAYERS)[name]
     layers = network_with(name, hyper, 5, 17, 3)
     engine = _core.Network(layers, "float64", 4)
     other = in_torch.network(torch, layers, engine)

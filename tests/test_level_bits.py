@@ -41,7 +41,7 @@ def trainings() -> dict[str, Case]:
             for k, hyper in enumerate(gentle if loss == "mse" else gentle[::-1][:1]):
                 layers = plain + ending(loss)
                 found[f"{loss} {optimizer} {k}"] = layers, loss, optimizer, hyper
-    for room in ("activations", "layers"):
+    for room in ("activations", "inputs", "layers"):
         for k, case in enumerate(cases(room)):
             layers = network_with(*case.values, N_IN, WIDTH, N_OUT)
             found[f"{case.values[0]} {k}"] = layers, "mse", "adam", {"lr": 0.003}

@@ -22,7 +22,8 @@ import pytest
 
 from fastnn import callbacks, data, nn, optim
 from fastnn import functional as F
-from fastnn.nn._members import ACTIVATIONS, LOSSES
+from fastnn.functional._functions import loss_name
+from members import names, outputs, paired, row_of, targets
 
 SMALL: dict[str, Any] = {
     "None": None,
@@ -147,8 +148,6 @@ def params() -> list[np.ndarray]:
 FIT = {"x": X, "y": Y, "batch_size": 2, "epochs": 1, "verbose": 0, "callbacks": None}
 FIT |= {"validation_split": 0.0, "validation_data": (X, Y), "shuffle": True, "drop_last": False}
 FIT |= {"sample_weight": WEIGHTS, "initial_epoch": 0, "n_threads": 1}
-ADAM = {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.0, "l1": 0.0}
-SGD = {"lr": 0.1, "momentum": 0.5, "dampening": 0.1, "weight_decay": 0.0, "nesterov": False}
 LINEAR = {"x": X, "w": np.ones((4, 3)), "b": np.ones(3), "out": None, "n_threads": 1}
 
 # Where the words come from, the call, and arguments that fit.
@@ -215,8 +214,6 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "Dropout": (nn.Dropout, {"p": 0.5}),
     "Rescale": (nn.Rescale, {"scale": 2.0, "shift": 1.0}),
-    "SGD": (optim.SGD, SGD | {"param_groups": {}}),
-    "Adam": (optim.Adam, ADAM | {"param_groups": {}}),
     "Adam of one group": (
         lambda lr: method("compile")(optim.Adam(param_groups={"0.*": {"lr": lr}}), "mse"),
         {"lr": 0.1},
@@ -227,7 +224,6 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         ),
         {"k": "*"},
     ),
-    "AdamW": (optim.AdamW, ADAM | {"param_groups": {}}),
     "EarlyStopping": (
         callbacks.EarlyStopping,
         {
@@ -255,15 +251,10 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         F.linear_backward,
         {"dy": HIDDEN, "x": X, "w": np.ones((4, 3)), "need_dx": True, "n_threads": 1},
     ),
-    "relu": (F.relu, {"z": X}),
     "softmax": (F.softmax, {"x": X, "out": None}),
     "log_softmax": (F.log_softmax, {"x": X, "out": None}),
     "step": (F.step, {"x": X}),
     "one_hot": (F.one_hot, {"y": CLASSES, "n_classes": 2, "dtype": "float32"}),
-    "cross_entropy": (
-        F.cross_entropy,
-        {"out": Y, "target": CLASSES, "reduction": "mean", "sample_weight": WEIGHTS},
-    ),
     "dropout_mask": (
         F.dropout_mask,
         {"shape": (2, 3), "p": 0.5, "seed": 1, "step": 0, "layer": 0, "draw": 0}
@@ -281,22 +272,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         F.init.kaiming_uniform,
         {"shape": (2, 3), "seed": 0, "dtype": "float32"},
     ),
-    "sgd_state": (F.sgd_state, {"params": params()}),
-    "adam_state": (F.adam_state, {"params": params()}),
-    "adamw_state": (F.adamw_state, {"params": params()}),
     "clip_grad_norm_": (F.clip_grad_norm_, {"grads": params(), "max_norm": 1.0}),
-    "sgd_step_": (
-        F.sgd_step_,
-        {"params": params(), "grads": params(), "state": F.sgd_state(params())} | SGD | {"l1": 0.0},
-    ),
-    "adam_step_": (
-        F.adam_step_,
-        {"params": params(), "grads": params(), "state": F.adam_state(params())} | ADAM,
-    ),
-    "adamw_step_": (
-        F.adamw_step_,
-        {"params": params(), "grads": params(), "state": F.adam_state(params())} | ADAM,
-    ),
     "perceptron": (F.perceptron, {"X": X, "y": CLASSES, "lr": 0.1, "epochs": 2}),
     "perceptron_step": (
         F.perceptron_step,
@@ -308,17 +284,39 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"f": lambda v: ((v**2).sum(), 2 * v), "x": X, "eps": 1e-6, "n_samples": 5, "seed": 0},
     ),
 }
-for _name in LOSSES.class_names():
-    _target = CLASSES if _name == "CrossEntropyLoss" else np.clip(Y, 0.1, 0.9)
-    CALLS[_name] = (
-        getattr(nn, _name)(),
-        {"out": np.clip(Y, 0.1, 0.9), "target": _target, "sample_weight": WEIGHTS},
-    )
-    CALLS[f"{_name}()"] = (getattr(nn, _name), {"reduction": "mean"})
-for _name in ("mse_loss", "l1_loss", "half_mse_loss", "bce_loss", "bce_with_logits"):
-    _first, _second = list(inspect.signature(getattr(F, _name)).parameters)[:2]
-    _given = {_first: np.clip(Y, 0.1, 0.9), _second: np.clip(Y, 0.1, 0.9)}
-    CALLS[_name] = (getattr(F, _name), _given | {"reduction": "mean", "sample_weight": WEIGHTS})
+
+
+def defaults(room: str, name: str) -> dict[str, Any]:
+    rows = row_of(room, name)["params"]
+    return paired(room, name, {p["name"]: p["default"] for p in rows})
+
+
+def add_members() -> None:
+    """The classes and functions of activations, losses and optimizers."""
+    rng = np.random.default_rng(1)
+    for name in names("activations"):
+        CALLS[name] = getattr(F, name), {"z": X} | defaults("activations", name)
+    for name in names("losses"):
+        row, given = row_of("losses", name), defaults("losses", name)
+        out, target = outputs(rng, name, 6, 2), targets(rng, name, 6, 2)
+        arrays = {"out": out, "target": target, "sample_weight": WEIGHTS}
+        made = getattr(nn, row["class_name"])
+        CALLS[row["class_name"]] = made(), arrays
+        CALLS[f"{row['class_name']}()"] = made, given
+        CALLS[loss_name(row)] = getattr(F, loss_name(row)), arrays | given
+    for name in names("optimizers"):
+        given = defaults("optimizers", name)
+        class_name = row_of("optimizers", name)["class_name"]
+        CALLS[class_name] = getattr(optim, class_name), given | {"param_groups": {}}
+        make = getattr(F, f"{name}_state", None)  # of rules that keep nothing there is none
+        state = make(params()) if make else None
+        if make:
+            CALLS[f"{name}_state"] = make, {"params": params()}
+        given = {"params": params(), "grads": params(), "state": state} | given
+        CALLS[f"{name}_step_"] = getattr(F, f"{name}_step_"), given
+
+
+add_members()
 
 # Arguments that would take as much memory or time as their value says.
 SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "in_features", "out_features"}
@@ -364,7 +362,9 @@ def test_the_calls_are_those_that_exist() -> None:
     called = {f"F.{name}" for name in CALLS}
     for name in F.__all__:
         function = getattr(F, name)
-        if not inspect.isfunction(function) or name.removesuffix("_backward") in ACTIVATIONS:
+        if not inspect.isfunction(function) or name.removesuffix("_backward") in names(
+            "activations"
+        ):
             continue
         assert f"F.{name}" in called, name
         assert set(CALLS[name][1]) == set(inspect.signature(function).parameters), name

@@ -1,24 +1,74 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Batches so long that a tile's gradient is summed in pieces, and layers so wide that they take
-phases of their own.
-
-A tile stops for a look at the clock after 2^26 operations and goes on adding onto what it has: at
-1,820 rows (tiles of wide layers, float32) to 10,922 (other tiles, float64), for a bias at 524,288.
-Numbers are small integers, so that every order of a sum gives the same, exact result.
-"""
+"""Sizes at which the work goes another way: a few rows, so many rows that a gradient is summed in
+pieces, layers so wide that they take phases of their own, rows with more columns than float32 can
+count."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import _core
+from fastnn import _core, nn, optim, reference
 from guises import DTYPES
-from members import Layers, linear
+from members import Layers, linear, names
 from pairs import Pair
 
+# -- a few rows -----------------------------------------------------------------------------------
+
+WIDTHS = [1, 3, 8, 17, 64, 130]
+PRODUCTS = {"float32": 2e-6, "float64": 2e-15}
+
+
+def model_of(widths: list[int], dtype: str, optimizer: Any = None) -> nn.Sequential:
+    layers: list[Any] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.Tanh()]
+    model = nn.Sequential(*layers[:-1], dtype=dtype, seed=3)
+    model.compile(optimizer or optim.SGD(lr=0.05), nn.MSELoss())
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 2, 8, 9])
+@pytest.mark.parametrize("outputs", WIDTHS)
+@pytest.mark.parametrize("inputs", WIDTHS)
+def test_gradient_of_the_input(inputs: int, outputs: int, rows: int, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    model = model_of([inputs, outputs], dtype)
+    x, dy = rng.normal(size=(rows, inputs)), rng.normal(size=(rows, outputs))
+    model.forward(x.astype(dtype), training=True)
+    dx = model.backward(dy.astype(dtype), need_dx=True)
+    weight = model.state_dict()["0.weight"].astype("float64")
+    expected = dy.astype(dtype).astype("float64") @ weight
+    size = np.abs(dy) @ np.abs(weight)
+    np.testing.assert_array_less(np.abs(dx - expected), PRODUCTS[dtype] * (size + 1))
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD(lr=0.1, momentum=0.9), optim.Adam(lr=0.01)])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_batches_of_many_and_few_rows_follow_one_another(threads: int, optimizer: Any) -> None:
+    # 23 rows in batches of 16, 10 and 5: ragged batches of 7 and 3 rows go without W^T, the next
+    # epoch's first batch with it.
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(23, 6)), rng.normal(size=(23, 3))
+    fitted, stepped = (model_of([6, 20, 11, 3], "float64", optimizer) for _ in range(2))
+    for batch in (16, 10, 5):
+        fitted.fit(x, y, batch_size=batch, epochs=2, shuffle=False, n_threads=threads)
+        for _ in range(2):
+            for first in range(0, 23, batch):
+                stepped.train_step(x[first : first + batch], y[first : first + batch], n_threads=1)
+    for name, value in fitted.state_dict().items():
+        np.testing.assert_array_equal(value, stepped.state_dict()[name], err_msg=name)
+
+
+# -- many rows, wide layers -----------------------------------------------------------------------
+
+# A tile stops for a look at the clock after 2^26 operations and goes on adding onto what it has: at
+# 1,820 rows (tiles of wide layers, float32) to 10,922 (other tiles, float64), for a bias at
+# 524,288. Numbers are small integers, so that every order of a sum gives the same, exact result.
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 # (inputs, outputs, rows): tiles of 96 x 256 bytes, and of wide layers 192 x 384 bytes
 LONG = {
@@ -143,3 +193,71 @@ def test_no_item_of_a_wide_layer_is_long(inputs: int, rows: int) -> None:
         for kind, items, flops in _core.testing.phase_items(shape, rows):
             assert kind != "blocks" or items * flops > 0
             assert kind != "blocks" or flops <= 2**28, (kind, items, flops)
+
+
+# -- long rows ------------------------------------------------------------------------------------
+
+COLUMNS = 2**24 + 1
+SUMS = {"float32": 1e-5, "float64": 1e-10}  # sums of 2**24 numbers
+
+
+def long_row(dtype: str) -> np.ndarray:
+    """One row: repeated numbers, and others of their own in its last columns."""
+    row = np.resize(np.linspace(-2, 2, 101), COLUMNS)
+    row[-3:] = (-3.0, 4.0, 20.0)
+    return row.astype(dtype)[None, :]
+
+
+@pytest.mark.parametrize("dtype", SUMS)
+@pytest.mark.parametrize("name", names("activations"))
+def test_activations_reach_the_last_column(name: str, dtype: str) -> None:
+    x = long_row(dtype)
+    whole = _core.activation(name, {}, x)
+    ends = _core.activation(name, {}, np.ascontiguousarray(x[:, -50:]))
+    np.testing.assert_array_equal(whole[:, -50:], ends)
+
+
+@pytest.mark.parametrize("dtype", SUMS)
+def test_softmax_reaches_the_last_column(dtype: str) -> None:
+    x = long_row(dtype)
+    e = np.exp(x.astype(np.float64) - 20)
+    total = e.sum()
+    got = _core.softmax(x)[0, -3:]
+    np.testing.assert_allclose(got, e[0, -3:] / total, rtol=SUMS[dtype])
+    got = _core.log_softmax(x)[0, -3:]
+    np.testing.assert_allclose(got, x[0, -3:] - 20.0 - np.log(total), rtol=SUMS[dtype])
+
+
+def without_a_loss(name: str) -> tuple[float, float]:
+    """An output and a target whose loss is nothing, even 2**24 times."""
+    for out, target in itertools.product((0.0, -100.0, 100.0), (0.0, 1.0)):
+        if reference.LOSSES[name].f(np.array([[out]]), np.array([[target]])) < 1e-40:
+            return out, target
+    raise AssertionError(f"{name}: none was found")
+
+
+@pytest.mark.parametrize("dtype", SUMS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_losses_count_the_last_column(name: str, dtype: str) -> None:
+    """Only the last column is wrong, so it alone has a loss."""
+    summed = {"reduction": "sum"}
+    if reference.LOSSES[name].target == "class":
+        out = np.zeros((1, COLUMNS), dtype)
+        out[0, -1] = 30
+        loss, grad = _core.loss(name, summed, out, np.array([COLUMNS - 1]), None)
+        rest = (COLUMNS - 1) * np.exp(-30)
+        assert loss == pytest.approx(np.log1p(rest), rel=SUMS[dtype])
+        assert grad[0, -1] == pytest.approx(-rest / (1 + rest), rel=SUMS[dtype])
+        return
+    out, target = (np.full((1, COLUMNS), value, dtype) for value in without_a_loss(name))
+    out[0, -1], target[0, -1] = 0.5, 1 - target[0, 0]
+    small, slope = _core.loss(name, summed, out[:, -1:].copy(), target[:, -1:].copy(), None)
+    loss, grad = _core.loss(name, summed, out, target, None)
+    assert loss == pytest.approx(small, rel=SUMS[dtype])
+    assert grad[0, -1] == slope[0, 0] != 0
+
+
+def test_messages_show_long_numbers_whole() -> None:
+    out = np.zeros((1, COLUMNS), np.float32)
+    with pytest.raises(ValueError, match=rf"target has {COLUMNS} at row 0.* 0 to {COLUMNS - 1}$"):
+        _core.loss("cross_entropy", {}, out, np.array([float(COLUMNS)]), None)
