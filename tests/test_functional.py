@@ -206,13 +206,13 @@ def test_bad_arrays_are_refused(kind: str) -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[linear\] x has 3 columns .* w has 2 rows"):
+    with pytest.raises(ValueError, match=r"\[linear\] x has 3 columns, w expects 2"):
         F.linear(np.ones((1, 3)), np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"\[linear\] b has shape \(3,\); w makes it \(2,\)"):
+    with pytest.raises(ValueError, match=r"\[linear\] b has shape \(3,\); expected \(2,\)"):
         F.linear(np.ones((1, 2)), np.ones((2, 2)), np.ones(3))
-    with pytest.raises(ValueError, match="x is 3-d"):
+    with pytest.raises(ValueError, match=r"x has shape \(1, 1, 2\); expected \(n, 2\)"):
         F.linear(np.ones((1, 1, 2)), np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"dy has shape \(2,\); x and w make it \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"dy has shape \(2,\); expected \(1, 2\)"):
         F.linear_backward([1.0, 2.0], np.ones((1, 2)), np.ones((2, 2)))
     with pytest.raises(ValueError, match="n_threads"):
         F.matmul([[1.0]], [[1.0]], n_threads=0)

@@ -62,6 +62,12 @@ def calls_of(model: nn.Sequential, x: Any, y: Any) -> dict[str, Callable[[], Any
     }
 
 
+def named(where: str) -> str:
+    """The name of the call in messages."""
+    name = where.partition(",")[0]
+    return f"Sequential.{name}" if hasattr(nn.Sequential, name) else name
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("labels", "kind"), LABELS_OF_DTYPES, ids=str)
 @pytest.mark.parametrize("name", BINARY)
@@ -78,7 +84,7 @@ def test_labels_that_are_no_probabilities(
         what = "y" if where[0].islower() and where not in F.__all__ else "target"
         what = "validation y" if where == "fit, validation" else what
         text = (
-            f"[{where.partition(',')[0]}] {what} has {wrong} at row {row}, column 0; "
+            f"[{named(where)}] {what} has {wrong} at row {row}, column 0; "
             f"{ROWS[name]['class_name']} expects 0 to 1"
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
@@ -98,9 +104,9 @@ def test_the_cell_is_named(k: int, dtype: str) -> None:
         wrong = y.copy()
         value = wrong[61, column] = -0.5 if column % 3 else 1.5
         text = rf"y has {value} at row 61, column {column}; BCEWithLogitsLoss expects 0 to 1$"
-        with pytest.raises(ValueError, match=rf"^\[evaluate\] {text}"):
+        with pytest.raises(ValueError, match=rf"^\[Sequential.evaluate\] {text}"):
             model.evaluate(x, wrong)
-        with pytest.raises(ValueError, match=rf"^\[fit\] {text}"):
+        with pytest.raises(ValueError, match=rf"^\[Sequential.fit\] {text}"):
             model.fit(x, wrong, batch_size=16, n_threads=2)
 
 
@@ -161,11 +167,11 @@ def test_a_sigmoid_that_is_missing(k: int, dtype: str) -> None:
         "train_step": lambda: model.train_step(x, y),
         "loss_and_grad": lambda: model.loss_and_grad(x, y),
         "evaluate": lambda: model.evaluate(x, y, n_threads=2),
-        "Sequential.predict_proba": lambda: model.predict_proba(x),
+        "predict_proba": lambda: model.predict_proba(x),
     }
     for where, call in calls.items():
         text = (
-            rf"^\[{where}\] the outputs have \S+ at row {row}; BCELoss expects 0 to 1: a Sigmoid is"
+            rf"^\[Sequential.{where}\] the outputs have \S+ at row {row}; BCELoss expects 0 to 1: a"
         )
         with pytest.raises(ValueError, match=text) as caught:
             call()
@@ -186,7 +192,7 @@ def test_a_validation_that_needs_a_sigmoid() -> None:
     x, y = np.ones((N, 4)), np.ones(N)
     bad = x.copy()
     bad[41] = 5
-    text = r"^\[fit\] the validation outputs have \S+ at row 41; BCELoss expects 0 to 1"
+    text = r"^\[Sequential.fit\] the validation outputs have \S+ at row 41; BCELoss expects 0 to 1"
     with pytest.raises(ValueError, match=text):
         model.fit(x, y, validation_data=(bad, y))
 

@@ -47,6 +47,7 @@ py::array linear(const py::object& x, const py::object& w, const py::object& b, 
   checked_threads("linear", n_threads);
   const FloatMode mode;
   const Operand<T> weight("linear", "w", w);
+  refuse_empty("linear", "w", weight.view().rows, weight.view().cols);
   const Operand<T> input("linear", "x", x, {.cols = weight.view().rows, .by = "w"});
   const Index m = input.view().rows, n = weight.view().cols;
   std::optional<Operand<T>> bias;
@@ -91,6 +92,7 @@ py::tuple linear_backward(const py::object& dy, const py::object& x, const py::o
   checked_threads("linear_backward", n_threads);
   const FloatMode mode;
   const Operand<T> weight("linear_backward", "w", w);
+  refuse_empty("linear_backward", "w", weight.view().rows, weight.view().cols);
   const Operand<T> input("linear_backward", "x", x, {.cols = weight.view().rows, .by = "w"});
   const Operand<T> grad("linear_backward", "dy", dy,
                         {.cols = weight.view().cols, .rows = input.view().rows, .of = "x"});

@@ -36,14 +36,15 @@ void check_range(const std::string& where, const losses::Row& row, const char* w
 // strict: refuses what no network takes, too: no rows, and weights that are not finite, negative or all zero.
 template <class T>
 py::tuple loss(const std::string& name, const py::dict& hyper, const py::object& out, const py::object& target,
-               const py::object& weights, const std::string& where, bool strict) {
+               const py::object& weights, bool strict) {
+  const std::string& where = name;
   const auto* row = &losses::registry().at("[functional]", name);
   const Values values = values_of("[" + where + "]", *row, hyper);
   const FloatMode mode;
   const bool dense_targets = row->target == losses::TargetKind::kDense;
   auto o = matrix<T>(where.c_str(), "out", out, {.vector = dense_targets || strict});
   const Index n = o.view().rows, k = o.view().cols;
-  refuse_unless(n > 0 || !strict, where.c_str(), reason::kNoRows, "out");
+  if (strict) refuse_empty(where.c_str(), "out", n, k);
   const Expected expected{.cols = k, .rows = n, .vector = k == 1, .of = "out"};
   MatrixBuffer<T> dense, dout(n, k);
   Buffer<std::int32_t> labels(n);
@@ -170,13 +171,10 @@ void register_functional_training(py::module_& m) {
   if (PyModule_AddFunctions(m.ptr(), g_plain_losses) != 0) throw py::error_already_set();
   m.def(
       "loss",
-      [](const std::string& name, const py::dict& hyper, O out, O target, O weights, const std::string& where,
-         bool strict) {
-        const std::string& caller = where.empty() ? name : where;
-        return by_dtype({out}, [&]<class T>(T) { return loss<T>(name, hyper, out, target, weights, caller, strict); });
+      [](const std::string& name, const py::dict& hyper, O out, O target, O weights, bool strict) {
+        return by_dtype({out}, [&]<class T>(T) { return loss<T>(name, hyper, out, target, weights, strict); });
       },
-      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("where") = "",
-      arg("strict") = false);
+      arg("name"), arg("hyper"), arg("out"), arg("target"), arg("sample_weight") = none, arg("strict") = false);
 }
 
 }  // namespace fastnn::bindings

@@ -118,6 +118,8 @@ void BatchArgs::weigh_classes(const char* where, const py::object& table, bool o
 Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
   const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames);
   args.need_rows("fit");
+  refuse_unless(!args.data.weights || kernels::extent(args.data.weights, {}, args.rows).size > 0, "fit",
+                reason::kNoWeight, args.data.names->weights);
   return args.rows;
 }
 
@@ -198,9 +200,11 @@ py::array Network::forward(const py::object& x, bool training, int n_threads) {
 
 py::object Network::backward(const py::object& grad, bool need_dx, int n_threads) {
   const Index k = model().n_outputs();
-  Rows rows("backward", run::kNames.grad, grad, {.cols = k, .vector = k == 1});
+  const run::Names& names = run::kBackwardNames;
+  Rows rows("backward", names.grad, grad, {.cols = k, .vector = k == 1});
   checked_threads("backward", n_threads);
   run::Data data;
+  data.names = &names;
   data.grad = rows.source();
   py::object dx = py::none();
   void* memory = nullptr;

@@ -48,6 +48,12 @@ inline Expected weights_of(Expected outputs) {
 // "list" for messages.
 std::string type_name(const py::handle& object);
 
+// Of matrices that have to have a row and a column.
+inline void refuse_empty(const char* where, const char* name, Index rows, Index cols) {
+  if (rows == 0 || cols == 0)
+    throw Refused({.where = where, .reason = reason::kShape, .argument = name, .shape = {rows, cols}});
+}
+
 // "(3, 4)" for messages.
 std::string shape_text(const py::array& array);
 

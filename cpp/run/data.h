@@ -13,6 +13,7 @@ struct Names {
 inline constexpr Names kNames;
 inline constexpr Names kValidationNames{"validation X", "validation y", "validation sample_weight", "",
                                         "validation outputs"};
+inline constexpr Names kBackwardNames{.grad = "dout"};
 inline constexpr Names kClassWeightNames{.weights = "class_weight"};
 inline constexpr Names kBothWeightsNames{.weights = "class_weight times sample_weight"};
 

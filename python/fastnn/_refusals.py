@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Refusals: what is wrong with an argument, as data, and the one sentence for each reason.
+"""Refusals as data, and the one sentence for each reason.
 
-The core says what came, where in it, and what was expected, and knows no words. Who called it knows
-the name of the call and what the user gave, and so can say what to do about it::
+The core raises `Refused` with what came, where in it, and what was expected, but without a
+sentence. The public call adds its own name, and a remedy for what the user gave::
 
-    try:
-        return network.evaluate(x, y, w)
-    except Refused as refused:
-        raise refused.worded("Sequential.evaluate", {"X": x, "y": y}) from None
+    with Words("Sequential.evaluate", {"X": x, "y": y}):
+        return network.evaluate(x, y)
 
-A refusal that nobody rewords is an error of its own, with the core's name of the call.
+Outside of such a block a refusal is an error whose message names the call of the core.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -24,26 +22,24 @@ from ._hints import not_numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["READABLE", "SENTENCES", "Refused", "refused"]
+__all__ = ["READABLE", "SENTENCES", "Refused", "Words", "refused"]
 
 READABLE = "bool, integers, float16, float32 or float64"
-_WRONG_TYPES = ("no_array", "dtype", "unreadable")
+_WRONG_TYPES = ("no_array", "dtype")
 _UNKNOWN = object()  # the value of an argument that nobody handed on
 
 
 class Refused(Exception):  # noqa: N818
-    """An argument that was refused, and why; the fields of ``cpp/core/refusal.h``.
+    """An argument of a call that was refused, with the fields of ``cpp/core/refusal.h``.
 
     Parameters
     ----------
     reason : str
-        One of `SENTENCES`.
+        A key of `SENTENCES`.
     argument : str
-        The core's name of it: "X", "y", "sample_weight", "validation X", ...
-    where : str
-        The core's name of the call, for those who call the core directly.
+        Name of the argument: "X", "y", "sample_weight", "validation X", ...
     **facts
-        Any of the other fields.
+        Any of the other fields, such as row, column and value.
     """
 
     where = ""
@@ -59,56 +55,72 @@ class Refused(Exception):  # noqa: N818
         vars(self).update(facts)
 
     def __str__(self) -> str:
-        return f"[{self.where}] {self._sentence({}, {})}"
+        return f"[{self.where}] {self._sentence({})}"
 
-    def worded(
-        self,
-        where: str,
-        given: Mapping[str, Any] | None = None,
-        names: Mapping[str, str] | None = None,
-    ) -> ValueError | TypeError:
-        """The error that the user sees.
+    def worded(self, where: str, given: Mapping[str, Any] | None = None) -> ValueError | TypeError:
+        """Return the error that the user sees.
 
         Parameters
         ----------
         where : str
-            The name of the call as the user made it.
+            Name of the call that the user made.
         given : dict, optional
-            By the core's names of arguments what the user gave for them, for hints.
-        names : dict, optional
-            By the core's names of arguments those of the call, where they are others.
+            What the user gave, by names of arguments. Remedies depend on it.
         """
         kind = TypeError if self.reason in _WRONG_TYPES else ValueError
-        return kind(f"[{where}] {self._sentence(given or {}, names or {})}")
+        return kind(f"[{where}] {self._sentence(given or {})}")
 
-    def _sentence(self, given: Mapping[str, Any], names: Mapping[str, str]) -> str:
-        what = names.get(self.argument, self.argument)
-        hinted = _Hints(self, what.split()[-1] if what else "", given.get(self.argument, _UNKNOWN))
-        named = Refused(self.reason)
-        vars(named).update(vars(self), argument=what, of=names.get(self.of, self.of))
-        return SENTENCES[self.reason](named, hinted)
+    def _sentence(self, given: Mapping[str, Any]) -> str:
+        hints = _Hints(self, given.get(self.argument, _UNKNOWN))
+        return SENTENCES[self.reason](self, hints)
 
 
 class _Value(Refused, ValueError):  # noqa: N818
-    """A refusal for those who call the core directly."""
+    """A refusal that is a ValueError for those who call the core directly."""
 
 
 class _Type(Refused, TypeError):  # noqa: N818
-    """The same for what is of the wrong type."""
+    """A refusal that is a TypeError for those who call the core directly."""
 
 
 def refused(reason: str, argument: str = "", **facts: Any) -> Refused:
-    """The refusal as an exception of the kind that its reason has; the core makes them here."""
+    """Return a refusal of the kind that belongs to its reason. The core calls this function."""
     kind = _Type if reason in _WRONG_TYPES else _Value
     return kind(reason, argument, **facts)
 
 
-class _Hints:
-    """What the user can do about it, in terms of what was given."""
+class Words:
+    """A block in which a refusal becomes the error that the user sees.
 
-    def __init__(self, refusal: Refused, name: str, value: object) -> None:
-        self.name, self.value, self.shape = name, value, refusal.shape
-        # How code names it: lists, frames and matrices need np.asarray first.
+    Attributes
+    ----------
+    where : str
+        Name of the call that the user made.
+    given : dict
+        What the user gave, by names of arguments.
+    """
+
+    __slots__ = ("given", "where")
+
+    def __init__(self, where: str, given: dict[str, Any] | None = None) -> None:
+        self.where = where
+        self.given: dict[str, Any] = {} if given is None else given
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Refused):
+            raise error.worded(self.where, self.given) from None
+
+
+class _Hints:
+    """Remedies as code, for what the user gave."""
+
+    def __init__(self, refusal: Refused, value: object) -> None:
+        self.name = name = refusal.argument.rpartition(" ")[2]  # validation X is X in code
+        self.value, self.shape = value, refusal.shape
+        # Lists, frames and matrices need np.asarray first.
         self.plain = name if type(value) in (np.ndarray, object) else f"np.asarray({name})"
 
     def of_dtype(self) -> str:
@@ -117,7 +129,7 @@ class _Hints:
         return not_numbers(self.name, self.value, np.asarray(self.value))
 
     def row_as_column(self, n: int) -> str:
-        """What to do with n values that came as one row, as those of a matrix do."""
+        """Return the remedy for n values in one row, which matrices have."""
         one_row = self.shape == (1, n) != (1, 1)
         return f"; it is one row: {self.plain}.ravel()" if one_row else ""
 
@@ -173,15 +185,17 @@ def _shape(r: Refused, hints: _Hints) -> str:
 def _columns(r: Refused, hints: _Hints) -> str:
     came = f"{r.argument} has shape {r.shape}"
     if r.cols < 0:
-        return f"{came}; expected (n, k){' or (n,)' if r.vector else ''}"
-    if len(r.shape) == 2:
+        least = " of at least one row and column" if 0 in r.shape else ""
+        return f"{came}; expected (n, k){' or (n,)' if r.vector else ''}{least}"
+    if len(r.shape) == 2 and r.by:
         return f"{r.argument} has {r.shape[1]} columns, {r.by} expects {r.cols}"
     if len(r.shape) > 2 and r.flatten:
         numbers = math.prod(r.shape[1:])
         return (
             f"{r.argument} of shape {r.shape} has {numbers} numbers a row, {r.by} expects {r.cols}"
         )
-    return f"{came}; expected (n, {r.cols}){hints.of_inputs(r.cols)}"
+    hint = hints.of_inputs(r.cols) if r.by == "the model" else ""
+    return f"{came}; expected (n, {r.cols}){hint}"
 
 
 def _rows(r: Refused, hints: _Hints) -> str:
@@ -191,13 +205,13 @@ def _rows(r: Refused, hints: _Hints) -> str:
 
 
 def _number(value: float) -> str:
-    """Whole numbers whole, others in six digits."""
+    """Return whole numbers without a point, and others with six digits."""
     whole = math.isfinite(value) and value == int(value) and abs(value) < 1e10
     return str(int(value)) if whole else f"{value:g}"
 
 
 def _cell(r: Refused, value: str = "") -> str:
-    """What came, and where: "y has 7 at row 2, column 0"."""
+    """Return what came, and where: "y has 7 at row 2, column 0"."""
     if r.row < 0:
         return f"{r.argument} has a value that is not allowed"
     column = f", column {r.column}" if r.column >= 0 else ""
@@ -211,7 +225,7 @@ def _finite(r: Refused) -> str:
 
 
 def _interval(low: float, high: float, open_below: bool = False, open_above: bool = False) -> str:
-    """The numbers from `low` to `high` in words; an end that is open does not belong to them."""
+    """Return the numbers from `low` to `high` in words; an open end does not belong to them."""
     below, above = low != -math.inf, high != math.inf
     if below and above and not (open_below or open_above):
         return f"{low:g} to {high:g}"
@@ -221,7 +235,7 @@ def _interval(low: float, high: float, open_below: bool = False, open_above: boo
 
 
 def _outside(r: Refused, _: _Hints) -> str:
-    """A target or an output beyond what its loss takes, in as many digits as that takes."""
+    """Name a number outside the range of a loss, with as many digits as show that it is."""
     text = _number(r.value)
     if r.lowest <= float(text) <= r.highest:  # 1.0000000001 is not shown as 1
         text = repr(r.value)
@@ -236,7 +250,6 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"{r.argument} is {'an' if r.came[0] in 'aeiou' else 'a'} {r.came}; expected a NumPy array"
         f"{f' of {r.dtype}' if r.dtype else ''}"
     ),
-    "unreadable": lambda r, _: f"{r.argument} is {r.came}; expected {READABLE}",
     "masked": _masked,
     "dtype": _dtype,
     "shape": _shape,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core, _validate
+from ._refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,12 +97,12 @@ def batches(
     (False, True)
     """
     # The arguments are checked here, not when the first batch is taken.
-    xs = _validate.as_array("batches", "x", x)
-    ys = None if y is None else _validate.as_array("batches", "y", y)
+    xs = _validate.numbers("batches", "x", x)
+    ys = None if y is None else _validate.numbers("batches", "y", y)
     if xs.ndim == 0 or (ys is not None and ys.ndim == 0):
         raise ValueError("[batches] got a number; expected arrays with rows")
-    if ys is not None:
-        _validate.same_rows("batches", len(xs), "y", ys)
+    if ys is not None and len(ys) != len(xs):
+        raise refused("rows", "y", shape=ys.shape, rows=len(xs), of="X").worded("batches")
     size = _validate.integer("batches", "batch_size", batch_size)
     key = _validate.seed("batches", seed)
     number = _validate.integer("batches", "epoch", epoch, 0)

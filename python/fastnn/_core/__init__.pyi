@@ -169,7 +169,6 @@ def loss(
     out: _Array,
     target: _Array,
     sample_weight: _Array | None = None,
-    where: str = "",
     strict: bool = False,
 ) -> tuple[float, _Array]: ...
 def optimizer_step(

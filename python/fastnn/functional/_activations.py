@@ -9,8 +9,10 @@ import numpy as np
 
 from fastnn import _core, _registry
 from fastnn._fields import checked
+from fastnn._refusals import Words
+from fastnn._validate import as_array
 
-from ._arrays import Array, checked_out, common_dtype, converted, numbers
+from ._arrays import Array, checked_out, common_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +24,12 @@ __all__ = ["backward", "forward"]
 
 def forward(name: str, values: Mapping[str, Any], z: ArrayLike, out: Array | None) -> Array:
     """Return f(z) of the activation `name`."""
-    array = numbers(name, "z", z)
+    array = as_array(name, "z", z)
     settings = checked(name, _registry.row(name, "activations", name)["params"], values)
     dtype = common_dtype(array)
     target = checked_out(name, out, array.shape, dtype, *(() if out is z else (array,)))
-    result = _core.activation(name, settings, _rows(converted(array, dtype)))
+    with Words(name, {"z": z}):
+        result = _core.activation(name, settings, _rows(array))
     return _returned(result, array.shape, target)
 
 
@@ -35,18 +38,13 @@ def backward(
 ) -> Array:
     """Return the gradient dy f'(z) of the activation `name`, from its input or output."""
     where = f"{name}_backward"
-    grad, kept = numbers(where, "dy", dy), numbers(where, "saved", saved)
-    if grad.shape != kept.shape:
-        raise ValueError(
-            f"[{where}] dy has shape {grad.shape}, saved {kept.shape}; expected one shape"
-        )
+    grad, kept = as_array(where, "dy", dy), as_array(where, "saved", saved)
     settings = checked(where, _registry.row(where, "activations", name)["params"], values)
     dtype = common_dtype(grad, kept)
     inputs = [array for array, given in ((grad, dy), (kept, saved)) if given is not out]
     target = checked_out(where, out, grad.shape, dtype, *inputs)
-    result = _core.activation_backward(
-        name, settings, _rows(converted(grad, dtype)), _rows(converted(kept, dtype))
-    )
+    with Words(where, {"dy": dy, "saved": saved}):
+        result = _core.activation_backward(name, settings, _rows(grad), _rows(kept))
     return _returned(result, grad.shape, target)
 
 

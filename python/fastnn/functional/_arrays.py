@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _validate
+from fastnn._refusals import refused
 
 Array = NDArray[Any]
 
@@ -23,7 +24,7 @@ def numbers(where: str, what: str, value: ArrayLike) -> Array:
     """Return `value` as an array of real numbers in the byte order of this machine."""
     if isinstance(value, np.ndarray) and not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
-    return np.asarray(_validate.as_array(where, what, value))
+    return _validate.numbers(where, what, value)
 
 
 def with_rank(where: str, what: str, value: ArrayLike, *ranks: int) -> Array:
@@ -60,9 +61,10 @@ def writable(where: str, what: str, array: object) -> Array:
             f"[{where}] {what} is {type(array).__name__}; expected a NumPy array to change in place"
         )
     if array.dtype not in (_F32, _F64):
-        raise TypeError(f"[{where}] {what} has dtype {array.dtype}; expected float32 or float64")
+        came = {"came": str(array.dtype), "dtype": "float32 or float64"}
+        raise refused("dtype", what, **came).worded(where)
     if not array.flags.writeable:
-        raise ValueError(f"[{where}] {what} is read-only; expected a writable array")
+        raise refused("read_only", what).worded(where)
     return array
 
 
@@ -79,5 +81,5 @@ def checked_out(
             f"expected {dtype} with shape {shape}"
         )
     if any(np.shares_memory(array, other) for other in inputs):
-        raise ValueError(f"[{where}] out shares memory with an input; expected memory of its own")
+        raise refused("shared", "out", of="an input").worded(where)
     return array

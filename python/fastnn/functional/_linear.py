@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn import _core
-from fastnn._validate import flag, thread_count
+import numpy as np
 
-from ._arrays import Array, checked_out, common_dtype, converted, numbers, with_rank
+from fastnn import _core
+from fastnn._refusals import Words
+from fastnn._validate import as_array, flag, thread_count
+
+from ._arrays import Array, checked_out, common_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -146,19 +149,15 @@ def linear_backward(
     gradients = _core.plain_linear_backward(dy, x, w, need_dx, n_threads)
     if gradients is not NotImplemented:
         return gradients
-    where = "linear_backward"
-    x_, w_ = with_rank(where, "x", x, 1, 2), with_rank(where, "w", w, 1, 2)
-    _check_inner(where, x_, w_)
-    dy_ = numbers(where, "dy", dy)
-    expected = x_.shape[:-1] + w_.shape[1:]
-    if dy_.shape != expected:
-        raise ValueError(f"[{where}] dy has shape {dy_.shape}; x and w make it {expected}")
-    dtype = common_dtype(dy_, x_, w_)
-    rows = converted(_as_rows(x_), dtype)
-    columns = converted(_as_columns(w_), dtype)
-    dy2 = converted(dy_.reshape(rows.shape[0], columns.shape[1]), dtype)
-    wanted = flag(where, "need_dx", need_dx)
-    dx, dw, db = _core.linear_backward(dy2, rows, columns, wanted, thread_count(where, n_threads))
+    where, given = "linear_backward", {"dy": dy, "x": x, "w": w}
+    wanted, n = flag(where, "need_dx", need_dx), thread_count(where, n_threads)
+    dy_, x_, w_ = (as_array(where, what, value) for what, value in given.items())
+    if w_.ndim == 1:  # no axis of outputs
+        dy_ = dy_[..., None]
+    if x_.ndim == 1:  # no axis of rows
+        dy_ = dy_[None]
+    with Words(where, given):
+        dx, dw, db = _core.linear_backward(dy_, _as_rows(x_), _as_columns(w_), wanted, n)
     return (
         None if dx is None else dx.reshape(x_.shape),
         dw.reshape(w_.shape),
@@ -175,43 +174,25 @@ def _product(
     out: Array | None,
     n_threads: int | None,
 ) -> Array:
-    x_, w_ = with_rank(where, "x", x, 1, 2), with_rank(where, "w", w, 1, 2)
-    _check_inner(where, x_, w_)
-    arrays = [x_, w_]
-    if b is not None:
-        b_ = numbers(where, "b", b)
-        if b_.shape != w_.shape[1:] and b_.shape != (w_.size // max(1, w_.shape[0]),):
-            raise ValueError(f"[{where}] b has shape {b_.shape}; w makes it {w_.shape[1:]}")
-        arrays.append(b_.reshape(-1))
-    dtype = common_dtype(*arrays)
+    given = {"x": x, "w": w} if b is None else {"x": x, "w": w, "b": b}
+    arrays = [as_array(where, what, value) for what, value in given.items()]
+    x_, w_, n = arrays[0], arrays[1], thread_count(where, n_threads)
+    bias = None if b is None else np.atleast_1d(arrays[2])
     shape = x_.shape[:-1] + w_.shape[1:]
-    target = checked_out(where, out, shape, dtype, *arrays)
-    rows, columns = converted(_as_rows(x_), dtype), converted(_as_columns(w_), dtype)
-    bias = converted(arrays[2], dtype) if b is not None else None
-    n = thread_count(where, n_threads)
-    if target is not None and target.ndim == 2 and target.flags.c_contiguous:
-        _core.linear(rows, columns, bias, target, n)  # writes directly to the caller's array
-        return target
-    y = _core.linear(rows, columns, bias, None, n).reshape(shape)
+    target = checked_out(where, out, shape, common_dtype(*arrays), *arrays)
+    in_place = target is not None and target.ndim == 2 and target.flags.c_contiguous
+    with Words(where, given):
+        y = _core.linear(_as_rows(x_), _as_columns(w_), bias, target if in_place else None, n)
     if target is None:
-        return y
-    target[...] = y
+        return y.reshape(shape)
+    if not in_place:
+        target[...] = y.reshape(shape)
     return target
 
 
-def _check_inner(where: str, x: Array, w: Array) -> None:
-    if x.shape[-1] != w.shape[0]:
-        raise ValueError(
-            f"[{where}] x has {x.shape[-1]} columns (shape {x.shape}), "
-            f"but w has {w.shape[0]} rows (shape {w.shape})"
-        )
-    if w.size == 0:
-        raise ValueError(f"[{where}] w has shape {w.shape}; every size must be positive")
-
-
 def _as_rows(x: Array) -> Array:
-    return x if x.ndim == 2 else x[None, :]
+    return x[None] if x.ndim == 1 else x
 
 
 def _as_columns(w: Array) -> Array:
-    return w if w.ndim == 2 else w[:, None]
+    return w[:, None] if w.ndim == 1 else w

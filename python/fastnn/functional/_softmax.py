@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn import _core, _validate
+from fastnn._refusals import Words, refused
+from fastnn._validate import as_array
 
 from ._arrays import Array, checked_out, common_dtype, converted, float_dtype, numbers
 
@@ -146,9 +148,8 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
     bad = np.flatnonzero((classes < 0) | (classes >= n_classes))
     if bad.size:
         first = int(bad[0])
-        raise ValueError(
-            f"[{where}] y[{first}] is {classes[first]}; expected classes from 0 to {n_classes - 1}"
-        )
+        facts = {"row": first, "column": 0, "value": float(classes[first])}
+        raise refused("class", "y", highest=float(n_classes - 1), **facts).worded(where)
     rows = np.zeros((classes.size, n_classes), float_dtype(where, dtype))
     rows[np.arange(classes.size), classes.astype(np.intp)] = 1
     return rows
@@ -159,16 +160,16 @@ def _over_last_axis(name: str, x: ArrayLike, out: Array | None) -> Array:
     if result is not NotImplemented:
         return result
     where = name
-    array = numbers(where, "x", x)
-    if array.ndim == 0 or array.shape[-1] == 0:
+    array = as_array(where, "x", x)
+    if array.ndim > 0 and array.shape[-1] == 0:
         raise ValueError(
             f"[{where}] x has shape {array.shape}; expected (..., k) with k of at least 1"
         )
-    dtype = common_dtype(array)
-    target = checked_out(where, out, array.shape, dtype)
-    rows = converted(array, dtype).reshape(-1, array.shape[-1])
-    kernel = _core.softmax if name == "softmax" else _core.log_softmax
-    result = kernel(rows).reshape(array.shape)
+    target = checked_out(where, out, array.shape, common_dtype(array))
+    rows = array if array.ndim == 0 else array.reshape(-1, array.shape[-1])
+    with Words(where, {"x": x}):
+        result = (_core.softmax if name == "softmax" else _core.log_softmax)(rows)
+    result = result.reshape(array.shape)
     if target is None:
         return result
     target[...] = result

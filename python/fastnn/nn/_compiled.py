@@ -12,6 +12,7 @@ from fastnn import _core, _registry, _validate
 from fastnn._describe import Optimizer, described
 from fastnn._fields import checked
 from fastnn._optimizers import OPTIMIZERS
+from fastnn._refusals import refused
 
 from ._loss import Loss
 from ._members import LOSSES
@@ -68,16 +69,21 @@ class Compiled:
                 "classes"
             )
 
-    def probabilities(self, where: str, p: Array) -> Array:
+    def probabilities(self, p: Array) -> Array:
         """Probabilities of the classes, a column each, of what the model predicts."""
         row = self.loss.row
         if row["outputs"]:  # without a link, and so whatever the last layer gives
             wrong = (p < 0) | (p > 1)
             if wrong.any():
-                r, column = np.argwhere(wrong)[0]
-                raise ValueError(
-                    f"[{where}] the outputs have {p[r, column]:g} at row {r}; "
-                    f"{type(self.loss).__name__} expects {row['outputs']}: {row['outputs_remedy']}"
+                r, column = map(int, np.argwhere(wrong)[0])
+                raise refused(
+                    "output",
+                    "outputs",
+                    row=r,
+                    value=float(p[r, column]),
+                    highest=1.0,
+                    by=type(self.loss).__name__,
+                    remedy=row["outputs_remedy"],
                 )
         return np.hstack([1 - p, p]) if row["task"] == "binary" and p.shape[1] == 1 else p
 

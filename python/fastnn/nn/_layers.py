@@ -62,7 +62,7 @@ class Rescale(ModelLayer):
 
     @staticmethod
     def _factor(what: str, value: Any) -> float | Array:
-        array = _validate.as_array("Rescale", what, value)
+        array = _validate.numbers("Rescale", what, value)
         if array.ndim > 1 or array.size == 0:
             raise ValueError(
                 f"[Rescale] {what} has shape {array.shape}; expected a number or (columns,)"

@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import _core, _validate
 from fastnn._describe import Description
 from fastnn._docstrings import sentence
+from fastnn._refusals import Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,24 +79,13 @@ class Loss(Description):
         ValueError, TypeError
             If shapes or dtypes do not fit, or targets or outputs are outside the loss's range.
         """
-        where = type(self).__name__
-        raw = _validate.as_array(where, "out", out)
-        if raw.ndim not in (1, 2) or raw.size == 0:
-            raise ValueError(
-                f"[{where}] out has shape {raw.shape}; expected (n, k) with rows and columns"
-            )
-        if raw.dtype not in (np.float32, np.float64):
-            raw = raw.astype(np.float64)
-        rows = raw if raw.ndim == 2 else raw[:, None]
-        wanted = _validate.targets(where, target, len(rows), self, rows.shape[1], what="target")
-        if self.row["target"] == "dense":
-            wanted = wanted.reshape(rows.shape)
+        where, given = type(self).__name__, {"out": out, "target": target}
         if sample_weight is not None:
-            sample_weight = _validate.weights(where, sample_weight, len(rows))
-        value, grad = _core.loss(
-            self.registry_name, self.hyper(), rows, wanted, sample_weight, where
-        )
-        return value, grad.reshape(raw.shape)
+            given["sample_weight"] = sample_weight
+        arrays = {what: _validate.as_array(where, what, value) for what, value in given.items()}
+        with Words(where, given):
+            value, grad = _core.loss(self.registry_name, self.hyper(), **arrays, strict=True)
+        return value, grad.reshape(arrays["out"].shape)
 
 
 def _within(interval: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows of a call of fit: the split into training and validation rows, and their weights."""
+"""The rows of a call of fit: the split into training and validation rows, and class weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._loss import Loss
 
-__all__ = ["Rows", "split", "weighted"]
+__all__ = ["Rows", "class_table", "split"]
 
 
 class Rows(NamedTuple):
@@ -66,48 +66,20 @@ def _training_rows(n: int, share: Any) -> int:
     return nearest if abs(exact - nearest) <= n * 2.0**-50 else math.floor(exact)
 
 
-def weighted(where: str, rows: Rows, class_weight: Any, loss: Loss, k: int) -> Rows:
-    """Return `rows` with weights multiplied by those of their classes; 1 for others.
+def class_table(where: str, class_weight: Any, loss: Loss, k: int) -> Array | None:
+    """Return the weight of each class, 1 for those not named, or None without class_weight.
 
     k: number of outputs of the model.
     """
     if class_weight is None:
-        return rows
-    x, y, w = rows
-    if loss.row["task"] == "regression" or y[:1].size != 1:
+        return None
+    task = loss.row["task"]
+    if task == "regression" or (task == "binary" and k > 1):
         raise ValueError(
             f"[{where}] class_weight needs one class a row; {type(loss).__name__} on {k} outputs "
             "has none"
         )
-    table = _class_table(where, class_weight, k if loss.row["task"] == "multiclass" else 2)
-    labels = y.reshape(-1)
-    wrong = ~np.isin(labels, np.arange(len(table)))
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise ValueError(
-            f"[{where}] y[{at}] is {labels[at]}; class_weight expects classes from 0 to "
-            f"{len(table) - 1}"
-        )
-    weights: Array = table[labels.astype(np.intp)]
-    if w is not None:
-        relative = loss.hyper()["reduction"] == "mean"
-        weights = _relative(weights) * _relative(w) if relative else weights * w
-    if not weights.any():
-        raise ValueError(
-            f"[{where}] class_weight{'' if w is None else ' times sample_weight'} is zero for all "
-            "rows; expected a positive one"
-        )
-    return Rows(x, y, weights)
-
-
-def _relative(weights: Array) -> Array:
-    """Divide `weights` by the power of two of the largest, so that their products are finite."""
-    exponent = np.frexp(np.max(weights))[1]
-    shifted: Array = np.ldexp(weights.astype(np.float64, copy=False), -exponent)
-    return shifted
-
-
-def _class_table(where: str, class_weight: Any, classes: int) -> Array:
+    classes = k if task == "multiclass" else 2
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             f"[{where}] class_weight is {class_weight!r}; expected a dictionary {{0: 2.0}}"

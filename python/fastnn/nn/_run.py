@@ -21,6 +21,7 @@ from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
     from fastnn._protocols import ModelInTraining
+    from fastnn._validate import Array
 
     from ._arguments import Call
     from ._layer import Layer
@@ -134,6 +135,8 @@ class Run:
     settings : Settings
     rows, validation : Rows
         The training rows, and the validation rows if there are any.
+    class_weights : ndarray or None
+        The weight of each class, for the training rows.
     callbacks : list of Callback
     seed : int
         Seed of the orders of the rows.
@@ -154,6 +157,7 @@ class Run:
         settings: Settings,
         rows: Rows,
         validation: Rows | None,
+        class_weights: Array | None,
         callbacks: list[Callback],
         *,
         seed: int,
@@ -161,7 +165,7 @@ class Run:
     ) -> None:
         self._model, self._call, self._settings = model, call, settings
         self._rows, self._validation, self._callbacks = rows, validation, callbacks
-        self._seed = seed
+        self._class_weights, self._seed = class_weights, seed
         self._stream = max(settings.initial_epoch, epochs_seen)
         self.history = History(settings.params(call.where, len(rows.x)))
 
@@ -210,6 +214,7 @@ class Run:
                 drop_last=settings.drop_last,
                 seed=self._seed,
                 validation=self._validation,
+                class_weight=self._class_weights,
                 metrics=bool(self._call.compiled.metrics),
                 n_threads=self._call.threads,
                 on_epoch=self._epoch_end if self._callbacks else None,

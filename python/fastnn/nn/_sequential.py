@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from fastnn import _validate
 from fastnn._assign import is_free, refusal
-from fastnn.errors import FastnnError
+from fastnn._refusals import Refused
 
 from . import _arguments, _rows, _state
 from ._compiled import Compiled
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Sequential"]
 
 _ASSIGNABLE = ("history", "lr", "stop_training")
-# Exceptions of the core for arguments that Python may convert, or explain in a better message.
-_REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)
 
 
 class Sequential:
@@ -246,41 +244,43 @@ class Sequential:
         >>> round(float(model[0].bias[0]), 2)
         1.0
         """
-        call = self._call("fit", n_threads)
-        loss = call.compiled.loss
-        # Checked first, before the history or a stop request of a running fit is overwritten.
-        self._tree.expect_idle("fit")
-        self.stop_training = call.network.stop = False
-        settings = Settings.of(
-            call.where,
-            batch_size=batch_size,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            verbose=verbose,
-            shuffle=shuffle,
-            drop_last=drop_last,
-        )
-        given = call.rows(x, y, sample_weight)
-        validation = call.validation(validation_data)
-        rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
-        check_statistics(call.where, self._tree.layers, settings.batch_size, len(rows.x))
-        run = Run(
-            self,
-            call,
-            settings,
-            _rows.weighted(call.where, rows, class_weight, loss, call.network.n_outputs),
-            validation or held_out,
-            chosen_callbacks(call.where, callbacks, verbose),
-            seed=self.seed,
-            epochs_seen=self._epochs_seen,
-        )
-        self.history = run.history
-        try:
-            run.train()
-        finally:
-            self._epochs_seen = run.epochs_seen
-            run.close()
-        return run.history
+        with self._call("fit", n_threads) as call:
+            loss = call.compiled.loss
+            # Checked first, before the history or a stop request of a running fit is overwritten.
+            self._tree.expect_idle("fit")
+            self.stop_training = call.network.stop = False
+            settings = Settings.of(
+                call.where,
+                batch_size=batch_size,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                verbose=verbose,
+                shuffle=shuffle,
+                drop_last=drop_last,
+            )
+            given = call.rows(x, y, sample_weight)
+            call.network.check(*given)
+            validation = call.validation(validation_data)
+            rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
+            check_statistics(call.where, self._tree.layers, settings.batch_size, len(rows.x))
+            run = Run(
+                self,
+                call,
+                settings,
+                rows,
+                validation or held_out,
+                _rows.class_table(call.where, class_weight, loss, call.network.n_outputs),
+                chosen_callbacks(call.where, callbacks, verbose),
+                seed=self.seed,
+                epochs_seen=self._epochs_seen,
+            )
+            self.history = run.history
+            try:
+                run.train()
+            finally:
+                self._epochs_seen = run.epochs_seen
+                run.close()
+            return run.history
 
     def stop(self) -> None:
         """End the running fit within 0.2 s; fit then returns as at its regular end.
@@ -358,29 +358,21 @@ class Sequential:
         threads = (
             self._threads if n_threads is None else _arguments.n_threads("train_step", n_threads, 0)
         )
-        refused: Exception | None = None
-        # The core checks the arguments; only if it refuses them are they converted or explained.
-        if type(x) is ndarray:
-            network: Any = self._tree.network
+        network = self._tree.network
+        if network is not None and type(x) is ndarray:
             try:
                 if grad is None and type(y) is ndarray:
-                    return network.train_step(x, y, sample_weight, threads)  # type: ignore[no-any-return]
+                    return network.train_step(x, y, sample_weight, threads)
                 if type(grad) is ndarray and y is None and sample_weight is None:
                     network.train_step_grad(x, grad, threads)
                     return None
-            except _REFUSALS as error:
-                if isinstance(error, FastnnError):
-                    raise
-                refused = error
-        call = self._call("train_step", n_threads)
-        if not call.takes_targets(y, grad, sample_weight):
-            pair = call.features_and_gradient(x, grad)
-            call.expect_converted(refused, (x, grad), pair)
-            call.network.train_step_grad(*pair, threads)
-            return None
-        rows = call.rows(x, y, sample_weight)
-        call.expect_converted(refused, (x, y, sample_weight), rows)
-        return call.network.train_step(*rows, threads)
+            except Refused:
+                pass  # below, lists are converted, and a second refusal becomes the user's error
+        with self._call("train_step", n_threads) as call:
+            if call.takes_targets(y, grad, sample_weight):
+                return call.network.train_step(*call.rows(x, y, sample_weight), threads)
+            call.network.train_step_grad(call.array("X", x), call.array("grad", grad), threads)
+        return None
 
     # Calls that do not train.
 
@@ -419,9 +411,10 @@ class Sequential:
         >>> sorted(scores), round(scores["accuracy"], 3)
         (['accuracy', 'loss'], 0.667)
         """
-        call = self._call("evaluate", n_threads)
-        rows, metrics = call.rows(x, y, sample_weight), bool(call.compiled.metrics)
-        return dict(call.network.evaluate(*rows, metrics, call.threads))
+        with self._call("evaluate", n_threads) as call:
+            metrics = bool(call.compiled.metrics)
+            rows = call.rows(x, y, sample_weight)
+            return dict(call.network.evaluate(*rows, metrics, call.threads))
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Compute the predictions: for losses of classes, probabilities.
@@ -460,19 +453,14 @@ class Sequential:
             self._threads if n_threads is None else _arguments.n_threads("predict", n_threads, 0)
         )
         link = self._compiled is not None
-        refused: Exception | None = None
-        if type(x) is ndarray:
-            network: Any = self._tree.network
+        network = self._tree.network
+        if network is not None and type(x) is ndarray:
             try:
-                return network.predict(x, link, out, threads)  # type: ignore[no-any-return]
-            except _REFUSALS as error:
-                if isinstance(error, FastnnError):
-                    raise
-                refused = error
-        call = self._call("predict", n_threads)
-        xs = call.features(x)
-        call.expect_converted(refused, (x,), (xs,))
-        return call.network.predict(xs, link, out, threads)
+                return network.predict(x, link, out, threads)
+            except Refused:
+                pass
+        with self._call("predict", n_threads) as call:
+            return call.network.predict(call.array("X", x), link, out, threads)
 
     def predict_proba(self, x: Any, *, n_threads: int | None = None) -> Array:
         """Compute the probabilities of the classes, for losses of classes.
@@ -504,10 +492,10 @@ class Sequential:
         >>> model.predict_proba(np.zeros((1, 2)))
         array([[0.5, 0.5]], dtype=float32)
         """
-        call = self._call("predict_proba", n_threads)
-        call.compiled.need_classes(call.where)
-        outputs = self.predict(x, n_threads=n_threads)
-        return call.compiled.probabilities(call.where, outputs)
+        with self._call("predict_proba", n_threads) as call:
+            call.compiled.need_classes(call.where)
+            outputs = call.network.predict(call.array("X", x), True, None, call.threads)
+            return call.compiled.probabilities(outputs)
 
     # The parts of a step, for the user's own training loops.
 
@@ -543,9 +531,9 @@ class Sequential:
         >>> bool(np.allclose(model.forward(x), x @ model[0].weight.T + model[0].bias))
         True
         """
-        call = self._call("forward", n_threads)
-        mode = call.flag("training", training)
-        return call.network.forward(call.features(x), mode, call.threads)
+        with self._call("forward", n_threads) as call:
+            mode = call.flag("training", training)
+            return call.network.forward(call.array("X", x), mode, call.threads)
 
     def backward(
         self, dout: Any, need_dx: bool = False, *, n_threads: int | None = None
@@ -585,9 +573,9 @@ class Sequential:
         >>> loss < 1e-3
         True
         """
-        call = self._call("backward", n_threads)
-        wanted = call.flag("need_dx", need_dx)
-        return call.network.backward(call.gradient(dout), wanted, call.threads)
+        with self._call("backward", n_threads) as call:
+            wanted = call.flag("need_dx", need_dx)
+            return call.network.backward(call.array("dout", dout), wanted, call.threads)
 
     def gradients(self) -> dict[str, Array]:
         """Return the gradients of the last `backward` or `loss_and_grad`.
@@ -634,9 +622,9 @@ class Sequential:
         >>> model.gradients()["0.weight"].round(3).tolist()
         [[0.6000000238418579, 0.800000011920929]]
         """
-        call = self._call("clip_grad_norm")
-        limit = _validate.positive(call.where, "max_norm", max_norm)
-        return call.network.clip_grad_norm(limit)
+        with self._call("clip_grad_norm") as call:
+            limit = _validate.positive(call.where, "max_norm", max_norm)
+            return call.network.clip_grad_norm(limit)
 
     def apply_gradients(self, *, n_threads: int | None = None) -> None:
         """Update the parameters with the present gradients by the compiled optimizer.
@@ -666,9 +654,8 @@ class Sequential:
         >>> model.evaluate(x, y)["loss"] < before
         True
         """
-        call = self._call("apply_gradients", n_threads)
-        _ = call.compiled
-        call.network.apply_gradients(call.threads)
+        with self._call("apply_gradients", n_threads) as call:
+            call.network.apply_gradients(call.threads)
 
     def loss_and_grad(
         self,
@@ -718,10 +705,12 @@ class Sequential:
         >>> loss, gradients["0.weight"].tolist()
         (4.0, [[-4.0, -8.0]])
         """
-        call = self._call("loss_and_grad", n_threads)
-        rows, mode = call.rows(x, y, sample_weight), call.flag("training", training)
-        views = _state.gradients(call.network)  # before the pass, so that a failure changes nothing
-        return call.network.loss_and_grad(*rows, call.threads, mode), views
+        with self._call("loss_and_grad", n_threads) as call:
+            rows, mode = call.rows(x, y, sample_weight), call.flag("training", training)
+            views = _state.gradients(
+                call.network
+            )  # before the pass, so that a failure changes nothing
+            return call.network.loss_and_grad(*rows, call.threads, mode), views
 
     # Values.
 

@@ -138,7 +138,7 @@ def gradients(network: _core.Network) -> dict[str, Array]:
 def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
     """Return `value` in the shape and dtype of `own`, checked after the conversion."""
     # Objects with __array__ are accepted, such as tensors of torch.
-    array = _validate.as_array(where, f"'{key}'", value)
+    array = _validate.numbers(where, f"'{key}'", value)
     if array.shape != own.shape:
         raise ValueError(
             f"[{where}] '{key}' has shape {array.shape}; the model expects {own.shape}"
