@@ -41,7 +41,7 @@ def phases(widths: tuple[int, ...], batch: int) -> Phases:
     """Return (kind, items, operations of all items) of the phases of a later step of a fit."""
     found = _core.testing.phase_items(list(itertools.pairwise(widths)), batch)
     # Weights are packed in a phase of the first step only; later the tiles update the packed copy.
-    kept = [phase for phase in found if phase[0] != "panels"]
+    kept = [phase for phase in found if phase[0] != "repack"]
     if all(len(phase) == 3 for phase in kept):
         return [(kind, items, items * flops) for kind, items, flops in kept]
     return estimated(widths, batch, [(phase[0], phase[1]) for phase in kept])

@@ -161,7 +161,7 @@ def test_a_split_by_threads_would_be_seen() -> None:
 @pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
 def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]], rows: int) -> None:
     phases = _core.testing.phase_items(shape, rows)
-    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "panels", "tiles"}
+    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "repack", "tiles"}
     for kind, items, _ in phases:
         if kind in ("rows", "blocks"):
             assert items >= 8, phases

@@ -280,9 +280,9 @@ def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: boo
         assert metrics or name not in ours
 
 
-def test_only_panels_that_a_product_reads_are_laid_out() -> None:
+def test_only_weights_that_a_product_reads_are_packed() -> None:
     """W^T makes dx: nobody wants it of the first layer, nor of the first above a frozen body."""
-    read, shape = _core.testing.panels_read, [(20, 40), (40, 30), (30, 10)]
+    read, shape = _core.testing.packed_copies, [(20, 40), (40, 30), (30, 10)]
     wt = [(False, False), (False, True), (False, True)]
     assert read(shape, 64) == wt
     assert read(shape, 8) == [(False, False)] * 3  # few rows: products read W itself

@@ -112,7 +112,7 @@ void register_testing(py::module_& m) {
         const graph::Network<float> network(linear_relu(linears), 0);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
-          static constexpr const char* kNames[] = {"rows", "blocks", "panels", "tiles", "update"};
+          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "tiles", "update"};
           items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
         return items;
@@ -120,14 +120,14 @@ void register_testing(py::module_& m) {
       py::arg("linears"), py::arg("rows"),
       "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
   m.def(
-      "panels_read",
+      "packed_copies",
       [](const Shapes& linears, Index rows, int frozen) {
         graph::Network<float> network(linear_relu(linears), 0);
         for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
         const auto plan = plan::make_plan(network, rows, {});
         std::vector<std::pair<bool, bool>> read;
         for (std::size_t k = 0; k < linears.size(); ++k)
-          read.emplace_back(plan.panels_read[2 * k].w, plan.panels_read[2 * k].wt);
+          read.emplace_back(plan.packed_copies[2 * k].w, plan.packed_copies[2 * k].wt);
         return read;
       },
       py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,

@@ -1,4 +1,4 @@
-// Add: y = x + x2, the node that a residual container ends with; dx and dx2 are dy.
+// Add: y = x + x2, the last node of a residual container; dx and dx2 are dy.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace fastnn::graph {
 
-// Block (rows, cols) of `from` added onto that of `onto`, whole padded columns.
+// Adds the block (rows, cols) of `from` to that of `onto`, with its padding columns.
 template <class T>
 void add_onto(ConstMatrix<T> from, Matrix<T> onto, layers::Range rows, layers::Range cols) noexcept {
   for (Index r = rows.first; r < rows.first + rows.count; ++r)
@@ -28,7 +28,7 @@ class Add final : public layers::Layer<T> {
       for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
         (Vec<T>::load(s.x.row(r) + c) + Vec<T>::load(s.x2.row(r) + c)).store(s.y.row(r) + c);
   }
-  // dx is dy where it is.
+  // dx is dy, in the same memory.
   void backward(const layers::Slot<T>& s, layers::Range rows, layers::Range cols,
                 const layers::Batch&) const noexcept override {
     if (!s.dx2 || s.dx2.data == s.dy.data) return;

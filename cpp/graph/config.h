@@ -1,4 +1,4 @@
-// What a network is made from: a list of these, in order. The border fills them in by the tables of the rooms.
+// The configuration of one layer; a network is made from a list of them. The bindings fill them in from the registries.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
-// Containers: layers that are made of layers. Each says how its own are connected; of it nothing is left in a network
-// but nodes and the ids of their inputs.
+// Containers: layers that contain layers. A container defines how its layers are connected; in the network only nodes
+// and the ids of their inputs remain.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace fastnn::graph {
 
-// What a node reads where it reads the rows of the batch.
+// The id that stands for the rows of the batch as an input of a node.
 inline constexpr int kInput = -1;
 
 template <class T>
@@ -23,21 +23,21 @@ struct Node {
   std::vector<int> inputs;  // nodes before it, or kInput, in the order of the layer's inputs
 };
 
-// What a node gives, or the rows of the batch.
+// The output of a node, or the rows of the batch.
 struct Value {
   int node = kInput;
   Index columns = 0;
 };
 
-// The nodes of a network while it is made.
+// The nodes of a network during its construction.
 template <class T>
 class Assembly {
  public:
   // `numbered`: how many numbers input preparation took, of keys and of random streams.
   explicit Assembly(int numbered) : number_(numbered) {}
-  // Layers one after the other: their keys are `prefix` and a number, from `first` on.
+  // Adds a chain of layers, whose keys are `prefix` and a number from `first` on.
   Value chain(const std::vector<Config>& configs, const std::string& prefix, Value x, int first = 0);
-  // A node for what a container does itself: no layer of the caller, so without a number of its own.
+  // Adds a node that belongs to a container and is no layer of the user, so it has no number.
   Value join(const std::string& kind, const std::string& key, std::unique_ptr<layers::Layer<T>> layer,
              std::vector<int> inputs);
   std::vector<Node<T>> take() { return std::move(nodes_); }
@@ -61,10 +61,10 @@ struct Container : fastnn::Row {
   }
 };
 
-// The one list (containers.cpp).
+// The list of all containers (containers.cpp).
 Registry<Container> containers();
 
-// How many containers may stand inside each other.
+// The largest depth of nested containers.
 inline constexpr int kMostNested = 64;
 
 }  // namespace fastnn::graph

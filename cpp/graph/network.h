@@ -1,6 +1,6 @@
-// Network: nodes (a layer and the nodes whose outputs it reads), and the one buffer that holds the values of all layers.
-// A node reads only nodes before it, so their order is one of forward, and its reverse one of backward.
-// Nobody else owns parameters: layers hold views, optimizers see tiles, Python sees NumPy views.
+// Network: nodes (a layer and the nodes whose outputs it reads), and the one buffer that holds the values of all
+// layers. A node reads only nodes before it, so the forward pass follows their order and the backward pass the reverse.
+// Only Network owns parameters: layers hold views, optimizers get tiles, Python gets NumPy views.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -26,7 +26,7 @@ struct Parameter {
   std::string node;  // the node's key, "2.0"
   std::string name;  // "weight"
   Index rows = 0, cols = 0, stride = 0;
-  Index offset = 0;  // in the value buffer, and in every buffer of its shape (gradients, optimizer state)
+  Index offset = 0;  // in the value buffer, and in the buffers of the same layout (gradients, optimizer states)
   Role role = Role::kVector;
   bool trainable = true;
 
@@ -41,7 +41,7 @@ struct Parameter {
 template <class T>
 class Network {
  public:
-  // Throws std::invalid_argument where two neighbours do not fit or a name is unknown.
+  // Throws std::invalid_argument if the widths of two neighbours do not fit or a name is unknown.
   Network(const std::vector<Config>& configs, std::uint64_t seed);
 
   Index n_features() const { return n_features_; }
@@ -55,7 +55,8 @@ class Network {
   int depth() const { return static_cast<int>(nodes_.size()); }
   const Node<T>& node(int k) const { return nodes_[static_cast<std::size_t>(k)]; }
   Layer<T>& layer(int k) const { return *node(k).layer; }
-  // Columns of what node k gives, or of the prepared rows (kInput), and the nodes that read it, in their order.
+  // The number of columns of the output of node k, or of the prepared rows (kInput); and the nodes that read it, in
+  // order.
   Index columns(int k) const { return k == kInput ? n_features_ : layer(k).out(); }
   const std::vector<int>& readers(int k) const { return readers_[static_cast<std::size_t>(k + 1)]; }
 
@@ -76,8 +77,9 @@ class Network {
   void set_frozen(const std::string& key, bool frozen);
   bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
   bool trains(int layer) const;
-  // Which gradients backward has to find: of what node k gives at [k + 1], of the prepared rows at [0]. Those with
-  // something to train at or before the node; all, if that of the input is wanted.
+  // Which gradients the backward pass has to compute: that of the output of node k at [k + 1], that of the prepared
+  // rows at [0]. These are the ones with something to train at or before the node, or all if that of the input is
+  // needed.
   std::vector<bool> wanted_gradients(bool of_input) const;
   double flops_per_row() const;
 

@@ -1,4 +1,4 @@
-// All input preparation of a network, in its order, as one thing: what gather, the border and backward need of it.
+// All input preparation of a network, in order, with the functions that gather, the bindings and backward need.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -25,7 +25,7 @@ class Preparation {
     update();
   }
   int size() const { return static_cast<int>(members_.size()); }
-  // How many of them count in the keys of layers, as in torch. The others are "input.0", "input.1", ...
+  // The number of those that are counted in the keys of layers, as in torch. The others are "input.0", "input.1", ...
   int numbered() const { return numbered_; }
   const std::string& key(int k) const { return members_[static_cast<std::size_t>(k)].key; }
 

@@ -1,5 +1,5 @@
-// Flatten: rows of several dimensions (n, d1, d2, ...) are read as (n, d1 d2 ...), in place. The border sees to it, since
-// only there an array has a shape; nothing is left to do.
+// Flatten: rows of several dimensions (n, d1, d2, ...) are read as (n, d1 d2 ...), in place. The bindings do this,
+// because only there an array has a shape; nothing remains to be done here.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

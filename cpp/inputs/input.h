@@ -1,5 +1,5 @@
-// The contract of input preparation: what happens to the caller's rows on their way into the first layer. It stands
-// before all layers and is not trained; what it does to single columns is done while rows are gathered.
+// The contract of input preparation, which is applied to the caller's rows before the first layer and is not trained.
+// Operations on single columns are done while rows are gathered.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace fastnn::inputs {
 
-// Settings of a member by their names: each one number, or one a column.
+// The settings of a member by name: each is one number, or one number per column.
 using Settings = std::map<std::string, std::vector<double>>;
 
 template <class T>
@@ -26,9 +26,9 @@ class Input {
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
-  // The settings from now on, all of the row's. Throws std::invalid_argument, and then nothing has changed.
+  // Changes the settings, all of the row's. If it throws std::invalid_argument, nothing has changed.
   virtual void change(const Settings& settings) { (void)settings; }
-  // What gather does to each column.
+  // The scaling that gather applies to each column.
   virtual kernels::Scaling<T> scaling() const { return {}; }
   // One row of the gradient of the rows as they came, in place of that of the prepared rows.
   virtual void backward(T* dx, Index columns) const noexcept { (void)dx, (void)columns; }
@@ -51,7 +51,7 @@ struct Row : fastnn::Row {
   }
 };
 
-// The one list (registry.cpp).
+// The list of all input preparation (registry.cpp).
 Registry<Row> registry();
 
 }  // namespace fastnn::inputs

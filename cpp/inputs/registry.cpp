@@ -1,4 +1,4 @@
-// The one list of input preparation.
+// The list of all input preparation.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "inputs/flatten.h"
 #include "inputs/input.h"

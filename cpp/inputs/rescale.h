@@ -1,4 +1,4 @@
-// Rescale: x * scale + shift, each a number or one a column; dx = dy * scale.
+// Rescale: x * scale + shift, where each is one number or one number per column; dx = dy * scale.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -29,7 +29,7 @@ class Rescale final : public Input<T> {
  private:
   Index columns_;
   Buffer<T> scale_, shift_;                   // empty where nothing was given
-  Buffer<double> exact_scale_, exact_shift_;  // as they were written, for values that T does not hold
+  Buffer<double> exact_scale_, exact_shift_;  // as given, for values that T does not represent exactly
 };
 
 }  // namespace fastnn::inputs

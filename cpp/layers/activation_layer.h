@@ -1,4 +1,4 @@
-// Any registered activation as a layer: elementwise, in place where its derivative is taken from the output.
+// A registered activation as a layer: elementwise, and in place if its derivative is computed from the output.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -81,7 +81,7 @@ bool BatchNorm1d<T>::finite(double mean, double var) {
 }
 
 template <class T>
-Complaint BatchNorm1d<T>::complaint(const Slot<T>& s, Index column) const {
+StatisticsError BatchNorm1d<T>::statistics_error(const Slot<T>& s, Index column) const {
   const std::string where = "column " + std::to_string(column) + " of BatchNorm1d, layer " + this->key();
   if (!finite(part(s, kMean)[column], part(s, kVar)[column]))
     return {"the batch statistics are not finite in " + where, "Try a smaller learning rate or scaled inputs"};

@@ -1,7 +1,7 @@
 // BatchNorm1d: y = (x - mean) / sqrt(var + eps) * weight + bias over the rows of the batch; torch's rules: the biased
 // variance normalises, the unbiased one enters the running statistics, which serve when not training and for a batch of
-// a single row.
-// Sums are in double: each chunk gives its mean and squared deviations, merged in chunk order (Chan, Golub, LeVeque 1979).
+// a single row. Sums are in double: each chunk gives its mean and squared deviations, merged in chunk order (Chan,
+// Golub, LeVeque 1979).
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -55,14 +55,14 @@ class BatchNorm1d final : public Layer<T> {
                      const PrefetchTargets<T>* prefetch) const noexcept override;
   void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   Index forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;
-  Complaint complaint(const Slot<T>& s, Index column) const override;
+  StatisticsError statistics_error(const Slot<T>& s, Index column) const override;
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
   void commit(const Slot<T>& s, Index batch_rows) noexcept override;
 
  private:
   static bool finite(double mean, double var);
-  // Where the merged numbers of a batch lie, each `out` doubles long.
+  // The merged numbers of a batch, each an array of `out` doubles.
   enum { kMean, kVar, kInvStd, kSumDy, kSumDyXhat, kMerged };
   double* part(const Slot<T>& s, Index which) const { return s.merged + which * this->out(); }
   double eps_, momentum_;

@@ -27,7 +27,7 @@ class Dropout final : public Layer<T> {
     p_ = values.as<Params>().p;
     return true;
   }
-  Index scratch_cols() const override { return this->out(); }  // whatever p is: it may change between steps
+  Index scratch_cols() const override { return this->out(); }  // for every p, because it may change between steps
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {

@@ -1,6 +1,6 @@
-// Which values a dropout layer keeps: a function of (seed, layer, step, draw, row in batch, column); no thread or chunk
-// enters it. The draw counts the training passes since the last update. A pass that updates takes draw 0, so that a step
-// does not depend on how often the model was looked at before.
+// The mask of a dropout layer: a function of (seed, layer, step, draw, row in the batch, column), independent of
+// threads and chunks. The draw counts the training passes since the last update. A pass that updates always uses draw
+// 0, so that a step does not depend on earlier passes without an update.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace fastnn::layers {
 
-inline constexpr Index kMaskLanes = 8;  // columns that a block of Philox decides
+inline constexpr Index kMaskLanes = 8;  // number of columns for which one block of Philox gives the mask
 template <int kBlocks>
 using MaskLanes = std::array<std::uint32_t, kBlocks * kMaskLanes>;
 
@@ -61,7 +61,7 @@ void dropout_mask_row(double p, std::uint64_t seed, std::uint64_t layer, std::ui
   const auto kept = std::bit_cast<Bits>(threshold < 4294967296.0 ? static_cast<T>(1 / (1 - p)) : T(0));
   const Index end = cols.first + cols.count;
   Index first = cols.first;
-  // Lanes become bits without a branch, which would be guessed wrongly too often.
+  // Computed without a branch, which would often be mispredicted.
   const auto keep = [&]<int kCount>(std::integral_constant<int, kCount>, T* to) {
     const auto block = static_cast<std::uint64_t>(first / kMaskLanes + 1);
     const auto lanes = mask_lanes<kCount>(block, static_cast<std::uint64_t>(row), step, draw, seed, layer);

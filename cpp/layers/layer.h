@@ -24,9 +24,9 @@ struct Range {
 
 // What a parameter is to the engine.
 enum class Role {
-  kVector,        // a number a column; 1-d in Python
+  kVector,        // one number per column; 1-d in Python
   kTable,         // rows that are looked up; 2-d in Python
-  kProductMatrix  // W of a product y = x W, at most one a layer; 2-d. The plan may keep it in panels (Slot::w, Slot::wt).
+  kProductMatrix  // W of a product y = x W, at most one a layer; 2-d. The plan may keep packed copies (Slot::w, wt).
 };
 
 struct ParamShape {
@@ -36,23 +36,23 @@ struct ParamShape {
   bool trainable = true;
 };
 
-// One layer's place in a batch: views of the workspace, whole batch rows.
+// The arrays of one layer for a batch: views of the workspace, with all rows of the batch.
 template <class T>
 struct Slot {
-  ConstMatrix<T> x;   // may be rows of the caller, not aligned, where the layer reads_callers_rows
+  ConstMatrix<T> x;   // may be rows of the caller, not aligned, if the layer reads_callers_rows
   ConstMatrix<T> x2;  // of a layer with two inputs
   Matrix<T> y;        // may be the memory of x, unless the layer owns_output
   Matrix<T> dy;
-  Matrix<T> dx;                // empty: nobody needs it; the memory of dy, unless the layer owns_output
-  Matrix<T> dx2;               // empty: nobody needs it; may be the memory of dy
+  Matrix<T> dx;                // empty if it is not needed; the memory of dy, unless the layer owns_output
+  Matrix<T> dx2;               // empty if it is not needed; may be the memory of dy
   Matrix<T> scratch;           // batch rows x scratch_cols()
   PackedMatrix<T> wt;          // W^T of the product matrix, kept up to date by the plan unless the batch has few rows
-  PackedMatrix<T> w;           // the product matrix once more, where and while the plan packs it
+  PackedMatrix<T> w;           // a packed copy of the product matrix, if the plan keeps one
   double* partials = nullptr;  // chunks x partial_size()
-  double* merged = nullptr;    // merged_size() doubles: what the merge of the partial sums leaves
+  double* merged = nullptr;    // merged_size() doubles: the result of merging the partial sums
 };
 
-// What a chunk knows of its batch.
+// The properties of a batch that the computation of a chunk depends on.
 struct Batch {
   bool training = false;
   Index rows = 0;
@@ -64,13 +64,13 @@ struct Batch {
   static constexpr Index kFewRows = 8;
   bool few_rows() const { return rows <= kFewRows; }
   bool own_statistics() const { return has_statistics(training, rows); }
-  // Whether whole-batch layers take the statistics of the batch itself. A row alone has none: its variance is zero
-  // whatever it is, so it is normalised by the running statistics, which stay as they are.
+  // Do whole-batch layers use the statistics of the batch? The variance of a single row is always zero, so a batch of
+  // one row is normalised by the running statistics, which do not change.
   static constexpr bool has_statistics(bool training, Index rows) { return training && rows > 1; }
 };
 
-// Why a batch could not be normalised, and what its owner can do about it.
-struct Complaint {
+// Why a batch could not be normalised, and what the user can do about it.
+struct StatisticsError {
   std::string what, advice;
 };
 
@@ -82,11 +82,11 @@ struct Traits {
   // y and dx have memory of their own: forward reads x, and backward dy, after it began to write; or the width changes;
   // or tile_gradient reads dy. Other layers leave dx in the memory of dy.
   bool owns_output = false;
-  // A block of columns of y, or of dx, can be computed from whole rows: where the product matrix is large, in a phase of
-  // its own.
+  // A block of columns of y, or of dx, can be computed from whole rows: where the product matrix is large, in a phase
+  // of its own.
   bool column_blocks = false;
-  // forward reads x at any address and row distance, and a number of x that is not finite leaves none in its row of y
-  // that is.
+  // forward reads x at any address and with any stride, and if a number of x is not finite, no number in that row of y
+  // is.
   bool reads_callers_rows = false;
   int inputs = 1;  // 2: x2 is read as well
 };
@@ -102,8 +102,8 @@ class Layer {
   Index in() const { return in_; }
   Index out() const { return out_; }
   const Traits& traits() const { return traits_; }
-  // Its place in the network: the key of messages ("2", "4.0" inside a container), and its number among all layers, depth
-  // first, which its random streams are drawn by.
+  // Its place in the network: the key of messages ("2", "4.0" inside a container), and its number among all layers,
+  // depth first, which its random streams are drawn by.
   const std::string& key() const { return key_; }
   int number() const { return number_; }
   void set_place(std::string key, int number) {
@@ -120,7 +120,7 @@ class Layer {
   }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
-  // Parameters of the row that may change between steps, all of them; false: the layer has none of that kind.
+  // Sets the parameters of the row that may change between steps, all of them. Returns false if there are none.
   virtual bool change(const Values& values) {
     (void)values;
     return false;
@@ -137,7 +137,7 @@ class Layer {
   // dx[rows, cols] from dy[rows].
   virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
   // grad = gradient of block (rows, cols) of parameter `param`, over rows `over` of the batch; every range of rows but
-  // the first is added onto what the ranges before it left in grad. A layer that has merged sums takes it from them.
+  // the first is added to the result of the ranges before it in grad. Layers with merged sums use these.
   virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range over, Matrix<T> grad,
                              const PrefetchTargets<T>* prefetch) const noexcept {
     (void)slot, (void)param, (void)rows, (void)cols, (void)over, (void)grad, (void)prefetch;
@@ -154,8 +154,8 @@ class Layer {
 
   // Sums of one chunk, their merge in chunk order by one thread, and what the finished step leaves behind (running
   // statistics). Those of forward are for whole-batch layers alone. forward_merge with chunks == 0: take the running
-  // statistics. It returns kUsable, or the first column that cannot be normalised; `complaint` says why, after the engine
-  // has stopped.
+  // statistics. It returns kUsable, or the first column that cannot be normalised; `statistics_error` says why, after
+  // the engine has stopped.
   static constexpr Index kUsable = -1;
   virtual void forward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;
@@ -164,7 +164,7 @@ class Layer {
     (void)slot, (void)chunks, (void)chunk_rows, (void)batch_rows;
     return kUsable;
   }
-  virtual Complaint complaint(const Slot<T>& slot, Index column) const {
+  virtual StatisticsError statistics_error(const Slot<T>& slot, Index column) const {
     (void)slot, (void)column;
     return {};
   }
@@ -186,7 +186,7 @@ class Layer {
 template <class T>
 using Make = std::unique_ptr<Layer<T>> (*)(Index in, const Values& values);
 
-// The widths that a layer may be given.
+// The widths that a layer accepts.
 inline constexpr Interval kWidths = within(1, 1e9);
 
 struct Row : fastnn::Row {

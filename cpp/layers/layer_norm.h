@@ -1,6 +1,6 @@
-// LayerNorm: y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance of each row over its columns, as
-// in torch. A row needs no other; training and prediction do the same.
-// Statistics are in double, sums over fixed lanes (kernels/reduce.h): the same bits whatever the vector's width.
+// LayerNorm: y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance of each row over its columns,
+// as in torch. Rows are independent, and training and prediction are the same. Statistics are computed in double with
+// the sums of kernels/reduce.h, so the bits do not depend on the vectors' width.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

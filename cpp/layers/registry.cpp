@@ -1,4 +1,4 @@
-// The one list of layers beside the activations, each of which is a layer as well.
+// The list of all layers but activations, each of which is a layer as well.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/check.h"
 #include "layers/activation_layer.h"

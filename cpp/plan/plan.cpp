@@ -9,12 +9,13 @@ namespace fastnn::plan {
 
 namespace {
 
-// Constants, not the machine's caches: the cut of a batch enters the order of sums, and so the bits.
+// Constants instead of the sizes of the machine's caches, because the division of a batch into chunks affects the order
+// of sums and so the bits of the results.
 constexpr Index kChunkBytes = 128 * 1024;  // activations and gradients of a chunk stay in a core's L2
-constexpr Index kWideBytes = 512 * 1024;   // weights beyond this are not streamed again for every chunk
+constexpr Index kWideBytes = 512 * 1024;   // larger weights are not read again for every chunk
 constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or more has work for eight cores
 constexpr Index kBlockRows = 96;
-constexpr double kMaxItemFlops = 268435456.0;  // 2^28: how long a stop may wait
+constexpr double kMaxItemFlops = 268435456.0;  // 2^28: limits how long a stop has to wait for an item
 
 template <class T>
 class Builder {
@@ -29,7 +30,7 @@ class Builder {
   Plan build() {
     wanted_ = net_.wanted_gradients(plan_.goal.need_dx);
     const bool backward = plan_.goal.gradient != Gradient::kNone;
-    add_panels(backward);
+    add_repacking(backward);
     open_rows();
     if (plan_.goal.forward) forward();
     if (backward) {
@@ -65,7 +66,7 @@ class Builder {
     open_rows();
   }
 
-  // A phase of its own for one wide product (and the elementwise layers of `ops` after it), in rows x columns.
+  // Adds a phase for one wide product and the elementwise layers of `ops` after it, with items of rows x columns.
   void add_blocks(std::vector<Op> ops, Index cols) {
     close_rows();
     Phase phase{.kind = Phase::kBlocks, .ops = std::move(ops)};
@@ -78,7 +79,8 @@ class Builder {
     const Index wanted = ceil_div(kMinItems, phase.col_blocks);
     phase.row_step = std::clamp(ceil_div(plan_.rows, wanted), std::min(kMinChunk, most), std::min(kBlockRows, most));
     phase.items = ceil_div(plan_.rows, phase.row_step) * phase.col_blocks;
-    phase.down = plan_.packed || phase.ops[0].kind == Op::kBackward;  // panels of W stay near; else it is read in rows
+    phase.column_major =
+        plan_.packs_w || phase.ops[0].kind == Op::kBackward;  // panels of W stay near; else it is read in rows
     phase.item_flops = row_flops * static_cast<double>(phase.row_step);
     plan_.phases.push_back(std::move(phase));
   }
@@ -103,7 +105,7 @@ class Builder {
     }
   }
 
-  // Down to the nodes below which nothing trains; their own dx is needed by nobody.
+  // The backward pass ends at the lowest nodes that train, whose dx is not needed.
   void backward() {
     for (int k = net_.depth() - 1; k >= 0; --k) {
       const auto& layer = net_.layer(k);
@@ -126,18 +128,19 @@ class Builder {
     }
   }
 
-  // Is the gradient of what node k gives (or of the rows, kInput) to be found?
+  // Is the gradient of the output of node k (or of the input rows, kInput) needed?
   bool wanted(int k) const { return wanted_[static_cast<std::size_t>(k + 1)]; }
   bool needs_dx(int k) const {
     return std::ranges::any_of(net_.node(k).inputs, [&](int value) { return wanted(value); });
   }
-  // Has the node before k an elementwise backward that can go on with each block of the dx of k?
+  // Is the backward of the node before k elementwise, so that it can process each block of the dx of k in the same
+  // item?
   bool follows_alone(int k) const {
     if (k == 0 || net_.node(k).inputs != std::vector{k - 1} || net_.readers(k - 1).size() > 1) return false;
     const auto& inputs = net_.node(k - 1).inputs;
     return net_.layer(k - 1).traits().elementwise && inputs.size() == 1 && needs_dx(k - 1);
   }
-  // The last reader of a value has left its gradient where it belongs; every reader before adds its own onto it.
+  // The last reader of a value has stored its gradient in place; every earlier reader adds its own.
   void accumulate(int k) {
     const auto& inputs = net_.node(k).inputs;
     for (std::size_t i = 0; i < inputs.size(); ++i)
@@ -152,27 +155,27 @@ class Builder {
            is_wide(net_.layer(p.layer));
   }
 
-  void add_panels(bool backward) {
-    plan_.panels_read.resize(static_cast<std::size_t>(net_.depth()));
+  void add_repacking(bool backward) {
+    plan_.packed_copies.resize(static_cast<std::size_t>(net_.depth()));
     for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
       const auto& p = net_.parameters()[i];
-      const Plan::PanelsRead read{.w = needs_packing(p), .wt = backward && needs_transpose(p)};
+      const Plan::PackedCopies read{.w = needs_packing(p), .wt = backward && needs_transpose(p)};
       if (!read.w && !read.wt) continue;
-      plan_.panels_read[static_cast<std::size_t>(p.layer)] = read;
-      plan_.packed = plan_.packed || read.w;
+      plan_.packed_copies[static_cast<std::size_t>(p.layer)] = read;
+      plan_.packs_w = plan_.packs_w || read.w;
       for (Index r = 0; r < p.rows; r += kTileRows)
-        plan_.panels.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
+        plan_.repack_tiles.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
     }
-    if (plan_.panels.empty()) return;
-    Phase phase{.kind = Phase::kPanels};
-    phase.items = static_cast<Index>(plan_.panels.size());
+    if (plan_.repack_tiles.empty()) return;
+    Phase phase{.kind = Phase::kRepack};
+    phase.items = static_cast<Index>(plan_.repack_tiles.size());
     phase.item_flops = 1e4;
     plan_.phases.push_back(std::move(phase));
-    if (plan_.goal.update) plan_.loop_start = 1;  // later, the tiles that update W keep them
+    if (plan_.goal.update) plan_.loop_start = 1;  // in later steps the tiles that update W update the packed copies
   }
 
-  // The highest tile that still gives every core something to do; for steps of some microseconds just the highest.
-  // (Not in the materialised form: norms are sums over its tiles, whatever the batch.)
+  // Takes the largest tiles of which there are enough for every core; in steps of a few microseconds, the largest
+  // tiles. (Not in the materialised form, in which norms are sums over tiles that must not depend on the batch.)
   void make_tiles() {
     for (std::size_t i = 0; i < net_.parameters().size(); ++i)
       if (net_.trains(net_.parameters()[i])) plan_.trained.push_back(static_cast<int>(i));
@@ -234,7 +237,7 @@ Index chunk_rows(const Network<T>& network, Index rows) {
   for (int k = 0; k < network.depth(); ++k)
     row_bytes += 2 * static_cast<Index>(sizeof(T)) * padded<T>(network.layer(k).out());
   const Index cap = std::clamp(kChunkBytes / std::max<Index>(row_bytes, 1), kMinChunk, kMaxChunk);
-  // Below 128 rows an even number of chunks of at least kMinChunk rows, from there on at least kMinItems.
+  // For less than 128 rows, an even number of chunks of at least kMinChunk rows; from 128 rows on, at least kMinItems.
   Index chunks = rows >= 128 ? kMinItems : std::max<Index>(1, rows / kMinChunk / 2 * 2);
   chunks = std::max(chunks, ceil_div(rows, cap));
   return std::max<Index>(1, ceil_div(rows, chunks));

@@ -1,6 +1,6 @@
-// Plan: what one training step of a network consists of, as phases of independent items with a barrier after each.
-// Made from shapes alone (layers, batch rows, which layers train): never from the thread count, the machine or time.
-// It knows no values and runs nothing; engine.h does.
+// Plan: the phases of one training step of a network. A phase consists of independent items, and begins when all items
+// of the previous phase are done. A plan is made from shapes alone (layers, rows of the batch, which layers train),
+// never from the number of threads, the machine or measured times. It has no values; run/engine.h runs it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,10 +17,11 @@ using layers::Layer;
 using layers::Range;
 using layers::Role;
 
-enum class Form { kFused, kMaterialised };     // tiles update at once | tiles write gradients, then a phase updates
-enum class Gradient { kNone, kLoss, kGiven };  // where dl/dout comes from
+enum class Form { kFused, kMaterialised };     // tiles update at once | tiles store gradients, a later phase updates
+enum class Gradient { kNone, kLoss, kGiven };  // where the gradient of the outputs comes from
 
-// What a step is asked for. fit and train_step: everything; forward, backward and apply_gradients: a part.
+// The parts of a step that are to be done: all of them in fit and train_step, some in forward, backward and
+// apply_gradients.
 struct Goal {
   bool training = true;
   bool forward = true;
@@ -43,7 +44,7 @@ struct Op {
     kGiven,
     kBackward,
     kBackwardPartial,
-    kAccumulate,  // add the layer's dx, or dx2, onto the gradient of a value that several nodes read
+    kAccumulate,  // add the layer's dx, or dx2, to the gradient of a value that several nodes read
     kBoundGradient
   } kind;
   int layer = 0;
@@ -54,17 +55,17 @@ struct Phase {
   enum Kind {
     kRows,    // item: a chunk of rows carried through `ops`
     kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
-    kPanels,  // item: a block of rows of some W, repacked into the panels of W^T and W that products read
-    kTiles,   // item: a tile of some parameter: its gradient and, fused, its update
-    kUpdate   // item: the same tile, from the materialised gradient
+    kRepack,  // item: a block of rows of some W, copied to the packed W^T and W that products read
+    kTiles,   // item: a tile of some parameter: its gradient and, in the fused form, its update
+    kUpdate   // item: the update of a tile from the materialised gradient
   } kind;
   std::vector<Op> ops = {};
   Index items = 0;
   Index row_step = 1;
   Index col_step = 1, col_blocks = 1, cols = 0;
-  // Order of the items. true: all row blocks of one column block first, so that its panel of W stays in cache. false: row
-  // block by row block.
-  bool down = false;
+  // Order of the items. true: all row blocks of one column block first, so that its panel of W stays in cache. false:
+  // row block by row block.
+  bool column_major = false;
   double item_flops = 0;
 };
 
@@ -79,34 +80,34 @@ struct Plan {
   Index chunk = 0;  // rows of a chunk
   Index chunks = 0;
   std::vector<Phase> phases;
-  int loop_start = 0;   // the first phase of the second and later steps: tiles keep panels up to date
-  bool packed = false;  // wide layers' W is in panels as well
-  struct PanelsRead {
+  int loop_start = 0;    // the first phase of later steps, in which the tiles update the packed copies
+  bool packs_w = false;  // W of wide layers has a packed copy as well
+  struct PackedCopies {
     bool w = false, wt = false;
   };
-  std::vector<PanelsRead> panels_read;  // by layer; who changes its W repacks these and no others
-  std::vector<int> trained;             // parameters that have tiles
+  std::vector<PackedCopies> packed_copies;  // by layer: the packed copies that have to be updated with W
+  std::vector<int> trained;                 // parameters that have tiles
   std::vector<Tile> tiles;
-  Index tile_size = 0;  // numbers in the largest tile, rows padded
-  std::vector<Tile> panels;
+  Index tile_size = 0;  // numbers in the largest tile, with padding
+  std::vector<Tile> repack_tiles;
   double flops = 0;  // of a step
 };
 
-// Does the layer take phases of its own, because its product matrix is too large to be read again for every chunk?
+// Does the layer have phases of its own, because its product matrix is too large to be read again for every chunk?
 template <class T>
 bool is_wide(const Layer<T>& layer);
 
-// Batches of so many rows copy W of wide layers into panels once, not for every block of rows.
+// In batches of at least so many rows, W of wide layers is packed once instead of copied for every block of rows.
 inline constexpr Index kPackRows = 512;
 
-// Rows of a chunk and height of a tile for these shapes; tests rely on their lower bounds of items.
+// The number of rows of a chunk for these shapes.
 template <class T>
 Index chunk_rows(const Network<T>& network, Index rows);
 
 template <class T>
 Plan make_plan(const Network<T>& network, Index rows, const Goal& goal);
 
-// The plans that a model met lately: train_step of the same shape plans once.
+// The plans that a model has used recently, so that train_step makes a plan only once per shape.
 template <class T>
 class PlanCache {
  public:
@@ -124,8 +125,8 @@ class PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
 };
 
-// Rows and columns of the largest tiles: 24 KB of scratch, which stay in L1; 72 KB (L2) for wide layers, where x and dy
-// come from farther and are read once a tile.
+// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. For wide layers it takes 72 KB in
+// L2, because larger tiles read x and dy, which are not in L1 there, less often.
 inline constexpr Index kTileRows = 96, kWideTileRows = 192;
 template <class T>
 inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
@@ -133,7 +134,7 @@ template <class T>
 inline constexpr Index kWideTileCols = static_cast<Index>(384 / sizeof(T));
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 
-// Most chunks that any batch of at most `rows` rows is cut into.
+// The largest number of chunks of any batch of at most `rows` rows.
 constexpr Index max_chunks(Index rows) { return ceil_div(rows, kMinChunk) + 8; }
 
 }  // namespace fastnn::plan

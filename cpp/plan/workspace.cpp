@@ -60,9 +60,9 @@ void Workspace<T>::take_activations(const Network<T>& network) {
   }
 }
 
-// A layer that does not own its output leaves dx where dy was; another, or a second input, takes memory for it. The last
-// reader of a value comes first in backward: where it leaves its dx is the value's gradient, onto which the readers
-// before it are added.
+// A layer that does not own its output stores dx in the memory of dy; other layers, and second inputs, get memory for
+// it. The last reader of a value is the first in the backward pass: its dx becomes the gradient of the value, to which
+// the gradients of the earlier readers are added.
 template <class T>
 void Workspace<T>::take_gradients(const Network<T>& network) {
   const auto gradient_of = [&](int k) -> Matrix<T>& { return gradients_[static_cast<std::size_t>(k + 1)]; };

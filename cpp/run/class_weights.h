@@ -1,4 +1,4 @@
-// Weights of rows that are those of their classes.
+// Sample weights from the weights of classes.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -96,7 +96,7 @@ void Compiled<T>::end_update(const std::vector<int>& parameters) {
 }
 
 template <class T>
-double Compiled<T>::steepest() const {
+double Compiled<T>::largest_lr() const {
   double lr = 0;
   for (const Rule& each : rules) lr = std::max(lr, optimizer->lr(each.values));
   return lr;

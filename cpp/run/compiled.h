@@ -1,4 +1,4 @@
-// What compile() adds to a network: loss, optimizer, their hyperparameters and the optimizer's state.
+// The results of compile(): loss, optimizer, their hyperparameters and the optimizer's states.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -44,8 +44,8 @@ struct Compiled {
   Compiled(const Network<T>& network, const CompileSpec& spec);
 
   // Other hyperparameters from the next update on; states and counts of updates stay as they are. Throws
-  // std::invalid_argument where a key is unknown or a state is needed that compile made no room for, and then nothing has
-  // changed.
+  // std::invalid_argument where a key is unknown or a state is needed that compile made no room for, and then nothing
+  // has changed.
   void set_values(const Network<T>& network, const OptimizerValues& values);
 
   bool loss_is_sum() const { return loss->is_sum(loss_values); }
@@ -60,7 +60,7 @@ struct Compiled {
     return 1;
   }
   // The largest learning rate of any parameter.
-  double steepest() const;
+  double largest_lr() const;
   // The coefficients of these parameters' next update, and its end. Each counts its own updates, as torch's do: a layer
   // that was frozen for a while goes on where it was left, and one that was frozen until now begins.
   void begin_update(const std::vector<int>& parameters, std::int64_t step);

@@ -1,4 +1,4 @@
-// What a call trains on or predicts from, as the border hands it to the engine.
+// The data of a call that trains or predicts, as the bindings pass them to the engine.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace fastnn::run {
 
-// What refusals call the arrays of a call.
+// The names of the arrays of a call in error messages.
 struct Names {
   const char *x = "X", *y = "y", *weights = "sample_weight", *grad = "grad", *outputs = "outputs";
 };
@@ -17,7 +17,7 @@ inline constexpr Names kBackwardNames{.grad = "dout"};
 inline constexpr Names kClassWeightNames{.weights = "class_weight"};
 inline constexpr Names kBothWeightsNames{.weights = "class_weight times sample_weight"};
 
-// The caller's arrays; an empty Source where there is none.
+// The caller's arrays; a Source is empty if the array was not given.
 struct Data {
   kernels::Source x, y, weights, grad;
   const Names* names = &kNames;
@@ -26,11 +26,10 @@ struct Data {
 struct Scores {
   double loss = 0;
   double accuracy = 0;
-  double weight = 0;  // of all rows; zero where none of them counts
+  double weight = 0;  // sum of the weights of all rows
 };
 
-// Calls of fewer flops are over within twenty microseconds or so: nobody interrupts them, and no other Python thread
-// could make use of the GIL.
+// Calls of fewer flops end within about twenty microseconds, so they neither poll for signals nor release the GIL.
 inline constexpr double kBriefFlops = 5e5;
 
 }  // namespace fastnn::run

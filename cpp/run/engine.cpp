@@ -1,4 +1,4 @@
-// Engine: runs of batches, and what a thread does with an item of a phase; the work between phases is in engine_serial.cpp.
+// Engine: runs of batches, and the work of one item of a phase. The serial work between phases is in engine_serial.cpp.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/engine.h"
 
@@ -12,15 +12,15 @@
 namespace fastnn::run {
 
 namespace {
-// NaN stays NaN.
+// The larger of two numbers; NaN stays NaN.
 template <class T>
 void clip_values(Matrix<T> grad, T limit) noexcept {
   for (Index r = 0; r < grad.rows; ++r)
     for (T* g = grad.row(r); g < grad.row(r) + grad.cols; ++g) *g = *g > limit ? limit : *g < -limit ? -limit : *g;
 }
 
-constexpr double kLookFlops = 67108864.0;  // 2^26: a millisecond or so
-constexpr Index kNearBytes = 1536 * 1024;  // parameters and state that are still near a step later
+constexpr double kLookFlops = 67108864.0;  // 2^26, about a millisecond: work between two polls inside an item
+constexpr Index kNearBytes = 1536 * 1024;  // parameters and states of at most this size are still in L2 a step later
 }  // namespace
 
 template <class T>
@@ -46,7 +46,7 @@ Verdict Engine<T>::run(Index max_steps, int n_threads, parallel::Poll poll) {
 
 template <class T>
 bool Engine<T>::may_skip(int phase) const noexcept {
-  // A phase that changes parameters, once begun, ends: the model is never half a step.
+  // A phase that changes parameters is always completed, so that the model never contains half a step.
   const auto kind = at(phase).kind;
   if (kind == Phase::kUpdate) return false;
   return !(kind == Phase::kTiles && plan_->goal.update && plan_->goal.form == Form::kFused);
@@ -63,8 +63,8 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
     }
     case Phase::kBlocks:
       return blocks(p, item);
-    case Phase::kPanels:
-      return repack(plan_->panels[static_cast<std::size_t>(item)]);
+    case Phase::kRepack:
+      return repack(plan_->repack_tiles[static_cast<std::size_t>(item)]);
     case Phase::kTiles:
       return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
@@ -140,8 +140,8 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
 template <class T>
 void Engine<T>::blocks(const Phase& phase, Index item) noexcept {
   const Index row_blocks = phase.items / phase.col_blocks;
-  const Index row_block = phase.down ? item % row_blocks : item / phase.col_blocks;
-  const Index col_block = phase.down ? item / row_blocks : item % phase.col_blocks;
+  const Index row_block = phase.column_major ? item % row_blocks : item / phase.col_blocks;
+  const Index col_block = phase.column_major ? item / row_blocks : item % phase.col_blocks;
   const Range rows{row_block * phase.row_step, std::min(phase.row_step, batch_rows_ - row_block * phase.row_step)};
   const Range cols{col_block * phase.col_step, std::min(phase.col_step, phase.cols - col_block * phase.col_step)};
   for (const Op& op : phase.ops) {
@@ -157,7 +157,7 @@ void Engine<T>::repack(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const auto block = p.in(net_.values()).block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count);
   const auto& slot = ws_.slot(p.layer);
-  const auto read = plan_->panels_read[static_cast<std::size_t>(p.layer)];
+  const auto read = plan_->packed_copies[static_cast<std::size_t>(p.layer)];
   if (read.wt) kernels::pack_transposed<T>(block, slot.wt, tile.rows.first, tile.cols.first);
   if (read.w) kernels::pack<T>(block, slot.w, tile.rows.first, tile.cols.first);
 }
@@ -178,7 +178,7 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
       fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
   PrefetchTargets<T> prefetch;
   if (fused && far_) prefetch = prefetch_targets(tile);
-  // A batch of many rows is a long item: it looks up between blocks of rows.
+  // With many rows in the batch an item takes long, so it polls for a stop between blocks of rows.
   const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
   const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
   for (Index first = 0; first < batch_rows_; first += step) {
@@ -208,7 +208,7 @@ PrefetchTargets<T> Engine<T>::prefetch_targets(const Tile& tile) noexcept {
   return prefetch;
 }
 
-// A single row's gradient need not be stored: the optimizer multiplies as it goes.
+// The gradient of a single row need not be stored: the optimizer multiplies its two factors during the update.
 template <class T>
 bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
@@ -237,7 +237,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))
     flag(Verdict::kWeightsNotFinite);
-  // For the next step of this run; another run makes its own.
+  // For the next step of this run; another run repacks in its first phase.
   if (p.role == graph::Role::kProductMatrix && steps_left_ > 1) repack(tile);
 }
 

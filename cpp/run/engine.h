@@ -1,5 +1,5 @@
-// Engine: runs a plan, batch after batch, as the items of a parallel::Program. No allocation, no exception, no Python.
-// It does not decide: plans come from plan.h, threads and epochs from trainer.h.
+// Engine: runs a plan, batch after batch, as a parallel::Program, without allocations, exceptions or Python. Plans are
+// made by plan.h; the trainer decides on threads and epochs.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -38,25 +38,25 @@ enum class Verdict {
   kBadTarget,
   kBadWeight,
   kBadGrad,
-  kStatisticsNotFinite,  // of BatchNorm, or a variance of zero
-  kBadOutput,            // outside the range that the loss's row states
+  kStatisticsNotFinite,  // the statistics of BatchNorm are not finite, or a variance is zero
+  kBadOutput,            // an output is outside the range in the row of the loss
   kLossNotFinite,
-  kMayOverflow,  // the overflow guard: nothing wrong yet, but this update may overflow: keep a copy of the model first
+  kMayOverflow,  // overflow guard: the update, which was not done, may overflow, so a snapshot is needed first
   kWeightsNotFinite,
   kStopped
 };
 
-// The first kind in the order of the enum wins, whoever saw it first: messages do not depend on threads.
+// Records a verdict. The first one in the order of the enum wins, so that messages do not depend on threads.
 inline void flag(std::atomic<Verdict>& seen, Verdict found) noexcept {
   Verdict before = seen.load(std::memory_order_relaxed);
   while ((before == Verdict::kGood || found < before) && !seen.compare_exchange_weak(before, found)) {
   }
 }
 
-// Clipping by global norm, as torch does it.
+// The factor of clipping by global norm, as in torch.
 inline double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 
-// Sum of squares of one tile of a gradient buffer: norms are sums of these, in the order of the plan's tiles.
+// The sum of squares of one tile of a gradient buffer. Norms are sums of these in the order of the plan's tiles.
 template <class T>
 double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
   const Matrix<T> whole = network.parameters()[static_cast<std::size_t>(tile.param)].in(gradients);
@@ -66,13 +66,13 @@ double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
   return squares;
 }
 
-// Over the batches of an epoch.
+// Sums over the batches of an epoch.
 struct Totals {
   losses::Sums sums;
   Index steps = 0;
 };
 
-// The first row whose outputs the loss cannot take, and one of them; whoever finds a row notes it.
+// The first row with an output outside the range of the loss, and that output. Every thread records what it finds.
 class OutputOutside {
  public:
   void note(Index row, double value) noexcept {
@@ -91,19 +91,19 @@ class OutputOutside {
 template <class T>
 class Engine final : public parallel::Program {
  public:
-  // gradients: the materialised form's, laid out as the network's values; the fused form needs none.
+  // gradients: for the materialised form, with the layout of the network's values; the fused form needs none.
   Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, T* gradients, Progress so_far)
       : progress(so_far), net_(network), compiled_(compiled), ws_(workspace), gradients_(gradients) {}
   Engine(const Engine&) = delete;
 
-  // What the following runs work on: `rows` rows of `data` in `order` (nullptr: as they lie), cut into batches.
+  // Sets the data of the following runs: `rows` rows of `data` in `order` (nullptr: in sequence), in batches.
   void feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size);
-  // Plans for full and for ragged batches (the same one where there is none).
+  // Sets the plans for full and for ragged batches (the same plan if there is no ragged batch).
   void use(const Plan* full, const Plan* ragged) { full_ = full, ragged_ = ragged; }
   bool wants_accuracy = false;
   Progress progress;
 
-  // Runs up to `max_steps` batches on n_threads threads. Totals grow by every finished step.
+  // Runs up to `max_steps` batches on n_threads threads. Every finished step is added to the totals.
   Verdict run(Index max_steps, int n_threads, parallel::Poll poll);
   bool exhausted() const { return cursor_ >= rows_; }
   void rewind() { cursor_ = 0, totals_ = {}; }
@@ -113,9 +113,9 @@ class Engine final : public parallel::Program {
   int threads_used() const { return threads_used_; }
   Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
   Index batch_rows() const { return batch_rows_; }
-  // After Verdict::kStatisticsNotFinite: which layer could not normalise, and why.
-  layers::Complaint complaint() {
-    return net_.layer(unusable_.layer).complaint(ws_.slot(unusable_.layer), unusable_.column);
+  // After Verdict::kStatisticsNotFinite: why a layer could not normalise the batch.
+  layers::StatisticsError statistics_error() {
+    return net_.layer(unusable_.layer).statistics_error(ws_.slot(unusable_.layer), unusable_.column);
   }
   const OutputOutside& outside() const { return outside_; }
 
@@ -133,7 +133,7 @@ class Engine final : public parallel::Program {
             .seed = net_.seed(),
             .step = static_cast<std::uint64_t>(progress.step),
             .draw = plan_->goal.update ? 0 : static_cast<std::uint64_t>(progress.draw),
-            .packed = plan_->packed};
+            .packed = plan_->packs_w};
   }
   void begin_batch() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;
@@ -173,7 +173,7 @@ class Engine final : public parallel::Program {
   losses::Sums sums_;  // of the batch
   double last_loss_ = 0;
   T scale_ = 0, grad_factor_ = 1;
-  bool far_ = false;  // parameters and state have left L2 until they are updated
+  bool far_ = false;  // parameters and states do not fit in L2, so they are prefetched before their update
   Totals totals_;
   OutputOutside outside_;
   int threads_used_ = 1;

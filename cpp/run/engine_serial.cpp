@@ -1,5 +1,5 @@
-// Engine: the serial work between two phases, done by the last thread to arrive: what begins and ends a batch, and
-// what a phase's chunks and tiles left to be added up.
+// Engine: the serial work between two phases, which the last thread to leave a phase does: it begins and ends batches,
+// and adds up the sums of the chunks and tiles of the phase.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 
 namespace fastnn::run {
 
-// Serial work before a batch: which rows, which plan, what the loss is divided by, what the optimizer needs.
+// Before a batch: selects its rows and its plan, and computes the divisor of the loss and the optimizer's coefficients.
 template <class T>
 void Engine<T>::begin_batch() noexcept {
   if (faults::allocation.load(std::memory_order_relaxed)) ::operator delete(::operator new(64));
@@ -50,7 +50,7 @@ int Engine<T>::finish(int phase, bool stopped) noexcept {
   return next;
 }
 
-// Sums over chunks, in chunk order.
+// Adds up the sums of the chunks, in the order of the chunks.
 template <class T>
 void Engine<T>::merge(const Phase& phase) noexcept {
   for (const Op& op : phase.ops) {
@@ -63,7 +63,7 @@ void Engine<T>::merge(const Phase& phase) noexcept {
   }
 }
 
-// chunks == 0: the running statistics. A pass that only predicts passes their Inf and NaN on.
+// chunks == 0: takes the running statistics. If they are Inf or NaN, a pass that only predicts returns Inf or NaN.
 template <class T>
 void Engine<T>::merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept {
   const Index column = net_.layer(layer).forward_merge(ws_.slot(layer), chunks, chunk_rows, batch_rows_);
@@ -107,7 +107,7 @@ int Engine<T>::end_batch() noexcept {
   if (goal.gradient == Gradient::kLoss) {
     if (wants_accuracy)
       for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
-    // A mean over outputs is taken in each batch: what is left is a mean over rows.
+    // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
     if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.weight;
     totals_.sums.add(sums_);
   }

@@ -15,7 +15,7 @@ using plan::kTileRows;
 
 namespace {
 constexpr Index kInferenceRows = 96;
-constexpr double kFlopsPerThread = 4e5;  // a second thread has to have this much to do
+constexpr double kFlopsPerThread = 4e5;  // least work of each thread
 }  // namespace
 
 template <class T>
@@ -45,34 +45,34 @@ Buffers<T>::Buffers(const Network<T>& network) {
 }
 
 template <class T>
-typename LanePool<T>::Lease LanePool<T>::take(Index rows) {
-  Lease lane(spare_.exchange(nullptr));
-  if (lane && lane->capacity >= rows) return lane;
+typename ScratchPool<T>::Lease ScratchPool<T>::take(Index rows) {
+  Lease scratch(spare_.exchange(nullptr));
+  if (scratch && scratch->capacity >= rows) return scratch;
   {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     while (lock && !idle_.empty()) {
-      lane = std::move(idle_.back());
+      scratch = std::move(idle_.back());
       idle_.pop_back();
-      if (lane->capacity >= rows) return lane;
+      if (scratch->capacity >= rows) return scratch;
     }
   }
-  return std::make_unique<Lane<T>>(rows, net_, buffers);
+  return std::make_unique<Scratch<T>>(rows, net_, buffers);
 }
 
 template <class T>
-void LanePool<T>::give_back(Lease lane) noexcept {
-  lane.reset(spare_.exchange(lane.release()));
-  if (!lane) return;
+void ScratchPool<T>::give_back(Lease scratch) noexcept {
+  scratch.reset(spare_.exchange(scratch.release()));
+  if (!scratch) return;
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock) return;
   try {
-    idle_.push_back(std::move(lane));
-  } catch (const std::bad_alloc&) {  // it dies with `lane`: the next call makes another
+    idle_.push_back(std::move(scratch));
+  } catch (const std::bad_alloc&) {  // `scratch` is freed, and the next call allocates another
   }
 }
 
 template <class T>
-Inference<T>::Inference(const Network<T>& network, LanePool<T>& pool, const Compiled<T>* compiled, const Data& data,
+Inference<T>::Inference(const Network<T>& network, ScratchPool<T>& pool, const Compiled<T>* compiled, const Data& data,
                         Index rows)
     : net_(network),
       pool_(pool),
@@ -80,7 +80,7 @@ Inference<T>::Inference(const Network<T>& network, LanePool<T>& pool, const Comp
       data_(data),
       rows_(rows),
       flops_(network.flops_per_row() * static_cast<double>(rows)) {
-  // Eight chunks once there are enough rows for eight cores; full chunks beyond.
+  // Eight chunks as soon as there are enough rows for eight cores; more rows make full chunks.
   chunk_ = std::clamp<Index>(ceil_div(rows, 8), std::min<Index>(rows, 12), kInferenceRows);
   chunk_ = std::max<Index>(chunk_, 1);
 }
@@ -101,21 +101,21 @@ Verdict Inference<T>::run(int n_threads, parallel::Poll poll) {
   }
   if (n_threads == 1 && flops_ < kBriefFlops &&
       parallel::has_item_stack()) {  // over before a team would have met, or anybody wants it to stop
-    auto lane = pool_.take(chunk_);
-    for (Index item = 0; item < items(kChunks); ++item) chunk(*lane, item);
-    pool_.give_back(std::move(lane));
+    auto scratch = pool_.take(chunk_);
+    for (Index item = 0; item < items(kChunks); ++item) chunk(*scratch, item);
+    pool_.give_back(std::move(scratch));
     return verdict_;
   }
-  for (int t = 0; t < n_threads; ++t) lanes_.push_back(pool_.take(chunk_));
-  plan_panels(*lanes_.front());
-  const auto outcome = parallel::run(*this, strips_.empty() ? kChunks : kPanels, n_threads, poll);
-  for (auto& lane : lanes_) pool_.give_back(std::move(lane));
+  for (int t = 0; t < n_threads; ++t) scratches_.push_back(pool_.take(chunk_));
+  plan_repacking(*scratches_.front());
+  const auto outcome = parallel::run(*this, repack_tiles_.empty() ? kChunks : kRepack, n_threads, poll);
+  for (auto& scratch : scratches_) pool_.give_back(std::move(scratch));
   return outcome.stopped && verdict_ == Verdict::kGood ? Verdict::kStopped : verdict_.load();
 }
 
-// Every chunk reads W of wide layers: enough of them make a copy in panels worth while.
+// Every chunk reads W of wide layers, so with many chunks it is faster to pack W first.
 template <class T>
-void Inference<T>::plan_panels(Lane<T>& lane) {
+void Inference<T>::plan_repacking(Scratch<T>& scratch) {
   if (rows_ < kPackRows) return;
   Index size = 0;
   for (int k = 0; k < net_.depth(); ++k)
@@ -124,82 +124,82 @@ void Inference<T>::plan_panels(Lane<T>& lane) {
       size += packed_size<T>(matrix.rows, matrix.cols);
     }
   if (size == 0) return;
-  if (lane.panels.size() < size) lane.panels = Buffer<T>(size);
-  panels_.resize(static_cast<std::size_t>(net_.depth()));
-  T* at = lane.panels.data();
+  if (scratch.packed.size() < size) scratch.packed = Buffer<T>(size);
+  packed_w_.resize(static_cast<std::size_t>(net_.depth()));
+  T* at = scratch.packed.data();
   for (const auto& p : net_.parameters()) {
     if (p.role != graph::Role::kProductMatrix || !is_wide(net_.layer(p.layer))) continue;
-    panels_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
+    packed_w_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
     at += packed_size<T>(p.rows, p.cols);
-    for (Index r = 0; r < p.rows; r += kTileRows) strips_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
+    for (Index r = 0; r < p.rows; r += kTileRows) repack_tiles_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
   }
 }
 
 template <class T>
 Index Inference<T>::items(int phase) const noexcept {
-  return phase == kPanels ? static_cast<Index>(strips_.size()) : ceil_div(rows_, chunk_);
+  return phase == kRepack ? static_cast<Index>(repack_tiles_.size()) : ceil_div(rows_, chunk_);
 }
 
 template <class T>
 double Inference<T>::item_flops(int phase) const noexcept {
-  return phase == kPanels ? 1e4 : net_.flops_per_row() * static_cast<double>(chunk_);
+  return phase == kRepack ? 1e4 : net_.flops_per_row() * static_cast<double>(chunk_);
 }
 
 template <class T>
 void Inference<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
-  if (phase == kChunks) return chunk(*lanes_[static_cast<std::size_t>(worker.thread())], item);
-  const auto& [p, rows] = strips_[static_cast<std::size_t>(item)];
+  if (phase == kChunks) return chunk(*scratches_[static_cast<std::size_t>(worker.thread())], item);
+  const auto& [p, rows] = repack_tiles_[static_cast<std::size_t>(item)];
   const ConstMatrix<T> w = p->in(net_.value_buffer().data());
-  kernels::pack<T>(w.middle_rows(rows.first, rows.count), panels_[static_cast<std::size_t>(p->layer)], rows.first);
+  kernels::pack<T>(w.middle_rows(rows.first, rows.count), packed_w_[static_cast<std::size_t>(p->layer)], rows.first);
 }
 
 template <class T>
-void Inference<T>::chunk(Lane<T>& lane, Index item) noexcept {
+void Inference<T>::chunk(Scratch<T>& scratch, Index item) noexcept {
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
-  const Matrix<T> y = carry(lane, input(lane, first, count));
-  if (score_) score_chunk(lane, y, ids, item);
+  const Matrix<T> y = carry(scratch, input(scratch, first, count));
+  if (score_) score_chunk(scratch, y, ids, item);
   if (!out_) return;
   if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_values, y);
   for (Index r = 0; r < count; ++r)
     std::memcpy(out_ + (first + r) * out_stride_, y.row(r), sizeof(T) * static_cast<std::size_t>(y.cols));
 }
 
-// Rows as the caller has them where the first layer can read them there, else gathered.
+// The caller's rows in place if the first layer can read them, otherwise gathered.
 template <class T>
-ConstMatrix<T> Inference<T>::input(Lane<T>& lane, Index first, Index count) noexcept {
+ConstMatrix<T> Inference<T>::input(Scratch<T>& scratch, Index first, Index count) noexcept {
   const auto& scaling = net_.preparation().scaling();
   if (pool_.buffers.reads_callers_rows())
     if (const auto there = kernels::in_place<T>(data_.x, scaling, first, count)) return there;
-  const Matrix<T> x = lane.input.view().middle_rows(0, count);
+  const Matrix<T> x = scratch.input.view().middle_rows(0, count);
   if (!kernels::gather<T>(data_.x, {nullptr, first}, scaling, x)) flag(verdict_, Verdict::kBadX);
   return x;
 }
 
-// Where node `node` leaves its output.
+// The memory for the output of node `node`.
 template <class T>
-Matrix<T> Inference<T>::value(Lane<T>& lane, int node, Index rows) noexcept {
+Matrix<T> Inference<T>::value(Scratch<T>& scratch, int node, Index rows) noexcept {
   const int buffer = pool_.buffers.of(node);
   const Index columns = net_.layer(node).out();
-  if (buffer == Buffers<T>::kRows) return lane.input.view().block(0, 0, rows, columns);
-  return {lane.values[static_cast<std::size_t>(buffer)].view().data, rows, columns, padded<T>(columns)};
+  if (buffer == Buffers<T>::kRows) return scratch.input.view().block(0, 0, rows, columns);
+  return {scratch.values[static_cast<std::size_t>(buffer)].view().data, rows, columns, padded<T>(columns)};
 }
 
 // All layers forward. Rows of a chunk lie as close as their columns allow: less of the buffer is touched.
 template <class T>
-Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
-  const bool gathered = x.data == lane.input.view().data;
+Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
+  const bool gathered = x.data == scratch.input.view().data;
   layers::Slot<T> slot;
   for (int k = 0; k < net_.depth(); ++k) {
     const auto& node = net_.node(k);
     const auto& layer = *node.layer;
     const auto read = [&](int value) -> ConstMatrix<T> {
-      return value == graph::kInput ? x : this->value(lane, value, x.rows);
+      return value == graph::kInput ? x : this->value(scratch, value, x.rows);
     };
     slot.x = node.inputs[0] == k - 1 && k > 0 ? ConstMatrix<T>(slot.y) : read(node.inputs[0]);
     if (node.inputs.size() > 1) slot.x2 = read(node.inputs[1]);
-    slot.y = value(lane, k, x.rows);
-    if (!panels_.empty()) slot.w = panels_[static_cast<std::size_t>(k)];
+    slot.y = value(scratch, k, x.rows);
+    if (!packed_w_.empty()) slot.w = packed_w_[static_cast<std::size_t>(k)];
     layer.forward(slot, {0, x.rows}, {0, layer.out()}, {.packed = true});
     if (k == 0 && !gathered && !kernels::finite_by_product<T>(x, slot.y)) flag(verdict_, Verdict::kBadX);
   }
@@ -207,19 +207,19 @@ Matrix<T> Inference<T>::carry(Lane<T>& lane, ConstMatrix<T> x) noexcept {
 }
 
 template <class T>
-void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
+void Inference<T>::score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
   const losses::Row& loss = *compiled_->loss;
   const auto [targets, good] = losses::read_targets<T>(
-      loss, data_.y, ids, net_.n_outputs(), lane.targets.view().middle_rows(0, out.rows), lane.labels.data());
+      loss, data_.y, ids, net_.n_outputs(), scratch.targets.view().middle_rows(0, out.rows), scratch.labels.data());
   if (!good) flag(verdict_, Verdict::kBadTarget);
   losses::Weighed weighed{losses::unweighted(out.rows)};
-  if (data_.weights) weighed = losses::weigh<T>(data_.weights, ids, out.rows, lane.weights.data());
+  if (data_.weights) weighed = losses::weigh<T>(data_.weights, ids, out.rows, scratch.weights.data());
   if (!weighed.valid) flag(verdict_, Verdict::kBadWeight);
   if (const Index bad = losses::first_outside<T>(loss.outputs, out); bad >= 0) {
     outside_.note(ids[bad], out.row(bad)[loss.outputs.first_excluded(out.row(bad), out.cols)]);
     flag(verdict_, Verdict::kBadOutput);
   }
-  const T* weights = data_.weights ? lane.weights.data() : nullptr;
+  const T* weights = data_.weights ? scratch.weights.data() : nullptr;
   const Values& values = compiled_->loss_values;
   losses::Sums& sums = sums_[static_cast<std::size_t>(item)] = weighed.sums;
   sums.loss = loss.loops<T>().value(values, out, targets, weights, T(0), {});
@@ -228,7 +228,7 @@ void Inference<T>::score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowId
 
 template <class T>
 int Inference<T>::finish(int phase, bool stopped) noexcept {
-  return phase == kPanels && !stopped ? kChunks : parallel::kEnd;
+  return phase == kRepack && !stopped ? kChunks : parallel::kEnd;
 }
 
 template <class T>
@@ -240,8 +240,8 @@ Scores Inference<T>::scores() const {
 
 template class Buffers<float>;
 template class Buffers<double>;
-template class LanePool<float>;
-template class LanePool<double>;
+template class ScratchPool<float>;
+template class ScratchPool<double>;
 template class Inference<float>;
 template class Inference<double>;
 

@@ -13,8 +13,8 @@
 
 namespace fastnn::run {
 
-// Which buffer of a lane each node writes: that of its first input where the layer may overwrite it and nobody reads it
-// later, else the first one that holds nothing which is still to be read.
+// The buffer to which each node writes its output: that of its first input if the layer may overwrite it and no later
+// node reads it; otherwise the first buffer whose contents are no longer needed.
 template <class T>
 class Buffers {
  public:
@@ -23,7 +23,7 @@ class Buffers {
   Index columns() const { return columns_; }  // of the widest node
   int of(int node) const { return of_[static_cast<std::size_t>(node)]; }
   static constexpr int kRows = -1;  // the buffer of the prepared rows
-  // Can the first layer read the caller's rows where they lie?
+  // Can the first layer read the caller's rows in place?
   bool reads_callers_rows() const { return reads_callers_rows_; }
 
  private:
@@ -33,10 +33,10 @@ class Buffers {
   bool reads_callers_rows_ = false;
 };
 
-// What one thread needs to carry a chunk.
+// The memory that one thread needs for a chunk.
 template <class T>
-struct Lane {
-  Lane(Index rows, const Network<T>& network, const Buffers<T>& buffers)
+struct Scratch {
+  Scratch(Index rows, const Network<T>& network, const Buffers<T>& buffers)
       : capacity(rows),
         input(rows, network.n_features()),
         targets(rows, network.n_outputs()),
@@ -49,26 +49,27 @@ struct Lane {
   std::vector<MatrixBuffer<T>> values;
   Buffer<std::int32_t> labels;
   Buffer<T> weights;
-  Buffer<T> panels;  // of W, for the call whose first lane this is; empty until one has many rows
+  Buffer<T> packed;  // the packed W of wide layers, in the first scratch of a call; empty until a call has many rows
 };
 
-// Lanes that no call uses now. The one given back last waits apart, so that a caller alone never meets the mutex.
-// Nobody waits for the mutex: in a child forked while another thread held it, it stays locked. Such a caller makes a lane.
+// The scratch memory that no call uses at present. The one that was returned last is kept in an atomic pointer, so that a
+// single caller never needs the mutex. No caller waits for the mutex, which stays locked forever in a child that was
+// forked while another thread held it: if it is locked, the caller allocates new scratch memory.
 template <class T>
-class LanePool {
+class ScratchPool {
  public:
-  using Lease = std::unique_ptr<Lane<T>>;
-  explicit LanePool(const Network<T>& network) : buffers(network), net_(network) {}
-  LanePool(const LanePool&) = delete;
-  ~LanePool() { delete spare_.load(); }
+  using Lease = std::unique_ptr<Scratch<T>>;
+  explicit ScratchPool(const Network<T>& network) : buffers(network), net_(network) {}
+  ScratchPool(const ScratchPool&) = delete;
+  ~ScratchPool() { delete spare_.load(); }
   Lease take(Index rows);
-  void give_back(Lease lane) noexcept;  // a lane that finds no room is freed
+  void give_back(Lease scratch) noexcept;  // frees it if it cannot be kept
 
   const Buffers<T> buffers;
 
  private:
   const Network<T>& net_;
-  std::atomic<Lane<T>*> spare_{nullptr};
+  std::atomic<Scratch<T>*> spare_{nullptr};
   std::mutex mutex_;
   std::vector<Lease> idle_;
 };
@@ -76,9 +77,9 @@ class LanePool {
 template <class T>
 class Inference final : public parallel::Program {
  public:
-  Inference(const Network<T>& network, LanePool<T>& pool, const Compiled<T>* compiled, const Data& data, Index rows);
+  Inference(const Network<T>& network, ScratchPool<T>& pool, const Compiled<T>* compiled, const Data& data, Index rows);
   int pick_threads(int asked) const;
-  // Results of each row: T(link(out)) at out + row * out_stride.
+  // Stores the results of row r at out + r * out_stride.
   void write_to(T* out, Index out_stride, bool link) { out_ = out, out_stride_ = out_stride, link_ = link; }
   void score(bool accuracy) { score_ = true, accuracy_ = accuracy; }
   Verdict run(int n_threads, parallel::Poll poll);
@@ -92,20 +93,20 @@ class Inference final : public parallel::Program {
   int finish(int phase, bool stopped) noexcept override;
 
  private:
-  enum { kPanels, kChunks };  // phases: an item repacks a block of rows of some W | carries a chunk of rows
+  enum { kRepack, kChunks };  // phases: an item packs a block of rows of some W | computes a chunk of rows
   struct Strip {
     const Parameter* parameter;
     Range rows;
   };
-  void plan_panels(Lane<T>& lane);
-  void chunk(Lane<T>& lane, Index item) noexcept;
-  ConstMatrix<T> input(Lane<T>& lane, Index first, Index count) noexcept;
-  Matrix<T> carry(Lane<T>& lane, ConstMatrix<T> x) noexcept;
-  Matrix<T> value(Lane<T>& lane, int node, Index rows) noexcept;
-  void score_chunk(Lane<T>& lane, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept;
+  void plan_repacking(Scratch<T>& scratch);
+  void chunk(Scratch<T>& scratch, Index item) noexcept;
+  ConstMatrix<T> input(Scratch<T>& scratch, Index first, Index count) noexcept;
+  Matrix<T> carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept;
+  Matrix<T> value(Scratch<T>& scratch, int node, Index rows) noexcept;
+  void score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept;
 
   const Network<T>& net_;
-  LanePool<T>& pool_;
+  ScratchPool<T>& pool_;
   const Compiled<T>* compiled_;
   Data data_;
   Index rows_, chunk_;
@@ -115,9 +116,9 @@ class Inference final : public parallel::Program {
   bool link_ = false, score_ = false, accuracy_ = false;
   std::vector<losses::Sums> sums_;  // of each chunk
   OutputOutside outside_;
-  std::vector<typename LanePool<T>::Lease> lanes_;
-  std::vector<PackedMatrix<T>> panels_;  // of each layer; empty: W is read as it lies
-  std::vector<Strip> strips_;
+  std::vector<typename ScratchPool<T>::Lease> scratches_;
+  std::vector<PackedMatrix<T>> packed_w_;  // by layer; if empty, W is read row-major
+  std::vector<Strip> repack_tiles_;
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 

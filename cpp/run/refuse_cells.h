@@ -1,5 +1,5 @@
-// Refusals of what a loss reads: cells that are no class, no target or no weight. Each function throws Refused for the
-// first such cell of rows ids[0] to ids[count - 1], and returns where there is none.
+// Refusals of invalid classes, targets and weights. Each function throws Refused for the first such cell of rows ids[0]
+// to ids[count - 1], and returns if there is none.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

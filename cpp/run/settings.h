@@ -1,5 +1,5 @@
-// The settings of compile and of fit, as rows of the room "settings". A new one is a field here and the place that reads
-// it: the border converts whatever the tables have, and Python checks by them.
+// The settings of compile and of fit, as rows of the room "settings". A new one is a field here and the place that
+// reads it: the border converts whatever the tables have, and Python checks by them.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace fastnn::run {
 
-// A limit that nobody has set; None in Python.
+// A limit that is not set; None in Python.
 inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 struct CompileSettings {

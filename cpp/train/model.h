@@ -1,4 +1,5 @@
-// Model: what the border sees of a network and its training, whatever its dtype. One implementation: Trainer<T>.
+// Model: the interface of a network and its training for the bindings, independent of the dtype. Trainer<T> implements
+// it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -25,11 +26,11 @@ using run::Data;
 using run::Progress;
 using run::Scores;
 
-// Training left the finite numbers; the model is back where the message says.
+// A value in training became infinite or NaN; the message says to which state the model was restored.
 struct Diverged : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-// Somebody asked for a stop; the model is whole.
+// A stop was requested; the model does not contain half a step.
 struct Interrupted : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -38,14 +39,15 @@ struct EpochLog {
   Scores train, validation;
 };
 
-// What the border lends to a running fit. Called on the calling thread, outside every parallel region but for `poll`.
+// Callbacks of a running fit into the bindings. They are called on the calling thread and, except for `poll`, outside
+// of parallel regions.
 class Hooks {
  public:
   virtual ~Hooks() = default;
   virtual parallel::Poll poll() = 0;
-  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;    // false: enough
-  virtual const std::int64_t* order(Index epoch, Index rows) = 0;  // nullptr: shuffle says
-  virtual bool stopped() const = 0;                                // somebody asked fit to end, which is no error
+  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;    // false: end the training
+  virtual const std::int64_t* order(Index epoch, Index rows) = 0;  // nullptr: the order follows from `shuffle`
+  virtual bool stopped() const = 0;                                // the user ended fit, which is no error
 };
 
 struct FitSpec : run::FitSettings {
@@ -74,10 +76,11 @@ class Model {
   virtual Index n_features() const = 0;
   virtual Index n_outputs() const = 0;
   virtual double flops_per_row() const = 0;
-  // May the rows of X come in several dimensions?
+  // May the rows of X have several dimensions?
   virtual bool flattens() const = 0;
   // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter, or of those
-  // of one layer. Layers are named by their keys, as in torch's state_dict; the key of a container stands for all in it.
+  // of one layer. Layers are named by their keys, as in torch's state_dict; the key of a container stands for all in
+  // it.
   static constexpr int kValues = -2, kGradients = -1;
   virtual std::vector<ParameterView> parameters(int array, const std::optional<std::string>& layer = {}) = 0;
   virtual int n_states() const = 0;

@@ -104,10 +104,10 @@ struct CellSearch {
 // Throws Diverged; `when` is empty or " in epoch 3, batch 7".
 template <class T>
 [[noreturn]] void diverged(const char* where, Verdict verdict, Engine<T>& run, const std::string& when) {
-  layers::Complaint why{"an update gave weights that are not finite",
-                        "Try a smaller learning rate, scaled inputs or max_grad_norm"};
+  layers::StatisticsError why{"an update gave weights that are not finite",
+                              "Try a smaller learning rate, scaled inputs or max_grad_norm"};
   if (verdict == Verdict::kLossNotFinite) why.what = "the loss is " + std::to_string(run.last_loss());
-  if (verdict == Verdict::kStatisticsNotFinite) why = run.complaint();
+  if (verdict == Verdict::kStatisticsNotFinite) why = run.statistics_error();
   throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + why.what +
                  "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
 }

@@ -168,7 +168,7 @@ bool Trainer<T>::copy_is_small(Index rows) const {
 
 template <class T>
 bool Trainer<T>::may_overflow(const Goal& goal) const {
-  if (compiled_->steepest() > kLargestSafeLr) return true;
+  if (compiled_->largest_lr() > kLargestSafeLr) return true;
   if (goal.gradient != Gradient::kNone) return false;  // the plan has a guard
   return !(kernels::max_abs<T>({gradients_.data(), 1, gradients_.size(), gradients_.size()}) <=
            kLargestSafeGradient<T>);
@@ -271,7 +271,7 @@ Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_th
 template <class T>
 Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool metrics, int n_threads,
                          parallel::Poll poll) {
-  Inference<T> job(net_, lanes_, &*compiled_, data, rows);
+  Inference<T> job(net_, scratches_, &*compiled_, data, rows);
   job.score(metrics);
   const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
@@ -282,7 +282,7 @@ template <class T>
 void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                          parallel::Poll poll) {
   const FloatMode mode;
-  Inference<T> job(net_, lanes_, compiled_ ? &*compiled_ : nullptr, data, rows);
+  Inference<T> job(net_, scratches_, compiled_ ? &*compiled_ : nullptr, data, rows);
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
   const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search("predict", data, {}, rows, job.outside()).raise(verdict);

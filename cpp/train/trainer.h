@@ -1,5 +1,6 @@
-// Trainer: a network, what it was compiled with, and the loops over epochs and batches. The only Model.
-// It allocates before a loop begins, never inside; it knows no Python: hooks come from the border.
+// Trainer: a network, its compiled settings, and the loops over epochs and batches. It is the only implementation of
+// Model. It allocates memory before a loop begins, never inside, and calls Python only through the hooks of the
+// bindings.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -22,8 +23,8 @@ using plan::Workspace;
 using run::Compiled;
 using run::Engine;
 using run::Inference;
-using run::LanePool;
 using run::OutputOutside;
+using run::ScratchPool;
 using run::Snapshot;
 using run::Tuner;
 using run::Tuners;
@@ -113,7 +114,7 @@ class Trainer final : public Model {
   std::unique_ptr<Workspace<T>> workspace_;
   Buffer<T> gradients_;  // of all parameters; never replaced, since Python may hold views
   PlanCache<T> plans_;
-  LanePool<T> lanes_{net_};
+  ScratchPool<T> scratches_{net_};
   Tuners tuners_;
   parallel::LimitsNow limits_;
   Gate gate_;
