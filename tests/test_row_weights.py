@@ -14,8 +14,9 @@ import fastnn.functional as F
 from border import EXAMPLES
 from conftest import TOLERANCE
 from fastnn import nn, optim, reference
+from fastnn.functional._functions import loss_name
 from guises import DTYPES
-from members import ending, linear, names, targets
+from members import ending, linear, names, row_of, targets
 from pairs import Pair, same_bits
 
 N, BATCH, K = 75, 16, 3  # the last batch is ragged
@@ -113,10 +114,8 @@ def test_every_call_takes_them_alike(rng: np.random.Generator, name: str, size: 
     w = rng.uniform(0.25, 1, N)
     network = pair_of(name, "float32").engine
     out = network.predict(x, link=False)
-    classes = (getattr(nn, word) for word in nn.__all__)
-    cls = next(c for c in classes if getattr(c, "registry_name", "") == name)
-    function = {"bce_with_logits": F.bce_with_logits, "cross_entropy": F.cross_entropy}.get(name)
-    function = function or getattr(F, f"{name}_loss")
+    row = row_of("losses", name)
+    cls, function = getattr(nn, row["class_name"]), getattr(F, loss_name(row))
     calls = {
         "evaluate": lambda w: network.evaluate(x, y, w)["loss"],
         "loss_and_grad": lambda w: network.loss_and_grad(x, y, w),
