@@ -85,6 +85,8 @@ void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t 
     const int p = parameters[k], before = parameters[k > 0 ? k - 1 : 0];
     if (k > 0 && rule_of[at(p)] == rule_of[at(before)] && steps[at(p)] == steps[at(before)])
       coefficients[at(p)] = coefficients[at(before)];
+    else if (factor == 1)
+      coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1);
     else
       coefficients[at(p)] = optimizer->coefficients(optimizer->with_lr(rule(p).values, factor), steps[at(p)] + 1);
   }

@@ -8,7 +8,7 @@ one name: ``betas`` for ``beta1`` and ``beta2``.
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -161,6 +161,12 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected True or False")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
+    if param["kind"] == "count":
+        if isinstance(value, Integral) and _permits(param, int(value)):
+            return int(value)
+        words = ", ".join(filter(None, ["a whole number", _range_text(param)]))
+        kind = ValueError if isinstance(value, Integral) else TypeError
+        raise kind(f"[{where}] {name} is {shown(value)}; expected {words}")
     try:
         number = float(value)
     except OverflowError:
