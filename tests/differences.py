@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conftest import TOLERANCE
+from fastnn import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from members import Layers
 
 LIMIT = TOLERANCE["float64", "differences"]
 
@@ -33,3 +36,49 @@ def assert_slopes(got: np.ndarray, slopes: np.ndarray, largest: float | None = N
     """Assert equality relative to the largest slope, or to `largest` if it is given."""
     scale = np.abs(slopes).max() if largest is None else largest
     np.testing.assert_allclose(got, slopes, rtol=0, atol=LIMIT * scale)
+
+
+# -- whole networks --------------------------------------------------------------------------------
+
+
+def network(layers: Layers, loss: str = "mse", **options: Any) -> Any:
+    made = _core.Network(layers, "float64", 3)
+    made.compile(loss, options, "sgd", {})
+    return made
+
+
+def draw_again(made: Any) -> None:
+    """Let the next training pass draw the dropout masks of the first one since the last update."""
+    made.set_progress(made.step, made.num_batches)
+
+
+def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = True) -> None:
+    """Every parameter's gradient, and the input's, of the loss of one batch."""
+
+    def loss() -> float:
+        draw_again(made)
+        return made.loss_and_grad(x, y, w, training=training)
+
+    expected = [differences(loss, p["array"]) for p in made.parameters() if p["trainable"]]
+    loss()
+    largest = max(np.abs(slopes).max() for slopes in expected)
+    for gradient, slopes in zip(made.gradients(), expected, strict=True):
+        assert_slopes(gradient["array"], slopes, largest)
+
+
+def check_dx(made: Any, x: Any, training: bool = True) -> None:
+    """The input's gradient, and again the parameters', by forward and backward."""
+    dy = np.random.default_rng(1).standard_normal((len(x), made.n_outputs))
+
+    def projected() -> float:
+        draw_again(made)
+        return float(np.sum(dy * made.forward(x, training)))
+
+    expected_dx = differences(projected, x)
+    expected = [differences(projected, p["array"]) for p in made.parameters() if p["trainable"]]
+    projected()
+    dx = made.backward(dy, need_dx=True)
+    assert_slopes(dx.reshape(x.shape), expected_dx)
+    largest = max(np.abs(slopes).max() for slopes in expected)
+    for gradient, slopes in zip(made.gradients(), expected, strict=True):
+        assert_slopes(gradient["array"], slopes, largest)

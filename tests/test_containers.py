@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import in_torch
+from differences import check_dx, check_network, network
 from fastnn import _core, reference
 from guises import DTYPES, draws
 from members import Layers, linear
 from pairs import Pair, same_bits
-from test_gradients import check_dx, check_network, network
 
 F, K = 7, 3
 

@@ -4,60 +4,18 @@ inside one, and any two of those that write over each other's memory."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
-from differences import assert_slopes, differences
-from fastnn import _core, reference
-from members import Layers, cases, ending, linear, names, network_with, targets
+from differences import check_dx, check_network, network
+from members import cases, ending, everything, linear, names, network_with, targets
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # More than a chunk of rows, columns that no vector width divides.
 N, N_IN, WIDTH, N_OUT = 27, 5, 7, 3
-
-
-def network(layers: Layers, loss: str = "mse", **options: Any) -> Any:
-    made = _core.Network(layers, "float64", 3)
-    made.compile(loss, options, "sgd", {})
-    return made
-
-
-def draw_again(made: Any) -> None:
-    """Let the next training pass draw the dropout masks of the first one since the last update."""
-    made.set_progress(made.step, made.num_batches)
-
-
-def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = True) -> None:
-    """Every parameter's gradient, and the input's, of the loss of one batch."""
-
-    def loss() -> float:
-        draw_again(made)
-        return made.loss_and_grad(x, y, w, training=training)
-
-    expected = [differences(loss, p["array"]) for p in made.parameters() if p["trainable"]]
-    loss()
-    largest = max(np.abs(slopes).max() for slopes in expected)
-    for gradient, slopes in zip(made.gradients(), expected, strict=True):
-        assert_slopes(gradient["array"], slopes, largest)
-
-
-def check_dx(made: Any, x: Any, training: bool = True) -> None:
-    """The input's gradient, and again the parameters', by forward and backward."""
-    dy = np.random.default_rng(1).standard_normal((len(x), made.n_outputs))
-
-    def projected() -> float:
-        draw_again(made)
-        return float(np.sum(dy * made.forward(x, training)))
-
-    expected_dx = differences(projected, x)
-    expected = [differences(projected, p["array"]) for p in made.parameters() if p["trainable"]]
-    projected()
-    dx = made.backward(dy, need_dx=True)
-    assert_slopes(dx.reshape(x.shape), expected_dx)
-    largest = max(np.abs(slopes).max() for slopes in expected)
-    for gradient, slopes in zip(made.gradients(), expected, strict=True):
-        assert_slopes(gradient["array"], slopes, largest)
 
 
 @pytest.mark.parametrize(("name", "hyper"), cases("activations"))
@@ -106,15 +64,7 @@ def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], trai
 @pytest.mark.parametrize("n", [1, 3, 130])
 def test_a_network_of_everything(rng: np.random.Generator, n: int) -> None:
     """Every layer and activation of the registries at once; 130 rows are eight chunks and more."""
-    layers: Layers = [("rescale", {"scale": 0.5, "shift": -0.1}), ("flatten", {})]
-    layers += [linear(4, 6, bias=False)]
-    for name in names("layers"):
-        if name != "linear":
-            layers += network_with(name, {}, 6, 6, 6)[1:]
-    for name in names("activations"):
-        if not reference.ACTIVATIONS[name].kinks():
-            layers += [(name, {}), linear(6, 6)]
-    made = network(layers, "mse")
+    made = network(everything(4, 6, 6, smooth=True))
     x, y = rng.standard_normal((n, 2, 2)), rng.standard_normal((n, 6))
     check_network(made, x, y)
     if n != 130:

@@ -12,6 +12,7 @@ import pytest
 
 import fastnn.functional as F
 from fastnn import _core, nn, reference
+from fastnn.functional._functions import loss_name
 from guises import DTYPES
 from members import REGISTRIES, linear, names
 from pairs import Pair, snapshot
@@ -48,9 +49,7 @@ def calls_of(model: nn.Sequential, x: Any, y: Any) -> dict[str, Callable[[], Any
     good = np.zeros_like(y)
     out = np.full(y.shape, 0.5)
     name = type(model.loss).__name__
-    function = {"bce": "bce_loss", "bce_with_logits": "bce_with_logits"}[
-        model.loss.registry_name  # type: ignore[union-attr]
-    ]
+    function = loss_name(ROWS[model.loss.registry_name])  # type: ignore[union-attr]
     return {
         "fit": lambda: model.fit(x, y, batch_size=16, shuffle=False),
         "fit, validation": lambda: model.fit(x, good, validation_data=(x, y)),
