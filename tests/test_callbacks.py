@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 
@@ -11,6 +12,7 @@ import pytest
 
 from fastnn import ModelBusyError, nn, optim
 from fastnn import callbacks as cb
+from fastnn._protocols import ModelInTraining
 
 
 @pytest.fixture
@@ -24,6 +26,16 @@ def model():
     model = nn.Sequential(nn.Linear(3, 1), dtype=np.float64)
     model.compile(optim.SGD(lr=0.05), "mse")
     return model
+
+
+def test_callbacks_know_every_property_of_the_model():
+    properties = {
+        name
+        for name in dir(nn.Sequential)
+        if isinstance(inspect.getattr_static(nn.Sequential, name), property) and name[0] != "_"
+    }
+    assert "lr" in properties
+    assert properties <= {*dir(ModelInTraining), *ModelInTraining.__annotations__}
 
 
 class Recorder(cb.Callback):

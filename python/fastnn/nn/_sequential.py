@@ -80,6 +80,8 @@ class Sequential:
     """
 
     stop_training: bool = False
+    _tree: Tree
+    _compiled: Compiled | None
 
     def __init__(
         self,
@@ -101,9 +103,6 @@ class Sequential:
     def _as_layer(self) -> Chain:
         """The layers as one layer, for a model that contains this one."""
         return Chain(*self._tree.layers)
-
-    _tree: Tree
-    _compiled: Compiled | None
 
     @property
     def _network(self) -> _core.Network | None:
