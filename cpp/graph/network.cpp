@@ -2,6 +2,7 @@
 #include "graph/network.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "core/check.h"
 
@@ -44,6 +45,13 @@ Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed) : se
   readers_.resize(nodes_.size() + 1);
   for (int k = 0; k < depth(); ++k)
     for (const int value : node(k).inputs) readers_[static_cast<std::size_t>(value + 1)].push_back(k);
+  for (int k = 0; k < depth(); ++k) {
+    std::string key = node(k).key;  // then those of the containers around it: "2.0", "2"
+    for (auto dot = key.size(); dot != std::string::npos; dot = key.rfind('.')) {
+      key.resize(dot);
+      nodes_of_[key].push_back(k);
+    }
+  }
   frozen_.assign(nodes_.size(), false);
   allocate();
 }
@@ -75,15 +83,11 @@ void Network<T>::allocate() {
 }
 
 template <class T>
-std::vector<int> Network<T>::nodes_of(const std::string& key) const {
-  std::vector<int> found;
+const std::vector<int>& Network<T>::nodes_of(const std::string& key) const {
+  if (const auto found = nodes_of_.find(key); found != nodes_of_.end()) return found->second;
   std::vector<std::string> known;
-  for (int k = 0; k < depth(); ++k) {
-    if (node(k).key == key || node(k).key.starts_with(key + ".")) found.push_back(k);
-    known.push_back(node(k).key);
-  }
-  require(!found.empty(), "[Network] no layer has the key '", key, "'; known: ", join(known));
-  return found;
+  for (const auto& n : nodes_) known.push_back(n.key);
+  throw std::invalid_argument("[Network] no layer has the key '" + key + "'; known: " + join(known));
 }
 
 template <class T>

@@ -6,6 +6,7 @@
 
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/buffer.h"
@@ -71,7 +72,7 @@ class Network {
   void change(const std::string& key, const Config& settings);
 
   // Nodes of the layer `key`, or of the container: all that are inside it. Throws std::invalid_argument.
-  std::vector<int> nodes_of(const std::string& key) const;
+  const std::vector<int>& nodes_of(const std::string& key) const;
   bool frozen(int layer) const { return frozen_[static_cast<std::size_t>(layer)]; }
   bool frozen(const std::string& key) const;
   void set_frozen(const std::string& key, bool frozen);
@@ -90,6 +91,7 @@ class Network {
   Index n_features_ = 0;
   Preparation<T> preparation_;
   std::vector<Node<T>> nodes_;
+  std::unordered_map<std::string, std::vector<int>> nodes_of_;  // by the key of a layer, and of a container
   std::vector<std::vector<int>> readers_;
   std::vector<bool> frozen_;
   std::vector<Parameter> parameters_;  // layer by layer
