@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _core, reference
-from guises import close
+from layouts import close
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

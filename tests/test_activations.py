@@ -13,7 +13,7 @@ import in_torch
 from conftest import AWKWARD_SIZES, TOLERANCE
 from differences import assert_slopes, differences
 from fastnn import _core, reference
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 from members import cases, network_with, off_kinks
 from pairs import Pair
 

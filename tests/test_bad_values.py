@@ -11,7 +11,7 @@ import pytest
 
 from border import assert_worded
 from fastnn import _core
-from guises import DTYPES
+from layouts import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from border import EXAMPLES, NOT_ARRAYS, any_arrays, assert_worded, is_numbers, numeric_arrays
 from fastnn import _core
-from guises import DTYPES, read_only
+from layouts import DTYPES, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

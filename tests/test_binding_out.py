@@ -11,7 +11,7 @@ import pytest
 
 from border import assert_worded, lay_out
 from fastnn import _core
-from guises import misaligned, read_only
+from layouts import misaligned, read_only
 from members import linear
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from border import assert_worded
 from fastnn import _core
-from guises import read_only
+from layouts import read_only
 from members import NO_MEMBER
 
 N, F, K = 7, 3, 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core
-from guises import DTYPES
+from layouts import DTYPES
 from members import everything, hyper_cases, names
 
 THREADS = (1, 2, 3, 5, 8)

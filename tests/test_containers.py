@@ -12,7 +12,7 @@ import pytest
 import in_torch
 from differences import check_dx, check_network, network
 from fastnn import _core, reference
-from guises import DTYPES, draws
+from layouts import DTYPES, draws
 from members import Layers, linear
 from pairs import Pair, same_bits
 

@@ -11,7 +11,7 @@ import pytest
 
 from fastnn import _core
 from fastnn.errors import TrainingDivergedError
-from guises import DTYPES
+from layouts import DTYPES
 from members import linear
 
 N, F, K, BATCH = 60, 5, 3, 16

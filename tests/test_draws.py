@@ -13,7 +13,7 @@ import pytest
 import fastnn.functional as F
 from fastnn import _core, nn, optim, reference
 from fastnn.errors import TrainingDivergedError
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 from members import linear
 from pairs import Pair
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core
-from guises import DTYPES
+from layouts import DTYPES
 from members import Layers, ending, everything, hyper_cases, linear, names, targets
 from pairs import same_bits
 

@@ -10,7 +10,7 @@ import pytest
 
 import fastnn.functional as F
 from fastnn import reference
-from guises import DTYPES, GUISES, close, draws, read_only
+from layouts import DTYPES, LAYOUTS, close, draws, read_only
 from members import cases, names
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def test_linear_and_its_gradients(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("guise", GUISES)
-def test_linear_takes_any_guise(rng: np.random.Generator, guise: str, dtype: str) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_linear_takes_any_layout(rng: np.random.Generator, layout: str, dtype: str) -> None:
     x, w, dy = (draws(rng, s, dtype) for s in ((33, 17), (17, 9), (33, 9)))
-    change = GUISES[guise]
+    change = LAYOUTS[layout]
     expected = F.linear(x, w)
     assert np.array_equal(F.linear(change(x), change(w)), expected)
     plain = F.linear_backward(dy, x, w)
@@ -141,11 +141,11 @@ def test_activations(
 
 
 @pytest.mark.parametrize("name", names("activations"))
-@pytest.mark.parametrize("guise", GUISES)
-def test_activations_take_any_guise(rng: np.random.Generator, name: str, guise: str) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_activations_take_any_layout(rng: np.random.Generator, name: str, layout: str) -> None:
     z = draws(rng, (9, 13), "float32")
     function = getattr(F, name)
-    assert np.array_equal(function(GUISES[guise](z)), function(z))
+    assert np.array_equal(function(LAYOUTS[layout](z)), function(z))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -157,9 +157,9 @@ def test_softmax(rng: np.random.Generator, dtype: str) -> None:
     huge = np.array([[1e4, -1e4, 0.0]], dtype)
     assert F.softmax(huge).tolist() == [[1, 0, 0]]
     assert F.log_softmax(huge).tolist() == [[0, -2e4, -1e4]]
-    for guise, change in GUISES.items():
+    for layout, change in LAYOUTS.items():
         x = draws(rng, (5, 6), dtype)
-        assert np.array_equal(F.softmax(change(x)), F.softmax(x)), guise
+        assert np.array_equal(F.softmax(change(x)), F.softmax(x)), layout
 
 
 def test_step() -> None:

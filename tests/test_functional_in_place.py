@@ -16,7 +16,7 @@ import pytest
 import fastnn.functional as F
 from fastnn import _core, _registry
 from fastnn.functional._functions import loss_name
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable

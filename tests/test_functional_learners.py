@@ -8,7 +8,7 @@ import pytest
 
 import fastnn.functional as F
 from fastnn import reference
-from guises import DTYPES, draws
+from layouts import DTYPES, draws
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -11,7 +11,7 @@ import pytest
 import fastnn.functional as F
 from fastnn import _registry, reference
 from fastnn.functional._functions import loss_name
-from guises import DTYPES, GUISES, close, draws, read_only
+from layouts import DTYPES, LAYOUTS, close, draws, read_only
 from members import cases, outputs, paired, targets
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def test_losses(
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("guise", GUISES)
-def test_losses_take_any_guise(rng: np.random.Generator, name: str, guise: str) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_losses_take_any_layout(rng: np.random.Generator, name: str, layout: str) -> None:
     out, target = outputs_and_targets(rng, name, (9, 5), "float32")
     loss, grad = LOSSES[name](out, target)
-    changed = GUISES[guise](target) if target.ndim == 2 else target.astype(np.uint8)[:, None]
-    again, same = LOSSES[name](GUISES[guise](out), changed)
+    changed = LAYOUTS[layout](target) if target.ndim == 2 else target.astype(np.uint8)[:, None]
+    again, same = LOSSES[name](LAYOUTS[layout](out), changed)
     assert again == loss
     assert np.array_equal(same, grad)
 

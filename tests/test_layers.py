@@ -13,7 +13,7 @@ import in_torch
 from conftest import AWKWARD_SIZES
 from differences import assert_slopes, differences
 from fastnn import _core, reference
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 from members import cases, linear, network_with
 from pairs import Pair
 

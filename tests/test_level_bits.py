@@ -13,7 +13,7 @@ import pytest
 
 import probe
 from fastnn import _core
-from guises import DTYPES
+from layouts import DTYPES
 from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
 
 LEVELS = [level for level in ("v3", "v4") if level in _core.built and level in _core.runnable]

@@ -13,7 +13,7 @@ import in_torch
 from conftest import AWKWARD_SIZES, TOLERANCE
 from differences import assert_slopes, differences
 from fastnn import _core, reference
-from guises import DTYPES, close
+from layouts import DTYPES, close
 from members import Layers, cases, ending, linear, names, outputs, targets
 from pairs import Pair
 

@@ -12,7 +12,7 @@ import pytest
 import in_torch
 from conftest import AWKWARD_SHAPES
 from fastnn import _core, reference
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 from members import Layers, cases, hyper_cases, linear, names, other_values
 
 ROWS = reference.OPTIMIZERS

@@ -13,7 +13,7 @@ import pytest
 import fastnn.functional as F
 from fastnn import _core, nn, reference
 from fastnn.functional._functions import loss_name
-from guises import DTYPES
+from layouts import DTYPES
 from members import REGISTRIES, linear, names
 from pairs import Pair, snapshot
 

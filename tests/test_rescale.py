@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from border import EXAMPLES
 from fastnn import _core, nn, reference
-from guises import DTYPES, GUISES
+from layouts import DTYPES, LAYOUTS
 from members import linear
 
 WIDE = ["i4", "i8", "u4", "u8", "f8"]
@@ -43,10 +43,10 @@ def test_seconds_of_an_hour(kind: str) -> None:
         np.testing.assert_allclose(out[:, 0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("guise", [None, *GUISES])
+@pytest.mark.parametrize("layout", [None, *LAYOUTS])
 @pytest.mark.parametrize("kind", [*WIDE, *NARROW])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rounded_once(kind: str, dtype: str, guise: str | None) -> None:
+def test_rounded_once(kind: str, dtype: str, layout: str | None) -> None:
     """Bit for bit: in the model's dtype if that represents the source, otherwise in double."""
     rng = np.random.default_rng(6)
     x = rng.integers(0, 2 if kind == "?" else 100, (37, COLUMNS)).astype(kind)
@@ -57,8 +57,8 @@ def test_rounded_once(kind: str, dtype: str, guise: str | None) -> None:
         expected = (x.astype("f8") * scale + shift).astype(dtype)
     else:
         expected = x.astype(dtype) * scale.astype(dtype) + shift.astype(dtype)
-    one_byte = guise == "misaligned" and x.itemsize == 1  # which is aligned anywhere
-    given_x = x if guise is None or one_byte else GUISES[guise](x)
+    one_byte = layout == "misaligned" and x.itemsize == 1  # which is aligned anywhere
+    given_x = x if layout is None or one_byte else LAYOUTS[layout](x)
     network = through(scale, shift, COLUMNS, dtype)
     np.testing.assert_array_equal(network.predict(given_x), expected)
     np.testing.assert_array_equal(network.predict(given_x[:1]), expected[:1])

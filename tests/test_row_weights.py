@@ -15,7 +15,7 @@ from border import EXAMPLES
 from conftest import TOLERANCE
 from fastnn import nn, optim, reference
 from fastnn.functional._functions import loss_name
-from guises import DTYPES
+from layouts import DTYPES
 from members import ending, linear, names, row_of, targets
 from pairs import Pair, same_bits
 

@@ -13,7 +13,7 @@ import pytest
 
 from fastnn import _core, callbacks, nn, optim
 from fastnn.errors import ModelBusyError
-from guises import DTYPES
+from layouts import DTYPES
 from members import linear
 from pairs import same_bits
 

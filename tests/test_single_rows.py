@@ -10,7 +10,7 @@ import pytest
 
 from fastnn import callbacks, nn, optim
 from fastnn.errors import TrainingDivergedError
-from guises import DTYPES, close, draws
+from layouts import DTYPES, close, draws
 from members import linear
 from pairs import Pair, same_bits
 

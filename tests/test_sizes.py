@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core, nn, optim, reference
-from guises import DTYPES
+from layouts import DTYPES
 from members import Layers, linear, names
 from pairs import Pair
 

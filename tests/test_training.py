@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core, reference
-from guises import DTYPES, close
+from layouts import DTYPES, close
 from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
 from pairs import Pair, key_of
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What may be assigned to attributes of layers, descriptions and models; words for the rest.
+"""Assignments to attributes of layers, descriptions and models, and messages for refused ones.
 
-An attribute that nothing reads would be accepted silently: a misspelt name, another library's word,
-a size that the engine has already built. So every public name is refused but those that the engine
-can take over between two steps.
+Python would silently accept attributes that nothing reads: misspelt names, names of other
+libraries, sizes of networks that exist already. So only those public attributes may be assigned
+that can take effect between two steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["is_free", "refusal"]
 _FREEZE = "freeze() and unfreeze() decide what trains"
 _MODES = "there are no modes: fit and train_step train, predict does not, forward takes training="
 _COMPILE = "set it on the model, model.lr, or compile again with an optimizer that has it"
-# Words of other libraries, and what does that here.
+# Attributes of other libraries -> what to use here.
 _ADVICE = {
     "trainable": _FREEZE,
     "requires_grad": _FREEZE,
@@ -34,7 +34,7 @@ def _is_ours(cls: type) -> bool:
 
 
 def is_free(owner: object, name: str) -> bool:
-    """Whether `name` is private, or belongs to a subclass that somebody else wrote."""
+    """Return whether `name` is private, or an attribute of a user's subclass."""
     cls = type(owner)
     if name.startswith("_"):
         return True
@@ -44,8 +44,8 @@ def is_free(owner: object, name: str) -> bool:
 
 
 def refusal(owner: object, name: str, advice: str, known: Iterable[str] = ()) -> str:
-    """The words for an assignment to `name`: `advice` where `owner` has it, else what it has."""
-    import difflib  # only who is refused pays for it
+    """Return the message for an assignment to `name`: `advice`, or the attributes that exist."""
+    import difflib  # imported only when it is needed
 
     where, names = type(owner).__name__, list(known)
     if name in _ADVICE:

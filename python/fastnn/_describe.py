@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What activations, losses and optimizers have in common: frozen descriptions of a registry row.
+"""The common part of activations, losses and optimizers: immutable descriptions of a registry row.
 
-A description holds values and checks them; it computes nothing and owns no arrays. Its class is
-made from the row: nobody writes one by hand.
+A description has the values of the parameters and checks them; it computes nothing and has no
+arrays. Its class is made from the row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Description:
     positional : int or None
         How many of the parameters may be given by position; None: all of them.
     more_fields : tuple of Field
-        What the classes of the room take beside the parameters of the row.
+        Further arguments of the classes of the room, besides the parameters of the row.
     """
 
     room: ClassVar[str] = ""
@@ -69,7 +69,7 @@ class Description:
         raise FrozenInstanceError(f"[{type(self).__name__}] {name} cannot be deleted")
 
     def __post_init__(self) -> None:
-        # A wrong value is refused where it is written, not at the first step.
+        # A wrong value is refused here, not at the first step.
         self.hyper()
 
     def __repr__(self) -> str:
@@ -89,18 +89,18 @@ class Description:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The registry's row that this object describes."""
+        """Return the registry's row that this object describes."""
         return _registry.row(type(self).__name__, self.room, self.registry_name)
 
     def hyper(self) -> dict[str, Value]:
-        """The parameters under the row's names, checked."""
+        """Return the checked parameters under the names of the row."""
         params = self.row["params"]
         values = {f.name: getattr(self, f.name) for f in fields_of(params)}
         return checked(type(self).__name__, params, values)
 
 
 class Overrides(Mapping[Any, Any]):
-    """A private copy of a dictionary of dictionaries that nobody can change."""
+    """An immutable copy of a dictionary of dictionaries."""
 
     def __init__(self, values: Mapping[Any, Any]) -> None:
         self._values = {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Words for what came: how a message shows it, and what to do with data that is not numbers.
+"""Hints in error messages: how a value is shown, and what to do with data that are not numbers.
 
-Called only after something was refused. Frames, sparse matrices and the like are recognised by what
-they can do; no other library is imported.
+They are made only after a value was refused. Data frames, sparse matrices and the like are
+recognised by their attributes, so that no other library is imported.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["not_numbers", "shown"]
 
 
 def shown(value: object) -> str:
-    """`value` as a message shows it: its repr, or its type where that would fill the screen."""
+    """Return `value` for a message: its repr, or its type if the repr is long."""
     try:
         text = repr(value)
-    except Exception:  # a repr of the user's own
+    except Exception:  # the repr of a user's class may fail
         text = ""
     if 0 < len(text) <= 60 and "\n" not in text:
         return text
@@ -32,7 +32,7 @@ def shown(value: object) -> str:
 
 
 def not_numbers(what: str, value: Any, array: NDArray[Any]) -> str:
-    """The end of a message about `value`, of which NumPy made `array`; begins with a semicolon."""
+    """Return the end of a message about `value`, which NumPy converted to `array`, from ";" on."""
     if value is None:
         return f"; {what} is None"
     if isinstance(value, (str, bytes, os.PathLike)):
@@ -97,7 +97,7 @@ _BY_KIND = {"U": "text", "S": "text", "M": "dates", "m": "dates", "O": ""}
 
 
 def _content(cells: NDArray[Any]) -> str:
-    """What an array that is not numeric holds."""
+    """Return what an array that is not numeric contains."""
     kind = _BY_KIND.get(cells.dtype.kind, "fields")
     if kind:
         return kind

@@ -42,13 +42,13 @@ Array = NDArray[Any]
 def as_array(where: str, what: str, value: Any) -> Array:
     """Return `value` as an array; an ndarray is returned as it is.
 
-    What the array holds is not checked here: the core refuses what it cannot read.
+    The contents of the array are checked by the core.
     """
     if isinstance(value, np.ndarray):
         return value
     try:
         return np.asarray(value)
-    except Exception as error:  # whatever the __array__ of another library raises
+    except Exception as error:  # the __array__ of other libraries may raise anything
         kind = ValueError if isinstance(error, ValueError) else TypeError
         given = "no rectangular array of numbers"
         if not isinstance(value, (list, tuple)):
@@ -70,8 +70,8 @@ def numbers(where: str, what: str, value: Any) -> Array:
 def is_masked_array(value: object) -> bool:
     """Whether `value` is a masked array.
 
-    NumPy imports numpy.ma when it is first named, for some 20 ms: who has not imported it has no
-    masked array.
+    numpy.ma is imported only when it is first used, which takes 20 ms; as long as it has not been
+    imported, there is no masked array.
     """
     masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     return masked is not None and isinstance(value, masked)
@@ -82,11 +82,11 @@ def _type_name(value: object) -> str:
     return f"{kind.__module__.split('.')[0]} {kind.__name__}"
 
 
-_LARGEST = 2**63 - 1  # what the core's sizes and counters hold
+_LARGEST = 2**63 - 1  # the largest size or counter of the core
 
 
 def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = _LARGEST) -> int:
-    """`value` as an int from `lowest` to `highest`; no bool, no float, no string."""
+    """Return `value` as an int from `lowest` to `highest`; it must not be bool, float or str."""
     bound = f"of at least {lowest}" + (f" and at most {highest}" if highest != _LARGEST else "")
     if not isinstance(value, (bool, np.bool_)):
         try:
@@ -103,19 +103,19 @@ def integer(where: str, what: str, value: Any, lowest: int = 1, highest: int = _
 
 
 def seed(where: str, value: Any) -> int:
-    """A seed: 64 bits without a sign, everywhere."""
+    """Return a seed, an integer from 0 to 2**64 - 1."""
     return integer(where, "seed", value, 0, 2**64 - 1)
 
 
 def flag(where: str, what: str, value: Any) -> bool:
-    """`value` as a bool; nothing else counts as one."""
+    """Return `value`, which must be a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"[{where}] {what} is {shown(value)}; expected True or False")
     return bool(value)
 
 
 def number(where: str, what: str, value: Any, expected: str = "a finite number") -> float:
-    """`value` as a finite float; no bool, no string."""
+    """Return `value` as a finite float; it must not be bool or str."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
@@ -130,7 +130,7 @@ def number(where: str, what: str, value: Any, expected: str = "a finite number")
 
 
 def positive(where: str, what: str, value: Any) -> float:
-    """`value` as a finite float above zero."""
+    """Return `value` as a finite float above zero."""
     expected = "a finite number above 0"
     given = number(where, what, value, expected)
     if not given > 0:
@@ -139,7 +139,7 @@ def positive(where: str, what: str, value: Any) -> float:
 
 
 def not_negative(where: str, what: str, value: Any) -> float:
-    """`value` as a finite float of at least zero."""
+    """Return `value` as a finite float that is at least zero."""
     expected = "a finite number of at least 0"
     given = number(where, what, value, expected)
     if given < 0:
@@ -148,17 +148,17 @@ def not_negative(where: str, what: str, value: Any) -> float:
 
 
 def thread_count(where: str, n_threads: Any) -> int:
-    """n_threads as the core takes it: 0 stands for None, the automatic choice."""
+    """Return n_threads for the core, where 0 stands for None, the automatic choice."""
     if n_threads is None:
         return 0
     return integer(where, "n_threads", n_threads, 1, _core.max_threads)
 
 
 def dtype_name(where: str, dtype: Any) -> str:
-    """The dtype of a model: "float32" or "float64"."""
+    """Return the dtype of a model: "float32" or "float64"."""
     try:
         name = str(np.dtype(dtype).name)
-    except Exception:  # NumPy has one for each way of being wrong
+    except Exception:  # NumPy raises different exceptions for different invalid dtypes
         name = ""
     if dtype is None or name not in ("float32", "float64"):
         raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected float32 or float64")
@@ -166,7 +166,7 @@ def dtype_name(where: str, dtype: Any) -> str:
 
 
 def metrics(where: str, names: Any, loss: Any) -> tuple[str, ...]:
-    """Names of the metrics that evaluate and fit report beside the loss."""
+    """Return the names of the metrics that evaluate and fit report besides the loss."""
     if names is None:
         return ()
     try:

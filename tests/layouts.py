@@ -42,7 +42,7 @@ def misaligned(a: np.ndarray) -> np.ndarray:
 
 
 # Functions that return the same array in another memory layout.
-GUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "F order": np.asfortranarray,
     "every other row": lambda a: np.repeat(a, 2, axis=0)[::2],
     "every other column": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
