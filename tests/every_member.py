@@ -25,6 +25,13 @@ assert_type(
 assert_type(nn.Tanh(), nn.Tanh)
 assert_type(nn.Sigmoid(), nn.Sigmoid)
 assert_type(
+    nn.Softplus(
+        beta=1.0,
+        threshold=20.0,
+    ),
+    nn.Softplus,
+)
+assert_type(
     nn.GELU(
         approximate="none",
     ),
@@ -47,6 +54,13 @@ assert_type(
         reduction="mean",
     ),
     nn.L1Loss,
+)
+assert_type(
+    nn.HuberLoss(
+        reduction="mean",
+        delta=1.0,
+    ),
+    nn.HuberLoss,
 )
 assert_type(
     nn.CrossEntropyLoss(
@@ -97,6 +111,18 @@ assert_type(
     ),
     optim.AdamW,
 )
+assert_type(
+    optim.RMSprop(
+        lr=0.01,
+        alpha=0.99,
+        eps=1e-08,
+        weight_decay=0.0,
+        momentum=0.0,
+        centered=False,
+        l1=0.0,
+    ),
+    optim.RMSprop,
+)
 assert_type(F.identity(x), NDArray[Any])
 assert_type(F.identity_backward(x, x), NDArray[Any])
 assert_type(F.relu(x), NDArray[Any])
@@ -107,11 +133,14 @@ assert_type(F.tanh(x), NDArray[Any])
 assert_type(F.tanh_backward(x, x), NDArray[Any])
 assert_type(F.sigmoid(x), NDArray[Any])
 assert_type(F.sigmoid_backward(x, x), NDArray[Any])
+assert_type(F.softplus(x), NDArray[Any])
+assert_type(F.softplus_backward(x, x), NDArray[Any])
 assert_type(F.gelu(x), NDArray[Any])
 assert_type(F.gelu_backward(x, x), NDArray[Any])
 assert_type(F.mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.half_mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.l1_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.huber_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.cross_entropy([x], [1]), tuple[float, NDArray[Any]])
 assert_type(F.bce_with_logits([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.bce_loss([x], [x]), tuple[float, NDArray[Any]])
@@ -121,3 +150,5 @@ F.adam_step_([x], [x], F.adam_state([x]))
 assert_type(F.adam_state([x]), OptimizerState)
 F.adamw_step_([x], [x], F.adamw_state([x]))
 assert_type(F.adamw_state([x]), OptimizerState)
+F.rmsprop_step_([x], [x], F.rmsprop_state([x]))
+assert_type(F.rmsprop_state([x]), OptimizerState)

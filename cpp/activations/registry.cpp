@@ -6,6 +6,7 @@
 #include "activations/leaky_relu.h"
 #include "activations/relu.h"
 #include "activations/sigmoid.h"
+#include "activations/softplus.h"
 #include "activations/tanh.h"
 
 namespace fastnn::activations {
@@ -17,6 +18,7 @@ constexpr Row kRows[] = {
     entry<LeakyRelu>("leaky_relu", "LeakyReLU", "z if z > 0 else negative_slope z"),
     entry<Tanh>("tanh", "Tanh", "tanh(z)"),
     entry<Sigmoid>("sigmoid", "Sigmoid", "1 / (1 + exp(-z))"),
+    entry<Softplus>("softplus", "Softplus", "log(1 + exp(beta z)) / beta, z where beta z > threshold"),
     entry<Gelu>("gelu", "GELU", "z Phi(z), Phi the normal distribution function"),
 };
 }  // namespace

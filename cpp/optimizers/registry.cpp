@@ -3,6 +3,7 @@
 #include "optimizers/adam.h"
 #include "optimizers/adamw.h"
 #include "optimizers/optimizer.h"
+#include "optimizers/rmsprop.h"
 #include "optimizers/sgd.h"
 
 namespace fastnn::optimizers {
@@ -12,6 +13,7 @@ constexpr Row kRows[] = {
     entry<Sgd>("sgd", "SGD", "w -= lr v, v = momentum v + (1 - dampening) g"),
     entry<Adam>("adam", "Adam", "w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2"),
     entry<AdamW>("adamw", "AdamW", "w *= 1 - lr weight_decay, then as adam"),
+    entry<Rmsprop>("rmsprop", "RMSprop", "w -= lr g / (sqrt(v) + eps), v a mean of g^2"),
 };
 }  // namespace
 

@@ -11,6 +11,7 @@ from ._describe import Members, Optimizer
 __all__ = [
     "Adam",
     "AdamW",
+    "RMSprop",
     "SGD",
 ]
 
@@ -57,6 +58,24 @@ class AdamW(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
     weight_decay: float = 0.01
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class RMSprop(Optimizer):
+    """w -= lr g / (sqrt(v) + eps), v a mean of g^2.
+
+    What it remembers of a parameter, under torch's names: `square_avg` and `grad_avg` and
+    `momentum_buffer`.
+    """
+
+    lr: float = 0.01
+    _: KW_ONLY
+    alpha: float = 0.99
+    eps: float = 1e-08
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
 

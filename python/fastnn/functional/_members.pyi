@@ -21,6 +21,7 @@ __all__ = [
     "gelu",
     "gelu_backward",
     "half_mse_loss",
+    "huber_loss",
     "identity",
     "identity_backward",
     "l1_loss",
@@ -29,10 +30,14 @@ __all__ = [
     "mse_loss",
     "relu",
     "relu_backward",
+    "rmsprop_state",
+    "rmsprop_step_",
     "sgd_state",
     "sgd_step_",
     "sigmoid",
     "sigmoid_backward",
+    "softplus",
+    "softplus_backward",
     "tanh",
     "tanh_backward",
 ]
@@ -114,6 +119,25 @@ def sigmoid_backward(
 ) -> Array:
     """Compute the gradient by z of a = sigmoid(z), which is dy f'(z), from the output a."""
 
+def softplus(
+    z: ArrayLike,
+    beta: float = 1.0,
+    threshold: float = 20.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute softplus(z) = log(1 + exp(beta z)) / beta, z where beta z > threshold."""
+
+def softplus_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    beta: float = 1.0,
+    threshold: float = 20.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = softplus(z), which is dy f'(z), from the input z."""
+
 def gelu(
     z: ArrayLike,
     approximate: Literal["none", "tanh"] = "none",
@@ -157,6 +181,16 @@ def l1_loss(
     reduction: Literal["mean", "sum"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of |out - target|."""
+
+def huber_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    delta: float = 1.0,
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond; e = out - target."""
 
 def cross_entropy(
     out: ArrayLike,
@@ -239,3 +273,23 @@ def adamw_state(
     params: Arrays,
 ) -> OptimizerState:
     """Make the state of `adamw_step_`: zeros for each parameter, exp_avg and exp_avg_sq."""
+
+def rmsprop_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.01,
+    alpha: float = 0.99,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr g / (sqrt(v) + eps), v a mean of g^2."""
+
+def rmsprop_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `rmsprop_step_`: zeros for each parameter, square_avg and grad_avg and momentum_buffer."""

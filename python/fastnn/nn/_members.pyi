@@ -16,12 +16,14 @@ __all__ = [
     "CrossEntropyLoss",
     "GELU",
     "HalfMSELoss",
+    "HuberLoss",
     "Identity",
     "L1Loss",
     "LeakyReLU",
     "MSELoss",
     "ReLU",
     "Sigmoid",
+    "Softplus",
     "Tanh",
 ]
 
@@ -76,6 +78,13 @@ class Sigmoid(Activation):
     """
 
 @dataclass(repr=False, eq=False)
+class Softplus(Activation):
+    """f(z) = log(1 + exp(beta z)) / beta, z where beta z > threshold."""
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+@dataclass(repr=False, eq=False)
 class GELU(Activation):
     """f(z) = z Phi(z), Phi the normal distribution function."""
 
@@ -116,6 +125,19 @@ class L1Loss(Loss):
 
     _: KW_ONLY
     reduction: Literal["mean", "sum"] = "mean"
+
+@dataclass(repr=False, eq=False)
+class HuberLoss(Loss):
+    """e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond; e = out - target.
+
+    Targets are numbers (n, k); predict gives the outputs as they are.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    delta: float = 1.0
 
 @dataclass(repr=False, eq=False)
 class CrossEntropyLoss(Loss):

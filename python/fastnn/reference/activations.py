@@ -153,6 +153,22 @@ def _gelu_keeps_digits(z: Array, *, approximate: str = "none") -> Array:
     return kept
 
 
+def softplus(z: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """Return log(1 + exp(beta z)) / beta, and z where beta z > threshold."""
+    u = beta * z
+    soft = (np.maximum(u, 0) + np.log1p(np.exp(-np.abs(u)))) / beta
+    return np.where(u > threshold, z, soft)
+
+
+def softplus_df(z: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """Return logistic(beta z), and 1 where beta z > threshold."""
+    return np.where(beta * z > threshold, 1, logistic(beta * z)).astype(z.dtype)
+
+
+def _softplus_kinks(*, beta: float = 1.0, threshold: float = 20.0) -> tuple[float, ...]:
+    return (threshold / beta,)
+
+
 ACTIVATIONS = {
     "identity": Activation("Identity", f=identity, df=identity_df, needs="output"),
     "relu": Activation("ReLU", f=relu, df=relu_df, needs="output", kinks=_at_zero),
@@ -161,6 +177,9 @@ ACTIVATIONS = {
     ),
     "tanh": Activation("Tanh", f=tanh, df=tanh_df, needs="output"),
     "sigmoid": Activation("Sigmoid", f=logistic, df=sigmoid_df, needs="output"),
+    "softplus": Activation(
+        "Softplus", f=softplus, df=softplus_df, needs="input", kinks=_softplus_kinks
+    ),
     "gelu": Activation("GELU", f=gelu, df=gelu_df, needs="input", keeps_digits=_gelu_keeps_digits),
 }
 

@@ -260,10 +260,23 @@ def right_probabilities(out: Array, target: Array) -> Array:
     return share
 
 
+def huber(out: Array, target: Array, *, delta: float = 1.0) -> Array:
+    """Half the squared error up to delta, and linear beyond."""
+    e = np.abs(out - target)
+    result: Array = np.where(e <= delta, 0.5 * e * e, delta * (e - 0.5 * delta))
+    return result
+
+
+def huber_df(out: Array, target: Array, *, delta: float = 1.0) -> Array:
+    """Return the error, clipped to +-delta."""
+    return np.clip(out - target, -delta, delta)
+
+
 LOSSES = {
     "mse": Loss("MSELoss", f=mse, df=mse_df),
     "half_mse": Loss("HalfMSELoss", f=half_mse, df=half_mse_df, torch=Torch("MSELoss", factor=0.5)),
     "l1": Loss("L1Loss", f=l1, df=l1_df),
+    "huber": Loss("HuberLoss", f=huber, df=huber_df),
     "cross_entropy": Loss(
         "CrossEntropyLoss",
         f=cross_entropy,

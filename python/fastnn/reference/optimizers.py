@@ -136,6 +136,39 @@ def _adam_direction(
     return direction
 
 
+def rmsprop(
+    w: Array,
+    g: Array,
+    state: Sequence[Array],
+    _t: int,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """The gradient divided by the root of its mean square, or of its variance."""
+    g = _with_penalties(g, w, weight_decay, l1)
+    square, *more = state
+    square *= alpha
+    square += (1 - alpha) * g * g
+    variance = square
+    if centered:
+        mean = more.pop(0)
+        mean += (1 - alpha) * (g - mean)
+        variance = np.maximum(square - mean * mean, 0)
+    step = g / (np.sqrt(variance) + max(eps, float(np.finfo(g.dtype).tiny)))
+    if momentum:
+        velocity = more[0]
+        velocity *= momentum
+        velocity += step
+        step = velocity
+    w -= lr * step
+
+
 OPTIMIZERS = {
     "sgd": Optimizer(
         "SGD",
@@ -148,6 +181,12 @@ OPTIMIZERS = {
     ),
     "adam": Optimizer("Adam", adam, states=lambda _: 2),
     "adamw": Optimizer("AdamW", adamw, states=lambda _: 2),
+    "rmsprop": Optimizer(
+        "RMSprop",
+        rmsprop,
+        states=lambda hyper: 1 + bool(hyper.get("centered")) + bool(hyper.get("momentum")),
+        tolerance=100,
+    ),
 }
 
 
