@@ -94,6 +94,7 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
   for (const auto& [key, value] : given) {
     const std::string name = py::str(key);
     const Field* field = find(fields, name);
+    if (field != nullptr && plain_value(*field, value.ptr(), values)) continue;
     if (value.is_none() && field != nullptr && std::isinf(field->standard.real)) continue;  // no limit: as not given
     const auto parts = pair_of(fields, name);
     if (parts.empty()) {

@@ -29,7 +29,7 @@ class Registry {
   // The row called `name`; throws std::invalid_argument, headed by `where`, that lists the known names.
   const R& at(std::string_view where, std::string_view name) const {
     const R* row = find(name);
-    require(row != nullptr, where, " unknown ", what_, " '", name, "'; known: ", join(names()));
+    if (row == nullptr) require(false, where, " unknown ", what_, " '", name, "'; known: ", join(names()));
     return *row;
   }
   std::vector<std::string> names() const {

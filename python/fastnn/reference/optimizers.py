@@ -185,7 +185,7 @@ OPTIMIZERS = {
         "RMSprop",
         rmsprop,
         states=lambda hyper: 1 + bool(hyper.get("centered")) + bool(hyper.get("momentum")),
-        tolerance=100,
+        tolerance=100,  # centered: the difference of two means cancels digits
     ),
 }
 
