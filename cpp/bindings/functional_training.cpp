@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "bindings/border.h"
@@ -27,7 +28,7 @@ void check_range(const std::string& where, const losses::Row& row, const char* w
                  ConstMatrix<T> x) {
   const Index r = losses::first_outside<T>(interval, x);
   if (r < 0) return;
-  Refusal refusal = run::refusal_of_range(where, why, why == reason::kOutput ? "out" : "target", row);
+  Refusal refusal = run::refusal_of_range(where, why, std::string_view(why) == reason::kOutput ? "out" : "target", row);
   refusal.row = r, refusal.column = interval.first_excluded(x.row(r), x.cols);
   refusal.value = static_cast<double>(x.row(r)[refusal.column]);
   throw Refused(std::move(refusal));

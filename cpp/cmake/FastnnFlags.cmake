@@ -21,8 +21,9 @@ function(fastnn_set_flags target)
               -ffunction-sections          # so that the linker can remove unused functions
               -fdata-sections
               -Wall -Wextra -Wconversion -Wshadow
-              # The bindings contain no loops over numbers, and pybind11's templates compile 50 % longer with -O3.
-              $<$<STREQUAL:$<TARGET_PROPERTY:NAME>,bindings>:-O1>)
+              # The bindings, and the rooms that prepare and direct a training, contain no loops that take time. They are
+              # compiled for size, since the wheel contains them once for each level; -O3 makes them twice as large.
+              $<$<BOOL:$<TARGET_PROPERTY:FASTNN_FOR_SIZE>>:-Os>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # Otherwise inline variables get unique symbols, which loaded modules share in spite of RTLD_LOCAL.
     target_compile_options(${target} INTERFACE -fno-gnu-unique)

@@ -41,8 +41,12 @@ endfunction()
 # and linked into the modules of all levels. They take as long to compile as an engine.
 function(fastnn_add_bindings)
   add_library(bindings OBJECT ${FASTNN_BINDINGS})
-  fastnn_set_half(bindings)
-  target_link_libraries(bindings PRIVATE pybind11::module)
+  set_target_properties(bindings PROPERTIES FASTNN_FOR_SIZE ON)
+  add_library(binding_calls OBJECT ${FASTNN_BINDING_CALLS})
+  foreach(part bindings binding_calls)
+    fastnn_set_part(${part})
+    target_link_libraries(${part} PRIVATE pybind11::module)
+  endforeach()
 endfunction()
 
 # The module fastnn._core._<isa>: the engine of this level, and the bindings.
@@ -54,24 +58,30 @@ function(fastnn_add_core isa)
   string(JOIN " " flags_text ${FASTNN_FLAGS_TEXT} ${isa_options})
 
   add_library(engine_${isa} OBJECT ${FASTNN_ENGINE})
-  fastnn_set_half(engine_${isa})
-  target_compile_options(engine_${isa} PRIVATE ${isa_options})
-  target_compile_definitions(engine_${isa} PRIVATE "FASTNN_ISA=\"${isa}\"" "FASTNN_CXX_FLAGS=\"${flags_text}\"")
-  target_link_libraries(engine_${isa} PRIVATE fastnn_eigen OpenMP::OpenMP_CXX)
+  add_library(direction_${isa} OBJECT ${FASTNN_DIRECTION})
+  set_target_properties(direction_${isa} PROPERTIES FASTNN_FOR_SIZE ON)
+  foreach(part engine_${isa} direction_${isa})
+    fastnn_set_part(${part})
+    target_compile_options(${part} PRIVATE ${isa_options})
+    target_compile_definitions(${part} PRIVATE "FASTNN_ISA=\"${isa}\"" "FASTNN_CXX_FLAGS=\"${flags_text}\"")
+    target_link_libraries(${part} PRIVATE fastnn_eigen OpenMP::OpenMP_CXX)
+  endforeach()
 
-  # The engine comes first: the linker keeps the first copy of an inline function that both contain, the level's own.
+  # The engine comes first: the linker keeps the first copy of an inline function that several parts contain, the one that
+  # was compiled for speed and for the level.
   # NO_EXTRAS: FastnnFlags.cmake decides on stripping, link-time optimisation and visibility.
-  pybind11_add_module(_${isa} MODULE NO_EXTRAS $<TARGET_OBJECTS:engine_${isa}> $<TARGET_OBJECTS:bindings>)
+  pybind11_add_module(_${isa} MODULE NO_EXTRAS $<TARGET_OBJECTS:engine_${isa}> $<TARGET_OBJECTS:direction_${isa}>
+                      $<TARGET_OBJECTS:bindings> $<TARGET_OBJECTS:binding_calls>)
   set_target_properties(_${isa} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(_${isa} PRIVATE fastnn_flags OpenMP::OpenMP_CXX)
   install(TARGETS _${isa} DESTINATION fastnn/_core)
 endfunction()
 
-# Settings of both parts, engine and bindings. With CMAKE_UNITY_BUILD each is compiled as one translation unit.
-function(fastnn_set_half half)
-  target_include_directories(${half} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
-  target_link_libraries(${half} PRIVATE fastnn_flags)
-  set_target_properties(${half} PROPERTIES POSITION_INDEPENDENT_CODE ON UNITY_BUILD_BATCH_SIZE 0)
+# Settings of all parts: engine, direction and bindings. With CMAKE_UNITY_BUILD each is compiled as one translation unit.
+function(fastnn_set_part part)
+  target_include_directories(${part} PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+  target_link_libraries(${part} PRIVATE fastnn_flags)
+  set_target_properties(${part} PROPERTIES POSITION_INDEPENDENT_CODE ON UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
 
 # The module that detects the processor's levels runs before one is chosen, so it is plain C for the oldest processor,

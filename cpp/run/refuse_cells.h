@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/refusal.h"
@@ -47,7 +48,7 @@ inline void refuse_weights(const std::string& where, const char* argument, const
 // What lies outside the interval of targets, or of outputs, that the row states; without the cell.
 inline Refusal refusal_of_range(const std::string& where, const char* why, const std::string& argument,
                                 const losses::Row& row) {
-  const bool is_output = why == reason::kOutput;
+  const bool is_output = std::string_view(why) == reason::kOutput;
   const Interval& interval = is_output ? row.outputs : row.targets;
   return {.where = where,
           .reason = why,
