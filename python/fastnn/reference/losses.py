@@ -269,7 +269,8 @@ def huber(out: Array, target: Array, *, delta: float = 1.0) -> Array:
 
 def huber_df(out: Array, target: Array, *, delta: float = 1.0) -> Array:
     """Return the error, clipped to +-delta."""
-    return np.clip(out - target, -delta, delta)
+    result: Array = np.clip(out - target, -delta, delta)
+    return result
 
 
 LOSSES = {
