@@ -212,9 +212,11 @@ def test_two_fits_at_once_take_little_longer_than_one(data):
 
     ratios = []
     with ThreadPoolExecutor(2) as team:
-        for _ in range(5):
+        # A host may run both virtual processors on one core for seconds; rounds last longer.
+        for _ in range(12):
             one = seconds(compiled())
             ratios.append(max(team.map(seconds, [compiled(), compiled(1)])) / one)
             if ratios[-1] <= 1.2:
                 break
+            time.sleep(0.5)
     assert min(ratios) <= 1.3, ratios
