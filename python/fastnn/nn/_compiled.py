@@ -109,5 +109,5 @@ class Compiled:
         """Hyperparameters that single parameters have of their own, by their keys."""
         if not self.optimizer.group_hyper():
             return {}
-        entries = [entry for entry in network.parameters() if entry["trainable"]]
-        return self.optimizer.hyper_of(where, (f"{e['layer']}.{e['name']}" for e in entries))
+        keys = (entry["key"] for entry in network.parameters() if entry["trainable"])
+        return self.optimizer.hyper_of(where, keys)
