@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a busy machine does: `python bench/busy.py [network ...] [--peers ...] [--only calls]`.
+"""How much other processes slow fastnn down: `python bench/busy.py [network ...] [options]`.
 
-First single calls, beside spinning processes and beside one that trains on two threads
-(`bench/busy_calls.py`), then steps of training. One spinning process per processor is let go and
-stopped in turn; a step is timed beside both. Ways to train: fastnn's fit and train_step at
-n_threads=None, and peers with the threads that they take by themselves. Each has its own process;
-they take turns, and medians count.
-The networks are those of `bench.compare`, each with its first optimizer there.
-The aim: at most three times the quiet step for fastnn. (Fair shares alone cost a factor of two.)
+The first table times single calls, alone and beside other processes (`bench/busy_calls.py`). The
+second times training steps, while one spinning process per processor is stopped ("quiet") and while
+it runs ("busy"). The ways to train are fastnn's fit and train_step with n_threads=None, and the
+peers with the number of threads that they choose themselves. Each way has a process of its own; the
+processes take turns, and the median of the rounds is printed. The networks are those of
+`bench.compare`, each with the first optimizer that it has there.
+
+A busy step of fastnn should take at most three times as long as a quiet one. A factor of two is
+the least that a fair scheduler gives, since each processor is shared by two processes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if not __package__:  # started by its path: Python looks for modules beside the file only
+if not __package__:  # started as a file, so that Python searches only the directory of the file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.busy_calls import line as line_of_call
@@ -46,14 +48,14 @@ WORKER = "bench.busy_worker"
 OWN = ("fit", "train_step")
 OTHERS = [peer for peer in [*PEERS, *OPTIONAL] if peer != "fastnn"]
 LIMIT = 3.0
-WIDE_ROUNDS = 3  # at most: its steps take seconds
-MAX_STEPS = 200_000  # of one turn: beyond what half a second needs
+WIDE_ROUNDS = 3  # the most rounds of the wide network, whose steps take seconds
+MAX_STEPS = 200_000  # the most steps of one turn: more than any network makes in half a second
 
 
 def start(
     stack: ExitStack, peers: Sequence[str], threads: int
 ) -> tuple[dict[str, Child], dict[str, Any], dict[str, str]]:
-    """One process for each way to train, versions, and why peers are left out."""
+    """Start a process for each way to train; return them, versions, and why others are absent."""
     children: dict[str, Child] = {}
     versions: dict[str, Any] = {}
     absent: dict[str, str] = {}
@@ -72,7 +74,7 @@ def start(
 
 
 def pair(child: Child, spinners: Neighbours, seconds: float) -> list[dict[str, Any]] | None:
-    """Return a quiet and a busy turn of one way; nothing if a peer fails."""
+    """Return a quiet and a busy turn of one way, or None if a peer fails."""
     try:
         quiet = child.ask("turn", seconds=seconds)
         with spinners.awake():
@@ -87,7 +89,7 @@ def pair(child: Child, spinners: Neighbours, seconds: float) -> list[dict[str, A
 def measure(
     case: Case, children: dict[str, Child], spinners: Neighbours, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
-    """Return a row for each way that trains the network."""
+    """Return a row of the table for each way that trains the network."""
     turns = {}
     for way, child in children.items():
         try:
@@ -103,7 +105,7 @@ def measure(
 
 
 def row(pairs: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians of the rounds, their ratio, and the rounds."""
+    """Return the medians of the rounds, their ratio, and all rounds."""
     quiet, busy = (
         [turn["seconds"] / turn["steps"] * 1e6 for turn in turns]
         for turns in zip(*pairs, strict=True)
@@ -113,13 +115,13 @@ def row(pairs: list[list[dict[str, Any]]]) -> dict[str, Any]:
         "quiet_us": one,
         "busy_us": other,
         "factor": other / one,
-        "threads": sorted({turn["threads"] for _, turn in pairs}),  # beside the spinners
+        "threads": sorted({turn["threads"] for _, turn in pairs}),  # in the busy turns
         "rounds": {"quiet_us": quiet, "busy_us": busy, "turns": pairs},
     }
 
 
 def line(found: dict[str, Any]) -> str:
-    """One row as it is printed."""
+    """Return one row of the table as text."""
     names = f"{found['network']:<20}{found['batch']:>6} {found['way']:<13}"
     times = f"{found['quiet_us']:>11.1f}{found['busy_us']:>11.1f}{found['factor']:>8.2f}"
     return f"{names}{times}  {','.join(map(str, found['threads']))}"
@@ -128,7 +130,7 @@ def line(found: dict[str, Any]) -> str:
 def arguments() -> tuple[argparse.Namespace, list[Case]]:
     """Return the options and the networks that were asked for."""
     known: dict[str, Case] = {}
-    for case in cases():  # each network once, as its first row has it
+    for case in cases():  # each network once, with the settings of its first row
         known.setdefault(case.network, replace(case, max_steps=MAX_STEPS))
     made = parser(__doc__, rounds=5, seconds=0.5)
     made.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(known)}")
@@ -169,7 +171,7 @@ def networks(
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         children, versions, absent = start(stack, given.peers, given.threads)
-        spinners = stack.enter_context(make_spinners())  # the first to end
+        spinners = stack.enter_context(make_spinners())  # last, so that they are the first to end
         names = f"{'network':<20}{'batch':>6} {'way':<13}"
         print(f"{names}{'quiet us':>11}{'busy us':>11}{'factor':>8}  threads", flush=True)
         for case in chosen:
@@ -178,7 +180,7 @@ def networks(
             for found in measure(case, children, spinners, rounds, given.seconds):
                 rows.append(found)
                 print(line(found), flush=True)
-            # Anew after each network, so that nothing is lost.
+            # Written after each network, so that an interrupted run keeps its results.
             record |= {"peers": versions, "absent": absent, "rows": rows}
             finish(given.json, **record)
     worst = max((found for found in rows if found["way"] in OWN), key=lambda found: found["factor"])
@@ -192,7 +194,7 @@ def networks(
 
 
 def main() -> int:
-    """Print the tables; return 1 when anything of fastnn is slower than the limit."""
+    """Print the tables; return 1 if a factor of fastnn exceeds the limit."""
     given, chosen = arguments()
     record: dict[str, Any] = {"limit": LIMIT}
     factors = [0.0]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a busy machine does to single calls: the second table of `python bench/busy.py`.
+"""How much other processes slow single calls down: the first table of `python bench/busy.py`.
 
-Calls of a few sizes, all with the threads that they take by themselves but for "train_step, 2" and
-"numpy between" (a train_step on two threads after each product of NumPy's). Each is timed alone,
-beside a spinning process per processor, and beside a process that trains on two threads; a figure
-is the median over all calls of all rounds.
+The calls have a few sizes. They choose the number of threads themselves, except "train_step, 2",
+which takes two, and "numpy between", which is a train_step on two threads after a matrix product of
+NumPy. Each call is timed alone, beside one spinning process per processor, and beside a process
+that trains on two threads. A figure is the median over all calls of all rounds.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _of_functions(rows: int, inputs: int, outputs: int) -> dict[str, Callable[[]
 
 
 def calls() -> dict[str, Callable[[], object]]:
-    """Return every call by its name. One that returns a float has timed itself."""
+    """Return all calls by name. "numpy between" returns the seconds of its training step alone."""
     found: dict[str, Callable[[], object]] = {}
     for widths, rows in [((17, 64, 64, 6), 1000), ((784, 512, 10), 128)]:
         found |= _of_model(widths, rows)
@@ -88,7 +88,7 @@ def calls() -> dict[str, Callable[[], object]]:
 
 
 def times(name: str, call: Callable[[], object], seconds: float) -> list[float]:
-    """Microseconds of each call for about `seconds`."""
+    """Repeat a call for about `seconds`; return the microseconds of each repetition."""
     call()
     found, end = [], perf_counter() + seconds
     itself = name.startswith("numpy between")
@@ -118,7 +118,7 @@ def rows(beside: dict[str, Neighbours], rounds: int, seconds: float) -> Iterator
 
 
 def line(found: dict[str, Any]) -> str:
-    """One row as it is printed."""
+    """Return one row of the table as text."""
     medians, means = found["median_us"], found["mean_us"]
     beside = "".join(
         f"{medians[kind]:>11.1f}{factor:>7.2f}{means[kind] / means['alone']:>7.2f}"

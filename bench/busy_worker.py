@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One way to train, in its own process: `python -m bench.busy_worker WAY THREADS`.
+"""The process of one way to train: `python -m bench.busy_worker WAY THREADS`.
 
-A way is a peer of `bench.compare` with the threads that it takes when nobody says how many, or one
-of fastnn's: "fit" and "train_step".
+A way is "fit" or "train_step", which are fastnn's, or the name of a peer of `bench.compare`, with
+the number of threads that the peer uses by default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bench.compare import worker
 
 
 class Session(worker.Session):
-    """What the parent may ask for: `versions`, `load`, `turn`."""
+    """The requests that the parent process may send: `versions`, `load` and `turn`."""
 
     def __init__(self, way: str, threads: int) -> None:
         self.way, self.own = way, way in {"fit", "train_step"}
@@ -29,9 +29,10 @@ class Session(worker.Session):
 
 
 class Kept:
-    """fastnn's peer, compiled once: its model goes on with the threads it found best.
+    """The peer fastnn, compiled once, so that the tuner of threads keeps its choice between turns.
 
-    See `case.Peer`; the comparison's own compiles in every turn and would begin to choose anew.
+    It has the methods of `bench.compare.case.Peer`. The peer of the comparison compiles the model
+    in every turn, after which the tuner begins again.
     """
 
     def __init__(self, peer: Any, single: bool) -> None:
@@ -61,7 +62,7 @@ class Kept:
 
 
 def _usual_threads(name: str) -> int:
-    """PyTorch's own default; of the others, as many as there are processors."""
+    """Return PyTorch's default number of threads, and for other peers the number of processors."""
     if name.startswith("torch"):
         import torch
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""fastnn.functional beside NumPy's plain expressions: `python -m bench.functional`.
+"""fastnn.functional compared with plain NumPy expressions: `python -m bench.functional`.
 
-Products and optimizer steps are compared with PyTorch as well (its fused optimizers). There is one
-process for each number of threads, in which the libraries take turns: a warm-up that is not
-counted, then the calls that are. The median of the rounds is printed. A call that takes NumPy less
-than 3 microseconds may take one more; any other may take 5 % more, which repeats of the same call
-differ by.
+Products and optimizer steps are also compared with PyTorch and its fused optimizers. There is one
+process for each number of threads, in which the libraries take turns; each turn is a warm-up, which
+is not counted, and then the calls that are timed. The median of the rounds is printed.
+
+A function misses its aim if it is slower than NumPy: by more than one microsecond if NumPy takes
+less than three, and otherwise by more than 5 %, because repeated timings of the same call differ by
+as much.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from bench.turns import PAUSE, alternate, finish, parser, say, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Rows, inputs, outputs of the products; the others take (rows, outputs), steps (inputs, outputs).
+# Rows, inputs and outputs of the products. Optimizer steps have arrays of (inputs, outputs), and
+# the other functions arrays of (rows, outputs).
 SIZES = [
     (32, 32, 32),
     (32, 64, 32),
@@ -38,9 +41,9 @@ SIZES = [
     (1024, 1024, 1024),
 ]
 DTYPES = ("float32", "float64")
-NOISE = 1.05  # times NumPy's
-SMALL, GRACE = 3.0, 1.0  # microseconds
-LEAST_OF_TORCH = {
+NOISE = 1.05  # the largest ratio to NumPy's time that counts as equal
+SMALL, GRACE = 3.0, 1.0  # microseconds: a call shorter than SMALL may take GRACE more than NumPy
+LEAST_OF_TORCH = {  # the smallest ratio of PyTorch's time to fastnn's that is no miss
     "linear": 0.9,
     "linear_backward": 0.9,
     "sgd": 1 / 1.3,
@@ -68,7 +71,7 @@ class Arrays:
 
 
 def products(a: Arrays, F: Any, torch: Any) -> dict[str, Calls]:
-    """linear and linear_backward."""
+    """Return the calls of linear and linear_backward."""
     x, w, b, dy = a.x, a.w, a.b, a.dy
     found: dict[str, Calls] = {
         "linear": {"fastnn": lambda: F.linear(x, w, b), "numpy": lambda: x @ w + b},
@@ -85,7 +88,7 @@ def products(a: Arrays, F: Any, torch: Any) -> dict[str, Calls]:
 
 
 def activations(a: Arrays, F: Any) -> dict[str, Calls]:
-    """Activations and their backwards."""
+    """Return the calls of the activations and their backward functions."""
     z, dy = a.z, a.dy
     relu, tanh, sigmoid = np.maximum(z, 0), np.tanh(z), 1 / (1 + np.exp(-z))
     k = z.dtype.type(np.sqrt(2 / np.pi))
@@ -113,7 +116,7 @@ def activations(a: Arrays, F: Any) -> dict[str, Calls]:
 
 
 def rows(a: Arrays, F: Any) -> dict[str, Calls]:
-    """Softmax and the losses, value and gradient."""
+    """Return the calls of softmax and of the losses, which give value and gradient."""
     z, t, y = a.z, a.t, a.y
     n = len(z)
     every, n_all = np.arange(n), z.dtype.type(z.size)
@@ -164,7 +167,7 @@ def rows(a: Arrays, F: Any) -> dict[str, Calls]:
 
 
 def steps(a: Arrays, F: Any, torch: Any) -> dict[str, Calls]:
-    """Optimizer steps on one matrix."""
+    """Return the calls of optimizer steps on one matrix."""
     w, g, lr = a.w, a.g, a.w.dtype.type(1e-5)
     own, other, velocity, m, v = w.copy(), w.copy(), np.zeros_like(w), np.zeros_like(w), g * g
     momentum, adam = F.sgd_state(own), F.adam_state(own)
@@ -206,7 +209,7 @@ def steps(a: Arrays, F: Any, torch: Any) -> dict[str, Calls]:
 
 
 def calls(size: tuple[int, int, int], dtype: str, torch: Any) -> dict[str, Calls]:
-    """Everything that is measured at one size."""
+    """Return everything that is measured at one size."""
     import fastnn.functional as F
 
     a = Arrays(size, dtype)
@@ -278,7 +281,7 @@ def medians(times: dict[str, list[float]]) -> dict[str, float]:
 
 
 def verdict(name: str, us: dict[str, float]) -> str:
-    """Return what is missed, or nothing."""
+    """Return what a function misses, as text; an empty text if it misses nothing."""
     ours, numpy = us["fastnn"], us["numpy"]
     allowed = numpy + GRACE if numpy < SMALL else NOISE * numpy
     missed = [f"NumPy {numpy / ours:.2f}"] if ours > allowed else []
@@ -289,7 +292,7 @@ def verdict(name: str, us: dict[str, float]) -> str:
 
 
 def line(row: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return the cells of one row, and whether something is missed."""
+    """Return the cells of one row of the table, and whether an aim is missed."""
     us = medians(row["us"])
     missed = verdict(row["name"], us)
     cells = [f"{us[who]:.2f}" if who in us else "" for who in ("fastnn", "numpy", "torch")]
@@ -299,7 +302,7 @@ def line(row: dict[str, Any]) -> tuple[list[str], bool]:
 
 
 def summary(threads: int, found: list[dict[str, Any]]) -> str:
-    """Return a table of the functions: least and median ratio, and how many rows miss."""
+    """Return a table of the functions: smallest and median ratio, and how many rows miss an aim."""
     rows: dict[str, list[dict[str, float]]] = {}
     missed: dict[str, int] = {}
     for row in found:
@@ -318,17 +321,17 @@ def summary(threads: int, found: list[dict[str, Any]]) -> str:
 
 
 def arguments() -> Any:
-    """Return the options; --quick and --full are other values of the rest."""
+    """Return the options; --quick and --full set the values of others."""
     made = parser(__doc__, rounds=5, seconds=0.004)
     made.add_argument("--warm-up", type=float, default=0.004, help="seconds of a turn before it")
     made.add_argument("--threads", type=int, nargs="*", default=sorted({1, min(2, CORES)}))
     made.add_argument("--dtype", nargs="*", choices=DTYPES)
     made.add_argument("--size", type=int, nargs="*", help=f"numbers of {SIZES}")
-    made.add_argument("--only", nargs="*", help="functions whose names begin so")
+    made.add_argument("--only", nargs="*", help="beginnings of the functions' names")
     made.add_argument("--without-torch", action="store_true")
     made.add_argument("--quick", action="store_true", help="3 rounds of 3 sizes: 20 s a thread")
     made.add_argument("--full", action="store_true", help="15 rounds of longer turns: 10 minutes")
-    made.add_argument("--worker", type=int, help="(for itself)")
+    made.add_argument("--worker", type=int, help="(internal)")
     options = made.parse_args()
     if options.quick:
         options.rounds = 3

@@ -1,5 +1,6 @@
-// What the files of functional kernels share: plain calls, which take the usual case only and answer NotImplemented to
-// every other one, so that a small call costs little more than its arithmetic and errors are worded in one place.
+// What the functional_*.cpp files share. Each function has two forms: a plain call takes only the usual case, arrays
+// that can be used in place, and returns NotImplemented for every other; the general call converts and refuses. So a
+// small call costs little more than its arithmetic, and each error has one place.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,7 +18,7 @@ void register_functional_rows(py::module_& m);
 void register_functional_steps(py::module_& m);
 void register_functional_training(py::module_& m);
 
-// n_threads of a plain call, None being 0; empty where it is refused or has to be converted.
+// The n_threads argument of a plain call, None being 0; nullopt if it is out of range or not an int.
 inline std::optional<int> plain_threads(PyObject* object) {
   if (object == Py_None) return 0;
   if (!PyLong_CheckExact(object)) return std::nullopt;
@@ -27,8 +28,8 @@ inline std::optional<int> plain_threads(PyObject* object) {
   return static_cast<int>(value);
 }
 
-// The answer of a plain call: f(T()) where `fits` and `decides` is an array of T, float or double. NotImplemented where
-// it is neither or f answers nothing.
+// The result of a plain call: f(T()), if `fits` and `decides` is an array of T = float or double; otherwise, or if f
+// returns an empty object, NotImplemented.
 template <class F>
 PyObject* plain_answer(PyObject* decides, bool fits, F f) {
   return with_errors([&]() -> PyObject* {
@@ -41,7 +42,7 @@ PyObject* plain_answer(PyObject* decides, bool fits, F f) {
   });
 }
 
-// f(T()) with the T that the arrays of a call want, float or double.
+// f(T()) with T = float or double, the dtype in which a call with these arrays computes.
 template <class F>
 auto by_dtype(std::initializer_list<py::object> arrays, F f) {
   return wants_double(arrays) ? f(double()) : f(float());

@@ -1,4 +1,5 @@
-// linear and linear_backward: read where the operands lie, written where the results belong, tile by tile on threads.
+// linear and linear_backward. The operands are read and the results written in place where their strides permit; the
+// tiles of the results are the items that threads share.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <optional>
 
@@ -13,7 +14,7 @@ namespace {
 
 template <class T>
 double flops(Index m, Index k, Index n) {
-  // A float64 takes as long as two float32; what is not multiplied is at least written.
+  // A float64 takes as long as two float32. k + 1, because each element is also written once, even if k is 0.
   return 2.0 * static_cast<double>(sizeof(T) / 4) * static_cast<double>(m) * static_cast<double>(n) *
          static_cast<double>(k + 1);
 }
@@ -25,11 +26,11 @@ void linear_into(const Plain<T>& x, const Plain<T>& w, const T* bias, const Matr
             [&](Index item) { kernels::plain_product<T>(x, w, bias, y, tiling, item); });
 }
 
-// dx.data == nullptr: not wanted.
+// dx.data may be nullptr, if dx is not wanted.
 template <class T>
 void backward_into(const Plain<T>& dy, const Plain<T>& x, const Plain<T>& w, const Matrix<T>& dx, const Matrix<T>& dw,
                    T* db, int n_threads) {
-  constexpr Index kSums = 4 * kPad<T>;  // columns of db an item
+  constexpr Index kSums = 4 * kPad<T>;  // columns of db per item
   const double all = (dx ? 2 : 1) * flops<T>(x.rows, x.cols, w.cols);
   const kernels::Tiling<T> tiles_dx = dx ? kernels::Tiling<T>(x.rows, w.cols, x.cols) : kernels::Tiling<T>();
   const kernels::Tiling<T> tiles_dw(x.cols, x.rows, w.cols);
@@ -51,7 +52,7 @@ py::array linear(const py::object& x, const py::object& w, const py::object& b, 
   const Operand<T> input("linear", "x", x, {.cols = weight.view().rows, .by = "w"});
   const Index m = input.view().rows, n = weight.view().cols;
   std::optional<Operand<T>> bias;
-  Buffer<T> row;  // the bias, its numbers side by side
+  Buffer<T> row;  // a contiguous copy of the bias, if it needs one
   if (!b.is_none()) {
     bias.emplace("linear", "b", b, Expected{.cols = 1, .rows = n, .vector = true});
     if (bias->view().row_stride != 1) {
@@ -99,7 +100,7 @@ py::tuple linear_backward(const py::object& dy, const py::object& x, const py::o
   return gradients<T>(grad.view(), input.view(), weight.view(), need_dx, n_threads);
 }
 
-// The usual case without detours; every other one has no answer, and nothing has happened.
+// The plain call: an empty object, and nothing is written, if an array has to be converted or refused.
 template <class T>
 py::object plain_linear_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out, int n_threads) {
   if (!PlainArray::is<T>(w)) return {};

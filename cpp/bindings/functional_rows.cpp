@@ -1,4 +1,4 @@
-// Activations, their backwards and softmax on the caller's arrays.
+// Activations, their backward passes, softmax and log_softmax on the caller's arrays.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -16,11 +16,11 @@ namespace fastnn::bindings {
 
 namespace {
 
-constexpr Index kRun = 16384;      // numbers an item
-constexpr double kPerNumber = 20;  // what one of them costs, in flops of the products
+constexpr Index kRun = 16384;      // numbers per item
+constexpr double kPerNumber = 20;  // the cost of one number, in floating-point operations of the matrix products
 
-// Calls f(row, first column, numbers) for runs of at most `most` numbers that lie side by side; `flat`: rows follow one
-// another without a gap in every array, and count as one.
+// Calls f(row, first column, count) for contiguous runs of at most `most` numbers. `flat` says that the rows of every
+// array follow one another without a gap; they are then treated as one row.
 template <class F>
 void for_runs(Index rows, Index cols, bool flat, Index most, F f) {
   if (flat) cols *= rows, rows = 1;
@@ -72,12 +72,12 @@ void softmax_into(const ConstMatrix<T>& x, const Matrix<T>& out, bool log) {
   });
 }
 
-// Rows whose numbers lie side by side.
+// A view whose rows are contiguous as the engine's matrix.
 template <class T>
 ConstMatrix<T> rows_of(const Plain<T>& view) {
   return {view.data, view.rows, view.cols, view.row_stride};
 }
-// An operand that can be read so: in place, or else a copy.
+// An operand with contiguous rows: the caller's array, or a copy if its rows are not contiguous.
 template <class T>
 struct RowOperand {
   RowOperand(const char* where, const char* name, const py::object& object, const Expected& expected = {})
@@ -94,8 +94,8 @@ struct RowOperand {
   ConstMatrix<T> view;
 };
 
-// Runs f(where the result goes), which is `out` or a new array; a result aside, where `out` overlaps an input that it is
-// not equal to.
+// Calls f(matrix for the result) and returns the result, which is `out` or a new array. If `out` overlaps an input
+// without being that very array, f writes to a buffer, which is then copied to `out`.
 template <class T, class F>
 py::array into(const char* where, const py::object& out, Index rows, Index cols,
                std::initializer_list<const py::object*> inputs, F f) {
@@ -148,10 +148,10 @@ py::array softmax(const py::object& x, const py::object& out, bool log) {
                  [&](const Matrix<T>& to) { softmax_into<T>(in.view, to, log); });
 }
 
-// -- plain calls: C-contiguous arrays of one shape and dtype, `out` among them or None ------------------------------
+// -- plain calls: C-contiguous arrays of one shape and dtype, and `out` likewise or None -----------------------------
 
-// The array that a plain call writes: `out`, a new one of the shape of `like`, or nothing where it has to go the long
-// way. It may be one of the inputs, and overlaps none otherwise.
+// The array that a plain call writes: `out`, or a new one of the shape of `like`. It may be one of the inputs, but must
+// not overlap them otherwise; the object is empty if the general call has to decide.
 template <class T>
 py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObject*> inputs) {
   if (out == Py_None) return new_like(like);
@@ -163,7 +163,7 @@ py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObje
   return py::reinterpret_borrow<py::object>(out);
 }
 
-// One row of all numbers.
+// All numbers of a contiguous array as a matrix of one row.
 template <class T, class U>
 Matrix<U> flat(PyObject* array) {
   const PlainArray all(array);

@@ -1,4 +1,4 @@
-// Optimizer steps on the caller's arrays, in place where they lie.
+// Optimizer steps on the caller's arrays: parameters and states are updated in place.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -14,7 +14,7 @@ namespace fastnn::bindings {
 
 namespace {
 
-// An optimizer with the values of its hyperparameters: what one call does to each parameter.
+// An optimizer with the values of its hyperparameters in step t, as one call applies it to each parameter.
 struct Rule {
   Rule(const optimizers::Row& its_row, const Values& values, std::int64_t t)
       : row(its_row), coefficients(row.coefficients(values, t)), l1(row.l1(values)) {
@@ -25,19 +25,20 @@ struct Rule {
   const optimizers::Row& row;
   optimizers::Coefficients coefficients;
   double l1;
-  std::vector<std::size_t> states;  // numbers of those that are kept
+  std::vector<std::size_t> states;  // indices of the states that these values need
 };
 
 template <class T>
 void update_flat(const Rule& rule, const optimizers::Flat<T>& flat, Index n) {
   constexpr Index kRun = 16384;
-  constexpr double kPerNumber = 30;  // in flops of the products
+  constexpr double kPerNumber = 30;  // the cost of one number, in floating-point operations of the matrix products
   run_items(ceil_div(n, kRun), kPerNumber * static_cast<double>(n), 0, [&](Index item) {
     optimizers::update<T>(rule.row, rule.coefficients, flat, item * kRun, std::min(kRun, n - item * kRun));
   });
 }
 
-// Numbers of one shape that lie side by side, none of them in two arrays; but the gradient may be the parameter.
+// Whether the arrays are contiguous, of one shape and dtype, writeable where they are written, and without overlap. The
+// gradient alone may be the same array as the parameter.
 template <class T>
 bool lie_flat(PyObject* param, PyObject* grad, const std::vector<PyObject*>& states) {
   std::vector<PyObject*> all{param};
@@ -60,7 +61,7 @@ void step_in_place(const Rule& rule, PyObject* param, PyObject* grad, const std:
   update_flat<T>(rule, flat, PlainArray(param).size());
 }
 
-// One parameter of any strides: in place, or on a copy of the caller's memory.
+// Updates one parameter with any strides: in place if the arrays lie flat, otherwise in copies that are written back.
 template <class T>
 void step_one(const Rule& rule, const py::array& param, const py::array& grad, const std::vector<py::array>& states) {
   std::vector<PyObject*> own;
@@ -85,7 +86,8 @@ void step_one(const Rule& rule, const py::array& param, const py::array& grad, c
   for (std::size_t s = 0; s < kept.size(); ++s) write(states[s], kept[s]);
 }
 
-// One parameter with its gradient and state: same shape, same float dtype, writeable where they are written.
+// Refuses a parameter, its gradient and its states unless all have one shape and one float dtype and those that are
+// written are writeable.
 void check_one(const std::string& rule, const std::string& which, const py::array& param, const py::array& grad,
                const std::vector<py::array>& states) {
   const std::string where = "[" + rule + "] " + which;
@@ -101,7 +103,7 @@ void check_one(const std::string& rule, const std::string& which, const py::arra
   for (std::size_t a = 0; a < others.size(); ++a) {
     const char* what = a == 0 ? "gradient" : "state";
     const Rows checked(rule.c_str(), ("the " + std::string(what) + " of " + which).c_str(),
-                       others[a].attr("reshape")(-1), {.cols = 1, .vector = true});  // dtype and masks
+                       others[a].attr("reshape")(-1), {.cols = 1, .vector = true});  // refuses other dtypes and masks
     require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
             shape_text(others[a]), "; expected ", shape_text(param));
     if (!others[a].dtype().equal(dtype))
@@ -124,7 +126,7 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
   require(grads.size() == params.size(), "[", name, "] ", grads.size(), " gradients came for ", params.size(),
           " parameters");
   require(states.size() >= n_states, "[", name, "] ", states.size(), " state lists came, expected ", n_states);
-  // All of them are checked before the first is written.
+  // All parameters are checked before the first is written, so that a refused call changes nothing.
   std::vector<std::vector<py::array>> own(params.size());
   for (std::size_t k = 0; k < params.size(); ++k) {
     for (std::size_t s = 0; s < n_states; ++s) {
@@ -144,7 +146,7 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
 
 // -- the plain call ------------------------------------------------------------------------------------------------
 
-// One array, or a list of them.
+// The arrays of an argument that is one array or a list of arrays.
 std::vector<PyObject*> plain_list(PyObject* object) {
   if (!PyList_CheckExact(object)) return {object};
   std::vector<PyObject*> arrays;
@@ -152,7 +154,8 @@ std::vector<PyObject*> plain_list(PyObject* object) {
   return arrays;
 }
 
-// plain_step(name, hyper, t, params, grads, memory): True if it was done; nothing has happened otherwise.
+// plain_step(name, hyper, t, params, grads, memory): True if the step was made; False, and nothing is written, if an
+// argument is not plain.
 PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return with_errors([&]() -> PyObject* {
     if (count != 6 || !PyUnicode_CheckExact(args[0]) || !PyLong_CheckExact(args[2]) || !PyList_CheckExact(args[5]))
@@ -175,12 +178,12 @@ PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
       if (!PyList_CheckExact(kind) || PyList_GET_SIZE(kind) != Py_ssize_t(params.size())) return Py_NewRef(Py_False);
       for (std::size_t k = 0; k < params.size(); ++k) states[k].push_back(PyList_GET_ITEM(kind, Py_ssize_t(k)));
     }
-    std::vector<bool> is_double;  // all of them are looked at before the first is written
+    std::vector<bool> is_double;  // filled for all parameters before the first is written
     for (std::size_t k = 0; k < params.size(); ++k) {
       is_double.push_back(lie_flat<double>(params[k], grads[k], states[k]));
       if (!is_double[k] && !lie_flat<float>(params[k], grads[k], states[k])) return Py_NewRef(Py_False);
     }
-    std::vector<py::object> held;  // a list may change while the GIL is free
+    std::vector<py::object> held;  // Another thread may change the caller's lists while the GIL is released.
     for (std::size_t k = 0; k < params.size(); ++k) {
       held.push_back(py::reinterpret_borrow<py::object>(params[k]));
       held.push_back(py::reinterpret_borrow<py::object>(grads[k]));

@@ -21,8 +21,8 @@ namespace fastnn::bindings {
 
 namespace {
 
-// Refuses what lies outside the interval that the loss's row states for targets or outputs. NaN passes, as everywhere in
-// functions of arrays.
+// Refuses numbers outside the interval that the loss's registry row states for targets or outputs. NaN passes, as in
+// all functions of arrays.
 template <class T>
 void check_range(const std::string& where, const losses::Row& row, const char* why, const Interval& interval,
                  ConstMatrix<T> x) {
@@ -34,7 +34,7 @@ void check_range(const std::string& where, const losses::Row& row, const char* w
   throw Refused(std::move(refusal));
 }
 
-// strict: refuses what no network takes, too: no rows, and weights that are not finite, negative or all zero.
+// With `strict`, also refuses what training refuses: no rows, and weights that are negative, not finite or all zero.
 template <class T>
 py::tuple loss(const std::string& name, const py::dict& hyper, const py::object& out, const py::object& target,
                const py::object& weights, bool strict) {
@@ -78,7 +78,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
 
 // -- the plain call ------------------------------------------------------------------------------------------------
 
-// (loss, dout) of plain arrays; nothing where anything has to be converted or refused.
+// The tuple (loss, dout) for plain arrays; an empty object if something has to be converted or refused.
 template <class T>
 py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights,
                          const Values& values) {
@@ -129,7 +129,7 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
       scratch[s] = MatrixBuffer<T>(n, k);
       rows.scratch[s] = scratch[s].view();
     }
-  constexpr double kPerNumber = 60;  // in flops of the products
+  constexpr double kPerNumber = 60;  // the cost of one number, in floating-point operations of the matrix products
   const Index group = std::max<Index>(1, 8192 / padded<T>(k));
   std::vector<double> parts(static_cast<std::size_t>(ceil_div(n, group)));
   std::atomic<bool> good{true};
@@ -140,7 +140,7 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
       good.store(false, std::memory_order_relaxed);
   });
   if (!good.load()) return {};
-  for (const double part : parts) sums.loss += part;  // in the order of rows
+  for (const double part : parts) sums.loss += part;  // in the order of the rows, so that threads do not change the sum
   return py::make_tuple(row.average(values, sums, k), dout);
 }
 

@@ -1,5 +1,5 @@
-// Work of one call on the caller's arrays that falls into independent items: runs them on threads without the GIL, and
-// listens to signals. What is short runs at once on the calling thread.
+// Runs the independent items of one call on the caller's arrays: on threads, without the GIL, polling for signals.
+// Short work runs on the calling thread, which then keeps the GIL.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +12,8 @@
 
 namespace fastnn::bindings {
 
-// Work from here on is worth a second thread where the caller has asked for no number. In flops of the products' speed.
+// If the caller has given no number of threads, less work than this runs on one thread. In floating-point operations at
+// the speed of the matrix products.
 inline constexpr double kWorthThreads = 1.5e6;
 
 template <class F>
@@ -31,7 +32,8 @@ class Items final : public parallel::Program {
   F& f_;
 };
 
-// f(item) for every item of [0, count), on n_threads threads; 0: as many as the work is worth. flops: of all of them.
+// Calls f(item) for every item of [0, count) on n_threads threads, or, if that is 0, on as many as pay off for `flops`
+// operations in total.
 template <class F>
 void run_items(Index count, double flops, int n_threads, F f) {
   if (count <= 0) return;

@@ -1,6 +1,6 @@
-// _core.Network: one model of either dtype as Python sees it. Checks memory, releases the GIL, calls the trainer.
-// The calls that train are in network_training.cpp, those that have to be short in network_calls.cpp, the rest in
-// register_network.cpp; no arithmetic in any of them.
+// _core.Network: one model of either dtype as Python sees it. Its methods check the arrays of a call, release the GIL
+// and call the model; nothing is computed here. The calls that train are in network_training.cpp, those that have to be
+// short in network_calls.cpp, the rest in register_network.cpp.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -25,11 +25,11 @@ using train::Model;
 
 class BatchArgs;
 
-// Arrays that show a model's memory and that a caller may hold: nobody may write to them while fit runs.
+// The arrays that are views of a model's memory and that callers may still hold. While fit runs they are read-only.
 class LentViews {
  public:
   void add(const py::array& view);
-  // Makes the writable ones among them read-only, as long as it lives.
+  // Makes the writable arrays among them read-only for the lifetime of the object.
   class Lock {
    public:
     explicit Lock(const LentViews& views);
@@ -41,8 +41,8 @@ class LentViews {
   };
 
  private:
-  std::vector<py::weakref> views_;  // of arrays that live, and of some that did
-  std::size_t room_ = 16;           // at so many the others are dropped
+  std::vector<py::weakref> views_;  // some of the arrays may no longer exist
+  std::size_t room_ = 16;           // when views_ has this size, the references to arrays that are gone are removed
 };
 
 class Network {
@@ -50,9 +50,10 @@ class Network {
   Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
           std::uint64_t seed);
 
-  // pybind11 makes room for an object when a method is called whose __init__ never ran, and constructs nothing there.
-  // So an empty network is made in all room, and model() can tell; a constructor that follows reuses it, and as an empty
-  // network owns nothing, its destructor need not run.
+  // If a method is called on an object whose __init__ never ran, pybind11 allocates memory for the C++ object and does
+  // not construct it. So operator new constructs an empty network, in which model() finds no model and refuses the
+  // call. A constructor that runs afterwards reuses the memory; the destructor of the empty network need not run,
+  // because it owns nothing.
   static void* operator new(std::size_t size) { return ::new (::operator new(size)) Network; }
   static void* operator new(std::size_t, void* room) { return room; }
   static void operator delete(void* room) { ::operator delete(room); }
@@ -68,14 +69,14 @@ class Network {
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
   py::list parameters(const py::object& self, int array, const std::optional<std::string>& layer = {});
-  using Groups = std::map<std::string, py::dict>;  // hyperparameters of single parameters, by their keys
+  using Groups = std::map<std::string, py::dict>;  // hyperparameters of single parameters, by the parameter's key
   void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                const py::dict& params, const Groups& groups, const py::kwargs& settings);
   void set_optimizer_params(const py::dict& params, const Groups& groups);
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                const py::kwargs& settings);
-  // Refuses rows that fit would refuse before it reads them; returns how many they are.
+  // Makes those checks of fit that need not read the numbers (shapes, dtypes, no rows) and returns the number of rows.
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
   double train_step_grad(py::handle x, py::handle grad, int n_threads);
@@ -88,16 +89,18 @@ class Network {
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   py::dict optimizer_state(const py::object& self);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
-  py::dict snapshot(const std::optional<std::vector<std::string>>& layers);  // of all: with the optimizer's state
+  // Copies of the values of these layers; without `layers`, of everything that training changes.
+  py::dict snapshot(const std::optional<std::vector<std::string>>& layers);
   py::dict optimizer_steps();
-  // To be called with each view that a caller gets.
+  // Must be called with each view that a caller gets, so that fit can make it read-only.
   void lend(const py::array& view) { lent_.add(view); }
   void set_frozen(const std::string& layer, bool frozen) {
     const train::Gate::Writer writer(model().gate(), "freeze");
     model().set_frozen(layer, frozen);
   }
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
-  // Values in the order of parameters(); None leaves one as it is. All of them, or none where one does not fit.
+  // Writes values in the order of parameters(); None leaves a parameter as it is. If one of them does not fit, none is
+  // written.
   void load(const py::list& values, std::int64_t batches);
   void ask_to_stop(bool stop) {
     model();
@@ -123,14 +126,14 @@ class Network {
                                : output<float>("out", py::none(), rows, cols);
   }
   std::unique_ptr<Model> model_;
-  py::object history_;             // a dict, of the last fit, also one that raised; empty before the first
-  std::atomic<bool> stop_{false};  // the running fit is to end; set from any thread and from signal handlers
+  py::object history_;             // a dict of the last fit, even if it raised; no object before the first fit
+  std::atomic<bool> stop_{false};  // asks the running fit to end; set from any thread and from signal handlers
   LentViews lent_;
   bool flatten_ = false;
   double flops_per_row_ = 0;
 };
 
-// predict, train_step and train_step_grad as methods of the Python class.
+// Adds predict, train_step and train_step_grad as methods of the Python class.
 void add_calls(const py::handle& cls);
 
 // The arrays of one call, checked against the model and against each other.
@@ -159,7 +162,7 @@ class BatchArgs {
       data.grad = grad_->source();
     }
   }
-  // Multiplies the weights of the rows with those of their classes, which `table` has.
+  // Multiplies the weight of each row by the weight of its class, which `table` holds at the class's index.
   void weigh_classes(const char* where, const py::object& table, bool only_ratios);
   void need_rows(const char* where) const { refuse_unless(rows > 0, where, reason::kNoRows, data.names->x); }
 

@@ -1,4 +1,4 @@
-// The calls of _core.Network that run the engine: fit, forward and backward, evaluate.
+// The methods of _core.Network that run the engine on whole arrays: fit, forward and backward, evaluate.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -14,7 +14,7 @@ namespace fastnn::bindings {
 
 namespace {
 
-// What a running fit asks of Python, with the GIL taken for that alone.
+// What a running fit asks of Python. The GIL is taken for each of these calls and released again.
 class FitHooks final : public train::Hooks {
  public:
   FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
@@ -25,7 +25,7 @@ class FitHooks final : public train::Hooks {
               const auto& hooks = *static_cast<const FitHooks*>(self);
               if (hooks.stopped()) return true;
               const auto signals = signal_poll();
-              return signals.ask(signals.context) || hooks.stopped();  // a handler may have asked
+              return signals.ask(signals.context) || hooks.stopped();  // a signal handler may have set stop
             },
             this};
   }
@@ -126,7 +126,7 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                       const py::kwargs& settings) {
-  if (!model().gate().writing()) history_ = py::dict();  // also a fit that is refused has one
+  if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
   require(!y.is_none(), "[fit] y is None; expected targets");
@@ -158,12 +158,12 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
       const WithoutGil free;
       report = model().fit(spec, hooks);
     }
-    if (PyErr_Occurred()) throw py::error_already_set();  // a stop and a signal whose handler raised came together
+    if (PyErr_Occurred()) throw py::error_already_set();  // a signal handler raised while another request ended fit
   } catch (...) {
-    const py::error_scope pending;  // what a signal handler raised waits, and no object is made beside it
+    const py::error_scope pending;  // no Python object may be made while an exception of a signal handler is set
     try {
-      history_ = hooks.history();  // the epochs that ended before
-    } catch (...) {                // no memory for it: why the fit ended is the news
+      history_ = hooks.history();  // of the epochs that ended before
+    } catch (...) {                // Without memory for the history, the first exception is still the one to report.
     }
     throw;
   }

@@ -16,14 +16,14 @@ std::string dtype_name(const py::dtype& dtype) { return py::str(py::object(dtype
 
 std::vector<Index> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
 
-// Subclasses are welcome but for masked arrays with masked cells, whose mask nobody would honour.
+// Subclasses of ndarray are read as arrays, but masked arrays with masked cells are refused: the mask would be ignored.
 bool has_masked_cells(const py::array& array) {
   if (Py_TYPE(array.ptr()) == py::detail::npy_api::get().PyArray_Type_) return false;
   const py::object ma = py::module_::import("numpy").attr("ma");
   return py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>();
 }
 
-// The engine's dtype of a NumPy dtype; none for objects, text, complex numbers, dates and the like.
+// The engine's dtype for a NumPy dtype; nullopt for objects, text, complex numbers, dates and the like.
 std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
   using kernels::DType;
   struct Known {
@@ -53,7 +53,7 @@ std::string shape_text(const py::array& array) {
 }
 
 Rows::Rows(const char* where, const char* name, const py::handle& object, const Expected& expected) {
-  // Made only where something is wrong: its fields cost a microsecond.
+  // A function, because a Refusal takes a microsecond to make and is needed only if something is wrong.
   const auto refusal = [&](const char* why) {
     return Refusal{.where = where, .reason = why, .argument = name, .expected = expected};
   };
@@ -90,7 +90,7 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, const 
   source_.data = static_cast<const char*>(array.data());
   source_.row_stride = array.strides(0);
 
-  // Where the elements of a row do not lie side by side, a table of their offsets serves any strides.
+  // If the elements of a row are not contiguous, a table of their offsets stands for strides of any kind.
   bool side_by_side = true;
   py::ssize_t step = dtype.itemsize();
   for (py::ssize_t d = ndim - 1; d >= 1; --d) {
@@ -99,7 +99,7 @@ Rows::Rows(const char* where, const char* name, const py::handle& object, const 
   }
   if (side_by_side) return;
   offsets_.assign(static_cast<std::size_t>(source_.cols), 0);
-  Index inner = 1;  // how many elements the axes right of d hold
+  Index inner = 1;  // the number of elements in the axes after d
   for (py::ssize_t d = ndim - 1; d >= 1; --d) {
     for (Index c = 0; c < source_.cols; ++c)
       offsets_[static_cast<std::size_t>(c)] += c / inner % array.shape(d) * array.strides(d);
@@ -160,7 +160,8 @@ bool may_share_memory(const py::array& a, const py::array& b) {
     Bounds result{at, at + static_cast<std::uintptr_t>(array.itemsize())};
     for (py::ssize_t d = 0; d < array.ndim(); ++d) {
       if (array.shape(d) == 0) return Bounds{at, at};
-      const auto reach = static_cast<std::uintptr_t>((array.shape(d) - 1) * array.strides(d));  // may wrap: it is added
+      // Unsigned, so that adding a negative reach wraps around to the smaller address.
+      const auto reach = static_cast<std::uintptr_t>((array.shape(d) - 1) * array.strides(d));
       (array.strides(d) < 0 ? result.first : result.end) += reach;
     }
     return result;

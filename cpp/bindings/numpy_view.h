@@ -1,4 +1,5 @@
-// NumPy arrays as the engine's views: checks rank, dtype, strides and flags; refuses, never copies.
+// NumPy arrays as views of the engine. Rank, dtype, strides and flags are checked; an array that does not fit is
+// refused, never copied.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -17,11 +18,11 @@ namespace fastnn::bindings {
 
 namespace py = pybind11;
 
-// A caller's array for the time of one call. The Source points into it and into `offsets`.
+// A caller's array as rows of numbers, for the duration of one call. The Source points into it and into offsets_.
 class Rows {
  public:
   Rows() = default;
-  // Throws Refused for what is no array of real numbers of the expected shape.
+  // Throws Refused if `object` is not an array of real numbers of the expected shape.
   Rows(const char* where, const char* name, const py::handle& object, const Expected& expected = {});
   const kernels::Source& source() const { return source_; }
   Index rows() const { return source_.rows; }
@@ -29,12 +30,12 @@ class Rows {
   Rows& operator=(const Rows&) = delete;
 
  private:
-  py::object array_;  // a py::array without a value would make one
+  py::object array_;  // not a py::array, whose default constructor allocates an array
   std::vector<Index> offsets_;
   kernels::Source source_;
 };
 
-// What a loss expects of targets, and a call of the weights of rows, where `outputs` is expected of outputs.
+// What a loss expects of its targets, and a call of the weights of rows, given what is expected of the outputs.
 inline Expected targets_of(const losses::Row& loss, Expected outputs) {
   outputs.by = loss.class_name;
   if (loss.target == losses::TargetKind::kClass) outputs.cols = 1, outputs.vector = outputs.classes = true;
@@ -45,27 +46,28 @@ inline Expected weights_of(Expected outputs) {
   return outputs;
 }
 
-// "list" for messages.
+// The name of the object's type for messages, such as "list".
 std::string type_name(const py::handle& object);
 
-// Of matrices that have to have a row and a column.
+// Refuses a matrix without rows or columns.
 inline void refuse_empty(const char* where, const char* name, Index rows, Index cols) {
   if (rows == 0 || cols == 0)
     throw Refused({.where = where, .reason = reason::kShape, .argument = name, .shape = {rows, cols}});
 }
 
-// "(3, 4)" for messages.
+// The shape of the array for messages, such as "(3, 4)".
 std::string shape_text(const py::array& array);
 
-// What py::array_t<T>(shape) makes, without its vectors of shape and strides.
+// A new array as py::array_t<T>(shape) makes it, without its two allocations for shape and strides.
 template <class T>
 py::array new_array(std::initializer_list<Index> shape);
 
-// A fresh (rows, cols) array of T, or `out` after checks: dtype, shape, contiguous rows, aligned, writeable.
+// The (rows, cols) array of T that a call writes: a new one if `out` is None, and otherwise `out`, which must have the
+// dtype and shape, contiguous rows in order, aligned memory, and be writeable.
 template <class T>
 py::array output(const char* where, const py::handle& out, Index rows, Index cols);
 
-// Do the bounds of their memory overlap? (as numpy.may_share_memory)
+// Whether the bounds of their memory overlap, as numpy.may_share_memory.
 bool may_share_memory(const py::array& a, const py::array& b);
 
 }  // namespace fastnn::bindings

@@ -104,7 +104,8 @@ class Operand {
         return;
       }
     copy_ = MatrixBuffer<T>(rows.rows(), rows.source().cols);
-    kernels::gather<T>(rows.source(), {}, {}, copy_.view());  // functions of arrays pass Inf and NaN on
+    // Whether all numbers are finite does not matter: functions of arrays propagate Inf and NaN.
+    kernels::gather<T>(rows.source(), {}, {}, copy_.view());
     const ConstMatrix<T> copy = std::as_const(copy_).view();
     view_ = {copy.data, copy.rows, copy.cols, copy.stride, 1};
   }

@@ -1,4 +1,4 @@
-// _core.Network: its making, its parameters as NumPy views, and its registration.
+// _core.Network: its construction, its parameters as NumPy views, and its registration with pybind11.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -13,7 +13,7 @@ namespace fastnn::bindings {
 
 namespace {
 
-// A number or a 1-d array of finite numbers.
+// The finite numbers of a setting that is given as one number or as a 1-d array.
 std::vector<double> numbers(const std::string& kind, const char* name, const py::handle& given) {
   const std::string where = "[" + kind + "] " + name;
   py::array array = py::array::ensure(given);
@@ -55,8 +55,9 @@ std::vector<graph::Config> configs_of(const LayerList& layers, int nested) {
   return configs;
 }
 
-// Makes a Network in `place`. pybind11 enters a new object into its table after the constructor has returned, where
-// std::bad_alloc would end the process; here it is caught as in any call, and the object stays one that was never made.
+// Constructs a Network in `place`. pybind11 enters a new object into its table of instances after the constructor has
+// returned, where std::bad_alloc would end the process. Here the exception is caught as in any call, and the object
+// remains one whose __init__ did not run.
 void make_network(py::detail::value_and_holder& place, const std::vector<std::pair<std::string, py::dict>>& layer_list,
                   const std::string& dtype, std::uint64_t seed) {
   auto made = std::make_unique<Network>(layer_list, dtype, seed);
@@ -69,7 +70,7 @@ void make_network(py::detail::value_and_holder& place, const std::vector<std::pa
   }
 }
 
-// Keeps `owner` alive as the base of an array.
+// A Python object that owns a reference to `owner`; as the base of an array it keeps the array's memory alive.
 py::object shared_owner(const std::shared_ptr<void>& owner) {
   auto held = std::make_unique<std::shared_ptr<void>>(owner);
   py::capsule capsule(held.get(), [](void* of) { delete static_cast<std::shared_ptr<void>*>(of); });
@@ -98,7 +99,7 @@ void Network::change_layer(const std::vector<std::string>& layers, const std::st
 py::list Network::parameters(const py::object& self, int array, const std::optional<std::string>& layer) {
   const bool busy = model().gate().writing();
   std::optional<train::Gate::Writer> writer;
-  if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // may have to make room for them
+  if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // which may allocate them
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
   const auto item = dtype.itemsize();
   py::list rows;
@@ -115,7 +116,7 @@ py::list Network::parameters(const py::object& self, int array, const std::optio
 }
 
 namespace {
-// What is given for all parameters, and what is given for single ones on top of it.
+// The hyperparameters of all parameters, and those of single parameters: the common ones after the group's changes.
 run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params,
                                       const Network::Groups& groups) {
   const std::string where = "[" + std::string(row.name) + "]";
@@ -175,8 +176,8 @@ void Network::load(const py::list& values, std::int64_t batches) {
   model().set_progress({model().step(), batches, model().draw()});
 }
 
-// Copies of everything that training changes, all of one moment: the GIL is held from the first to the last, and who
-// trains without it is in no callback's window.
+// All copies show the same moment: the GIL is held from the first copy to the last, and Reader refuses the call while
+// another thread trains without the GIL.
 py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers) {
   const train::Gate::Reader reader(model().gate(), "copy");
   const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
@@ -234,7 +235,8 @@ void LentViews::add(const py::array& view) {
   views_.emplace_back(py::handle(view));
 }
 
-// By the flag itself: setflags, which asks whether the base may be written to, could refuse to set it again.
+// Clears the flag itself instead of calling setflags, which could later refuse to set it again: it asks whether the
+// array's base is writeable.
 LentViews::Lock::Lock(const LentViews& views) {
   locked_.reserve(views.views_.size());
   for (const auto& ref : views.views_)
@@ -258,7 +260,7 @@ void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& ste
   for (std::size_t i = 0; i < views.size(); ++i)
     if (views[i].parameter.trainable) known.push_back(views[i].parameter.key()), places[known.back()] = i;
   for (const auto& [key, step] : steps) {
-    if (!places.contains(key))  // known: only made into text where it is shown
+    if (!places.contains(key))  // asked first, because join(known) takes time and is needed for the message only
       require(false, "[set_optimizer_steps] unknown parameter '", key, "'; known: ", join(known));
     require(step >= 0, "[set_optimizer_steps] ", key, " = ", step, "; expected a number >= 0");
   }

@@ -1,4 +1,4 @@
-// The four registries as plain Python data: what classes, stubs, tables and tests are made from.
+// The registries as plain Python data, from which classes, stubs, tables and tests are made.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string>
 
@@ -65,7 +65,7 @@ py::dict registries() {
     d["target"] = row.target == losses::TargetKind::kDense ? "dense" : "class";
     d["task"] = task_name(row.task);
     d["mean_over_outputs"] = row.mean_over_outputs;
-    d["targets"] = row.targets.text();  // "0 to 1"; empty for all numbers
+    d["targets"] = row.targets.text();  // such as "0 to 1"; empty if all numbers are allowed
     d["outputs"] = row.outputs.text();
     d["outputs_remedy"] = row.outputs_remedy;
     losses.append(d);

@@ -20,7 +20,7 @@ std::vector<const Field*> pair_of(Fields fields, std::string_view name) {
   return parts;
 }
 
-// A whole number of Python; false where it is none or has more than 64 bits.
+// Reads a Python integer; false if `object` is not one, is negative or has more than 64 bits.
 bool whole_number(PyObject* object, Number& number) {
   if (!PyIndex_Check(object)) return false;
   const auto exact = py::reinterpret_steal<py::object>(PyNumber_Index(object));
@@ -36,7 +36,7 @@ bool whole_number(PyObject* object, Number& number) {
 Number number_of(const std::string& where, const std::string& name, const Field* field, const py::handle& value) {
   if (py::isinstance<py::str>(value)) {
     const std::string word = py::str(value);
-    if (field == nullptr) return {};  // an unknown name: set() words that
+    if (field == nullptr) return {};  // an unknown name, for which set() throws the error
     std::vector<std::string> known;
     for (const char* choice : field->choices)
       if (choice != nullptr) known.emplace_back(choice);
@@ -58,7 +58,7 @@ Number number_of(const std::string& where, const std::string& name, const Field*
   }
 }
 
-// As number_of(), of the types that arguments usually have.
+// number_of() for the types that arguments usually have; false for other types and for numbers that are not permitted.
 bool plain_number(const Field& field, PyObject* object, Number& number) {
   if (field.kind == Kind::kFlag) {
     number = Number(object == Py_True ? 1 : 0);
@@ -95,7 +95,8 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
     const std::string name = py::str(key);
     const Field* field = find(fields, name);
     if (field != nullptr && plain_value(*field, value.ptr(), values)) continue;
-    if (value.is_none() && field != nullptr && std::isinf(field->standard.real)) continue;  // no limit: as not given
+    // None stands for "no limit", which is infinity and the default.
+    if (value.is_none() && field != nullptr && std::isinf(field->standard.real)) continue;
     const auto parts = pair_of(fields, name);
     if (parts.empty()) {
       set(where, fields, values, name, number_of(where, name, field, value));
@@ -144,7 +145,7 @@ py::object python_value(const Field& field, Number number) {
     case Kind::kReal:
       break;
   }
-  if (std::isinf(number.real)) return py::none();  // no limit
+  if (std::isinf(number.real)) return py::none();  // infinity stands for no limit, which is None in Python
   return py::float_(number.real);
 }
 

@@ -1,4 +1,5 @@
-// Values of a row's parameters as Python hands them in: dictionaries by name, a pair under torch's one name.
+// Converts the values of a member's parameters, as its registry row declares them, from and to Python: a dictionary by
+// the parameters' names, in which a pair such as betas has one name, as in torch.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -13,10 +14,10 @@ namespace fastnn::bindings {
 
 namespace py = pybind11;
 
-// `values` with what is given: {"momentum": 0.9, "nesterov": True, "reduction": "sum", "betas": (0.9, 0.99)}. Throws
-// std::invalid_argument or TypeError, headed by `where`.
+// `values` after the changes in `given`, such as {"momentum": 0.9, "nesterov": True, "reduction": "sum", "betas": (0.9,
+// 0.99)}. Throws std::invalid_argument or TypeError with a message that begins with `where`.
 Values changed(const std::string& where, Fields fields, Values values, const py::dict& given);
-// The row's defaults with what is given.
+// The defaults of the registry row after the changes in `given`.
 inline Values values_of(const std::string& where, const Row& row, const py::dict& given) {
   return changed(where, row.params, row.defaults(), given);
 }
@@ -28,10 +29,11 @@ P settings_of(const char* call, const py::kwargs& given) {
   return values_of(where, run::settings().at(where, call), given).template as<P>();
 }
 
-// The same where every value is of the usual type and permitted; false otherwise, and then changed() words why.
+// The fast path of changed(): false if a value is not permitted or not of the usual type. The caller then calls
+// changed(), which converts it or says what is wrong.
 bool plain_values(Fields fields, PyObject* given, Values& values);
 
-// A field's number as Python knows it: float, int, bool or the word of a choice.
+// A field's number as a Python object: a float, int or bool, the word of a choice, or None for no limit.
 py::object python_value(const Field& field, Number number);
 
 }  // namespace fastnn::bindings

@@ -22,7 +22,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
   placed_ = made.any;
   n_states = std::popcount(placed_);
   states = std::make_shared<Buffer<T>>(n_states * state_size);
-  // Written once: pages that are read first, by the copy that a fit begins with, would be mapped twice, within the fit.
+  // Written once, so that the pages are mapped here. Otherwise fit would map them twice: for reading when it copies the
+  // states before its first epoch, and again when it writes them.
   std::fill_n(states->data(), states->size(), T(0));
   take(std::move(made));
   steps.resize(rule_of.size());

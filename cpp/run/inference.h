@@ -52,7 +52,7 @@ struct Scratch {
   Buffer<T> packed;  // the packed W of wide layers, in the first scratch of a call; empty until a call has many rows
 };
 
-// The scratch memory that no call uses at present. The one that was returned last is kept in an atomic pointer, so that a
+// The scratch memory that no call uses at present. What was returned last is kept in an atomic pointer, so that a
 // single caller never needs the mutex. No caller waits for the mutex, which stays locked forever in a child that was
 // forked while another thread held it: if it is locked, the caller allocates new scratch memory.
 template <class T>

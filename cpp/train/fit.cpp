@@ -1,4 +1,5 @@
-// Trainer::fit: epochs, their orders, validation, and the way back when one fails.
+// Trainer::fit: the loop over epochs, the orders of their rows, validation, and the return to the last good epoch when
+// one fails.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <chrono>
 #include <limits>
@@ -43,14 +44,14 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     run.rewind();
     EpochLog log;
     try {
-      // With the caller's own orders a row may come first in a later epoch: look at all of them now.
+      // The caller's orders may leave out a row until a later epoch. All rows are checked before anything is trained.
       if (spec.own_orders && epoch == spec.first_epoch)
         score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
       const std::int64_t* order = hooks.order(epoch, spec.rows);
       if (!order && spec.shuffle) {
         shuffle(spec, epoch, shuffled.data(), hooks.poll());
         order = shuffled.data();
-        // What the first epoch leaves out, a later one trains on.
+        // The rows that drop_last leaves out of the first epoch are trained on in later ones, so they are checked now.
         if (epoch == spec.first_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
@@ -81,7 +82,7 @@ void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, 
     throw Interrupted("[fit] interrupted");
 }
 
-// Of rows that all weigh nothing there is no loss: 0 would be the best of all.
+// The loss of rows whose weights are all zero is undefined: a loss of 0 would count as the best possible.
 template <class T>
 void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
   if (scores.weight > 0) return;
@@ -89,7 +90,7 @@ void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
   refuse_unless(false, "fit", reason::kNoWeight, data.names->weights);
 }
 
-// Validation data that is refused is refused in the first epoch: the model goes back to before the call.
+// Wrong validation data is found at the end of the first epoch; the model then returns to its state before the call.
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   try {
@@ -102,7 +103,8 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   }
 }
 
-// All batches of one epoch, in pieces as long as the choice of threads holds. Returns the threads used.
+// Runs all batches of one epoch, in stretches for which the tuner keeps its choice of the number of threads. Returns
+// the largest number of threads used.
 template <class T>
 int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
                           double step_flops, Threads threads, parallel::Poll poll) {

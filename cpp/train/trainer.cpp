@@ -1,4 +1,5 @@
-// Trainer: single calls: steps and their parts, evaluate, predict, what may change in between; fit is in fit.cpp.
+// All of Trainer but fit, which is in fit.cpp: training steps and their parts, evaluate and predict, and changes of
+// settings between calls.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "train/trainer.h"
 
@@ -20,8 +21,10 @@ using run::seconds_since;
 using run::tile_squares;
 
 namespace {
-constexpr double kLongTiles = 5e8;      // flops: beyond, a fused tiles phase may last longer than a stop may wait
-constexpr double kLargestSafeLr = 1.0;  // beyond, one update may overflow: keep a copy of the model first
+// A fused tiles phase of more floating-point operations would delay the answer to a signal or a stop for too long.
+constexpr double kLongTiles = 5e8;
+// With a larger learning rate one update may overflow, so a copy of the model is made before it.
+constexpr double kLargestSafeLr = 1.0;
 }  // namespace
 
 template <class T>
@@ -48,7 +51,7 @@ std::vector<ParameterView> Trainer<T>::parameters(int array, const std::optional
 template <class T>
 void Trainer<T>::set_frozen(const std::string& layer, bool frozen) {
   for (const int k : net_.nodes_of(layer))
-    if (!frozen && net_.frozen(k)) gradients_ready_ = false;  // they lack those of this layer
+    if (!frozen && net_.frozen(k)) gradients_ready_ = false;  // this layer has none yet
   net_.set_frozen(layer, frozen);
   plans_.clear();
   pending_ = {};
@@ -57,13 +60,13 @@ void Trainer<T>::set_frozen(const std::string& layer, bool frozen) {
 template <class T>
 void Trainer<T>::change_layer(const std::vector<std::string>& layers, const graph::Config& settings) {
   for (const auto& layer : layers) net_.change(layer, settings);
-  if (!settings.settings.empty()) pending_ = {};  // dx is scaled as the rows of its forward pass were
+  if (!settings.settings.empty()) pending_ = {};  // backward would scale dx with other factors than forward scaled x
 }
 
 template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
   const FloatMode mode;
-  compiled_ = Compiled<T>(net_, spec);  // made first: a refused spec leaves the old one
+  compiled_ = Compiled<T>(net_, spec);  // First, because it throws if it refuses `spec`: then nothing has changed.
   progress_ = {.batches = progress_.batches};
   plans_.clear();
 }
@@ -92,7 +95,7 @@ Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
 template <class T>
 Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx) {
   if (!workspace_ || workspace_->capacity() < rows || (need_dx && !workspace_->has_dx())) {
-    auto larger = std::make_unique<Workspace<T>>(net_, rows, need_dx);  // may fail: nothing has changed then
+    auto larger = std::make_unique<Workspace<T>>(net_, rows, need_dx);  // If memory runs out, nothing has changed.
     workspace_ = std::move(larger);
     pending_ = {};
   }
@@ -119,8 +122,9 @@ void Trainer<T>::keep(const Engine<T>& engine) {
 template <class T>
 double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads,
                              parallel::Poll poll) {
-  // A copy of the model before every update of a large one would cost too much; before one that may overflow it is
-  // taken, and where it is smaller than what the plan would have to look at instead.
+  // An update that overflows is undone with a copy of the model. Copying a large model before every update would cost
+  // too much, so it is copied only if this update may overflow, or if the copy costs less than the overflow guard.
+  // Otherwise the guard bounds the gradients before they are made, and the step stops if they may be too large.
   bool guarded = goal.update && (may_overflow(goal) || copy_is_small(rows));
   if (guarded) snapshot();
   goal.guard = goal.update && !guarded && goal.gradient != Gradient::kNone;
@@ -138,7 +142,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   const auto start = tuner ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
   if (tuner) tuner->record(1, seconds_since(start));
-  if (verdict == Verdict::kMayOverflow) {  // once more, from the start and without the guard
+  if (verdict == Verdict::kMayOverflow) {  // Nothing was updated yet: run the batch again, with a copy and no guard.
     guarded = true;
     snapshot();
     goal.guard = false;
@@ -149,7 +153,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   }
   keep(run);
   if (verdict != Verdict::kGood) {
-    // Some tiles may be of this batch, others of the one before.
+    // Some tiles of the gradients may be of this batch and others of the batch before.
     if (verdict == Verdict::kStopped && goal.form == Form::kMaterialised && goal.gradient != Gradient::kNone)
       gradients_ready_ = false;
     if (guarded) restore();
@@ -169,7 +173,7 @@ bool Trainer<T>::copy_is_small(Index rows) const {
 template <class T>
 bool Trainer<T>::may_overflow(const Goal& goal) const {
   if (compiled_->largest_lr() > kLargestSafeLr) return true;
-  if (goal.gradient != Gradient::kNone) return false;  // the plan has a guard
+  if (goal.gradient != Gradient::kNone) return false;  // the guard of the plan will tell
   return !(kernels::max_abs<T>({gradients_.data(), 1, gradients_.size(), gradients_.size()}) <=
            kLargestSafeGradient<T>);
 }
@@ -200,7 +204,7 @@ double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, in
 template <class T>
 void Trainer<T>::forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  // The workspace must not change between forward and backward, which may ask for dx: need_dx.
+  // need_dx, because backward may ask for dx and the workspace must not be replaced between forward and backward.
   pending_ = {};
   one_batch("forward", data, rows,
             {.training = training, .gradient = Gradient::kNone, .need_dx = true, .update = false}, n_threads, poll);
@@ -239,7 +243,7 @@ double Trainer<T>::clip_grad_norm(double max_norm) {
   const FloatMode mode;
   refuse_unless(gradients_ready_, "clip_grad_norm", reason::kNoGradients);
   const Plan& plan = plans_.get(net_, 1, {.gradient = Gradient::kGiven, .form = Form::kMaterialised});
-  double squares = 0;  // tile by tile, as a clipped fit adds them
+  double squares = 0;  // added tile by tile, in the order of a fit with max_grad_norm, so that both have the same bits
   for (const Tile& tile : plan.tiles) squares += tile_squares(net_, gradients_.data(), tile);
   const double norm = std::sqrt(squares);
   const auto factor = static_cast<T>(clip_factor(norm, max_norm));

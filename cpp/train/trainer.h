@@ -77,16 +77,16 @@ class Trainer final : public Model {
   void force_materialised(bool on) override { force_materialised_ = on, plans_.clear(); }
 
  private:
-  struct Threads {  // of one fit: exactly `limit`, or at most
+  struct Threads {  // the threads of one fit: exactly `limit` if fixed, and otherwise at most `limit`
     int limit;
     bool fixed;
   };
   Goal training_goal(Index rows, Gradient gradient) const;
-  // For batches of at most `rows` rows; the present one, if it is large enough.
+  // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
   Workspace<T>& workspace(Index rows, bool need_dx);
-  T* gradients();  // made when they are first asked for
+  T* gradients();  // allocated in the first call
   Engine<T> engine(Workspace<T>& workspace);
-  // One batch of `goal`; raises what the verdict asks for, the model as before.
+  // Runs one batch for `goal`. If the verdict is bad, throws the exception for it and leaves the model as it was.
   double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows) const;
@@ -94,7 +94,7 @@ class Trainer final : public Model {
   int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
                 double step_flops, Threads threads, parallel::Poll poll);
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
-  // The order of an epoch; throws Interrupted.
+  // Writes the order of the rows in an epoch; throws Interrupted if a signal or stop ends the call.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
   Scores validate(const FitSpec& spec, parallel::Poll poll);
   void need_weight(const Data& data, const Scores& scores);
@@ -112,21 +112,21 @@ class Trainer final : public Model {
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;
   std::unique_ptr<Workspace<T>> workspace_;
-  Buffer<T> gradients_;  // of all parameters; never replaced, since Python may hold views
+  Buffer<T> gradients_;  // of all parameters; never reallocated, since Python may hold views
   PlanCache<T> plans_;
   ScratchPool<T> scratches_{net_};
   Tuners tuners_;
   parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;
-  int threads_used_ = 0;  // by the last call that trained; none did yet
+  int threads_used_ = 0;  // by the last call that trained; 0 before the first
   bool force_materialised_ = false;
   bool gradients_ready_ = false;
-  struct {  // the forward pass that a backward may follow
+  struct {  // the forward pass that backward may continue; rows == 0 if there is none
     Index rows = 0;
     bool training = false;
   } pending_;
-  Snapshot<T> saved_;  // the end of the last good epoch
+  Snapshot<T> saved_;  // the model at the end of the last good epoch, or before a step that may overflow
 };
 
 }  // namespace fastnn::train

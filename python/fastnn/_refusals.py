@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Refusals as data, and the one sentence for each reason.
+"""Refusals of arguments as data, and the one sentence for each reason.
 
-The core raises `Refused` with what came, where in it, and what was expected, but without a
-sentence. The public call adds its own name, and a remedy for what the user gave::
+The core raises `Refused` with fields instead of a message: what came, at which row and column, and
+what was expected. The public call makes the message from them, with its own name and, where the
+argument suggests one, a remedy as code::
 
     with Words("Sequential.evaluate", {"X": x, "y": y}):
         return network.evaluate(x, y)
 
-Outside of such a block a refusal is an error whose message names the call of the core.
+Outside such a block a refusal is a ValueError or TypeError that names the function of the core.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ __all__ = ["READABLE", "SENTENCES", "Refused", "Words", "refused"]
 
 READABLE = "bool, integers, float16, float32 or float64"
 _WRONG_TYPES = ("no_array", "dtype")
-_UNKNOWN = object()  # the value of an argument that nobody handed on
+_UNKNOWN = object()  # stands for the value of an argument that the public call did not pass on
 
 
 class Refused(Exception):  # noqa: N818
-    """An argument of a call that was refused, with the fields of ``cpp/core/refusal.h``.
+    """The refusal of an argument, with the fields of ``cpp/core/refusal.h``.
 
     Parameters
     ----------
@@ -39,11 +40,11 @@ class Refused(Exception):  # noqa: N818
     argument : str
         Name of the argument: "X", "y", "sample_weight", "validation X", ...
     **facts
-        Any of the other fields, such as row, column and value.
+        Other fields, such as row, column and value.
     """
 
     where = ""
-    rows = cols = row = column = -1  # -1: any, or none
+    rows = cols = row = column = -1  # -1: any number is expected, or the row or column is unknown
     vector = flatten = classes = open_below = open_above = False
     of = by = came = dtype = remedy = ""
     shape: tuple[int, ...] = ()
@@ -65,7 +66,7 @@ class Refused(Exception):  # noqa: N818
         where : str
             Name of the call that the user made.
         given : dict, optional
-            What the user gave, by names of arguments. Remedies depend on it.
+            The arguments of that call by name. Remedies depend on their types and shapes.
         """
         kind = TypeError if self.reason in _WRONG_TYPES else ValueError
         return kind(f"[{where}] {self._sentence(given or {})}")
@@ -76,15 +77,15 @@ class Refused(Exception):  # noqa: N818
 
 
 class _Value(Refused, ValueError):  # noqa: N818
-    """A refusal that is a ValueError for those who call the core directly."""
+    """A refusal that direct callers of the core can catch as ValueError."""
 
 
 class _Type(Refused, TypeError):  # noqa: N818
-    """A refusal that is a TypeError for those who call the core directly."""
+    """A refusal that direct callers of the core can catch as TypeError."""
 
 
 def refused(reason: str, argument: str = "", **facts: Any) -> Refused:
-    """Return a refusal of the kind that belongs to its reason. The core calls this function."""
+    """Return a refusal that is a TypeError or ValueError by its reason; the core calls this."""
     kind = _Type if reason in _WRONG_TYPES else _Value
     return kind(reason, argument, **facts)
 
@@ -97,7 +98,7 @@ class Words:
     where : str
         Name of the call that the user made.
     given : dict
-        What the user gave, by names of arguments.
+        The arguments of that call by name.
     """
 
     __slots__ = ("given", "where")
@@ -115,10 +116,11 @@ class Words:
 
 
 class _Hints:
-    """Remedies as code, for what the user gave."""
+    """Remedies as code for a refused argument; each is an empty text if it does not apply."""
 
     def __init__(self, refusal: Refused, value: object) -> None:
-        self.name = name = refusal.argument.rpartition(" ")[2]  # validation X is X in code
+        # The user's name for "validation X" is X.
+        self.name = name = refusal.argument.rpartition(" ")[2]
         self.value, self.shape = value, refusal.shape
         # Lists, frames and matrices need np.asarray first.
         self.plain = name if type(value) in (np.ndarray, object) else f"np.asarray({name})"
@@ -129,7 +131,7 @@ class _Hints:
         return not_numbers(self.name, self.value, np.asarray(self.value))
 
     def row_as_column(self, n: int) -> str:
-        """Return the remedy for n values in one row, which matrices have."""
+        """Return the remedy for n values in one row, as np.matrix has a vector."""
         one_row = self.shape == (1, n) != (1, 1)
         return f"; it is one row: {self.plain}.ravel()" if one_row else ""
 
@@ -171,12 +173,12 @@ def _shape(r: Refused, hints: _Hints) -> str:
     came = f"{r.argument} has shape {r.shape}"
     if r.classes:
         return f"{came}; {r.by} expects class indices of shape ({n},){hints.of_classes(r.rows)}"
-    if r.by and r.of:  # targets
+    if r.by and r.of:  # targets, whose expected shape depends on the loss
         fitting = f"({n},) or ({n}, 1)" if r.cols == 1 else f"({n}, {r.cols})"
         hint = hints.of_outputs(r.rows, r.cols, r.came)
         outputs = f"{r.cols} output{'s' * (r.cols > 1)}"
         return f"{came}; {r.by} on {outputs} expects {fitting}{hint}"
-    if r.of or r.rows >= 0:  # beside X: weights, gradients; and memory for results
+    if r.of or r.rows >= 0:  # weights and gradients, which need the rows of X, and `out`
         fitting = f"({n},)" if r.cols == 1 and r.vector else f"({n}, {r.cols})"
         return f"{came}; expected {fitting}{hints.row_as_column(r.rows) if r.vector else ''}"
     return _columns(r, hints)
@@ -205,7 +207,7 @@ def _rows(r: Refused, hints: _Hints) -> str:
 
 
 def _number(value: float) -> str:
-    """Return whole numbers without a point, and others with six digits."""
+    """Return the number as text: integers without a point, others with six digits."""
     whole = math.isfinite(value) and value == int(value) and abs(value) < 1e10
     return str(int(value)) if whole else f"{value:g}"
 
@@ -225,7 +227,7 @@ def _finite(r: Refused) -> str:
 
 
 def _interval(low: float, high: float, open_below: bool = False, open_above: bool = False) -> str:
-    """Return the numbers from `low` to `high` in words; an open end does not belong to them."""
+    """Return the interval in words, such as "above 0 and at most 1"; open ends are excluded."""
     below, above = low != -math.inf, high != math.inf
     if below and above and not (open_below or open_above):
         return f"{low:g} to {high:g}"
@@ -235,7 +237,10 @@ def _interval(low: float, high: float, open_below: bool = False, open_above: boo
 
 
 def _outside(r: Refused, _: _Hints) -> str:
-    """Name a number outside the range of a loss, with as many digits as show that it is."""
+    """Return the sentence for a number outside the interval of a loss.
+
+    The number has as many digits as are needed to see that it is outside.
+    """
     text = _number(r.value)
     if r.lowest <= float(text) <= r.highest:  # 1.0000000001 is not shown as 1
         text = repr(r.value)
@@ -244,7 +249,7 @@ def _outside(r: Refused, _: _Hints) -> str:
     return f"{_cell(r, text)}; {r.by} expects {expected}{remedy}"
 
 
-# By the reason: the sentence without the name of the call.
+# For each reason the function that makes the sentence, without the name of the call.
 SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
     "no_array": lambda r, _: (
         f"{r.argument} is {'an' if r.came[0] in 'aeiou' else 'a'} {r.came}; expected a NumPy array"

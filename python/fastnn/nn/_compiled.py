@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What compile settled: optimizer, loss, metrics and settings, as frozen descriptions."""
+"""The result of compile in Python: descriptions of optimizer and loss, metrics and settings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Compiled:
 
     @classmethod
     def of(cls, where: str, optimizer: Any, loss: Any, metrics: Any, **settings: Any) -> Compiled:
-        """Strings and objects made into descriptions; wrong ones are refused.
+        """Return the checked arguments of compile, with names replaced by descriptions.
 
-        settings: those of the core's row "compile"; None: as if not given.
+        `settings` are the parameters of the core's settings row "compile"; one that is None counts
+        as not given.
         """
         given = {name: value for name, value in settings.items() if value is not None}
         if {"max_grad_norm", "max_grad_value"} <= set(given):
@@ -54,7 +55,7 @@ class Compiled:
         )
 
     def check_outputs(self, where: str, k: int) -> None:
-        """Refuse a loss that makes no sense on k outputs."""
+        """Refuse a loss over classes on a single output."""
         if self.loss.row["task"] == "multiclass" and k < 2:
             raise ValueError(
                 f"[{where}] {type(self.loss).__name__} on 1 output; expected one output a class "
@@ -62,7 +63,7 @@ class Compiled:
             )
 
     def need_classes(self, where: str) -> None:
-        """Refuse a loss without classes."""
+        """Refuse losses for regression, in calls that return classes."""
         if self.loss.row["task"] == "regression":
             raise ValueError(
                 f"[{where}] {type(self.loss).__name__} is for regression; expected a loss of "
@@ -70,9 +71,13 @@ class Compiled:
             )
 
     def probabilities(self, p: Array) -> Array:
-        """Probabilities of the classes, a column each, of what the model predicts."""
+        """Return the predictions p as probabilities (n, classes).
+
+        One output of a binary loss becomes two columns. A loss that takes probabilities has no link
+        to make them, so the outputs of the last layer are checked here.
+        """
         row = self.loss.row
-        if row["outputs"]:  # without a link, and so whatever the last layer gives
+        if row["outputs"]:
             wrong = (p < 0) | (p > 1)
             if wrong.any():
                 r, column = map(int, np.argwhere(wrong)[0])
@@ -88,7 +93,7 @@ class Compiled:
         return np.hstack([1 - p, p]) if row["task"] == "binary" and p.shape[1] == 1 else p
 
     def apply(self, where: str, network: _core.Network) -> None:
-        """Compile the network."""
+        """Compile the core's network with these settings."""
         network.compile(
             self.loss.registry_name,
             self.loss.hyper(),
@@ -99,14 +104,14 @@ class Compiled:
         )
 
     def with_lr(self, where: str, network: _core.Network, lr: Any) -> Compiled:
-        """The same with another learning rate, which the network takes from the next step on."""
+        """Set another learning rate from the next step on; return the settings with it."""
         optimizer: Any = self.optimizer
         changed = replace(self, optimizer=replace(optimizer, lr=lr))
         network.set_optimizer_params(changed.optimizer.hyper(), changed._groups(where, network))
         return changed
 
     def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
-        """Hyperparameters that single parameters have of their own, by their keys."""
+        """Return the hyperparameters of single parameters, by key, that differ from the others."""
         if not self.optimizer.group_hyper():
             return {}
         keys = (entry["key"] for entry in network.parameters() if entry["trainable"])
