@@ -111,9 +111,9 @@ def _sanitized(
 
 NOT_UNDER_ASAN = [
     # expects Ctrl-C to work within half a second, but an item takes thirty times as long
-    "tests/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
+    "tests/functional/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
     # uses a stack of 32 KB, which the larger frames of the sanitizer exceed
-    "tests/test_no_threads.py::test_threads_with_a_small_stack",
+    "tests/process/test_no_threads.py::test_threads_with_a_small_stack",
 ]
 
 
@@ -133,37 +133,37 @@ def asan(session: nox.Session) -> None:
 
 
 # Tests in which several threads work on the same data: the engine's threads, Python's threads,
-# signal handlers. Without tests/test_fork.py: the sanitizer does not support threads in forked
-# processes.
+# signal handlers. Without tests/process/test_fork.py: the sanitizer does not support threads in
+# forked processes.
 THREADED = [
-    "tests/test_sanitizers.py",
-    "tests/test_threads.py",
-    "tests/test_bits.py",
-    "tests/test_signals.py",
-    "tests/test_callbacks.py",
-    "tests/test_state.py",
-    "tests/test_sequential.py",
-    "tests/test_binding_crashes.py",
-    "tests/test_binding_settings.py",
-    "tests/test_allocation_failures.py",
-    "tests/test_bad_values.py",
-    "tests/test_thread_limits.py",
-    "tests/test_copies_in_training.py",
-    "tests/test_denormals.py",
-    "tests/test_display.py",
-    "tests/test_functional_in_place.py",
-    "tests/test_settings.py",
-    "tests/test_demo.py",
+    "tests/process/test_sanitizers.py",
+    "tests/process/test_threads.py",
+    "tests/engine/test_bits.py",
+    "tests/process/test_signals.py",
+    "tests/nn/test_callbacks.py",
+    "tests/nn/test_state.py",
+    "tests/nn/test_sequential.py",
+    "tests/arguments/test_binding_crashes.py",
+    "tests/arguments/test_binding_settings.py",
+    "tests/process/test_allocation_failures.py",
+    "tests/arguments/test_bad_values.py",
+    "tests/process/test_thread_limits.py",
+    "tests/nn/test_copies_in_training.py",
+    "tests/engine/test_denormals.py",
+    "tests/nn/test_display.py",
+    "tests/functional/test_functional_in_place.py",
+    "tests/nn/test_settings.py",
+    "tests/project/test_demo.py",
 ]
 NOT_UNDER_TSAN = [
     # expect an answer within 0.2 s or a fit within 60 s, but everything takes ten times as long
-    "tests/test_signals.py::test_ctrl_c_is_answered_and_leaves_whole_steps",
-    "tests/test_signals.py::test_fit_in_another_thread_neither_answers_nor_blocks",
-    "tests/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
+    "tests/process/test_signals.py::test_ctrl_c_is_answered_and_leaves_whole_steps",
+    "tests/process/test_signals.py::test_fit_in_another_thread_neither_answers_nor_blocks",
+    "tests/functional/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
     # an assertion in libomp may end a process in which a daemon thread still trains
-    "tests/test_signals.py::test_a_process_may_end_while_a_daemon_thread_trains",
+    "tests/process/test_signals.py::test_a_process_may_end_while_a_daemon_thread_trains",
     # measures kilobytes of memory, less than the sanitizer allocates itself; takes minutes
-    "tests/test_allocation_failures.py::test_fits_and_failing_calls_do_not_grow",
+    "tests/process/test_allocation_failures.py::test_fits_and_failing_calls_do_not_grow",
 ]
 
 
@@ -197,7 +197,7 @@ def _clang(session: nox.Session) -> dict[str, str]:
 def tsan(session: nox.Session) -> None:
     """Run the tests of threads under the thread sanitizer: clang, LLVM's OpenMP, Archer."""
     clang = _clang(session)
-    rules = Path("tests/tsan.supp").resolve()
+    rules = Path("tests/programs/tsan.supp").resolve()
     env = {
         # libomp is not instrumented: Archer reports the ordering of its forks and joins to the
         # sanitizer, and accesses inside of libomp are not checked. A process that ends while a

@@ -7,7 +7,7 @@ registry and building the core:
     python tools/stubs.py            # writes the files that have changed
     python tools/stubs.py --check    # only lists stale files; exit status 1 if there are any
 
-The registries of the core are the only list; tests/test_registry.py fails if a file is stale.
+The registries of the core are the only list; tests/rooms/test_registry.py fails if a file is stale.
 """
 
 from __future__ import annotations

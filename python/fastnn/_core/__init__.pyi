@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Types of the compiled core; tests/test_registry.py compares them with the module."""
+"""Types of the compiled core; tests/rooms/test_registry.py compares them with the module."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs a test's program in a process group of its own, which is killed after a deadline."""
+"""Runs a program of this folder in a process group of its own, which is killed after a deadline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).resolve().parent
 
 
 def run(
@@ -22,14 +22,18 @@ def run(
     env: dict[str, str] | None = None,
     program: str = sys.executable,
 ) -> tuple[int, str, str]:
-    """Return exit status (negative: a signal), output and errors of ``program *arguments``."""
+    """Return exit status (negative: a signal), output and errors of ``program *arguments``.
+
+    The program can import what tests share, and starts in this folder.
+    """
+    imports = [str(PROGRAMS.parent), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=HERE,
-        env={**os.environ, **(env or {})},
+        cwd=PROGRAMS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, imports)), **(env or {})},
         start_new_session=True,
     )
     try:

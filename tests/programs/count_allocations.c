@@ -6,15 +6,15 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *old, size_t size);
-extern void *__libc_memalign(size_t alignment, size_t size);
-extern void __libc_free(void *memory);
+extern void* __libc_malloc(size_t size);
+extern void* __libc_calloc(size_t count, size_t size);
+extern void* __libc_realloc(void* old, size_t size);
+extern void* __libc_memalign(size_t alignment, size_t size);
+extern void __libc_free(void* memory);
 
 static atomic_long calls, live, peak;
 
-static void *came(void *memory) {
+static void* came(void* memory) {
   if (!memory) return memory;
   atomic_fetch_add(&calls, 1);
   const long now = atomic_fetch_add(&live, (long)malloc_usable_size(memory)) + (long)malloc_usable_size(memory);
@@ -24,30 +24,30 @@ static void *came(void *memory) {
   return memory;
 }
 
-static void went(void *memory) {
+static void went(void* memory) {
   if (memory) atomic_fetch_sub(&live, (long)malloc_usable_size(memory));
 }
 
-void *malloc(size_t size) { return came(__libc_malloc(size)); }
-void *calloc(size_t count, size_t size) { return came(__libc_calloc(count, size)); }
-void *memalign(size_t alignment, size_t size) { return came(__libc_memalign(alignment, size)); }
-void *aligned_alloc(size_t alignment, size_t size) { return came(__libc_memalign(alignment, size)); }
+void* malloc(size_t size) { return came(__libc_malloc(size)); }
+void* calloc(size_t count, size_t size) { return came(__libc_calloc(count, size)); }
+void* memalign(size_t alignment, size_t size) { return came(__libc_memalign(alignment, size)); }
+void* aligned_alloc(size_t alignment, size_t size) { return came(__libc_memalign(alignment, size)); }
 
-void *realloc(void *old, size_t size) {
+void* realloc(void* old, size_t size) {
   const long before = old ? (long)malloc_usable_size(old) : 0;
-  void *memory = __libc_realloc(old, size);
+  void* memory = __libc_realloc(old, size);
   if (memory || size == 0) atomic_fetch_sub(&live, before);
   return came(memory);
 }
 
-int posix_memalign(void **result, size_t alignment, size_t size) {
-  void *memory = came(__libc_memalign(alignment, size));
+int posix_memalign(void** result, size_t alignment, size_t size) {
+  void* memory = came(__libc_memalign(alignment, size));
   if (!memory) return ENOMEM;
   *result = memory;
   return 0;
 }
 
-void free(void *memory) {
+void free(void* memory) {
   went(memory);
   __libc_free(memory);
 }

@@ -14,7 +14,7 @@ import pytest
 
 import fastnn
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path
     for folder in (".", "cpp", "docs", "docs/api", "examples", "bench")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("compare_tiny.json")
 
 pytestmark = pytest.mark.skipif(

@@ -8,7 +8,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -65,10 +64,9 @@ def test_affinity():
     if shutil.which("taskset") is None:
         pytest.skip("no taskset")
     cpu = str(min(os.sched_getaffinity(0)))
-    command = ["taskset", "-c", cpu, sys.executable, "limits_probe.py", "fastnn"]
-    out = subprocess.run(
-        command, cwd=probe.HERE, capture_output=True, text=True, timeout=60, check=True
-    ).stdout
+    command = ["-c", cpu, sys.executable, "limits_probe.py", "fastnn"]
+    status, out, errors = probe.run(*command, seconds=60, program="taskset")
+    assert status == 0, errors
     assert '"affinity": 1' in out
     assert '"None": 1' in out
     assert '"2": 2' in out
@@ -157,14 +155,8 @@ def test_cgroup_quota():
         except OSError as error:
             pytest.skip(f"no quota can be set: {error}")
         enter = f"echo $$ > {inner}/cgroup.procs && exec {sys.executable} limits_probe.py fastnn"
-        out = subprocess.run(
-            ["sh", "-c", enter],
-            cwd=probe.HERE,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        ).stdout
+        status, out, errors = probe.run("-c", enter, seconds=120, program="sh")
+        assert status == 0, errors
         assert '"cgroup": 1' in out
         assert '"None": 1' in out
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from figures import ADMISSIONS, GRADIENT_DESCENT
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 
 

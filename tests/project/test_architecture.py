@@ -16,7 +16,7 @@ import pytest
 import fastnn
 from fastnn import _core
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CPP = ROOT / "cpp"
 PACKAGE = ROOT / "python" / "fastnn"
 
@@ -230,9 +230,17 @@ def test_bindings_know_no_vectors():
 TEXTS = (
     SOURCES
     + MODULES
-    + sorted((ROOT / "tests").glob("*.py"))
+    + sorted((ROOT / "tests").rglob("*.py"))
     + sorted((ROOT / "bench").rglob("*.py"))
 )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=_id)
+def test_tests_are_in_the_folder_of_their_room(path):
+    folder = path.parent.name
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert folder != "programs"
+    assert f"| `tests/{folder}` |" in text, f"{_id(path)}: CONTRIBUTING.md says which folders exist"
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=_id)

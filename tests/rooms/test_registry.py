@@ -24,7 +24,7 @@ from fastnn.functional._functions import loss_name
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 from members import NO_MEMBER
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
     "activations": (ACTIVATIONS, reference.ACTIVATIONS, nn),
     "losses": (LOSSES, reference.LOSSES, nn),

@@ -400,7 +400,7 @@ def test_a_refusal_holds_data() -> None:
 
 
 def test_every_reason_has_its_sentence() -> None:
-    header = Path(__file__).parents[1] / "cpp" / "core" / "refusal.h"
+    header = Path(__file__).parents[2] / "cpp" / "core" / "refusal.h"
     reasons = re.findall(r'const char\* k\w+ = "(\w+)"', header.read_text(encoding="utf-8"))
     assert len(reasons) > 10
     assert set(reasons) == set(_refusals.SENTENCES)

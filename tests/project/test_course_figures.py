@@ -15,7 +15,7 @@ import fastnn.functional as F
 from fastnn import nn, optim
 from figures import ADMISSIONS, GRADIENT_DESCENT
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
 # "Implementing backpropagation": every ninetieth epoch. The lesson compares the output for the
 # last training row alone with all targets.
 ADMISSIONS_HIDDEN = [

@@ -16,7 +16,6 @@ import pytest
 import allocation_probe as probe
 from fastnn import _core
 
-HERE = Path(__file__).parent
 CASES = [
     f"{name}, {dtype}, {threads}"
     for name in probe.NETWORKS
@@ -34,7 +33,7 @@ def counter(tmp_path_factory):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip(f"counts glibc's heap only, this is {platform.libc_ver()[0] or 'another'}")
     library = tmp_path_factory.mktemp("counter") / "count_allocations.so"
-    source = HERE / "count_allocations.c"
+    source = Path(probe.__file__).with_name("count_allocations.c")
     subprocess.run(
         [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True
     )
@@ -46,7 +45,7 @@ def _measure(counter: Path, *args: str) -> dict:
     if os.environ.get("LD_PRELOAD"):
         pytest.skip("another library is preloaded")
     done = subprocess.run(
-        [sys.executable, str(HERE / "allocation_probe.py"), *args],
+        [sys.executable, probe.__file__, *args],
         env={**os.environ, "LD_PRELOAD": str(counter)},
         capture_output=True,
         text=True,
