@@ -240,3 +240,57 @@ def test_progress_bar(model, data, capsys):
     assert "3/3" in capsys.readouterr().out
     model.fit(*data, epochs=3, verbose=1, callbacks=[cb.ProgressBar(bar=False)])
     assert capsys.readouterr().out.count("epoch") == 3  # one display, the user's
+
+
+def test_early_stopping_goes_on_with_its_state(model, data):
+    """A second callback that takes the state of the first one ends as the first one does."""
+    x, y = data
+    noise = np.random.default_rng(3).standard_normal(len(y))
+    model.compile(optim.SGD(lr=0.05), "mse")
+    first = cb.EarlyStopping(patience=5)
+    states = []
+    keep = cb.LambdaCallback(on_epoch_end=lambda *_: states.append(first.state_dict()))
+    held_out = (x, y - noise)
+    history = model.fit(
+        x, y + noise, epochs=200, validation_data=held_out, callbacks=[first, keep]
+    ).history["val_loss"]
+    best = {key: np.array(value) for key, value in model.state_dict().items()}
+    assert 0 < first.best_epoch < len(history) - 5 < 195
+    for epoch, state in enumerate(states):
+        second = cb.EarlyStopping(patience=5)
+        second.model, second.params = model, {"metrics": ["loss", "val_loss"]}
+        second.on_train_begin()
+        second.load_state_dict(state)
+        model.stop_training = False
+        for later in range(epoch + 1, len(history)):
+            second.on_epoch_end(later, {"val_loss": history[later]})
+        assert (second.best, second.best_epoch) == (first.best, first.best_epoch)
+        assert second.stopped_epoch == first.stopped_epoch == len(history) - 1
+        second.close()
+        if epoch >= first.best_epoch:
+            np.testing.assert_array_equal(model[0].weight, best["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"monitor": "loss"}, "monitor is 'val_loss'; the state is of 'loss'"),
+        ({"best": "1"}, "best in the state is '1'; expected float"),
+        ({"best_epoch": 1.5}, "best_epoch in the state is 1.5; expected int or None"),
+        ({"waited": True}, "waited in the state is True; expected int"),
+        ({"stopped_epoch": [1]}, r"stopped_epoch in the state is \[1\]; expected int or None"),
+        ({"values": None}, "no values of the best epoch"),
+        ({"values": {"0.weight": np.ones((2, 2))}}, "expected arrays in the shapes of 0.weight"),
+        ({"values": 3}, "values in the state is 3; expected dict or None"),
+        (None, "monitor in the state is missing; expected str"),
+    ],
+)
+def test_early_stopping_refuses_states_of_others(model, data, changed, message):
+    stop = cb.EarlyStopping()
+    model.fit(*data, validation_split=0.5, callbacks=[stop])
+    taken = {"monitor": "val_loss", "best": 0.5, "best_epoch": 3, "stopped_epoch": None}
+    taken |= {"waited": 1, "values": {"0.weight": np.ones((1, 3)), "0.bias": np.ones(1)}}
+    stop.load_state_dict(taken)
+    assert (stop.best, stop.best_epoch) == (0.5, 3)
+    with pytest.raises(ValueError, match=rf"^\[EarlyStopping\] .*{message}"):
+        stop.load_state_dict({} if changed is None else taken | changed)

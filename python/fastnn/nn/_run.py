@@ -13,7 +13,8 @@ import numpy as np
 
 from fastnn import _validate
 from fastnn._hints import shown
-from fastnn.callbacks import Callback, ProgressBar, check_hooks
+from fastnn.callbacks import Callback, ProgressBar
+from fastnn.callbacks._callback import check_hooks
 
 from . import _keys
 from ._history import History
