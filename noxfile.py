@@ -111,7 +111,7 @@ def _sanitized(
 
 NOT_UNDER_ASAN = [
     # expects Ctrl-C to work within half a second, but an item takes thirty times as long
-    "tests/functional/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
+    "tests/functional/test_long_calls.py::test_ctrl_c_ends_a_long_product",
     # uses a stack of 32 KB, which the larger frames of the sanitizer exceed
     "tests/process/test_no_threads.py::test_threads_with_a_small_stack",
 ]
@@ -145,13 +145,15 @@ THREADED = [
     "tests/nn/test_sequential.py",
     "tests/arguments/test_binding_crashes.py",
     "tests/arguments/test_binding_settings.py",
-    "tests/process/test_allocation_failures.py",
+    "tests/process/test_allocations.py",
     "tests/arguments/test_bad_values.py",
     "tests/process/test_thread_limits.py",
     "tests/nn/test_copies_in_training.py",
     "tests/engine/test_denormals.py",
     "tests/nn/test_display.py",
-    "tests/functional/test_functional_in_place.py",
+    "tests/functional/test_products.py",
+    "tests/functional/test_members.py",
+    "tests/functional/test_long_calls.py",
     "tests/nn/test_settings.py",
     "tests/project/test_demo.py",
 ]
@@ -159,11 +161,13 @@ NOT_UNDER_TSAN = [
     # expect an answer within 0.2 s or a fit within 60 s, but everything takes ten times as long
     "tests/process/test_signals.py::test_ctrl_c_is_answered_and_leaves_whole_steps",
     "tests/process/test_signals.py::test_fit_in_another_thread_neither_answers_nor_blocks",
-    "tests/functional/test_functional_in_place.py::test_ctrl_c_ends_a_long_product",
+    "tests/functional/test_long_calls.py::test_ctrl_c_ends_a_long_product",
     # an assertion in libomp may end a process in which a daemon thread still trains
     "tests/process/test_signals.py::test_a_process_may_end_while_a_daemon_thread_trains",
+    # makes a new model for each of thousands of allocations
+    "tests/process/test_allocations.py::test_a_used_model_outlives_every_failed_allocation",
     # measures kilobytes of memory, less than the sanitizer allocates itself; takes minutes
-    "tests/process/test_allocation_failures.py::test_fits_and_failing_calls_do_not_grow",
+    "tests/process/test_allocations.py::test_fits_and_failing_calls_do_not_grow",
 ]
 
 

@@ -111,9 +111,5 @@ def network(torch: Any, layers: Layers, engine: Any) -> Any:
     with torch.no_grad():
         state = other.state_dict()
         for p in engine.parameters():
-            state[key_of(p)].copy_(torch.from_numpy(p["array"].T.copy()))
+            state[p["key"]].copy_(torch.from_numpy(p["array"].T.copy()))
     return other
-
-
-def key_of(parameter: dict[str, Any]) -> str:
-    return f"{parameter['layer']}.{parameter['name']}"

@@ -60,8 +60,8 @@ class Pair:
         assert self.engine.num_batches == self.twin.num_batches
         assert self.engine.draw == self.twin.draw
         for mine, other in zip(ours["state"], theirs["state"], strict=True):
-            with_state = {(entry["layer"], entry["name"]) for entry in other}
-            kept = [e for e in mine if (e["layer"], e["name"]) in with_state]
+            with_state = {entry["key"] for entry in other}
+            kept = [entry for entry in mine if entry["key"] in with_state]
             self._same_entries(kept, other, kind)
 
     def same_gradients(self, kind: str = "layer") -> None:
@@ -69,11 +69,11 @@ class Pair:
         ours, theirs = self.engine.gradients(), self.twin.gradients()
         flat = [np.concatenate([e["array"].ravel() for e in g]) for g in (ours, theirs)]
         self.close(*flat, kind)
-        assert [(e["layer"], e["name"]) for e in ours] == [(e["layer"], e["name"]) for e in theirs]
+        assert [entry["key"] for entry in ours] == [entry["key"] for entry in theirs]
 
     def _same_entries(self, ours: list[Any], theirs: list[Any], kind: str) -> None:
         for mine, other in zip(ours, theirs, strict=True):
-            for fact in ("layer", "name", "trainable"):
+            for fact in ("key", "layer", "name", "trainable"):
                 assert mine[fact] == other[fact]
             assert mine["array"].dtype == self.dtype
             self.close(mine["array"], other["array"], kind)
@@ -87,15 +87,16 @@ def tolerances(layers: Layers) -> Iterator[float]:
         yield from tolerances(hyper.get("layers", []))
 
 
-def key_of(entry: dict[str, Any]) -> str:
-    """The key of a parameter, as in torch's state_dict."""
-    return f"{entry['layer']}.{entry['name']}"
-
-
 def snapshot(network: Any) -> list[np.ndarray]:
-    """Copies of all that training moves."""
+    """Return copies of all that training moves: values, statistics and optimizer states."""
     lists = [network.parameters(), *network.optimizer_state()["state"]]
     return [entry["array"].copy() for entries in lists for entry in entries]
+
+
+def bits(network: Any) -> list[Any]:
+    """Return all that training moves as bytes, and the counters: equal lists are equal states."""
+    counters = [network.step, network.num_batches, network.draw]
+    return [*(array.tobytes() for array in snapshot(network)), *counters]
 
 
 def same_bits(a: Any, b: Any) -> None:

@@ -259,7 +259,7 @@ def test_initial_values_are_those_of_the_twin():
     model = make_model(seed=9)
     twin = Network([layer.spec() for layer in model], dtype="float32", seed=9)
     for entry in twin.parameters():
-        mine = model.state_dict()[f"{entry['layer']}.{entry['name']}"]
+        mine = model.state_dict()[entry["key"]]
         np.testing.assert_array_equal(mine, entry["array"].T)
 
 

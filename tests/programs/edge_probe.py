@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays next to inaccessible pages; test_array_edges.py runs this as a program.
+"""Calls with arrays next to guard pages; test_array_edges.py runs this as a program.
 
 Every array of a call either ends at the end of a page, before an inaccessible one, or begins at the
 beginning of a page, after an inaccessible one. An access outside of an array ends the process; the
@@ -8,9 +8,7 @@ call is printed before it is made. The results must equal those for ordinary arr
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
-import mmap
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,42 +16,12 @@ import numpy as np
 
 from fastnn import functional as F
 from fastnn import nn, optim
+from guard_pages import at_the_end, at_the_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGE = mmap.PAGESIZE
-LIBC = ctypes.CDLL(None, use_errno=True)
 KINDS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
-KEPT: list[mmap.mmap] = []  # keeps the memory mapped while arrays use it
-
-
-def between_closed_pages(size: int) -> tuple[memoryview, int]:
-    """Map pages for `size` bytes between two inaccessible pages; return them and their size."""
-    inner = max(1, -(-size // PAGE)) * PAGE
-    memory = mmap.mmap(-1, inner + 2 * PAGE)
-    KEPT.append(memory)
-    first = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for at in (first, first + PAGE + inner):
-        if LIBC.mprotect(ctypes.c_void_p(at), ctypes.c_size_t(PAGE), 0) != 0:
-            raise OSError(ctypes.get_errno(), "mprotect")
-    return memoryview(memory)[PAGE : PAGE + inner], inner
-
-
-def at_the_end(a: np.ndarray) -> np.ndarray:
-    """Return a copy whose last byte is the last one of a page."""
-    memory, size = between_closed_pages(a.nbytes)
-    moved: np.ndarray = np.ndarray(a.shape, a.dtype, buffer=memory[size - a.nbytes :])
-    moved[...] = a
-    return moved
-
-
-def at_the_start(a: np.ndarray) -> np.ndarray:
-    """Return a copy whose first byte is the first one of a page."""
-    memory, _ = between_closed_pages(a.nbytes)
-    moved: np.ndarray = np.ndarray(a.shape, a.dtype, buffer=memory)
-    moved[...] = a
-    return moved
 
 
 def stretched(place: Callable[[np.ndarray], np.ndarray], *steps: slice) -> Any:
@@ -182,7 +150,6 @@ def main() -> None:
                 rng.bit_generator.state = seed
                 same(got, trained(ordinary(place), *arguments))
                 cases += 1
-            KEPT.clear()
         for dtype in ("f4", "f8"):
             for n, k in ((1, 1), (3, 17), (9, 16), (40, 33)):
                 print(f"{name}, functions of {dtype}, {n} x {k}", flush=True)

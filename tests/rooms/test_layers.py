@@ -75,10 +75,10 @@ def test_in_torch(
     np.testing.assert_allclose(engine.backward(dy, True), leaf.grad.numpy(), rtol=0, atol=limit)
     gradients, values = in_torch.gradients(other), in_torch.values(other)
     for g in engine.gradients():
-        theirs = gradients[in_torch.key_of(g)]
+        theirs = gradients[g["key"]]
         np.testing.assert_allclose(g["array"], theirs, rtol=0, atol=10 * limit)
     for p in engine.parameters():
-        theirs = values[in_torch.key_of(p)]
+        theirs = values[p["key"]]
         np.testing.assert_allclose(p["array"], theirs, rtol=limit, atol=limit / 10)
 
 

@@ -15,7 +15,7 @@ import pytest
 from fastnn import _core, reference
 from layouts import DTYPES, close
 from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
-from pairs import Pair, key_of
+from pairs import Pair
 
 STEPS = 20
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -139,13 +139,13 @@ def test_layers_have_their_own_hyperparameters(
 ) -> None:
     last = {key: v for key, v in hyper_cases("optimizers", optimizer)[-1].items() if key != "lr"}
     pair = Pair(EVERYTHING, dtype)
-    keys = [key_of(entry) for entry in pair.engine.parameters() if entry["trainable"]]
+    keys = [entry["key"] for entry in pair.engine.parameters() if entry["trainable"]]
     own = ({"lr": 0.0}, {"lr": 0.02}, {}, {"weight_decay": 0.1}, {**last, "l1": 0.01})
     groups = {key: dict(values) for key, values in zip(keys, itertools.cycle(own), strict=False)}
     pair.compile("mse", optimizer, {"lr": 0.005}, groups=groups)
     before = pair.engine.parameters()[0]["array"].copy()
     train(pair, rng)
-    assert key_of(pair.engine.parameters()[0]) == keys[0]
+    assert pair.engine.parameters()[0]["key"] == keys[0]
     np.testing.assert_array_equal(pair.engine.parameters()[0]["array"], before)
     assert (pair.engine.parameters()[1]["array"] != 0).any()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""fastnn.functional: random numbers, gradient checks, comparison, perceptron."""
+"""What learning by hand needs beside layers: initial values, masks, classes, checks."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ def test_one_hot() -> None:
         F.one_hot(np.zeros(0, int))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clip_grad_norm(rng: np.random.Generator, dtype: str) -> None:
+    grads = [draws(rng, (4, 3), dtype), draws(rng, 5, dtype), draws(rng, (300, 70), dtype)]
+    grads.append(draws(rng, (20, 6), dtype)[::2, 1::2])
+    twin = [g.astype(np.float64) for g in grads]
+    factor, norm = reference.clip_factor(twin, 0.5)
+    assert F.clip_grad_norm_(grads, 0.5) == pytest.approx(norm, rel=1e-14)
+    for g, t in zip(grads, twin, strict=True):
+        np.testing.assert_allclose(g, t * factor, rtol=1e-14 if dtype == "float64" else 1e-6)
+    assert F.clip_grad_norm_(grads, 0.5) == pytest.approx(0.5, rel=1e-5)
+    with pytest.raises(ValueError, match=r"grads\[0\] has a value that is not finite"):
+        F.clip_grad_norm_([np.array([np.inf])], 1.0)
+    with pytest.raises(ValueError, match="max_norm"):
+        F.clip_grad_norm_(grads, 0)
+
+
 def test_check_gradient(rng: np.random.Generator) -> None:
     x = draws(rng, (128, 784), "float32")
     w = F.init.xavier_uniform((784, 64), seed=1).astype(np.float64)
@@ -104,3 +120,25 @@ def test_perceptron_learns_the_gates() -> None:
     assert (w.shape, n_err) == ((2, 1), 2)
     with pytest.raises(ValueError, match=r"y\[0\] is 2.0; expected 0 or 1"):
         F.perceptron(gate, [2, 0, 0, 0])
+
+
+def test_a_training_step_by_hand(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((128, 784), dtype=np.float32), rng.integers(0, 10, 128)
+    W1, b1 = F.init.xavier_uniform((784, 64), seed=1), np.zeros(64, np.float32)
+    W2, b2 = F.init.kaiming_uniform((64, 10), seed=2), np.zeros(10, np.float32)
+    params = [W1, b1, W2, b2]
+    state = F.adam_state(params)
+    losses = []
+    for _ in range(30):
+        a1 = F.relu(F.linear(x, W1, b1))
+        z2 = F.linear(a1, W2, b2)
+        loss, dz2 = F.cross_entropy(z2, y)
+        losses.append(loss)
+        da1, dW2, db2 = F.linear_backward(dz2, a1, W2)
+        assert da1 is not None
+        _, dW1, db1 = F.linear_backward(F.relu_backward(da1, a1), x, W1, need_dx=False)
+        F.clip_grad_norm_([dW1, db1, dW2, db2], max_norm=1.0)
+        F.adam_step_(params, [dW1, db1, dW2, db2], state, lr=1e-2)
+    assert losses[-1] < 0.1 * losses[0]
+    assert F.mse_loss(F.softmax(z2), F.one_hot(y, 10))[0] < 0.05
+    assert F.compare(F.linear(x, W1, b1), x @ W1 + b1, rtol=1e-5)
