@@ -50,7 +50,7 @@ void run_items(Index count, double flops, int n_threads, F f) {
   }
   Items<F> program(count, flops, f);
   const WithoutGil free;
-  if (parallel::run(program, 0, n_threads, signal_poll()).stopped) throw train::Interrupted("interrupted");
+  if (parallel::run(program, 0, n_threads, signal_poll()).stopped) throw train::Interrupted();
 }
 
 }  // namespace fastnn::bindings

@@ -25,23 +25,25 @@ void raise_refusal(const Refusal& r) {
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
 }
 
+// A failure as the exception of fastnn/errors.py called `kind`, which a public call can rename.
+void raise_failure(const char* kind, const Failure& failure) {
+  const py::object error = py::module_::import("fastnn._refusals").attr("failed")(kind, failure.where(), failure.what());
+  PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
+}
+
 // Translates exceptions of the engine to those of the package. pybind11 translates std::invalid_argument and
 // std::bad_alloc.
 void translate(std::exception_ptr error) {
-  const auto raise = [](const char* name, const char* what) {
-    const py::object type = py::module_::import("fastnn.errors").attr(name);
-    PyErr_SetString(type.ptr(), what);
-  };
   try {
     if (error) std::rethrow_exception(error);
   } catch (const Refused& refused) {
     raise_refusal(refused.refusal());
   } catch (const train::Busy& busy) {
-    raise("ModelBusyError", busy.what());
+    raise_failure("ModelBusyError", busy);
   } catch (const train::Diverged& diverged) {
-    raise("TrainingDivergedError", diverged.what());
-  } catch (const train::Interrupted& interrupted) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_KeyboardInterrupt, interrupted.what());
+    raise_failure("TrainingDivergedError", diverged);
+  } catch (const train::Interrupted&) {
+    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
   }
 }
 

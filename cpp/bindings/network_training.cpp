@@ -3,7 +3,6 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
-#include <limits>
 
 #include "bindings/network.h"
 #include "bindings/values.h"
@@ -132,8 +131,6 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   require(!y.is_none(), "[fit] y is None; expected targets");
   train::FitSpec spec;
   static_cast<run::FitSettings&>(spec) = settings_of<run::FitSettings>("fit", settings);
-  require(spec.first_epoch <= std::numeric_limits<Index>::max() - spec.epochs, "[fit] first_epoch = ", spec.first_epoch,
-          ", epochs = ", spec.epochs, "; expected a sum below 2^63");
   if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
   spec.data = args.data;
   spec.rows = args.rows;

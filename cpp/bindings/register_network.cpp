@@ -90,9 +90,7 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
 
 void Network::change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings) {
   const graph::Config config = layer_config(kind, settings);
-  const fastnn::Row* row = inputs::registry().find(kind);
-  if (!row) row = layers::find(kind);
-  const train::Gate::Change change(model().gate(), row ? row->class_name : "change_layer");
+  const train::Gate::Change change(model().gate(), "change_layer");
   model().change_layer(layers, config);
 }
 

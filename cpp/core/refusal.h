@@ -1,6 +1,7 @@
 // A refusal as data: which argument of a call is wrong, why, where in it, and what was expected. It holds no sentence:
 // the border hands these fields to Python, where fastnn/_refusals.py has one sentence for each reason and the name of
-// the call that the user made. Never used on the training path.
+// the call that the user made. A failure is no fault of an argument; its sentence is made here, the name in front of it
+// in Python. Never used on the training path.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -73,6 +74,17 @@ class Refused : public std::invalid_argument {
 
  private:
   Refusal refusal_;
+};
+
+// A call that ended without a result although its arguments were right: another call has the model, or training
+// diverged. what() is the sentence without the name of the call.
+class Failure : public std::runtime_error {
+ public:
+  Failure(std::string where, const std::string& sentence) : std::runtime_error(sentence), where_(std::move(where)) {}
+  const std::string& where() const { return where_; }  // the core's own name of the call: "train_step"
+
+ private:
+  std::string where_;
 };
 
 // For conditions that can be asked for free.

@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <limits>
 
 #include "core/parallel.h"
@@ -30,18 +32,25 @@ struct Compile {
 };
 
 struct FitSettings {
-  Index batch_size = 32, epochs = 1, first_epoch = 0;
+  Index batch_size = 32, epochs = 1, initial_epoch = 0, epochs_seen = 0;
   bool shuffle = true, drop_last = false;
   std::uint64_t seed = 0;
   bool metrics = false;
   int n_threads = 0;
+
+  // The number by which the order of the rows in `epoch` is drawn: epochs are counted over all fits of a model.
+  std::uint64_t order_of(Index epoch) const {
+    return static_cast<std::uint64_t>(std::max(initial_epoch, epochs_seen)) +
+           static_cast<std::uint64_t>(epoch - initial_epoch);
+  }
 };
 struct Fit {
   using Params = FitSettings;
   static constexpr std::array kFields{
       field<&Params::batch_size>("batch_size", at_least(1), "rows a step"),
-      field<&Params::epochs>("epochs", "passes over the rows"),
-      field<&Params::first_epoch>("first_epoch", "number of the first of them, which decides how rows are shuffled"),
+      field<&Params::epochs>("epochs", at_least(1), "number of the last epoch, counted from 1, as in Keras"),
+      field<&Params::initial_epoch>("initial_epoch", "number of the first epoch, counted from 0"),
+      field<&Params::epochs_seen>("epochs_seen", "epochs of earlier fits, whose orders of the rows are not drawn again"),
       field<&Params::shuffle>("shuffle", "another order of rows in every epoch"),
       field<&Params::drop_last>("drop_last", "leave out a last batch that is not full"),
       field<&Params::seed>("seed", "what the orders of rows are drawn from"),

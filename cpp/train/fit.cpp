@@ -39,20 +39,20 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   run.use(&full, &ragged);
   run.wants_accuracy = spec.metrics;
   FitReport report;
-  for (Index epoch = spec.first_epoch; epoch < spec.first_epoch + spec.epochs && !hooks.stopped(); ++epoch) {
+  for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
     const Index steps_before = report.steps;
     run.rewind();
     EpochLog log;
     try {
       // The caller's orders may leave out a row until a later epoch. All rows are checked before anything is trained.
-      if (spec.own_orders && epoch == spec.first_epoch)
+      if (spec.own_orders && epoch == spec.initial_epoch)
         score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
       const std::int64_t* order = hooks.order(epoch, spec.rows);
       if (!order && spec.shuffle) {
         shuffle(spec, epoch, shuffled.data(), hooks.poll());
         order = shuffled.data();
         // The rows that drop_last leaves out of the first epoch are trained on in later ones, so they are checked now.
-        if (epoch == spec.first_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
+        if (epoch == spec.initial_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
       run.feed(spec.data, order, rows, batch);
@@ -78,8 +78,8 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
 template <class T>
 void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll) {
   const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
-  if (!permute(order, spec.rows, spec.seed, static_cast<std::uint64_t>(epoch), stopped))
-    throw Interrupted("[fit] interrupted");
+  if (!permute(order, spec.rows, spec.seed, spec.order_of(epoch), stopped))
+    throw Interrupted();
 }
 
 // The loss of rows whose weights are all zero is undefined: a loss of 0 would count as the best possible.

@@ -6,15 +6,15 @@
 
 #include <atomic>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
 #include "core/forks.h"
+#include "core/refusal.h"
 
 namespace fastnn::train {
 
-struct Busy : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct Busy : Failure {
+  using Failure::Failure;
 };
 
 class Gate {
@@ -143,7 +143,7 @@ class Gate {
       why = std::string("the model is being trained by another call; wait for it to return") + or_else;
     else if (seen & kChanging)
       why = "another thread changes a setting of this model; wait for it";
-    throw Busy("[" + std::string(what) + "] " + why);
+    throw Busy(what, why);
   }
 
   std::atomic<std::uint64_t> state_{0};

@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -27,12 +27,12 @@ using run::Progress;
 using run::Scores;
 
 // A value in training became infinite or NaN; the message says to which state the model was restored.
-struct Diverged : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct Diverged : Failure {
+  using Failure::Failure;
 };
 // A stop was requested; the model does not contain half a step.
-struct Interrupted : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct Interrupted : std::exception {
+  const char* what() const noexcept override { return "interrupted"; }
 };
 
 struct EpochLog {

@@ -50,7 +50,7 @@ struct CellSearch {
         throw Refused(std::move(refusal));
       }
       case Verdict::kStopped:
-        throw Interrupted(std::string("[") + where + "] interrupted");
+        throw Interrupted();
       case Verdict::kGood:
       case Verdict::kStatisticsNotFinite:
       case Verdict::kLossNotFinite:
@@ -108,8 +108,8 @@ template <class T>
                               "Try a smaller learning rate, scaled inputs or max_grad_norm"};
   if (verdict == Verdict::kLossNotFinite) why.what = "the loss is " + std::to_string(run.last_loss());
   if (verdict == Verdict::kStatisticsNotFinite) why = run.statistics_error();
-  throw Diverged("[" + std::string(where) + "] training diverged" + when + ": " + why.what +
-                 "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
+  throw Diverged(where, "training diverged" + when + ": " + why.what +
+                            "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
 }
 
 }  // namespace fastnn::train

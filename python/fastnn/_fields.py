@@ -8,12 +8,12 @@ one name: ``betas`` for ``beta1`` and ``beta2``.
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from . import _registry
+from . import _registry, _validate
 from ._hints import shown
 
 if TYPE_CHECKING:
@@ -156,17 +156,11 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
             return value
         raise _registry.unknown(where, name, value, param["choices"])
     if param["kind"] == "flag":
-        if isinstance(value, (bool, np.bool_)):
-            return bool(value)
-        raise TypeError(f"[{where}] {name} is {shown(value)}; expected True or False")
+        return _validate.flag(where, name, value)
+    if param["kind"] == "count":
+        return _validate.integer(where, name, value, *_ends(param))
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
-    if param["kind"] == "count":
-        if isinstance(value, Integral) and _permits(param, int(value)):
-            return int(value)
-        words = ", ".join(filter(None, ["a whole number", _range_text(param)]))
-        kind = ValueError if isinstance(value, Integral) else TypeError
-        raise kind(f"[{where}] {name} is {shown(value)}; expected {words}")
     try:
         number = float(value)
     except OverflowError:
@@ -174,6 +168,11 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
     if math.isfinite(number) and _permits(param, number):
         return number
     raise ValueError(f"[{where}] {name} = {shown(value)}; expected {_range_text(param, True)}")
+
+
+def _ends(param: Parameter) -> tuple[int, ...]:
+    """Return the smallest count that is permitted, and the largest if there is one."""
+    return tuple(int(end) for end in (param["lowest"], param["highest"]) if math.isfinite(end))
 
 
 def _permits(param: Parameter, number: float) -> bool:

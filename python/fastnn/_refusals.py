@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Refusals of arguments as data, and the one sentence for each reason.
+"""Refusals of arguments as data, the one sentence for each reason, and the caller's name in errors.
 
 The core raises `Refused` with fields instead of a message: what came, at which row and column, and
 what was expected. The public call makes the message from them, with its own name and, where the
@@ -8,7 +8,9 @@ argument suggests one, a remedy as code::
     with Words("Sequential.evaluate", {"X": x, "y": y}):
         return network.evaluate(x, y)
 
-Outside such a block a refusal is a ValueError or TypeError that names the function of the core.
+A failure, which is no fault of an argument (`ModelBusyError`, `TrainingDivergedError`), comes from
+the core with its sentence, and gets the name of the public call in the same way. Outside such a
+block, refusals (a ValueError or TypeError) and failures name the function of the core.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from . import errors
 from ._hints import not_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["READABLE", "SENTENCES", "Refused", "Words", "refused"]
+__all__ = ["READABLE", "SENTENCES", "Refused", "Words", "failed", "name_caller", "refused"]
 
 READABLE = "bool, integers, float16, float32 or float64"
 _WRONG_TYPES = ("no_array", "dtype")
@@ -90,8 +93,22 @@ def refused(reason: str, argument: str = "", **facts: Any) -> Refused:
     return kind(reason, argument, **facts)
 
 
+def failed(kind: str, where: str, sentence: str) -> errors.FastnnError:
+    """Return a failure of the core's call `where`. The core calls this function."""
+    error: errors.FastnnError = getattr(errors, kind)(f"[{where}] {sentence}")
+    error._sentence = sentence
+    return error
+
+
+def name_caller(where: str, error: errors.FastnnError) -> None:
+    """Put the name of a public call in front of a failure; the innermost one that it leaves."""
+    if error._sentence is not None:
+        error.args = (f"[{where}] {error._sentence}",)
+        error._sentence = None
+
+
 class Words:
-    """A block in which a refusal becomes the error that the user sees.
+    """A block in which a refusal becomes the error that the user sees, and a failure is named.
 
     Attributes
     ----------
@@ -113,6 +130,8 @@ class Words:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Refused):
             raise error.worded(self.where, self.given) from None
+        if isinstance(error, errors.FastnnError):
+            name_caller(self.where, error)
 
 
 class _Hints:

@@ -9,6 +9,8 @@ __all__ = ["FastnnError", "ModelBusyError", "ModelFileError", "TrainingDivergedE
 class FastnnError(Exception):
     """Base class of the exceptions that fastnn defines."""
 
+    _sentence: str | None = None  # of a failure of the core that no public call has named yet
+
 
 class ModelBusyError(FastnnError, RuntimeError):
     """Another call trains or loads the model, so that this call cannot use it."""

@@ -132,10 +132,11 @@ def test_a_wrong_answer_of_on_epoch(answer):
         {"batch_size": None},
         {"batch_size": "3"},
         {"epochs": -1},
+        {"epochs": 0},
         {"epochs": 1.5},
         {"epochs": 2**64},
-        {"first_epoch": -1},
-        {"first_epoch": 2**63},
+        {"initial_epoch": -1},
+        {"initial_epoch": 2**63},
         {"seed": -1},
         {"seed": 2**64},
         {"seed": 0.5},
@@ -176,7 +177,7 @@ def test_large_settings_that_are_right():
     assert fit(network(), batch_size=2**62)["steps"] == 2
     assert fit(network(), seed=2**64 - 1)["steps"] == 6
     assert fit(network(), epochs=2**62, on_epoch=lambda *_: False)["steps"] == 3
-    assert len(fit(network(), first_epoch=2**63 - 3, epochs=2)["loss"]) == 2
+    assert len(fit(network(), initial_epoch=2**63 - 3, epochs=2**63 - 1)["loss"]) == 2
     assert fit(network(), n_threads=256)["loss"] == fit(network())["loss"]
 
 

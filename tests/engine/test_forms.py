@@ -216,7 +216,7 @@ def test_epochs_in_several_calls(layers: Layers, dtype: str, data: Any) -> None:
     at_once, by_one = make(layers, dtype), make(layers, dtype)
     at_once.fit(*data, batch_size=BATCH, epochs=3)
     for epoch in range(3):
-        by_one.fit(*data, batch_size=BATCH, epochs=1, first_epoch=epoch)
+        by_one.fit(*data, batch_size=BATCH, epochs=epoch + 1, initial_epoch=epoch)
     same_bits(at_once, by_one)
 
 

@@ -244,7 +244,7 @@ def test_fit_is_the_twins(rng: np.random.Generator, batch_size: int, dtype: str)
     pair.compile("cross_entropy", "sgd", {"lr": 0.01})
     x, y, w = rng.standard_normal((50, 7)), rng.integers(0, 3, 50), rng.uniform(0, 2, 50)
     held_out = rng.standard_normal((19, 7)), rng.integers(0, 3, 19), rng.uniform(0, 2, 19)
-    options = {"batch_size": batch_size, "epochs": 3, "first_epoch": 2, "seed": 9}
+    options = {"batch_size": batch_size, "epochs": 5, "initial_epoch": 2, "seed": 9}
     ours, theirs = (
         net.fit(x, y, w, validation=held_out, metrics=True, **options)
         for net in (pair.engine, pair.twin)

@@ -16,6 +16,7 @@ from fastnn._assign import is_free, refusal
 from fastnn._describe import Description
 from fastnn._docstrings import sentence
 from fastnn._fields import checked
+from fastnn._refusals import Words
 
 from . import _state
 
@@ -105,16 +106,23 @@ class Layer:
         return 0, 0
 
     def freeze(self) -> Self:
-        """Keep the layer's parameters as they are in training; returns the layer."""
-        for layer in self.children:
-            layer.freeze()
+        """Freeze the layer, so that training does not change its parameters; return the layer.
+
+        The optimizer's states and update counts of the parameters remain, too: after unfreeze,
+        training continues with them, as in torch.
+        """
+        self._set_frozen(f"{type(self).__name__}.freeze", True)
         return self
 
     def unfreeze(self) -> Self:
         """Let the layer's parameters be trained again; returns the layer."""
-        for layer in self.children:
-            layer.unfreeze()
+        self._set_frozen(f"{type(self).__name__}.unfreeze", False)
         return self
+
+    def _set_frozen(self, where: str, frozen: bool) -> None:
+        """Freeze or unfreeze the layer, or those that it contains, for the call `where`."""
+        for layer in self.children:
+            layer._set_frozen(where, frozen)
 
 
 class Activation(Description, Layer):
@@ -198,7 +206,8 @@ class ModelLayer(Layer):
         new = self._checked(settings)
         if self._network is not None:
             kind, present = self.spec()
-            _state.change_layer(self._network, self._keys, kind, present | new)
+            with Words(type(self).__name__):
+                _state.change_layer(self._network, self._keys, kind, present | new)
         vars(self).update(new)
 
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
@@ -273,32 +282,24 @@ class ParameterLayer(ModelLayer):
         """Whether training does not change the layer's parameters."""
         return self._frozen
 
-    def freeze(self) -> Self:
-        """Freeze the layer, so that training does not change its parameters; return the layer.
-
-        The optimizer's states and update counts of the parameters remain, too: after unfreeze,
-        training continues with them, as in torch.
-        """
-        return self._set_frozen(True)
-
-    def unfreeze(self) -> Self:
-        """Let the layer's parameters be trained again; returns the layer."""
-        return self._set_frozen(False)
-
-    def _set_frozen(self, frozen: bool) -> Self:
+    def _set_frozen(self, where: str, frozen: bool) -> None:
         if self._network is not None:
-            _state.set_frozen(self._network, self._key, frozen)
+            with Words(where):
+                _state.set_frozen(self._network, self._key, frozen)
         self._frozen = frozen
-        return self
 
     def values(self) -> dict[str, Array]:
         """Return parameters and buffers under torch's names, as views in torch's layout."""
+        return self._read("values")
+
+    def _read(self, what: str) -> dict[str, Array]:
         if self._network is None:
             return dict(self._waiting or {})
-        return _state.layer_values(self._network, self._key)
+        with Words(f"{type(self).__name__}.{what}"):
+            return _state.layer_values(self._network, self._key)
 
     def _value(self, name: str) -> Array:
-        found = self.values()
+        found = self._read(name)
         if name not in found:
             kind = type(self).__name__
             raise AttributeError(
@@ -312,7 +313,8 @@ class ParameterLayer(ModelLayer):
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         if values is None and self._network is not None:
-            values = _state.copied_values(self._network, [self._key]).get(self._key)
+            with Words(f"copy of {type(self).__name__}"):
+                values = _state.copied_values(self._network, [self._key]).get(self._key)
         elif values is None:
             values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
         return {**super()._unbound(values), "_waiting": values or None}

@@ -7,11 +7,12 @@ The core trains all epochs in that call and calls Python only at the end of each
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _validate
+from fastnn import _registry
+from fastnn._fields import checked, default_values
 from fastnn._hints import shown
 from fastnn.callbacks import Callback, ProgressBar
 from fastnn.callbacks._callback import check_hooks
@@ -21,6 +22,8 @@ from ._history import History
 from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastnn._protocols import ModelInTraining
     from fastnn._validate import Array
 
@@ -28,55 +31,36 @@ if TYPE_CHECKING:
     from ._layer import Layer
     from ._rows import Rows
 
-__all__ = ["Run", "Settings", "check_statistics", "chosen_callbacks"]
+__all__ = ["Run", "check_statistics", "chosen_callbacks", "settings_of"]
 
 
-class Settings(NamedTuple):
-    """The numeric arguments of one call of fit."""
+def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[str, Any]:
+    """Return all settings of the core's row "fit"; those that the user gave are checked."""
+    params = _registry.row(call.where, "settings", "fit")["params"]
+    known = {
+        "seed": seed,
+        "epochs_seen": epochs_seen,
+        "metrics": bool(call.compiled.metrics),
+        "n_threads": call.threads,
+    }
+    return default_values(params) | checked(call.where, params, given) | known
 
-    batch_size: int
-    epochs: int
-    initial_epoch: int
-    verbose: int
-    shuffle: bool
-    drop_last: bool
 
-    @classmethod
-    def of(
-        cls,
-        where: str,
-        *,
-        batch_size: Any,
-        epochs: Any,
-        initial_epoch: Any,
-        verbose: Any,
-        shuffle: Any,
-        drop_last: Any,
-    ) -> Settings:
-        """Return the checked arguments; those that are not positive numbers are refused."""
-        return cls(
-            batch_size=_validate.integer(where, "batch_size", batch_size),
-            epochs=_validate.integer(where, "epochs", epochs),
-            initial_epoch=_validate.integer(where, "initial_epoch", initial_epoch, 0),
-            verbose=verbose,
-            shuffle=_validate.flag(where, "shuffle", shuffle),
-            drop_last=_validate.flag(where, "drop_last", drop_last),
+def _reported(where: str, settings: Mapping[str, Any], verbose: int, n: int) -> dict[str, Any]:
+    """Return the `params` of History and callbacks; n is the number of training rows."""
+    batch_size = settings["batch_size"]
+    if settings["drop_last"] and n < batch_size:
+        raise ValueError(
+            f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of at "
+            f"most {n}, not {batch_size}"
         )
-
-    def params(self, where: str, n: int) -> dict[str, Any]:
-        """Return the `params` of History and callbacks; n is the number of training rows."""
-        if self.drop_last and n < self.batch_size:
-            raise ValueError(
-                f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of "
-                f"at most {n}, not {self.batch_size}"
-            )
-        return {
-            "batch_size": self.batch_size,
-            "epochs": self.epochs,
-            "initial_epoch": self.initial_epoch,
-            "steps": n // self.batch_size if self.drop_last else -(-n // self.batch_size),
-            "verbose": self.verbose,
-        }
+    return {
+        "batch_size": batch_size,
+        "epochs": settings["epochs"],
+        "initial_epoch": settings["initial_epoch"],
+        "steps": n // batch_size if settings["drop_last"] else -(-n // batch_size),
+        "verbose": verbose,
+    }
 
 
 def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: int) -> None:
@@ -133,17 +117,14 @@ class Run:
     model : ModelInTraining
         The model, for the callbacks and for requests to stop.
     call : Call
-    settings : Settings
+    settings : mapping
+        All settings of the core's row "fit".
     rows, validation : Rows
         The training rows, and the validation rows if there are any.
     class_weights : ndarray or None
         The weight of each class, for the training rows.
     callbacks : list of Callback
-    seed : int
-        Seed of the orders of the rows.
-    epochs_seen : int
-        Number of epochs of earlier runs. Epochs are counted over all runs for the random streams,
-        so that each epoch has another order.
+    verbose : int
 
     Attributes
     ----------
@@ -155,34 +136,32 @@ class Run:
         self,
         model: ModelInTraining,
         call: Call,
-        settings: Settings,
+        settings: Mapping[str, Any],
         rows: Rows,
         validation: Rows | None,
         class_weights: Array | None,
         callbacks: list[Callback],
-        *,
-        seed: int,
-        epochs_seen: int,
+        verbose: int,
     ) -> None:
         self._model, self._call, self._settings = model, call, settings
         self._rows, self._validation, self._callbacks = rows, validation, callbacks
-        self._class_weights, self._seed = class_weights, seed
-        self._stream = max(settings.initial_epoch, epochs_seen)
-        self.history = History(settings.params(call.where, len(rows.x)))
+        self._class_weights = class_weights
+        self.history = History(_reported(call.where, settings, verbose, len(rows.x)))
 
     @property
     def epochs_seen(self) -> int:
-        """Number of epochs whose random streams have been used."""
-        return self._stream + len(self.history.epoch)
+        """Number of epochs whose orders of the rows have been used, over all runs."""
+        before = max(self._settings["initial_epoch"], self._settings["epochs_seen"])
+        return before + len(self.history.epoch)
 
     def train(self) -> None:
         """Train all epochs and call the callbacks."""
-        first = self._settings.initial_epoch
+        first = self._settings["initial_epoch"]
         params = {**self.history.params, "metrics": self._names()} if self._callbacks else {}
         for callback in self._callbacks:
             callback.model, callback.params = self._model, dict(params)
             callback.on_train_begin()
-        if first < self._settings.epochs and not self._model.stop_training:
+        if first < self._settings["epochs"] and not self._model.stop_training:
             self._begin(first)
             self._fit()
         for callback in self._callbacks:
@@ -201,24 +180,14 @@ class Run:
         return names if self._validation is None else names + [f"val_{name}" for name in names]
 
     def _fit(self) -> None:
-        settings, network = self._settings, self._call.network
-        x, y, w = self._rows
+        network = self._call.network
         try:
             result = network.fit(
-                x,
-                y,
-                w,
-                batch_size=settings.batch_size,
-                epochs=settings.epochs - settings.initial_epoch,
-                first_epoch=self._stream,
-                shuffle=settings.shuffle,
-                drop_last=settings.drop_last,
-                seed=self._seed,
+                *self._rows,
                 validation=self._validation,
                 class_weight=self._class_weights,
-                metrics=bool(self._call.compiled.metrics),
-                n_threads=self._call.threads,
                 on_epoch=self._epoch_end if self._callbacks else None,
+                **self._settings,
             )
         except BaseException:
             self.history.take(network.history)  # the epochs that ended before
@@ -231,12 +200,11 @@ class Run:
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
-        number = epoch - self._stream + self._settings.initial_epoch
-        self.history.add(number, logs)
+        self.history.add(epoch, logs)
         for callback in self._callbacks:
-            callback.on_epoch_end(number, logs)
+            callback.on_epoch_end(epoch, logs)
         if self._model.stop_training:
             return False
-        if number + 1 < self._settings.epochs:
-            self._begin(number + 1)
+        if epoch + 1 < self._settings["epochs"]:
+            self._begin(epoch + 1)
         return not self._model.stop_training

@@ -16,12 +16,13 @@ from numpy import ndarray
 
 from fastnn import _validate
 from fastnn._assign import is_free, refusal
-from fastnn._refusals import Refused
+from fastnn._refusals import Refused, Words, name_caller
+from fastnn.errors import FastnnError
 
 from . import _arguments, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
-from ._run import Run, Settings, check_statistics, chosen_callbacks
+from ._run import Run, check_statistics, chosen_callbacks, settings_of
 from ._summary import Summary, summarize
 from ._tree import Tree, replaced
 
@@ -151,12 +152,12 @@ class Sequential:
         >>> model.optimizer.lr
         0.1
         """
-        call = self._call("compile")
         limits = {"max_grad_norm": max_grad_norm, "max_grad_value": max_grad_value}
-        compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
-        compiled.check_outputs(call.where, call.network.n_outputs)
-        compiled.apply(call.where, call.network)
-        self._compiled = compiled
+        with self._call("compile") as call:
+            compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
+            compiled.check_outputs(call.where, call.network.n_outputs)
+            compiled.apply(call.where, call.network)
+            self._compiled = compiled
 
     def fit(
         self,
@@ -248,12 +249,13 @@ class Sequential:
             # Checked first, before the history or a stop request of a running fit is overwritten.
             self._tree.expect_idle("fit")
             self.stop_training = call.network.stop = False
-            settings = Settings.of(
-                call.where,
+            settings = settings_of(
+                call,
+                self.seed,
+                self._epochs_seen,
                 batch_size=batch_size,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
-                verbose=verbose,
                 shuffle=shuffle,
                 drop_last=drop_last,
             )
@@ -261,7 +263,7 @@ class Sequential:
             call.network.check(*given)
             validation = call.validation(validation_data)
             rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
-            check_statistics(call.where, self._tree.layers, settings.batch_size, len(rows.x))
+            check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
             run = Run(
                 self,
                 call,
@@ -270,8 +272,7 @@ class Sequential:
                 validation or held_out,
                 _rows.class_table(call.where, class_weight, loss, call.network.n_outputs),
                 chosen_callbacks(call.where, callbacks, verbose),
-                seed=self.seed,
-                epochs_seen=self._epochs_seen,
+                verbose,
             )
             self.history = run.history
             try:
@@ -367,6 +368,9 @@ class Sequential:
                     return None
             except Refused:
                 pass  # below, lists are converted, and a second refusal becomes the user's error
+            except FastnnError as error:
+                name_caller("Sequential.train_step", error)
+                raise
         with self._call("train_step", n_threads) as call:
             if call.takes_targets(y, grad, sample_weight):
                 return call.network.train_step(*call.rows(x, y, sample_weight), threads)
@@ -458,6 +462,9 @@ class Sequential:
                 return network.predict(x, link, out, threads)
             except Refused:
                 pass
+            except FastnnError as error:
+                name_caller("Sequential.predict", error)
+                raise
         with self._call("predict", n_threads) as call:
             return call.network.predict(call.array("X", x), link, out, threads)
 
@@ -594,7 +601,8 @@ class Sequential:
         >>> {key: gradient.tolist() for key, gradient in model.gradients().items()}
         {'0.weight': [[4.0, 6.0]], '0.bias': [2.0]}
         """
-        return _state.gradients(self._tree.need_network("gradients"))
+        with self._call("gradients") as call:
+            return _state.gradients(call.network)
 
     def clip_grad_norm(self, max_norm: float) -> float:
         """Scale the gradients so that their global norm is at most `max_norm`.
@@ -736,7 +744,10 @@ class Sequential:
         >>> {key: array.shape for key, array in model.state_dict().items()}
         {'0.weight': (8, 4), '0.bias': (8,), '2.weight': (2, 8), '2.bias': (2,)}
         """
-        return {} if self._network is None else _state.torch_keys(self._network)
+        if self._network is None:
+            return {}
+        with self._call("state_dict") as call:
+            return _state.torch_keys(call.network)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
@@ -773,8 +784,8 @@ class Sequential:
         >>> model.predict([[10, 1]]).tolist()
         [[15.0]]
         """
-        call = self._call("load_state_dict")
-        return _state.load(call.where, call.network, state_dict, call.flag("strict", strict))
+        with self._call("load_state_dict") as call:
+            return _state.load(call.where, call.network, state_dict, call.flag("strict", strict))
 
     def freeze(self) -> Self:
         """Freeze all layers: training does not change their parameters.
@@ -792,7 +803,7 @@ class Sequential:
         (True, False)
         """
         for layer in self:
-            layer.freeze()
+            layer._set_frozen("Sequential.freeze", True)
         return self
 
     def unfreeze(self) -> Self:
@@ -811,7 +822,7 @@ class Sequential:
         False
         """
         for layer in self:
-            layer.unfreeze()
+            layer._set_frozen("Sequential.unfreeze", False)
         return self
 
     # Properties of the model.
@@ -855,8 +866,8 @@ class Sequential:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        call = self._call("lr")
-        self._compiled = call.compiled.with_lr(call.where, call.network, value)
+        with self._call("lr") as call:
+            self._compiled = call.compiled.with_lr(call.where, call.network, value)
 
     @property
     def loss(self) -> Loss | None:
@@ -1036,7 +1047,8 @@ class Sequential:
     # Copies and pickles contain settings and arrays only, and so do not depend on the level.
 
     def __getstate__(self) -> dict[str, Any]:
-        taken = self._tree.snapshot()
+        with Words(f"copy of {type(self).__name__}"):
+            taken = self._tree.snapshot()
         copies = self._tree.copies()
         # A subclass may have attributes that refer to its layers, or lists of them.
         state = {name: replaced(value, copies) for name, value in vars(self).items()}

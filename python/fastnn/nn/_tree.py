@@ -17,6 +17,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _core
+from fastnn._refusals import Words
 
 from . import _keys, _state
 from ._containers import as_layer, listing
@@ -64,7 +65,8 @@ class Tree:
         """
         layers = tuple(map(as_layer, layers))
         _check(where, layers)
-        taken = _values_of_all(layers)
+        with Words(where):
+            taken = _values_of_all(layers)
         copies = {
             id(layer): layer._copy(_values_in(taken, layer))
             for _, layer in _keys.walk(layers)

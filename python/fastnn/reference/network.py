@@ -233,7 +233,7 @@ class Network:
         *,
         batch_size: int,
         epochs: int,
-        first_epoch: int = 0,
+        initial_epoch: int = 0,
         shuffle: bool = True,
         seed: int = 0,
         orders: Callable[[int], Array] | None = None,
@@ -241,7 +241,7 @@ class Network:
         metrics: bool = False,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
     ) -> dict[str, list[float]]:
-        """Run `epochs` epochs of training steps, numbered from `first_epoch`.
+        """Train the epochs from number `initial_epoch` until before number `epochs`.
 
         Returns
         -------
@@ -252,7 +252,7 @@ class Network:
         x, y = np.asarray(x), np.asarray(y)
         w = None if sample_weight is None else np.asarray(sample_weight)
         history: dict[str, list[float]] = {}
-        for epoch in range(first_epoch, first_epoch + epochs):
+        for epoch in range(initial_epoch, epochs):
             order = np.arange(len(x))
             if orders is not None:
                 order = orders(epoch)
