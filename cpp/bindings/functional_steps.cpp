@@ -86,79 +86,116 @@ void step_one(const Rule& rule, const py::array& param, const py::array& grad, c
   for (std::size_t s = 0; s < kept.size(); ++s) write(states[s], kept[s]);
 }
 
-// Refuses a parameter, its gradient and its states unless all have one shape and one float dtype and those that are
-// written are writeable.
-void check_one(const std::string& rule, const std::string& which, const py::array& param, const py::array& grad,
-               const std::vector<py::array>& states) {
-  const std::string where = "[" + rule + "] " + which;
-  const py::dtype dtype = param.dtype();
-  const bool native =
-      dtype.kind() == 'f' && (dtype.itemsize() == 4 || dtype.itemsize() == 8) && dtype.attr("isnative").cast<bool>();
-  if (!native)
-    throw py::type_error(where + " has dtype " + std::string(py::str(py::object(dtype))) +
-                         "; expected float32 or float64");
-  std::vector<py::array> others{grad};
-  others.insert(others.end(), states.begin(), states.end());
-  require(param.writeable(), where, " is read-only; expected a writable array");
-  for (std::size_t a = 0; a < others.size(); ++a) {
-    const char* what = a == 0 ? "gradient" : "state";
-    const Rows checked(rule.c_str(), ("the " + std::string(what) + " of " + which).c_str(),
-                       others[a].attr("reshape")(-1), {.cols = 1, .vector = true});  // refuses other dtypes and masks
-    require(others[a].attr("shape").equal(param.attr("shape")), where, ": its ", what, " has shape ",
-            shape_text(others[a]), "; expected ", shape_text(param));
-    if (!others[a].dtype().equal(dtype))
-      throw py::type_error(where + ": its " + what + " has dtype " +
-                           std::string(py::str(py::object(others[a].dtype()))) + "; expected " +
-                           std::string(py::str(py::object(dtype))));
-    require(a == 0 || others[a].writeable(), where, ": its state is read-only; expected a writable array");
+// One array, or a list of them; the caller's list may change while the GIL is released.
+struct Listed {
+  explicit Listed(PyObject* given) : one(!PyList_CheckExact(given)) {
+    if (one) arrays.push_back(given);
+    for (Py_ssize_t i = 0; !one && i < PyList_GET_SIZE(given); ++i) arrays.push_back(PyList_GET_ITEM(given, i));
   }
+  std::size_t size() const { return arrays.size(); }
+  PyObject* operator[](std::size_t k) const { return arrays[k]; }
+  // What messages call the k-th of them.
+  std::string name(const char* argument, std::size_t k) const {
+    return one ? argument : std::string(argument) + "[" + std::to_string(k) + "]";
+  }
+  bool one;
+  std::vector<PyObject*> arrays;
+};
+
+// The list of arrays of one state in a dictionary by names; nullptr if there is none.
+PyObject* list_of(PyObject* states, const char* name) {
+  PyObject *key = nullptr, *value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(states, &at, &key, &value) != 0;)
+    if (PyUnicode_CheckExact(key) && PyUnicode_CompareWithASCIIString(key, name) == 0)
+      return PyList_CheckExact(value) ? value : nullptr;
+  return nullptr;
 }
 
-void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t t,
-                    const std::vector<py::array>& params, const std::vector<py::array>& grads,
-                    const std::vector<std::vector<py::array>>& states) {
+// The arrays of one call, whose references it holds.
+class StepArrays {
+ public:
+  // Throws Refused unless each parameter has a gradient of its shape and, of each state that `rule` keeps, an array of
+  // its shape and dtype, and unless parameters and states can be written to.
+  StepArrays(const Rule& rule, PyObject* params, PyObject* grads, PyObject* states) {
+    const char* where = rule.row.name;
+    const Listed all(params), of(grads);
+    need_as_many(where, "grads", of.size(), all.size());
+    std::vector<std::pair<std::string, PyObject*>> lists;
+    for (const std::size_t s : rule.states) {
+      lists.emplace_back("state.arrays['" + std::string(rule.row.states[s].name) + "']",
+                         list_of(states, rule.row.states[s].name));
+      const auto& [name, list] = lists.back();
+      require(list != nullptr, "[", where, "] ", name, " is no list; expected one array for each parameter");
+      need_as_many(where, name, static_cast<std::size_t>(PyList_GET_SIZE(list)), all.size());
+    }
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      Each each{in_place(where, all.name("params", k), all[k]), readable(where, of.name("grads", k), of[k]), {}};
+      need_shape(where, of.name("grads", k), each.grad, each.param);
+      for (const auto& [name, list] : lists) {
+        const std::string its = name + "[" + std::to_string(k) + "]";
+        each.states.push_back(in_place(where, its, PyList_GET_ITEM(list, static_cast<Py_ssize_t>(k)), &each.param));
+        need_shape(where, its, each.states.back(), each.param);
+      }
+      arrays.push_back(std::move(each));
+    }
+  }
+
+  struct Each {
+    py::array param, grad;
+    std::vector<py::array> states;
+  };
+  std::vector<Each> arrays;
+
+ private:
+  static void need_as_many(const char* where, const std::string& name, std::size_t count, std::size_t params) {
+    if (count != params)
+      throw Refused({.where = where,
+                     .reason = reason::kCount,
+                     .argument = name,
+                     .expected = {.rows = static_cast<Index>(params), .of = "params"},
+                     .shape = {static_cast<Index>(count)}});
+  }
+  static void need_shape(const char* where, const std::string& name, const py::array& array, const py::array& param) {
+    if (shape_of(array) != shape_of(param))
+      throw Refused({.where = where,
+                     .reason = reason::kOtherShape,
+                     .argument = name,
+                     .expected = {.of = "its parameter"},
+                     .shape = shape_of(array),
+                     .needed = shape_of(param)});
+  }
+  static py::array readable(const char* where, const std::string& name, PyObject* object) {
+    py::object flat = py::reinterpret_borrow<py::object>(object);
+    if (py::isinstance<py::array>(flat)) flat = flat.attr("reshape")(-1);
+    const Rows checked(where, name.c_str(), flat, {.cols = 1, .vector = true});  // masks and dtype
+    return py::reinterpret_borrow<py::array>(object);
+  }
+};
+
+void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t t, const py::object& params,
+                    const py::object& grads, const py::dict& states) {
   const auto& row = optimizers::registry().at("[functional]", name);
   const Values values = values_of("[" + name + "]", row, hyper);
   require(t >= 1, "[", name, "] t = ", t, "; steps are counted from 1");
   const FloatMode mode;
   const Rule rule(row, values, t);
-  const std::size_t n_states = rule.states.size();
-  require(grads.size() == params.size(), "[", name, "] ", grads.size(), " gradients came for ", params.size(),
-          " parameters");
-  require(states.size() >= n_states, "[", name, "] ", states.size(), " state lists came, expected ", n_states);
-  // All parameters are checked before the first is written, so that a refused call changes nothing.
-  std::vector<std::vector<py::array>> own(params.size());
-  for (std::size_t k = 0; k < params.size(); ++k) {
-    for (std::size_t s = 0; s < n_states; ++s) {
-      require(states[s].size() == params.size(), "[", name, "] state ", s, " has ", states[s].size(),
-              " arrays, expected ", params.size());
-      own[k].push_back(states[s][k]);
-    }
-    check_one(name, "parameter " + std::to_string(k), params[k], grads[k], own[k]);
-  }
-  for (std::size_t k = 0; k < params.size(); ++k) {
-    if (params[k].dtype().itemsize() == 4)
-      step_one<float>(rule, params[k], grads[k], own[k]);
+  // All of them are checked before the first is written.
+  const StepArrays given(rule, params.ptr(), grads.ptr(), states.ptr());
+  for (const auto& each : given.arrays) {
+    if (each.param.dtype().itemsize() == 4)
+      step_one<float>(rule, each.param, each.grad, each.states);
     else
-      step_one<double>(rule, params[k], grads[k], own[k]);
+      step_one<double>(rule, each.param, each.grad, each.states);
   }
 }
 
 // -- the plain call ------------------------------------------------------------------------------------------------
 
-// The arrays of an argument that is one array or a list of arrays.
-std::vector<PyObject*> plain_list(PyObject* object) {
-  if (!PyList_CheckExact(object)) return {object};
-  std::vector<PyObject*> arrays;
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) arrays.push_back(PyList_GET_ITEM(object, i));
-  return arrays;
-}
-
-// plain_step(name, hyper, t, params, grads, memory): True if the step was made; False, and nothing is written, if an
+// plain_step(name, hyper, t, params, grads, states): True if the step was made; False, and nothing is written, if an
 // argument is not plain.
 PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return with_errors([&]() -> PyObject* {
-    if (count != 6 || !PyUnicode_CheckExact(args[0]) || !PyLong_CheckExact(args[2]) || !PyList_CheckExact(args[5]))
+    if (count != 6 || !PyUnicode_CheckExact(args[0]) || !PyLong_CheckExact(args[2]) || !PyDict_CheckExact(args[5]))
       return Py_NewRef(Py_False);
     const auto* row = optimizers::registry().find(PyUnicode_AsUTF8(args[0]));
     int overflow = 0;
@@ -168,14 +205,12 @@ PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
     if (!plain_values(row->params, args[1], values)) return Py_NewRef(Py_False);
     const FloatMode mode;
     const Rule rule(*row, values, t);
-    const auto params = plain_list(args[3]), grads = plain_list(args[4]);
-    const std::size_t n_states = rule.states.size();
-    if (params.size() != grads.size() || (n_states > 0 && PyList_GET_SIZE(args[5]) != Py_ssize_t(n_states)))
-      return Py_NewRef(Py_False);
+    const Listed params(args[3]), grads(args[4]);
+    if (params.size() != grads.size()) return Py_NewRef(Py_False);
     std::vector<std::vector<PyObject*>> states(params.size());
-    for (std::size_t s = 0; s < n_states; ++s) {
-      PyObject* kind = PyList_GET_ITEM(args[5], Py_ssize_t(s));
-      if (!PyList_CheckExact(kind) || PyList_GET_SIZE(kind) != Py_ssize_t(params.size())) return Py_NewRef(Py_False);
+    for (const std::size_t s : rule.states) {
+      PyObject* kind = list_of(args[5], row->states[s].name);
+      if (kind == nullptr || PyList_GET_SIZE(kind) != Py_ssize_t(params.size())) return Py_NewRef(Py_False);
       for (std::size_t k = 0; k < params.size(); ++k) states[k].push_back(PyList_GET_ITEM(kind, Py_ssize_t(k)));
     }
     std::vector<bool> is_double;  // filled for all parameters before the first is written
@@ -201,7 +236,7 @@ PyObject* plain_step(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 PyMethodDef g_plain_steps[] = {
     plain_function("plain_step", plain_step,
-                   "plain_step(name, hyper, t, params, grads, memory) -> object\n\n"
+                   "plain_step(name, hyper, t, params, grads, states) -> object\n\n"
                    "optimizer_step of plain arrays: True; else nothing is done: False."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -15,19 +15,20 @@ void raise_refusal(const Refusal& r) {
   using py::arg;
   const auto& e = r.expected;
   const py::object refused = py::module_::import("fastnn._refusals").attr("refused");
-  const py::object error =
-      refused(r.reason, r.argument, arg("where") = r.where, arg("cols") = e.cols, arg("rows") = e.rows,
-              arg("vector") = e.vector, arg("flatten") = e.flatten, arg("classes") = e.classes, arg("of") = e.of,
-              arg("by") = e.by, arg("came") = r.came, arg("dtype") = r.dtype,
-              arg("shape") = py::tuple(py::cast(r.shape)), arg("row") = r.row, arg("column") = r.column,
-              arg("value") = r.value, arg("lowest") = r.lowest, arg("highest") = r.highest,
-              arg("open_below") = r.open_below, arg("open_above") = r.open_above, arg("remedy") = r.remedy);
+  const py::object error = refused(
+      r.reason, r.argument, arg("where") = r.where, arg("cols") = e.cols, arg("rows") = e.rows,
+      arg("vector") = e.vector, arg("flatten") = e.flatten, arg("classes") = e.classes, arg("of") = e.of,
+      arg("by") = e.by, arg("came") = r.came, arg("dtype") = r.dtype, arg("shape") = py::tuple(py::cast(r.shape)),
+      arg("needed") = py::tuple(py::cast(r.needed)), arg("row") = r.row, arg("column") = r.column,
+      arg("value") = r.value, arg("lowest") = r.lowest, arg("highest") = r.highest, arg("open_below") = r.open_below,
+      arg("open_above") = r.open_above, arg("remedy") = r.remedy);
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
 }
 
 // A failure as the exception of fastnn/errors.py called `kind`, which a public call can rename.
 void raise_failure(const char* kind, const Failure& failure) {
-  const py::object error = py::module_::import("fastnn._refusals").attr("failed")(kind, failure.where(), failure.what());
+  const py::object error =
+      py::module_::import("fastnn._refusals").attr("failed")(kind, failure.where(), failure.what());
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
 }
 

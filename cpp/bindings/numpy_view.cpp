@@ -14,8 +14,6 @@ namespace {
 
 std::string dtype_name(const py::dtype& dtype) { return py::str(py::object(dtype)); }
 
-std::vector<Index> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
-
 // Subclasses of ndarray are read as arrays, but masked arrays with masked cells are refused: the mask would be ignored.
 bool has_masked_cells(const py::array& array) {
   if (Py_TYPE(array.ptr()) == py::detail::npy_api::get().PyArray_Type_) return false;
@@ -44,7 +42,26 @@ std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
 
 }  // namespace
 
+std::vector<Index> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
+
 std::string type_name(const py::handle& object) { return py::str(py::type::of(object).attr("__name__")); }
+
+py::array in_place(const char* where, const std::string& name, const py::handle& object, const py::array* like) {
+  const auto refuse = [&](const char* why, std::string came, const char* dtype) {
+    throw Refused({.where = where, .reason = why, .argument = name, .came = std::move(came), .dtype = dtype});
+  };
+  constexpr const char* kFloats = "float32 or float64";
+  if (!py::isinstance<py::array>(object)) refuse(reason::kNoArray, type_name(object), kFloats);
+  auto array = py::reinterpret_borrow<py::array>(object);
+  if (has_masked_cells(array)) refuse(reason::kMasked, "", "");
+  const py::dtype dtype = array.dtype();
+  if (like != nullptr && !dtype.equal(like->dtype()))
+    refuse(reason::kDtype, dtype_name(dtype), like->itemsize() == 4 ? "float32" : "float64");
+  if (dtype.kind() != 'f' || (dtype.itemsize() != 4 && dtype.itemsize() != 8) || !dtype.attr("isnative").cast<bool>())
+    refuse(reason::kDtype, dtype_name(dtype), kFloats);
+  if (!array.writeable()) refuse(reason::kReadOnly, "", "");
+  return array;
+}
 
 std::string shape_text(const py::array& array) {
   std::string text = "(";

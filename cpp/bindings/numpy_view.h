@@ -55,6 +55,13 @@ inline void refuse_empty(const char* where, const char* name, Index rows, Index 
     throw Refused({.where = where, .reason = reason::kShape, .argument = name, .shape = {rows, cols}});
 }
 
+std::vector<Index> shape_of(const py::array& array);
+
+// An array that a function changes in place, of any shape: float32 or float64 in the byte order of this machine, or the
+// dtype of `like`. Throws Refused.
+py::array in_place(const char* where, const std::string& name, const py::handle& object,
+                   const py::array* like = nullptr);
+
 // The shape of the array for messages, such as "(3, 4)".
 std::string shape_text(const py::array& array);
 

@@ -22,7 +22,9 @@ inline constexpr const char* kDtype = "dtype";       // `came`: its dtype, which
 inline constexpr const char* kShape = "shape";       // its number of dimensions or of columns
 inline constexpr const char* kRows = "rows";         // not as many as those of another argument
 inline constexpr const char* kNoRows = "no_rows";    // none
-inline constexpr const char* kReadOnly = "read_only";  // these four: of arrays that take a result
+inline constexpr const char* kOtherShape = "other_shape";  // not `needed`, the shape of another array
+inline constexpr const char* kCount = "count";             // a list of another number of arrays than `rows`
+inline constexpr const char* kReadOnly = "read_only";      // these four: of arrays that take a result
 inline constexpr const char* kApart = "apart";
 inline constexpr const char* kUnaligned = "unaligned";
 inline constexpr const char* kShared = "shared";
@@ -57,7 +59,7 @@ struct Refusal {
   Expected expected{};
   std::string came{};
   const char* dtype = "";  // the one that is expected, or as which numbers have to be finite
-  std::vector<Index> shape{};
+  std::vector<Index> shape{}, needed{};
   Index row = -1, column = -1;
   double value = 0;
   double lowest = 0, highest = 0;

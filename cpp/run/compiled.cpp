@@ -44,10 +44,9 @@ template <class T>
 typename Compiled<T>::Rules Compiled<T>::rules_for(const Network<T>& network, const OptimizerValues& values) const {
   Rules made;
   std::size_t found = 0;
-  std::vector<std::string> known;
   for (const Parameter& p : network.parameters()) {
-    const auto own = p.trainable ? values.own.find(p.key()) : values.own.end();
-    if (p.trainable) known.push_back(p.key());
+    const bool may_have_own = p.trainable && !values.own.empty();  // a key is text, and is made only to be looked up
+    const auto own = may_have_own ? values.own.find(p.key()) : values.own.end();
     if (own != values.own.end()) ++found;
     const Values& its = own == values.own.end() ? values.others : own->second;
     std::size_t k = 0;
@@ -58,6 +57,9 @@ typename Compiled<T>::Rules Compiled<T>::rules_for(const Network<T>& network, co
     if (p.trainable) made.any |= made.rules[k].kept;
   }
   if (found == values.own.size()) return made;
+  std::vector<std::string> known;
+  for (const Parameter& p : network.parameters())
+    if (p.trainable) known.push_back(p.key());
   for (const auto& [key, unused] : values.own)
     require(std::ranges::find(known, key) != known.end(), "[compile] no parameter is called '", key,
             "'; known: ", join(known));

@@ -78,8 +78,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
 template <class T>
 void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll) {
   const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
-  if (!permute(order, spec.rows, spec.seed, spec.order_of(epoch), stopped))
-    throw Interrupted();
+  if (!permute(order, spec.rows, spec.seed, spec.order_of(epoch), stopped)) throw Interrupted();
 }
 
 // The loss of rows whose weights are all zero is undefined: a loss of 0 would count as the best possible.

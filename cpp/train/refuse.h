@@ -109,7 +109,8 @@ template <class T>
   if (verdict == Verdict::kLossNotFinite) why.what = "the loss is " + std::to_string(run.last_loss());
   if (verdict == Verdict::kStatisticsNotFinite) why = run.statistics_error();
   throw Diverged(where, "training diverged" + when + ": " + why.what +
-                            "; the model is as at the end of the last finite epoch (or before the call). " + why.advice);
+                            "; the model is as at the end of the last finite epoch (or before the call). " +
+                            why.advice);
 }
 
 }  // namespace fastnn::train

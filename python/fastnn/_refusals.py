@@ -51,6 +51,7 @@ class Refused(Exception):  # noqa: N818
     vector = flatten = classes = open_below = open_above = False
     of = by = came = dtype = remedy = ""
     shape: tuple[int, ...] = ()
+    needed: tuple[int, ...] = ()
     value = lowest = highest = 0.0
 
     def __init__(self, reason: str, argument: str = "", **facts: Any) -> None:
@@ -279,6 +280,12 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
     "shape": _shape,
     "rows": _rows,
     "no_rows": lambda r, _: f"{r.argument} has no rows; expected at least one",
+    "other_shape": lambda r, _: (
+        f"{r.argument} has shape {r.shape}; expected {r.needed}, the shape of {r.of}"
+    ),
+    "count": lambda r, _: (
+        f"{r.argument} has {r.shape[0]} arrays; expected {r.rows}, as many as {r.of}"
+    ),
     "read_only": lambda r, _: f"{r.argument} is read-only; expected a writable array",
     "apart": lambda r, _: f"{r.argument} has gaps; expected its rows contiguous and in order",
     "unaligned": lambda r, _: (

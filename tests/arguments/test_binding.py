@@ -261,14 +261,14 @@ def test_any_array_for_an_optimizer(param, velocity):
     hyper = {"lr": 0.5, "momentum": 0.5}
     copies = [np.array(g.array, g.array.dtype.newbyteorder("=")) for g in (param, velocity)]
     try:
-        _core.optimizer_step("sgd", hyper, 2, [param.array], [grad], [[velocity.array]])
+        _core.optimizer_step("sgd", hyper, 2, [param.array], [grad], {"momentum_buffer": [velocity.array]})
     except REFUSALS as error:
         assert_worded(error)
         assert not legal
         assert (bytes(param.memory), bytes(velocity.memory)) == before
         return
     assert legal, f"took {param.array.dtype} with a state of {velocity.array.dtype}"
-    _core.optimizer_step("sgd", hyper, 2, copies[:1], [grad], [copies[1:]])
+    _core.optimizer_step("sgd", hyper, 2, copies[:1], [grad], {"momentum_buffer": copies[1:]})
     for got, copy in zip((param, velocity), copies, strict=True):
         np.testing.assert_array_equal(np.asarray(got.array), copy)
 
@@ -288,9 +288,9 @@ def test_any_array_for_an_optimizer(param, velocity):
 def test_an_optimizer_refuses_before_it_writes(param, grad, state):
     first = np.ones(3, np.float32)
     hyper = {"lr": 1.0, "momentum": 0.5}
-    states = [[first.copy(), state]]
+    states = {"momentum_buffer": [first.copy(), state]}
     with pytest.raises(REFUSALS) as caught:
         _core.optimizer_step("sgd", hyper, 1, [first, param], [first.copy(), grad], states)
     assert_worded(caught.value)
     np.testing.assert_array_equal(first, 1)
-    np.testing.assert_array_equal(states[0][0], 1)
+    np.testing.assert_array_equal(states["momentum_buffer"][0], 1)

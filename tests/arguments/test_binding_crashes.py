@@ -211,7 +211,7 @@ for shape in ((0, 3), (0, 0), (5, 0), (0,), ()):
                      lambda: _core.loss("mse", {}, empty, empty),
                      lambda: _core.loss("cross_entropy", {}, empty, y[:0]),
                      lambda: _core.optimizer_step("adam", {}, 1, [empty], [empty],
-                                                  [[empty], [empty]])):
+                                                  {"exp_avg": [empty], "exp_avg_sq": [empty]})):
             try:
                 call()
             except (TypeError, ValueError):
@@ -278,8 +278,9 @@ for dtype in ("f2", "f4", "f8", "i8", "u2", "?"):
                 net.predict(view)
                 _core.softmax(view)
                 if view.dtype in ("f4", "f8"):
-                    _core.optimizer_step("sgd", {"lr": 0.0}, 1, [view.copy()], [view], [])
-                    _core.optimizer_step("adam", {}, 1, [view], [view], [[view], [view]])
+                    _core.optimizer_step("sgd", {"lr": 0.0}, 1, [view.copy()], [view], {})
+                    _core.optimizer_step("adam", {}, 1, [view], [view],
+                                         {"exp_avg": [view], "exp_avg_sq": [view]})
 """,
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A failure begins with the name of the call that the user made, whichever call of the core ends."""
+"""A failure begins with the name of the public call that the user made, whatever part of it fails."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ LOSSES = {name: getattr(F, loss_name(row)) for name, row in _registry.rows("loss
 RULES = [
     (name, hyper_cases("optimizers", name)[k]) for name in names("optimizers") for k in (0, -1)
 ]
-STATES = {name: row["states"] for name, row in _registry.rows("optimizers").items()}
 
 
 # -- activations and softmax -----------------------------------------------------------------------
@@ -232,19 +231,42 @@ def test_optimizers(
 def test_steps_stay_inside_the_callers_memory(rng, size, dtype) -> None:
     w, g, m = draws(rng, size, dtype), draws(rng, size, dtype), draws(rng, size, dtype)
     for name, hyper in RULES:
-        step, memory = getattr(F, f"{name}_step_"), [[m * m] for _ in STATES[name]]
+        step, memory = getattr(F, f"{name}_step_"), _core.states_of(name, hyper)
         results = []
         for lay in (np.copy, at_the_end, lambda a: np.repeat(a, 2)[::2]):
             param, grad = lay(w), lay(g)
-            kept = [[lay(a) for a in kind] for kind in memory]
+            kept = {state: [lay(m * m)] for state in memory}
             state = F.OptimizerState(3, kept) if memory else None
             step(param, grad, state, **paired("optimizers", name, hyper))
             assert state is None or state.step == 4
-            results.append([param.copy(), *(a.copy() for kind in kept for a in kind)])
+            results.append([param.copy(), *(a.copy() for (a,) in kept.values())])
             np.testing.assert_array_equal(grad, g)
         for other in results[1:]:
             for mine, theirs in zip(other, results[0], strict=True):
                 np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(("name", "hyper"), cases("optimizers"))
+def test_a_state_has_what_its_steps_need(rng, name: str, hyper: dict[str, Any]) -> None:
+    """What only other values need comes with the first step that has them; then steps are plain."""
+    if not hasattr(F, f"{name}_state"):
+        assert not _core.states_of(name, hyper)
+        return
+    params, grads = ([draws(rng, shape, "float32") for shape in ((3, 4), (5,))] for _ in range(2))
+    state = getattr(F, f"{name}_state")(params)
+    assert list(state.arrays) == _core.states_of(name, {})
+    before = set(state.arrays)
+    getattr(F, f"{name}_step_")(params, grads, state, **paired("optimizers", name, hyper))
+    assert set(state.arrays) == before | set(_core.states_of(name, hyper))
+    for arrays in state.arrays.values():
+        assert [(a.shape, a.dtype) for a in arrays] == [(p.shape, p.dtype) for p in params]
+    assert _core.plain_step(name, hyper, 2, params, grads, state.arrays)
+
+
+def test_a_state_of_another_optimizer() -> None:
+    w = np.ones(3)
+    with pytest.raises(ValueError, match=r"'exp_avg', which rmsprop does not remember; expected F"):
+        F.rmsprop_step_(w, w, F.adam_state(w))
 
 
 def test_a_step_may_share_its_arrays() -> None:

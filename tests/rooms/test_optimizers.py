@@ -22,9 +22,11 @@ every_optimizer = pytest.mark.parametrize("name", names("optimizers"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
-def zeros_like(params: list[Any], name: str, hyper: dict[str, Any]) -> list[list[Any]]:
-    """State arrays as the engine lists them: every kind of state, for all parameters."""
-    return [[np.zeros_like(p) for p in params] for _ in range(ROWS[name].states(hyper))]
+def zeros_like(params: list[Any], name: str, hyper: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return state arrays as the core takes them: of all parameters, by the name of the state."""
+    states = _core.states_of(name, hyper)
+    assert len(states) == ROWS[name].states(hyper)
+    return {state: [np.zeros_like(p) for p in params] for state in states}
 
 
 def stepped(name: str, hyper: dict[str, Any], steps: int = 3) -> np.ndarray:
@@ -46,12 +48,14 @@ def test_steps(rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype
         grads = [draws(rng, shape, dtype) for shape in SHAPES]
         kept = [g.copy() for g in grads]
         _core.optimizer_step(name, hyper, t, ours, grads, our_states)
-        by_parameter = list(zip(*their_states, strict=True)) or [()] * len(theirs)
+        by_parameter = list(zip(*their_states.values(), strict=True)) or [()] * len(theirs)
         reference.optimizer_step(name, hyper, t, theirs, grads, by_parameter)
         for g, was in zip(grads, kept, strict=True):
             np.testing.assert_array_equal(g, was)
         # All parameters together: a single number may cancel to anything.
-        for mine, other in zip([ours, *our_states], [theirs, *their_states], strict=True):
+        for mine, other in zip(
+            [ours, *our_states.values()], [theirs, *their_states.values()], strict=True
+        ):
             flat = [np.concatenate([a.ravel() for a in arrays]) for arrays in (mine, other)]
             close(*flat, dtype, "optimizer", ROWS[name].tolerance)
 
@@ -64,9 +68,10 @@ def test_late_steps(rng: np.random.Generator, name: str, dtype: str) -> None:
     for t in (1000, 10**6, 2**33):
         ours = draws(rng, (7, 9), dtype)
         theirs, g = ours.copy(), draws(rng, (7, 9), dtype)
-        states = [np.abs(draws(rng, (7, 9), dtype)) for _ in range(ROWS[name].states(hyper))]
-        _core.optimizer_step(name, hyper, t, [ours], [g], [[s.copy()] for s in states])
-        reference.optimizer_step(name, hyper, t, [theirs], [g], [states])
+        states = {s: np.abs(draws(rng, (7, 9), dtype)) for s in _core.states_of(name, hyper)}
+        copies = {s: [array.copy()] for s, array in states.items()}
+        _core.optimizer_step(name, hyper, t, [ours], [g], copies)
+        reference.optimizer_step(name, hyper, t, [theirs], [g], [list(states.values())])
         close(ours, theirs, dtype, "optimizer", ROWS[name].tolerance)
 
 
@@ -90,7 +95,7 @@ def test_no_gradient_no_step(name: str, dtype: str) -> None:
     assert w[0] == 2
     assert np.isfinite(w[1])
     assert w[1] < -3
-    assert all(np.isfinite(s).all() and s[0] == 0 for (s,) in states)
+    assert all(np.isfinite(s).all() and s[0] == 0 for (s,) in states.values())
 
 
 @every_optimizer
@@ -112,21 +117,23 @@ def test_by_hand() -> None:
     w, v = np.array([1.0]), np.array([0.0])
     hyper = {"lr": 0.5, "momentum": 0.5, "dampening": 0.5}
     for t, expected in ((1, 0.0), (2, -1.0)):  # v = 2, then 1 + 1
-        _core.optimizer_step("sgd", hyper, t, [w], [np.array([2.0])], [[v]])
+        _core.optimizer_step("sgd", hyper, t, [w], [np.array([2.0])], {"momentum_buffer": [v]})
         assert w[0] == expected
     assert v[0] == 2
 
     w, v = np.array([1.0]), np.array([0.0])
     hyper = {"lr": 0.5, "momentum": 0.5, "nesterov": True, "weight_decay": 1.0}
-    _core.optimizer_step("sgd", hyper, 1, [w], [np.array([1.0])], [[v]])
+    _core.optimizer_step("sgd", hyper, 1, [w], [np.array([1.0])], {"momentum_buffer": [v]})
     assert w[0] == 1 - 0.5 * (2 + 0.5 * 2)
 
-    w, states = np.array([1.0]), [[np.array([0.0])], [np.array([0.0])]]
+    w = np.array([1.0])
+    states = zeros_like([w], "adam", {})
     _core.optimizer_step("adam", {"lr": 0.5, "eps": 0}, 1, [w], [np.array([-7.0])], states)
     assert w[0] == pytest.approx(1.5, rel=1e-15)  # the first step of Adam is lr, whatever g is
-    assert [s[0] for (s,) in states] == [pytest.approx(-0.7), pytest.approx(0.049)]
+    assert [s[0] for (s,) in states.values()] == [pytest.approx(-0.7), pytest.approx(0.049)]
 
-    w, states = np.array([1.0]), [[np.array([0.0])], [np.array([0.0])]]
+    w = np.array([1.0])
+    states = zeros_like([w], "adam", {})
     hyper = {"lr": 0.5, "eps": 0, "weight_decay": 0.5}
     _core.optimizer_step("adamw", hyper, 1, [w], [np.array([-7.0])], states)
     assert w[0] == pytest.approx(0.75 + 0.5, rel=1e-15)

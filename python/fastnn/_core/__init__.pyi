@@ -153,7 +153,7 @@ def plain_softmax(x: Any, out: Any, log: bool, /) -> _Array: ...
 def plain_loss(
     name: str, hyper: Any, out: Any, target: Any, sample_weight: Any, /
 ) -> tuple[float, _Array]: ...
-def plain_step(name: str, hyper: Any, t: int, params: Any, grads: Any, memory: Any, /) -> bool: ...
+def plain_step(name: str, hyper: Any, t: int, params: Any, grads: Any, states: Any, /) -> bool: ...
 def linear_backward(
     dy: _Array, x: _Array, w: _Array, need_dx: bool = True, n_threads: int = 0
 ) -> tuple[_Array | None, _Array, _Array]: ...
@@ -175,9 +175,9 @@ def optimizer_step(
     name: str,
     hyper: _Hyper,
     t: int,
-    params: Sequence[_Array],
-    grads: Sequence[_Array],
-    states: Sequence[Sequence[_Array]],
+    params: _Array | list[_Array],
+    grads: _Array | list[_Array],
+    states: dict[str, list[_Array]],
 ) -> None: ...
 def dropout_mask(
     shape: tuple[int, int],

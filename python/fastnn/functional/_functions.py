@@ -274,7 +274,7 @@ def _step(row: Row) -> Source:
     states = _core.states_of(name, {})
     memory = "OptimizerState" if states else "OptimizerState | None"
     w, grad = np.array([1.0, 2.0]), np.array([10.0, -10.0])
-    kept = [[np.zeros(2)] for _ in states]
+    kept = {state: [np.zeros(2)] for state in states}
     _core.optimizer_step(name, {"lr": 0.1}, 1, [w], [grad], kept)
     given = f"F.{name}_state(w), " if states else ""
     needed = "" if states else "; optional while none is needed"
@@ -293,7 +293,7 @@ def _step(row: Row) -> Source:
             f'    "{name}", values, state.step + 1, params, grads, state.arrays)',
             "if taken:",
             "    state.step += 1",
-            f'elif state is not None or not plain_step("{name}", values, 1, params, grads, []):',
+            f'elif state is not None or not plain_step("{name}", values, 1, params, grads, {{}}):',
             f'    step("{name}", values, params, grads, state)',
         ],
         docstring(
@@ -326,15 +326,19 @@ def _step(row: Row) -> Source:
 
 def _state(row: Row) -> Source:
     name = row["name"]
-    states = " and ".join(row["states"])
+    used = _core.states_of(name, {})
+    states = " and ".join(f"`{state}`" for state in used) or "nothing"
     return Source(
         f"{name}_state",
         ["params: Arrays"],
         "OptimizerState",
         [f'return state("{name}_state", "{name}", params)'],
         docstring(
-            f"Make the state of `{name}_step_`: zeros for each parameter, {states}.",
-            [],
+            f"Make the state of `{name}_step_`: zeros for each parameter.",
+            [
+                f"With its default values the optimizer remembers {states}. A step that needs more "
+                "adds zeros, as in torch."
+            ],
             {
                 "Parameters": [("params : ndarray or sequence of ndarray", "")],
                 "Returns": [("OptimizerState", "")],
@@ -348,8 +352,8 @@ def _state(row: Row) -> Source:
             f"""
             {_IMPORTS}
             >>> state = F.{name}_state([np.ones(2)])
-            >>> state.step, len(state.arrays)
-            (0, {len(row["states"])})
+            >>> state.step, list(state.arrays)
+            (0, {used})
             """,
         ),
     )

@@ -2,13 +2,14 @@
 """Optimizer steps of arrays that have to be converted or refused first; states and clipping.
 
 Parameters are writable float32 or float64 arrays with any strides; gradients have the same shapes.
-Everything is checked before anything changes. A single array stands for a list of one array.
+The core checks the arrays of a step, all of them before it changes the first. A single array stands
+for a list of one array.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ import numpy as np
 from fastnn import _core, _registry, _validate
 from fastnn._fields import checked
 from fastnn._hints import shown
+from fastnn._refusals import Words
 
-from ._arrays import Array, converted, numbers, writable
+from ._arrays import Array, numbers, writable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,25 +39,24 @@ class OptimizerState:
     ----------
     step : int
         Number of steps so far.
-    arrays : list of list of ndarray
-        For every state (Adam has a first and a second moment) one array per parameter.
+    arrays : dict of str to list of ndarray
+        One array per parameter for every state that has been needed, under torch's names, such as
+        ``"exp_avg"``.
 
     Examples
     --------
     >>> import numpy as np, fastnn.functional as F
-    >>> F.sgd_state([np.ones(2)])
-    OptimizerState(step=0, arrays=[[array([0., 0.])]])
+    >>> F.rmsprop_state([np.ones(2)])
+    OptimizerState(step=0, arrays={'square_avg': [array([0., 0.])]})
     """
 
     step: int = 0
-    arrays: list[list[Array]] = field(default_factory=list)
+    arrays: dict[str, list[Array]] = field(default_factory=dict)
 
 
 def state(where: str, name: str, params: Arrays) -> OptimizerState:
-    """Return a state of zeros of the optimizer `name` for `params`."""
-    arrays = _listed(where, "params", params)
-    kinds = _registry.row(where, "optimizers", name)["states"]
-    return OptimizerState(0, [[np.zeros(a.shape, a.dtype) for a in arrays] for _ in kinds])
+    """Return the state of the optimizer `name` for `params`, as its default values need it."""
+    return OptimizerState(0, _zeros(_core.states_of(name, {}), _listed(where, "params", params)))
 
 
 def step(
@@ -69,59 +70,49 @@ def step(
     where = f"{name}_step_"
     row = _registry.row(where, "optimizers", name)
     settings = checked(where, row["params"], values)
-    kept = _core.states_of(name, settings)
-    if memory is None and kept:
+    needed = _core.states_of(name, settings)
+    if memory is None and needed:
         raise ValueError(
             f"[{where}] state is None; expected F.{name}_state(params): with these values it "
-            f"remembers {' and '.join(kept)}"
+            f"remembers {' and '.join(needed)}"
         )
-    arrays = _listed(where, "params", params)
-    gradients = _gradients(where, arrays, [grads] if isinstance(params, np.ndarray) else grads)
     if memory is None:
         memory = OptimizerState()
     elif not isinstance(memory, OptimizerState):
         raise TypeError(f"[{where}] state is {type(memory).__name__}; expected an OptimizerState")
-    states = _states(where, row["states"], kept, memory, arrays)
-    _core.optimizer_step(name, settings, memory.step + 1, arrays, gradients, states)
+    foreign = [key for key in memory.arrays if key not in row["states"]]
+    if foreign:
+        raise ValueError(
+            f"[{where}] state has {foreign[0]!r}, which {name} does not remember; expected "
+            f"F.{name}_state(params)"
+        )
+    given: Any = params if isinstance(params, np.ndarray) else _list(where, "params", params)
+    arrays = [given] if given is params else given
+    new = _zeros([key for key in needed if key not in memory.arrays], arrays)
+    with Words(where):
+        _core.optimizer_step(
+            name,
+            settings,
+            memory.step + 1,
+            given,
+            _gradients(where, grads, given is params),
+            {**memory.arrays, **new},
+        )
+    memory.arrays.update(new)
     memory.step += 1
 
 
-def _gradients(where: str, arrays: list[Array], grads: Any) -> list[Array]:
-    """Return a gradient for each of `arrays`, of its shape and dtype."""
-    try:
-        given = list(grads)
-    except TypeError:
-        raise TypeError(
-            f"[{where}] grads is {shown(grads)}; expected one array a parameter"
-        ) from None
-    if len(given) != len(arrays):
-        raise ValueError(f"[{where}] grads has {len(given)} arrays, but params {len(arrays)}")
-    gradients = []
-    for i, (array, grad) in enumerate(zip(arrays, given, strict=True)):
-        gradient = numbers(where, f"grads[{i}]", grad)
-        if gradient.shape != array.shape:
-            raise ValueError(
-                f"[{where}] grads[{i}] has shape {gradient.shape}, but its parameter {array.shape}"
-            )
-        gradients.append(converted(gradient, array.dtype))
-    return gradients
+def _zeros(states: Iterable[str], params: list[Array]) -> dict[str, list[Array]]:
+    """Return zeros for each of `states` and each parameter."""
+    return {key: [np.zeros_like(array, subok=False) for array in params] for key in states}
 
 
-def _states(
-    where: str,
-    names: Sequence[str],
-    kept: Sequence[str],
-    memory: OptimizerState,
-    arrays: list[Array],
-) -> list[list[Array]]:
-    """Return those arrays of the state, which has `names`, that are `kept`."""
-    like = [(array.shape, array.dtype) for array in arrays]
-    if kept and (
-        len(memory.arrays) != len(names)
-        or any([(a.shape, a.dtype) for a in kind] != like for kind in memory.arrays)
-    ):
-        raise ValueError(f"[{where}] state was made for other parameters or another optimizer")
-    return [memory.arrays[names.index(name)] for name in kept]
+def _gradients(where: str, grads: Any, one: bool) -> Array | list[Array]:
+    """Return the gradient of one parameter, or a list of gradients, as arrays."""
+    if one:
+        return numbers(where, "grads", grads)
+    given = _list(where, "grads", grads)
+    return [numbers(where, f"grads[{i}]", grad) for i, grad in enumerate(given)]
 
 
 def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:
@@ -184,10 +175,15 @@ def _listed(where: str, name: str, arrays: Arrays) -> list[Array]:
     """Return an array, or a sequence of arrays, as a list of writable arrays."""
     if isinstance(arrays, np.ndarray):
         return [writable(where, f"{name}", arrays)]
+    each = _list(where, name, arrays)
+    return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(each)]
+
+
+def _list(where: str, name: str, arrays: Any) -> list[Any]:
+    """Return a sequence with one array for each parameter as a list."""
     try:
-        each = list(arrays)
+        return list(arrays)
     except TypeError:
         raise TypeError(
-            f"[{where}] {name} is {shown(arrays)}; expected arrays to change in place"
+            f"[{where}] {name} is {shown(arrays)}; expected one array for each parameter"
         ) from None
-    return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(each)]
