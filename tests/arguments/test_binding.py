@@ -261,7 +261,9 @@ def test_any_array_for_an_optimizer(param, velocity):
     hyper = {"lr": 0.5, "momentum": 0.5}
     copies = [np.array(g.array, g.array.dtype.newbyteorder("=")) for g in (param, velocity)]
     try:
-        _core.optimizer_step("sgd", hyper, 2, [param.array], [grad], {"momentum_buffer": [velocity.array]})
+        _core.optimizer_step(
+            "sgd", hyper, 2, [param.array], [grad], {"momentum_buffer": [velocity.array]}
+        )
     except REFUSALS as error:
         assert_worded(error)
         assert not legal

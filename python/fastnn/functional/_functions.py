@@ -336,8 +336,7 @@ def _state(row: Row) -> Source:
         docstring(
             f"Make the state of `{name}_step_`: zeros for each parameter.",
             [
-                f"With its default values the optimizer remembers {states}. A step that needs more "
-                "adds zeros, as in torch."
+                f"With its defaults it remembers {states}. A step that needs more adds zeros.",
             ],
             {
                 "Parameters": [("params : ndarray or sequence of ndarray", "")],

@@ -236,7 +236,10 @@ def sgd_step_(
 def sgd_state(
     params: Arrays,
 ) -> OptimizerState:
-    """Make the state of `sgd_step_`: zeros for each parameter, momentum_buffer."""
+    """Make the state of `sgd_step_`: zeros for each parameter.
+
+    With its defaults it remembers nothing. A step that needs more adds zeros.
+    """
 
 def adam_step_(
     params: Arrays,
@@ -254,7 +257,10 @@ def adam_step_(
 def adam_state(
     params: Arrays,
 ) -> OptimizerState:
-    """Make the state of `adam_step_`: zeros for each parameter, exp_avg and exp_avg_sq."""
+    """Make the state of `adam_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg` and `exp_avg_sq`. A step that needs more adds zeros.
+    """
 
 def adamw_step_(
     params: Arrays,
@@ -272,7 +278,10 @@ def adamw_step_(
 def adamw_state(
     params: Arrays,
 ) -> OptimizerState:
-    """Make the state of `adamw_step_`: zeros for each parameter, exp_avg and exp_avg_sq."""
+    """Make the state of `adamw_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg` and `exp_avg_sq`. A step that needs more adds zeros.
+    """
 
 def rmsprop_step_(
     params: Arrays,
@@ -292,4 +301,7 @@ def rmsprop_step_(
 def rmsprop_state(
     params: Arrays,
 ) -> OptimizerState:
-    """Make the state of `rmsprop_step_`: zeros for each parameter, square_avg and grad_avg and momentum_buffer."""
+    """Make the state of `rmsprop_step_`: zeros for each parameter.
+
+    With its defaults it remembers `square_avg`. A step that needs more adds zeros.
+    """

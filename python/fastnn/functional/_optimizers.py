@@ -86,16 +86,16 @@ def step(
             f"[{where}] state has {foreign[0]!r}, which {name} does not remember; expected "
             f"F.{name}_state(params)"
         )
-    given: Any = params if isinstance(params, np.ndarray) else _list(where, "params", params)
-    arrays = [given] if given is params else given
+    one = isinstance(params, np.ndarray)
+    arrays: list[Any] = [params] if one else _list(where, "params", params)
     new = _zeros([key for key in needed if key not in memory.arrays], arrays)
     with Words(where):
         _core.optimizer_step(
             name,
             settings,
             memory.step + 1,
-            given,
-            _gradients(where, grads, given is params),
+            arrays[0] if one else arrays,
+            _gradients(where, grads, one),
             {**memory.arrays, **new},
         )
     memory.arrays.update(new)
@@ -111,7 +111,7 @@ def _gradients(where: str, grads: Any, one: bool) -> Array | list[Array]:
     """Return the gradient of one parameter, or a list of gradients, as arrays."""
     if one:
         return numbers(where, "grads", grads)
-    given = _list(where, "grads", grads)
+    given = _list(where, "grads", grads, "one array a parameter")
     return [numbers(where, f"grads[{i}]", grad) for i, grad in enumerate(given)]
 
 
@@ -179,11 +179,11 @@ def _listed(where: str, name: str, arrays: Arrays) -> list[Array]:
     return [writable(where, f"{name}[{i}]", array) for i, array in enumerate(each)]
 
 
-def _list(where: str, name: str, arrays: Any) -> list[Any]:
-    """Return a sequence with one array for each parameter as a list."""
+def _list(
+    where: str, name: str, arrays: Any, expected: str = "arrays to change in place"
+) -> list[Any]:
+    """Return a sequence as a list."""
     try:
         return list(arrays)
     except TypeError:
-        raise TypeError(
-            f"[{where}] {name} is {shown(arrays)}; expected one array for each parameter"
-        ) from None
+        raise TypeError(f"[{where}] {name} is {shown(arrays)}; expected {expected}") from None

@@ -151,7 +151,7 @@ class Run:
     @property
     def epochs_seen(self) -> int:
         """Number of epochs whose orders of the rows have been used, over all runs."""
-        before = max(self._settings["initial_epoch"], self._settings["epochs_seen"])
+        before: int = max(self._settings["initial_epoch"], self._settings["epochs_seen"])
         return before + len(self.history.epoch)
 
     def train(self) -> None:
