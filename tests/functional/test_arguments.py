@@ -143,7 +143,11 @@ def test_optimizers_refuse_before_they_change_anything() -> None:
     state = F.adam_state([w, v])
     cases: list[tuple[type[Exception], str, Callable[[], None]]] = [
         (ValueError, r"grads\[1\] has shape \(3,\)", lambda: F.adam_step_([w, v], [w, w], state)),
-        (ValueError, "grads has 1 arrays; expected 2, as", lambda: F.adam_step_([w, v], [w], state)),
+        (
+            ValueError,
+            "grads has 1 arrays; expected 2, as",
+            lambda: F.adam_step_([w, v], [w], state),
+        ),
         (
             ValueError,
             r"state.arrays\['exp_avg'\]\[0\] has shape \(3,\); expected \(2,\), the shape of its",

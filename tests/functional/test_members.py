@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn.functional as F
-from fastnn import _registry, reference
+from fastnn import _core, _registry, reference
 from fastnn.functional._functions import loss_name
 from guard_pages import at_the_end
 from layouts import DTYPES, LAYOUTS, close, draws
