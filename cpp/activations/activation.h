@@ -1,5 +1,5 @@
-// The contract of an activation: an object made from its parameters, with f, f' and what the backward pass needs. A row
-// of the registry instantiates the loops below, in which f and f' are inlined; there is no virtual call per element.
+// The contract of an activation: an object made from its parameters, with f, f' and what the backward pass needs. Its
+// registry row instantiates the loops below, in which f and f' are inlined; there is no virtual call per element.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,6 @@
-// The registry of activations as other rooms see it: rows with names, parameters and loops over matrices. This header
-// has no vector types, so that the bindings, which are compiled once for the oldest processor, can include it.
+// The registry of activations as other rooms see it: for each a registry row with names, parameters and loops over
+// matrices. This header has no vector types, so that the bindings, which are compiled once for the oldest processor,
+// can include it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

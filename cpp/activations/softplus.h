@@ -1,5 +1,6 @@
 // softplus(z) = log(1 + exp(beta z)) / beta, and z itself where beta z > threshold, as in torch. It is computed as
-// (max(u, 0) + log1p(exp(-|u|))) / beta with u = beta z: exp cannot overflow, and the left tail keeps its relative accuracy.
+// (max(u, 0) + log1p(exp(-|u|))) / beta with u = beta z: exp cannot overflow, and the left tail keeps its relative
+// accuracy.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

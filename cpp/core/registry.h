@@ -1,4 +1,5 @@
-// The only list of a room's members. Python's classes, functions, stubs, tables and tests are made from it.
+// Registry: the only list of a room's members, one registry row for each. Python's classes, functions, stubs, tables
+// and tests are made from it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -20,13 +21,14 @@ class Registry {
 
   auto begin() const { return rows_.begin(); }
   auto end() const { return rows_.end(); }
-  // The row called `name`, or nullptr.
+  // The registry row called `name`, or nullptr.
   const R* find(std::string_view name) const {
     for (const R& row : rows_)
       if (name == row.name) return &row;
     return nullptr;
   }
-  // The row called `name`; throws std::invalid_argument, headed by `where`, that lists the known names.
+  // The registry row called `name`; throws std::invalid_argument, with a message that begins with `where` and lists the
+  // known names.
   const R& at(std::string_view where, std::string_view name) const {
     const R* row = find(name);
     if (row == nullptr) require(false, where, " unknown ", what_, " '", name, "'; known: ", join(names()));

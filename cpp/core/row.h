@@ -1,6 +1,7 @@
-// The rows of registries. A member of a registry declares a struct of its parameters with their defaults, and a table
-// of the fields of that struct: name, permitted values, documentation, the value that tests try. Everything that names,
-// checks, documents or tests a parameter reads this table; the member itself reads its struct.
+// Row: a registry row, which describes one member of a registry. (Everywhere else "row" alone means a row of a matrix.)
+// The member declares a struct of its parameters with their defaults, and a table of the fields of that struct: name,
+// permitted values, documentation, the value that tests try. Everything that names, checks, documents or tests a
+// parameter reads this table; the member itself reads its struct.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -197,7 +198,7 @@ std::string permitted(const Field& field);
 // Are all fields equal?
 bool same(Fields fields, const Values& a, const Values& b);
 
-// The part of a row that all rooms have in common; the Row of each room adds to it.
+// The part of a registry row that all rooms have in common; the Row of each room adds to it.
 struct Row {
   const char* name;        // "leaky_relu": the name in configurations and in fastnn.functional
   const char* class_name;  // "LeakyReLU": torch's name, the class in Python
@@ -222,7 +223,7 @@ struct ParamsOf<M> {
 template <class M>
 using ParamsOf = typename detail::ParamsOf<M>::Type;
 
-// The common part of the row of member M, from its struct Params and its table kFields, if it has parameters.
+// The common part of the registry row of member M, from its struct Params and its table kFields, if it has parameters.
 template <class M>
 constexpr Row row_of(const char* name, const char* class_name, const char* formula) {
   Fields fields;

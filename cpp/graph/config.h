@@ -12,7 +12,7 @@ namespace fastnn::graph {
 
 struct Config {
   std::string kind;                 // registry name of an input preparation, a layer, an activation or a container
-  Values values = {};               // of the row's parameters
+  Values values = {};               // of the parameters in the layer's registry row
   inputs::Settings settings = {};   // of input preparation
   std::vector<Config> layers = {};  // of a container
 };

@@ -26,7 +26,7 @@ class Input {
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
-  // Changes the settings, all of the row's. If it throws std::invalid_argument, nothing has changed.
+  // Changes all settings that the registry row names. If it throws std::invalid_argument, nothing has changed.
   virtual void change(const Settings& settings) { (void)settings; }
   // The scaling that gather applies to each column.
   virtual kernels::Scaling<T> scaling() const { return {}; }

@@ -120,7 +120,7 @@ class Layer {
   }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
-  // Sets the parameters of the row that may change between steps, all of them. Returns false if there are none.
+  // Sets all parameters in the layer's registry row that may change between steps. Returns false if there are none.
   virtual bool change(const Values& values) {
     (void)values;
     return false;
@@ -201,7 +201,7 @@ struct Row : fastnn::Row {
 };
 
 Registry<Row> registry();
-// The row of a layer or an activation called `name`, or nullptr.
+// The registry row of the layer or activation called `name`, or nullptr.
 const fastnn::Row* find(std::string_view name);
 // Their names.
 std::vector<std::string> kinds();

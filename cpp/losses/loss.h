@@ -1,7 +1,7 @@
 // The contract of a loss: value and gradient of a chunk of rows from raw outputs, with a weight for each row. A loss
 // also defines the link function (identity, logistic, softmax) that predict applies, and which outputs count as right
 // for the accuracy. The average over a batch is not computed by the member, which only multiplies gradients by `scale`;
-// the row of the registry divides by the weights of the whole batch.
+// the registry row divides by the weights of the whole batch.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

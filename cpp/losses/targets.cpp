@@ -1,4 +1,4 @@
-// Gathers the targets of a loss and checks them, and the outputs, against the ranges in its row.
+// Gathers the targets of a loss and checks them, and the outputs, against the ranges in its registry row.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernels/gather.h"
 #include "kernels/reduce.h"

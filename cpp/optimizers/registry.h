@@ -1,4 +1,5 @@
-// The registry of optimizers as other rooms see it: rows with names, parameters, states and the update of one tile.
+// The registry of optimizers as other rooms see it: for each a registry row with names, parameters, states and the
+// update of one tile.
 // This header has no vector types, so that the bindings, which are compiled once for the oldest processor, can include
 // it.
 // SPDX-License-Identifier: BSD-3-Clause

@@ -39,7 +39,7 @@ enum class Verdict {
   kBadWeight,
   kBadGrad,
   kStatisticsNotFinite,  // the statistics of BatchNorm are not finite, or a variance is zero
-  kBadOutput,            // an output is outside the range in the row of the loss
+  kBadOutput,            // an output is outside the range in the loss's registry row
   kLossNotFinite,
   kMayOverflow,  // overflow guard: the update, which was not done, may overflow, so a snapshot is needed first
   kWeightsNotFinite,

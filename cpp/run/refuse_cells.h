@@ -45,7 +45,8 @@ inline void refuse_weights(const std::string& where, const char* argument, const
                });
 }
 
-// What lies outside the interval of targets, or of outputs, that the row states; without the cell.
+// The refusal of a number outside the interval that the loss's registry row states for targets or for outputs; row,
+// column and value are not yet set.
 inline Refusal refusal_of_range(const std::string& where, const char* why, const std::string& argument,
                                 const losses::Row& row) {
   const bool is_output = std::string_view(why) == reason::kOutput;

@@ -1,5 +1,5 @@
-// The settings of compile and of fit, as rows of the room "settings". A new one is a field here and the place that
-// reads it: the border converts whatever the tables have, and Python checks by them.
+// The settings of compile and of fit: two registry rows, whose parameters are the settings. A new setting is a field
+// here and the place that reads it: the bindings convert whatever the tables have, and Python checks by them.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -89,7 +89,7 @@ class Description:
 
     @property
     def row(self) -> dict[str, Any]:
-        """Return the registry's row that this object describes."""
+        """Return the registry row of this object's member."""
         return _registry.row(type(self).__name__, self.room, self.registry_name)
 
     def hyper(self) -> dict[str, Value]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The registries of the C++ core, by room and name.
 
-They are the only list of members; classes, functions, stubs and tables are made from their rows.
+They are the only list of members. A registry row is a dictionary that describes one member; classes,
+functions, stubs and tables are made from these rows.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _SINGULAR = {
 
 @functools.cache
 def rows(room: str) -> dict[str, Row]:
-    """Return the rows of a room ("activations", "losses", "optimizers", "layers") by name."""
+    """Return the registry rows of a room ("activations", "losses", ...) by name."""
     return {entry["name"]: entry for entry in _core.registries()[room]}
 
 
 def row(where: str, room: str, name: str) -> dict[str, Any]:
-    """Return the row called `name`; an unknown name raises an error that lists the known ones."""
+    """Return the registry row called `name`; for an unknown name the error lists the known ones."""
     try:
         return rows(room)[name]
     except KeyError:

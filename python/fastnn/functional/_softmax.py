@@ -142,7 +142,7 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
     if n_classes is None:
         if classes.size == 0:
             raise ValueError(f"[{where}] y is empty; n_classes is needed then")
-        n_classes = int(classes.max()) + 1
+        n_classes = max(0, int(classes.max())) + 1
     else:
         n_classes = _validate.integer(where, "n_classes", n_classes)
     bad = np.flatnonzero((classes < 0) | (classes >= n_classes))
