@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The registries of the C++ core, by room and name.
 
-They are the only list of members. A registry row is a dictionary that describes one member; classes,
-functions, stubs and tables are made from these rows.
+They are the only list of members. A registry row is a dictionary that describes one member.
+Classes, functions, stubs and tables are made from these rows.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_one_hot() -> None:
     assert F.one_hot(np.array([[2]], np.uint8)).dtype == np.float32
     with pytest.raises(ValueError, match="y has 3 at row 1, column 0; expected class numbers 0"):
         F.one_hot([0, 3], 3)
-    with pytest.raises(ValueError, match="expected class numbers 0 to 0$"):
+    with pytest.raises(ValueError, match=r"expected class numbers 0 to 0$"):
         F.one_hot([-1])
     with pytest.raises(TypeError, match="expected integers"):
         F.one_hot([0.0])
