@@ -1,13 +1,12 @@
-// The methods of _core.Network that run the engine on whole arrays: fit, forward and backward, evaluate.
+// _core.Network: whole fits, single steps and the parts of a step.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
 #include <chrono>
 
+#include "bindings/batch_args.h"
 #include "bindings/network.h"
 #include "bindings/values.h"
-#include "run/class_weights.h"
-#include "run/refuse_cells.h"
 
 namespace fastnn::bindings {
 
@@ -97,23 +96,6 @@ class FitHooks final : public train::Hooks {
 
 }  // namespace
 
-void BatchArgs::weigh_classes(const char* where, const py::object& table, bool only_ratios) {
-  const Rows given(where, "class_weight", table, {.cols = 1, .vector = true});
-  std::vector<double> by_class;
-  for (Index c = 0; c < given.rows(); ++c) by_class.push_back(kernels::element(given.source(), c, 0));
-  const WithoutGil free;
-  run::refuse_classes(where, data.names->y, data.y, {}, rows, given.rows());
-  if (data.weights) run::refuse_weights(where, data.names->weights, data.weights, {}, rows);
-  weights_of_classes_ = run::weights_of_classes(data.y, by_class, data.weights, only_ratios);
-  data.names = data.weights ? &run::kBothWeightsNames : &run::kClassWeightNames;
-  data.weights = {reinterpret_cast<const char*>(weights_of_classes_.data()),
-                  rows,
-                  1,
-                  sizeof(double),
-                  nullptr,
-                  kernels::DType::kFloat64};
-}
-
 Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
   const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames);
   args.need_rows("fit");
@@ -172,6 +154,28 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   return result;
 }
 
+double Network::step(const BatchArgs& args, int n_threads) {
+  args.need_rows("train_step");
+  checked_threads("train_step", n_threads);
+  Model& net = model();
+  const train::Gate::Writer writer(net.gate(), "train_step");
+  if (brief(3, args.rows)) return net.train_step(args.data, args.rows, n_threads, {});
+  const WithoutGil free;
+  return net.train_step(args.data, args.rows, n_threads, signal_poll());
+}
+
+double Network::train_step(py::handle x, py::handle y, py::handle w, int n_threads) {
+  const BatchArgs args("train_step", *this, x, y, w);
+  require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
+  return step(args, n_threads);
+}
+
+double Network::train_step_grad(py::handle x, py::handle grad, int n_threads) {
+  const BatchArgs args("train_step", *this, x, Py_None, Py_None, grad);
+  require(!grad.is_none(), "[train_step] grad is None; expected dl/dlogits");
+  return step(args, n_threads);
+}
+
 double Network::loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads,
                               bool training) {
   BatchArgs args("loss_and_grad", *this, x, y, w);
@@ -227,23 +231,6 @@ void Network::apply_gradients(int n_threads) {
   const train::Gate::Writer writer(model().gate(), "apply_gradients");
   const WithoutGil free;
   model().apply_gradients(n_threads, signal_poll());
-}
-
-py::dict Network::evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads) {
-  BatchArgs args("evaluate", *this, x, y, w);
-  args.need_rows("evaluate");
-  require(!y.is_none(), "[evaluate] y is None; expected targets");
-  checked_threads("evaluate", n_threads);
-  run::Scores scores;
-  {
-    const train::Gate::Reader reader(model().gate(), "evaluate");
-    const WithoutGil free;
-    scores = model().evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
-  }
-  py::dict d;
-  d["loss"] = scores.loss;
-  if (metrics) d["accuracy"] = scores.accuracy;
-  return d;
 }
 
 }  // namespace fastnn::bindings

@@ -1,0 +1,105 @@
+// _core.Network: how it is made and trains, from dictionaries that the registries' rows check: layers, loss, optimizer.
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <cmath>
+
+#include "bindings/network.h"
+#include "bindings/values.h"
+
+namespace fastnn::bindings {
+
+namespace {
+
+// The finite numbers of a setting that is given as one number or as a 1-d array.
+std::vector<double> numbers(const std::string& kind, const char* name, const py::handle& given) {
+  const std::string where = "[" + kind + "] " + name;
+  py::array array = py::array::ensure(given);
+  if (!array) throw py::type_error(where + " is no array; expected a number or one per column");
+  if (array.ndim() == 0) array = array.attr("reshape")(1);
+  require(array.ndim() == 1, where, " has shape ", shape_text(array), "; expected a number or one per column");
+  const Rows rows(kind.c_str(), name, array, {.cols = 1, .vector = true});
+  std::vector<double> values;
+  for (Index r = 0; r < rows.rows(); ++r) {
+    values.push_back(kernels::element(rows.source(), r, 0));
+    require(std::isfinite(values.back()), where, " has ", values.back(), " at ", r, "; expected finite numbers");
+  }
+  return values;
+}
+
+using LayerList = std::vector<std::pair<std::string, py::dict>>;
+
+std::vector<graph::Config> configs_of(const LayerList& layers, int nested = 0);
+
+graph::Config layer_config(const std::string& kind, const py::dict& given, int nested = 0) {
+  graph::Config config{kind};
+  if (const auto* input = inputs::registry().find(kind)) {
+    for (const char* name : input->settings)
+      if (given.contains(name)) config.settings[name] = numbers(kind, name, given[name]);
+  } else if (graph::containers().find(kind)) {
+    require(given.contains("layers"), "[", kind, "] has no 'layers'; expected a list of (kind, settings)");
+    require(nested < graph::kMostNested, "[Network] more than ", graph::kMostNested,
+            " containers stand inside each other");
+    config.layers = configs_of(given["layers"].cast<LayerList>(), nested + 1);
+  } else if (const auto* row = layers::find(kind)) {
+    config.values = values_of("[" + kind + "]", *row, given);
+  }
+  return config;
+}
+
+std::vector<graph::Config> configs_of(const LayerList& layers, int nested) {
+  std::vector<graph::Config> configs;
+  for (const auto& [kind, given] : layers) configs.push_back(layer_config(kind, given, nested));
+  return configs;
+}
+
+// The hyperparameters of all parameters, and those of single parameters: the common ones after the group's changes.
+run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params,
+                                      const Network::Groups& groups) {
+  const std::string where = "[" + std::string(row.name) + "]";
+  run::OptimizerValues values{values_of(where, row, params), {}};
+  for (const auto& [key, own] : groups) values.own[key] = changed(where, row.params, values.others, own);
+  return values;
+}
+
+}  // namespace
+
+Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
+                 std::uint64_t seed) {
+  require(dtype == "float32" || dtype == "float64", "[Network] unknown dtype '", dtype, "'; known: float32, float64");
+  model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed);
+  flatten_ = model_->flattens();
+  flops_per_row_ = model_->flops_per_row();
+}
+
+void Network::change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings) {
+  const graph::Config config = layer_config(kind, settings);
+  const train::Gate::Change change(model().gate(), "change_layer");
+  model().change_layer(layers, config);
+}
+
+void Network::set_frozen(const std::string& layer, bool frozen) {
+  const train::Gate::Writer writer(model().gate(), "freeze");
+  model().set_frozen(layer, frozen);
+}
+
+void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+                      const py::dict& params, const Groups& groups, const py::kwargs& settings) {
+  const train::Gate::Writer writer(model().gate(), "compile");
+  run::CompileSpec spec;
+  spec.loss = &losses::registry().at("[compile]", loss);
+  spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
+  spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
+  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups);
+  spec.settings = settings_of<run::CompileSettings>("compile", settings);
+  model().compile(spec);
+}
+
+void Network::set_optimizer_params(const py::dict& params, const Groups& groups) {
+  const train::Gate::Change change(model().gate(), "set_optimizer_params");
+  const auto* row = model().optimizer();
+  require(row != nullptr, "[set_optimizer_params] the model has no optimizer yet: call compile first");
+  model().set_optimizer_values(optimizer_values(*row, params, groups));
+}
+
+}  // namespace fastnn::bindings
