@@ -127,12 +127,20 @@ def off_kinks(name: str, hyper: Hyper, z: np.ndarray) -> np.ndarray:
 # -- networks --------------------------------------------------------------------------------------
 
 
+def arguments_of(name: str) -> list[inspect.Parameter]:
+    """Return the arguments of a layer or a preparation, as the twin has them."""
+    made = (reference.INPUTS | reference.LAYERS).get(name)
+    return list(inspect.signature(made).parameters.values()) if made else []
+
+
 def sizes_of(name: str) -> list[str]:
-    """Parameters of a layer that its input or output decides: those without a default."""
-    if name not in reference.LAYERS:
-        return []
-    given = inspect.signature(reference.LAYERS[name]).parameters.values()
-    return [p.name for p in given if p.default is p.empty]
+    """Return the parameters that the input or the output decides: those without a default."""
+    return [p.name for p in arguments_of(name) if p.default is p.empty]
+
+
+def defaults_of(name: str) -> Hyper:
+    """Return the other parameters of a layer, and what they are unless they are given."""
+    return {p.name: p.default for p in arguments_of(name) if p.default is not p.empty}
 
 
 def linear(n_in: int, n_out: int, bias: bool = True) -> tuple[str, Hyper]:

@@ -23,7 +23,8 @@ import pytest
 from fastnn import callbacks, data, nn, optim
 from fastnn import functional as F
 from fastnn.functional._functions import loss_name
-from members import names, outputs, paired, row_of, targets
+from members import TWINS, defaults_of, names, outputs, paired, row_of, sizes_of, targets
+from models import class_of
 
 SMALL: dict[str, Any] = {
     "None": None,
@@ -206,14 +207,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         ),
         {"layer": nn.Linear(2, 2), "dtype": "float32", "seed": 0, "n_threads": 1},
     ),
-    "Linear": (nn.Linear, {"in_features": 2, "out_features": 2, "bias": True}),
-    "BatchNorm1d": (nn.BatchNorm1d, {"num_features": 2, "eps": 1e-5, "momentum": 0.1}),
-    "LayerNorm": (
-        nn.LayerNorm,
-        {"normalized_shape": 2, "eps": 1e-5, "elementwise_affine": True, "bias": True},
-    ),
-    "Dropout": (nn.Dropout, {"p": 0.5}),
-    "Rescale": (nn.Rescale, {"scale": 2.0, "shift": 1.0}),
+    "Residual": (lambda layer: nn.Residual(nn.ReLU(), layer), {"layer": nn.Linear(2, 2)}),
     "Adam of one group": (
         lambda lr: method("compile")(optim.Adam(param_groups={"0.*": {"lr": lr}}), "mse"),
         {"lr": 0.1},
@@ -292,10 +286,16 @@ def defaults(room: str, name: str) -> dict[str, Any]:
 
 
 def add_members() -> None:
-    """The classes and functions of activations, losses and optimizers."""
+    """Add the classes of all rooms, and the functions of activations, losses and optimizers."""
     rng = np.random.default_rng(1)
+    for name in names("inputs") + names("layers"):
+        room = "inputs" if name in TWINS["inputs"] else "layers"
+        given = dict.fromkeys(sizes_of(name), 2) | defaults_of(name)
+        CALLS[row_of(room, name)["class_name"]] = class_of(room, name), given
     for name in names("activations"):
-        CALLS[name] = getattr(F, name), {"z": X} | defaults("activations", name)
+        given = defaults("activations", name)
+        CALLS[row_of("activations", name)["class_name"]] = class_of("activations", name), given
+        CALLS[name] = getattr(F, name), {"z": X} | given
     for name in names("losses"):
         row, given = row_of("losses", name), defaults("losses", name)
         out, target = outputs(rng, name, 6, 2), targets(rng, name, 6, 2)
@@ -319,8 +319,8 @@ def add_members() -> None:
 add_members()
 
 # Arguments that would take as much memory or time as their value says.
-SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "in_features", "out_features"}
-SIZES |= {"num_features", "normalized_shape"}
+SIZES = {"shape", "epochs", "n_classes", "initial_epoch"}
+SIZES |= {size for name in names("layers") for size in sizes_of(name)}
 PAIRS = [(call, argument) for call, (_, given) in CALLS.items() for argument in given]
 IDS = [f"{call}, {argument}" for call, argument in PAIRS]
 # Values that run into the caller's own function, or that no dictionary takes as a key.
@@ -358,7 +358,7 @@ def test_whatever_comes_is_taken_or_refused_in_words(call: str, argument: str) -
 
 
 def test_the_calls_are_those_that_exist() -> None:
-    """A new public function or argument has its row here."""
+    """A new public function, callback or argument has its row here."""
     called = {f"F.{name}" for name in CALLS}
     for name in F.__all__:
         function = getattr(F, name)
@@ -368,6 +368,9 @@ def test_the_calls_are_those_that_exist() -> None:
             continue
         assert f"F.{name}" in called, name
         assert set(CALLS[name][1]) == set(inspect.signature(function).parameters), name
+    for name in set(callbacks.__all__) - {"Callback"}:
+        parameters = inspect.signature(getattr(callbacks, name)).parameters
+        assert set(CALLS[name][1]) == set(parameters), name
     for name, function in inspect.getmembers(nn.Sequential, inspect.isfunction):
         parameters = set(inspect.signature(function).parameters) - {"self", "print_fn"}
         if name.startswith("_") or not parameters:

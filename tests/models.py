@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models of nn: every way to copy one, its layers as the registries have them, equal values."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+
+from fastnn import nn
+from members import row_of, sizes_of
+
+
+def pickled(anything: Any) -> Any:
+    return pickle.loads(pickle.dumps(anything))
+
+
+# Copies go on as the model would; the other ways make a model of the same layers, to be compiled.
+COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": pickled}
+WITH_ITS_LAYERS = {
+    "slice": lambda m: m[:],
+    "layers": lambda m: nn.Sequential(*m, dtype=m.dtype, seed=m.seed),
+}
+
+
+def same_values(a: nn.Sequential, b: nn.Sequential) -> None:
+    """Assert that two models have the same keys and the same values, to the bit."""
+    left, right = a.state_dict(), b.state_dict()
+    assert list(left) == list(right)
+    for key in left:
+        np.testing.assert_array_equal(left[key], right[key], err_msg=key)
+
+
+def class_of(room: str, name: str) -> Any:
+    """Return the class of nn for a row of a registry of layers."""
+    return getattr(nn, row_of(room, name)["class_name"])
+
+
+def layer_of(room: str, name: str, width: int, **hyper: Any) -> nn.Layer:
+    """Return a layer whose sizes are all `width`."""
+    return class_of(room, name)(**dict.fromkeys(sizes_of(name), width), **hyper)
