@@ -97,6 +97,8 @@ assert_type(
         betas=(0.9, 0.999),
         eps=1e-08,
         weight_decay=0.0,
+        amsgrad=False,
+        decoupled_weight_decay=False,
         l1=0.0,
     ),
     optim.Adam,
@@ -107,6 +109,7 @@ assert_type(
         betas=(0.9, 0.999),
         eps=1e-08,
         weight_decay=0.01,
+        amsgrad=False,
         l1=0.0,
     ),
     optim.AdamW,
@@ -122,6 +125,69 @@ assert_type(
         l1=0.0,
     ),
     optim.RMSprop,
+)
+assert_type(
+    optim.Adagrad(
+        lr=0.01,
+        lr_decay=0.0,
+        weight_decay=0.0,
+        initial_accumulator_value=0.0,
+        eps=1e-10,
+        l1=0.0,
+    ),
+    optim.Adagrad,
+)
+assert_type(
+    optim.Adadelta(
+        lr=1.0,
+        rho=0.9,
+        eps=1e-06,
+        weight_decay=0.0,
+        l1=0.0,
+    ),
+    optim.Adadelta,
+)
+assert_type(
+    optim.Adamax(
+        lr=0.002,
+        betas=(0.9, 0.999),
+        eps=1e-08,
+        weight_decay=0.0,
+        l1=0.0,
+    ),
+    optim.Adamax,
+)
+assert_type(
+    optim.NAdam(
+        lr=0.002,
+        betas=(0.9, 0.999),
+        eps=1e-08,
+        weight_decay=0.0,
+        momentum_decay=0.004,
+        decoupled_weight_decay=False,
+        l1=0.0,
+    ),
+    optim.NAdam,
+)
+assert_type(
+    optim.RAdam(
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-08,
+        weight_decay=0.0,
+        decoupled_weight_decay=False,
+        l1=0.0,
+    ),
+    optim.RAdam,
+)
+assert_type(
+    optim.Lion(
+        lr=0.0001,
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
+        l1=0.0,
+    ),
+    optim.Lion,
 )
 assert_type(F.identity(x), NDArray[Any])
 assert_type(F.identity_backward(x, x), NDArray[Any])
@@ -152,3 +218,15 @@ F.adamw_step_([x], [x], F.adamw_state([x]))
 assert_type(F.adamw_state([x]), OptimizerState)
 F.rmsprop_step_([x], [x], F.rmsprop_state([x]))
 assert_type(F.rmsprop_state([x]), OptimizerState)
+F.adagrad_step_([x], [x], F.adagrad_state([x]))
+assert_type(F.adagrad_state([x]), OptimizerState)
+F.adadelta_step_([x], [x], F.adadelta_state([x]))
+assert_type(F.adadelta_state([x]), OptimizerState)
+F.adamax_step_([x], [x], F.adamax_state([x]))
+assert_type(F.adamax_state([x]), OptimizerState)
+F.nadam_step_([x], [x], F.nadam_state([x]))
+assert_type(F.nadam_state([x]), OptimizerState)
+F.radam_step_([x], [x], F.radam_state([x]))
+assert_type(F.radam_state([x]), OptimizerState)
+F.lion_step_([x], [x], F.lion_state([x]))
+assert_type(F.lion_state([x]), OptimizerState)

@@ -1,6 +1,7 @@
 // The common part of Adam and AdamW, with torch's rules: m = lerp(m, g, 1 - beta1), v = beta2 v + (1 - beta2) g^2,
 // w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps). They differ in where weight decay enters: in the
-// gradient (Adam), or as w *= 1 - lr weight_decay (AdamW).
+// gradient (Adam), or as w *= 1 - lr weight_decay (AdamW). With amsgrad, the largest v so far takes the place of v. The
+// table of fields serves all relatives of Adam.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -14,9 +15,10 @@
 
 namespace fastnn::optimizers {
 
-// decay: the field of weight_decay. The betas have to be below 1, because the bias correction divides by 1 - beta^t.
-template <class P>
-constexpr std::array<Field, 6> adam_fields(Field decay) {
+// decay: the field of weight_decay. more: fields that a relative has beside Adam's. The betas have to be below 1, because
+// the bias correction divides by 1 - beta^t.
+template <class P, class... More>
+constexpr std::array<Field, 6 + sizeof...(More)> adam_fields(Field decay, More... more) {
   return {
       kLr<P>,
       field<&P::beta1>("beta1", within(0, below(1)), "share of the last mean kept", tries(0.63), pair("betas")),
@@ -24,9 +26,12 @@ constexpr std::array<Field, 6> adam_fields(Field decay) {
                        pair("betas")),
       field<&P::eps>("eps", at_least(0), "added to the root of the mean square", tries(3e-7)),
       decay,
+      more...,
       kL1<P>,
   };
 }
+template <class P>
+inline constexpr Field kAmsgrad = field<&P::amsgrad>("amsgrad", "divide by the root of the largest mean square so far");
 
 // decay: added to the gradient as decay w; shrink: w is multiplied by it.
 struct AdamCoefficients {
@@ -48,8 +53,12 @@ AdamCoefficients adam_coefficients(const P& p, std::int64_t t, double decay, dou
 template <class T>
 struct AdamUpdate {
   using Coefficients = AdamCoefficients;
-  enum { kExpAvg, kExpAvgSq };
-  static constexpr std::array kStates{State{"exp_avg"}, State{"exp_avg_sq"}};
+  enum { kExpAvg, kExpAvgSq, kMaxExpAvgSq };
+  static constexpr std::array kStates{State{"exp_avg"}, State{"exp_avg_sq"}, State{"max_exp_avg_sq", true}};
+  template <class P>
+  static bool keeps(int, const P& p) {
+    return p.amsgrad;
+  }
 
   // eps = 0 is replaced by the smallest normal number, so that for parameters whose gradients have all been zero
   // (padding, dead units) the step is 0 / eps = 0 instead of 0 / 0.
@@ -69,7 +78,9 @@ struct AdamUpdate {
     auto &mean = state[kExpAvg], &square = state[kExpAvgSq];
     mean = fma(share1, g - mean, mean);
     square = fma(beta2, square, share2 * (g * g));
-    const auto denominator = fma(sqrt(square), correction2, eps);
+    auto divisor = square;
+    if constexpr (S::has(kMaxExpAvgSq)) divisor = state[kMaxExpAvgSq] = max(state[kMaxExpAvgSq], square);
+    const auto denominator = fma(sqrt(divisor), correction2, eps);
     return w * shrink - step_size * mean / denominator;
   }
 

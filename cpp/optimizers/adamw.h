@@ -7,14 +7,15 @@
 namespace fastnn::optimizers {
 
 struct AdamWParams {
-  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2, l1 = 0;
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2;
+  bool amsgrad = false;
+  double l1 = 0;
 };
 
 template <class T>
 struct AdamW : AdamUpdate<T> {
   using Params = AdamWParams;
-  static constexpr auto kFields = adam_fields<Params>(
-      field<&Params::weight_decay>("weight_decay", at_least(0), "multiplies w by 1 - lr * weight_decay", tries(0.3)));
+  static constexpr auto kFields = adam_fields<Params>(kShrink<Params>, kAmsgrad<Params>);
   static AdamCoefficients coefficients(const Params& p, std::int64_t t) {
     return adam_coefficients(p, t, 0, 1 - p.lr * p.weight_decay);
   }

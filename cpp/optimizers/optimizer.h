@@ -15,7 +15,7 @@ namespace fastnn::optimizers {
 //     double lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weight_decay = 0, l1 = 0;
 //   };
 //   struct LionCoefficients {                                       // what a step needs, made once in double
-//     double lr, keep, ...;
+//     double lr, share1, ...;
 //   };
 //   template <class T> struct Lion {
 //     using Params = LionParams;
@@ -36,6 +36,13 @@ inline constexpr Field kL1 = field<&P::l1>("l1", at_least(0), "adds l1 * sign(w)
 template <class P>
 inline constexpr Field kWeightDecay =
     field<&P::weight_decay>("weight_decay", at_least(0), "adds weight_decay * w to the gradient", tries(0.3));
+
+template <class P>
+inline constexpr Field kShrink =
+    field<&P::weight_decay>("weight_decay", at_least(0), "multiplies w by 1 - lr * weight_decay", tries(0.3));
+template <class P>
+inline constexpr Field kDecoupled = field<&P::decoupled_weight_decay>(
+    "decoupled_weight_decay", "weight_decay multiplies w by 1 - lr * weight_decay instead");
 
 // The states in update(): one vector of each state that is kept.
 template <class T, StateSet kKept>

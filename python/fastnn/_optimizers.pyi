@@ -9,8 +9,14 @@ from typing import Any, Literal
 from ._describe import Members, Optimizer
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "RAdam",
     "RMSprop",
     "SGD",
 ]
@@ -35,7 +41,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq` and
+    `max_exp_avg_sq`.
     """
 
     lr: float = 0.001
@@ -43,6 +50,8 @@ class Adam(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
     weight_decay: float = 0.0
+    amsgrad: bool = False
+    decoupled_weight_decay: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
 
@@ -50,7 +59,8 @@ class Adam(Optimizer):
 class AdamW(Optimizer):
     """w *= 1 - lr weight_decay, then as adam.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq` and
+    `max_exp_avg_sq`.
     """
 
     lr: float = 0.001
@@ -58,6 +68,7 @@ class AdamW(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
     weight_decay: float = 0.01
+    amsgrad: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
 
@@ -76,6 +87,99 @@ class RMSprop(Optimizer):
     weight_decay: float = 0.0
     momentum: float = 0.0
     centered: bool = False
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class Adagrad(Optimizer):
+    """w -= lr g / (sqrt(s) + eps), s the sum of g^2.
+
+    What it remembers of a parameter, under torch's names: `sum`.
+    """
+
+    lr: float = 0.01
+    _: KW_ONLY
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class Adadelta(Optimizer):
+    """w -= lr d, d = g sqrt(a + eps) / sqrt(v + eps), v and a means of g^2 and d^2.
+
+    What it remembers of a parameter, under torch's names: `square_avg` and `acc_delta`.
+    """
+
+    lr: float = 1.0
+    _: KW_ONLY
+    rho: float = 0.9
+    eps: float = 1e-06
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class Adamax(Optimizer):
+    """w -= lr m / u, m a bias-corrected mean of g, u the largest |g| with decay.
+
+    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_inf`.
+    """
+
+    lr: float = 0.002
+    _: KW_ONLY
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-08
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class NAdam(Optimizer):
+    """As adam, with Nesterov's look-ahead in m.
+
+    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    """
+
+    lr: float = 0.002
+    _: KW_ONLY
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-08
+    weight_decay: float = 0.0
+    momentum_decay: float = 0.004
+    decoupled_weight_decay: bool = False
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class RAdam(Optimizer):
+    """As adam, with steps that are rectified while v has few terms.
+
+    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    """
+
+    lr: float = 0.001
+    _: KW_ONLY
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-08
+    weight_decay: float = 0.0
+    decoupled_weight_decay: bool = False
+    l1: float = 0.0
+    param_groups: Mapping[str, Mapping[str, Any]] = ...
+
+@dataclass(repr=False, eq=False)
+class Lion(Optimizer):
+    """w *= 1 - lr weight_decay, then w -= lr sign(m), m a mean of g.
+
+    What it remembers of a parameter, under torch's names: `exp_avg`.
+    """
+
+    lr: float = 0.0001
+    _: KW_ONLY
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
 

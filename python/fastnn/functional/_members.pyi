@@ -11,8 +11,14 @@ from ._arrays import Array
 from ._optimizers import Arrays, OptimizerState
 
 __all__ = [
+    "adadelta_state",
+    "adadelta_step_",
+    "adagrad_state",
+    "adagrad_step_",
     "adam_state",
     "adam_step_",
+    "adamax_state",
+    "adamax_step_",
     "adamw_state",
     "adamw_step_",
     "bce_loss",
@@ -27,7 +33,13 @@ __all__ = [
     "l1_loss",
     "leaky_relu",
     "leaky_relu_backward",
+    "lion_state",
+    "lion_step_",
     "mse_loss",
+    "nadam_state",
+    "nadam_step_",
+    "radam_state",
+    "radam_step_",
     "relu",
     "relu_backward",
     "rmsprop_state",
@@ -250,6 +262,8 @@ def adam_step_(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-08,
     weight_decay: float = 0.0,
+    amsgrad: bool = False,
+    decoupled_weight_decay: bool = False,
     l1: float = 0.0,
 ) -> None:
     """Make one step in place: w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2."""
@@ -271,6 +285,7 @@ def adamw_step_(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-08,
     weight_decay: float = 0.01,
+    amsgrad: bool = False,
     l1: float = 0.0,
 ) -> None:
     """Make one step in place: w *= 1 - lr weight_decay, then as adam."""
@@ -304,4 +319,133 @@ def rmsprop_state(
     """Make the state of `rmsprop_step_`: zeros for each parameter.
 
     With its defaults it remembers `square_avg`. A step that needs more adds zeros.
+    """
+
+def adagrad_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.01,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr g / (sqrt(s) + eps), s the sum of g^2."""
+
+def adagrad_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `adagrad_step_`: zeros for each parameter.
+
+    With its defaults it remembers `sum`. A step that needs more adds zeros.
+    """
+
+def adadelta_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-06,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr d, d = g sqrt(a + eps) / sqrt(v + eps), v and a means of g^2 and d^2."""
+
+def adadelta_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `adadelta_step_`: zeros for each parameter.
+
+    With its defaults it remembers `square_avg` and `acc_delta`. A step that needs more adds zeros.
+    """
+
+def adamax_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.002,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w -= lr m / u, m a bias-corrected mean of g, u the largest |g| with decay."""
+
+def adamax_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `adamax_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg` and `exp_inf`. A step that needs more adds zeros.
+    """
+
+def nadam_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.002,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    momentum_decay: float = 0.004,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: as adam, with Nesterov's look-ahead in m."""
+
+def nadam_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `nadam_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg` and `exp_avg_sq`. A step that needs more adds zeros.
+    """
+
+def radam_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.001,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: as adam, with steps that are rectified while v has few terms."""
+
+def radam_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `radam_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg` and `exp_avg_sq`. A step that needs more adds zeros.
+    """
+
+def lion_step_(
+    params: Arrays,
+    grads: ArrayLike | Sequence[ArrayLike],
+    state: OptimizerState,
+    *,
+    lr: float = 0.0001,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Make one step in place: w *= 1 - lr weight_decay, then w -= lr sign(m), m a mean of g."""
+
+def lion_state(
+    params: Arrays,
+) -> OptimizerState:
+    """Make the state of `lion_step_`: zeros for each parameter.
+
+    With its defaults it remembers `exp_avg`. A step that needs more adds zeros.
     """
