@@ -372,7 +372,7 @@ OPTIMIZERS = {
         "Adadelta",
         adadelta,
         states=lambda _: 2,
-        tolerance=4,  # a step is made of two roots, a quotient and the mean square of such steps
+        tolerance=10,  # a step is made of two roots, a quotient and the mean square of such steps
     ),
     "adamax": Optimizer(
         "Adamax",
