@@ -12,6 +12,8 @@ import pytest
 from border import assert_worded
 from fastnn import _core
 from layouts import DTYPES
+from members import linear
+from pairs import bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +24,6 @@ NOT_FINITE = [np.nan, np.inf, -np.inf]
 TOO_LARGE = [1e39, -1e39, LARGEST, -LARGEST]  # for float32
 PLACES = ["first", "middle", "last"]
 CELLS = {"first": (0, 0), "middle": (N // 2, F // 2), "last": (N - 1, F - 1)}
-
-
-def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
-    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
 
 
 def network(dtype: str, loss: str = "mse", optimizer: str = "adam", **hyper: float) -> Any:
@@ -49,13 +47,6 @@ def arrays(dtype: str) -> dict[str, np.ndarray]:
 
 def targets(loss: str, dtype: str) -> np.ndarray:
     return np.arange(N) % K if loss == "cross_entropy" else arrays(dtype)["y"]
-
-
-def state(net: Any) -> list[Any]:
-    parts = [row["array"].tobytes() for row in net.parameters()]
-    states = net.optimizer_state()["state"]
-    parts += [row["array"].tobytes() for rows in states for row in rows]
-    return [*parts, net.step, net.num_batches]
 
 
 def all_finite(net: Any) -> bool:
@@ -95,12 +86,12 @@ def refused(
     call: str, role: str, cell: tuple[int, int], net: Any, given: dict[str, np.ndarray]
 ) -> None:
     """One cell ends the call with its name, and the model is as before."""
-    before = state(net)
+    before = bits(net)
     place = rf"^\[{WHERE.get(call, call)}\] {NAMES[role]} has .* at row {cell[0]}, "
     with pytest.raises(ValueError, match=rf"{place}column {cell[1]}; expected ") as caught:
         CALLS[call](net, given)
     assert_worded(caught.value)
-    assert state(net) == before
+    assert bits(net) == before
     assert not net.busy
     assert np.isfinite(net.train_step(arrays("")["x"], arrays("")["y"]))
 
@@ -166,13 +157,13 @@ def test_the_largest_double_ends_no_model():
         given = arrays("float64")
         given[role][3] = LARGEST
         net = network("float64")
-        before = state(net)
+        before = bits(net)
         try:
             CALLS[call](net, given)
         except (ValueError, ArithmeticError) as error:
             text = str(error)
             assert re.match(r"^\[[a-z_]+\] ", text)
-            assert state(net) == before, f"{call} {role}: {text}"
+            assert bits(net) == before, f"{call} {role}: {text}"
         assert all_finite(net), f"{call} {role}"
 
 
@@ -192,10 +183,10 @@ def test_a_bad_row_of_a_later_epoch():
     good = np.arange(N)
     good[5] = 6
     net = network("float32")
-    before = state(net)
+    before = bits(net)
     with pytest.raises(ValueError, match=r"^\[fit\] X has -?nan at row 5, column 1"):
         fit(net, given["x"], given["y"], orders=lambda epoch: good if epoch == 0 else np.arange(N))
-    assert state(net) == before
+    assert bits(net) == before
 
 
 @pytest.mark.parametrize("role", ["x", "y", "w"])
@@ -203,11 +194,11 @@ def test_a_bad_cell_of_the_validation_data(role):
     given, bad = arrays("float32"), arrays("float32")
     bad[role][9] = np.nan
     net = network("float32")
-    before = state(net)
+    before = bits(net)
     text = rf"^\[fit\] validation {NAMES[role]} has -?nan at row 9, column 0; expected"
     with pytest.raises(ValueError, match=text):
         fit(net, given["x"], given["y"], validation=(bad["x"], bad["y"], bad["w"]))
-    assert state(net) == before
+    assert bits(net) == before
 
 
 @pytest.mark.parametrize("value", [-1, K, 0.5, 2**31, -(2**31), 2**40, 1e300, *NOT_FINITE])
@@ -219,11 +210,11 @@ def test_a_class_that_is_none(call, place, value):
     row = CELLS[place][0]
     given["y"] = (np.arange(N) % K).astype(float if isinstance(value, float) else np.int64)
     given["y"][row] = value
-    before = state(net)
+    before = bits(net)
     text = rf"^\[{call}\] y has .* at row {row}, column 0; expected class numbers 0 to {K - 1}$"
     with pytest.raises(ValueError, match=text):
         CALLS[call](net, given)
-    assert state(net) == before
+    assert bits(net) == before
 
 
 def test_a_refused_forward_leaves_no_backward():

@@ -13,17 +13,19 @@ from hypothesis import strategies as st
 from border import EXAMPLES, NOT_ARRAYS, any_arrays, assert_worded, is_numbers, numeric_arrays
 from fastnn import _core
 from layouts import DTYPES, read_only
+from members import linear
+from pairs import bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 N, F, K = 7, 3, 2
 LAYERS = [
-    ("linear", {"in_features": F, "out_features": 5, "bias": True}),
+    linear(F, 5),
     ("batch_norm1d", {"num_features": 5}),
     ("tanh", {}),
     ("dropout", {"p": 0.25}),
-    ("linear", {"in_features": 5, "out_features": K, "bias": True}),
+    linear(5, K),
 ]
 REFUSALS = (TypeError, ValueError)
 
@@ -32,12 +34,6 @@ def network(dtype: str = "float32", loss: str = "cross_entropy") -> Any:
     net = _core.Network(LAYERS, dtype, 3)
     net.compile(loss, {}, "adam", {"lr": 0.01})
     return net
-
-
-def state(net: Any) -> list[Any]:
-    arrays = [row["array"] for row in net.parameters()]
-    arrays += [row["array"] for rows in net.optimizer_state()["state"] for row in rows]
-    return [*(a.tobytes() for a in arrays), net.step, net.num_batches]
 
 
 def good(dtype: str) -> dict[str, np.ndarray]:
@@ -118,16 +114,16 @@ def outcome(call: str, role: str, array: Any, dtype: str) -> tuple[Any, list[Any
     """What a call gave, as bits, or its refusal; and the model after it."""
     loss, function = CALLS[call]
     net = network(dtype, loss)
-    before = state(net)
+    before = bits(net)
     try:
         result = function(net, {**good(dtype), role: array})
     except REFUSALS as error:
         assert_worded(error)
         if call != "backward":  # its forward pass counts batches
-            assert state(net) == before
+            assert bits(net) == before
         return type(error), before
     parts = result if isinstance(result, list) else [result]
-    return [np.asarray(part).tobytes() for part in parts], state(net)
+    return [np.asarray(part).tobytes() for part in parts], bits(net)
 
 
 @settings(EXAMPLES, max_examples=500)

@@ -15,6 +15,8 @@ import pytest
 
 from border import assert_worded
 from fastnn import ModelBusyError, _core, callbacks, nn, optim
+from members import linear
+from pairs import bits
 
 N, F, K = 5, 3, 2
 X = np.random.default_rng(5).standard_normal((N, F)).astype(np.float32)
@@ -23,12 +25,7 @@ GRAD = np.ones((N, K), np.float32)
 
 
 def network(loss: str = "cross_entropy", dtype: str = "float32") -> Any:
-    layers: list[Any] = [
-        ("linear", {"in_features": F, "out_features": 4}),
-        ("tanh", {}),
-        ("linear", {"in_features": 4, "out_features": K}),
-    ]
-    net = _core.Network(layers, dtype, 3)
+    net = _core.Network([linear(F, 4), ("tanh", {}), linear(4, K)], dtype, 3)
     net.compile(loss, {}, "sgd", {"lr": 0.1})
     return net
 
@@ -40,11 +37,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def called(name: str, *args: Any, **kwargs: Any) -> tuple[bytes, bytes]:
-    """The answer and the model after it, as bits."""
+def called(name: str, *args: Any, **kwargs: Any) -> tuple[bytes, list[Any]]:
+    """Return the answer of a call and the network after it, as bits."""
     net = network()
     answer = np.asarray(getattr(net, name)(*args, **kwargs)).tobytes()
-    return answer, b"".join(row["array"].tobytes() for row in net.parameters())
+    return answer, bits(net)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

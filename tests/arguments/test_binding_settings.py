@@ -11,26 +11,17 @@ import pytest
 from border import assert_worded
 from fastnn import _core
 from layouts import read_only
-from members import NO_MEMBER
+from members import NO_MEMBER, linear
+from pairs import bits
 
 N, F, K = 7, 3, 2
 REFUSALS = (TypeError, ValueError)
-
-
-def linear(inputs: int, outputs: int) -> tuple[str, dict[str, Any]]:
-    return "linear", {"in_features": inputs, "out_features": outputs, "bias": True}
 
 
 def network(loss: str = "cross_entropy") -> Any:
     net = _core.Network([linear(F, 5), ("tanh", {}), linear(5, K)], "float32", 3)
     net.compile(loss, {}, "adam", {"lr": 0.01})
     return net
-
-
-def state(net: Any) -> list[Any]:
-    arrays = [row["array"] for row in net.parameters()]
-    arrays += [row["array"] for rows in net.optimizer_state()["state"] for row in rows]
-    return [*(a.tobytes() for a in arrays), net.step, net.num_batches]
 
 
 X = np.random.default_rng(5).standard_normal((N, F)).astype(np.float32)
@@ -58,7 +49,7 @@ def test_an_order_of_rows():
     ):
         net = network()
         fit(net, orders=lambda _, given=given: given)
-        assert state(net) == state(expected)
+        assert bits(net) == bits(expected)
 
 
 BAD_ORDERS: dict[str, Any] = {
@@ -84,25 +75,25 @@ BAD_ORDERS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", BAD_ORDERS)
 def test_a_wrong_order_of_rows(kind):
     net = network()
-    before = state(net)
+    before = bits(net)
     with pytest.raises(REFUSALS, match=r"^\[fit\] the order of epoch 0 .*expect") as caught:
         fit(net, orders=lambda _: BAD_ORDERS[kind])
     assert_worded(caught.value)
-    assert state(net) == before
+    assert bits(net) == before
     assert not net.busy
     fit(net)
 
 
 def test_callables_that_raise():
     net = network()
-    before = state(net)
+    before = bits(net)
 
     def fails(*_: Any) -> Any:
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
         fit(net, orders=fails)
-    assert state(net) == before
+    assert bits(net) == before
     with pytest.raises(LookupError, match="mine"):
         fit(net, on_epoch=fails)
     assert not net.busy
@@ -163,13 +154,13 @@ def test_a_wrong_answer_of_on_epoch(answer):
 )
 def test_wrong_settings_of_fit(settings):
     net = network()
-    before = state(net)
+    before = bits(net)
     with pytest.raises(REFUSALS) as caught:
         fit(net, **settings)
     if not {"orders", "on_epoch"} & set(settings) and settings.get("validation") != 3:
         assert_worded(caught.value)
     if "on_epoch" not in settings:
-        assert state(net) == before
+        assert bits(net) == before
     assert not net.busy
 
 
@@ -253,7 +244,7 @@ def test_numbers_of_a_rescale(scale):
 )
 def test_wrong_settings_of_compile(change):
     net = network()
-    before = state(net)
+    before = bits(net)
     settings: dict[str, Any] = {
         "loss": "mse",
         "loss_params": {},
@@ -265,5 +256,5 @@ def test_wrong_settings_of_compile(change):
     with pytest.raises(REFUSALS) as caught:
         net.compile(**{**settings, **change})
     assert_worded(caught.value)
-    assert state(net) == before
+    assert bits(net) == before
     fit(net)

@@ -10,37 +10,38 @@ import pytest
 
 from fastnn import _core
 from layouts import DTYPES
-from members import everything, hyper_cases, names
+from members import Layers, everything, hyper_cases, linear, names
+from pairs import bits
 
 THREADS = (1, 2, 3, 5, 8)
 
-PLAIN = [
-    ("linear", {"in_features": 37, "out_features": 70}),
+PLAIN: Layers = [
+    linear(37, 70),
     ("relu", {}),
-    ("linear", {"in_features": 70, "out_features": 33}),
+    linear(70, 33),
     ("tanh", {}),
-    ("linear", {"in_features": 33, "out_features": 5}),
+    linear(33, 5),
 ]
-NORMED = [
+NORMED: Layers = [
     ("rescale", {"scale": 0.5, "shift": 0.1}),
-    ("linear", {"in_features": 37, "out_features": 70}),
+    linear(37, 70),
     ("batch_norm1d", {"num_features": 70}),
     ("gelu", {}),
     ("dropout", {"p": 0.3}),
-    ("linear", {"in_features": 70, "out_features": 48}),
+    linear(70, 48),
     ("batch_norm1d", {"num_features": 48}),
     ("sigmoid", {}),
     ("dropout", {"p": 0.1}),
-    ("linear", {"in_features": 48, "out_features": 5}),
+    linear(48, 5),
 ]
 # 37 x 4096 and 4096 x 96 are beyond a core's L2: phases of their own, in rows and columns.
-WIDE = [
-    ("linear", {"in_features": 37, "out_features": 4096}),
+WIDE: Layers = [
+    linear(37, 4096),
     ("relu", {}),
     ("dropout", {"p": 0.2}),
-    ("linear", {"in_features": 4096, "out_features": 96}),
+    linear(4096, 96),
     ("leaky_relu", {}),
-    ("linear", {"in_features": 96, "out_features": 5}),
+    linear(96, 5),
 ]
 NETS = {"plain": PLAIN, "normed": NORMED, "wide": WIDE, "everything": everything(37, 33, 5)}
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any], float | None]] = {
@@ -67,7 +68,7 @@ def trained(
     batch_size: int = 140,
     epochs: int = 2,
     x: np.ndarray | None = None,
-) -> tuple[list[bytes], int]:
+) -> tuple[list[Any], int]:
     """Every number a training leaves behind, and the threads it used."""
     data, labels = problem(rows)
     model = _core.Network(NETS[net], dtype, 7)
@@ -78,8 +79,7 @@ def trained(
         used, labels, batch_size=batch_size, epochs=epochs, seed=3, n_threads=n_threads,
         validation=(used[:200], labels[:200], None), metrics=True,
     )  # fmt: skip
-    numbers = [row["array"].tobytes() for row in model.parameters()]
-    numbers += [row["array"].tobytes() for s in model.optimizer_state()["state"] for row in s]
+    numbers = bits(model)
     numbers += [repr(report[key]).encode() for key in ("loss", "accuracy", "val_loss")]
     numbers.append(model.predict(used, n_threads=n_threads).tobytes())
     return numbers, report["threads_used"]

@@ -13,6 +13,7 @@ from fastnn import _core
 from fastnn.errors import TrainingDivergedError
 from layouts import DTYPES
 from members import linear
+from pairs import snapshot
 
 N, F, K, BATCH = 60, 5, 3, 16
 RATES = [10.0, 1e5, 1e30]
@@ -149,12 +150,6 @@ def test_a_gradient_that_overflows(dtype, optimizer, lr):
         assert_kept(net, before)
 
 
-def everything(net: Any) -> list[np.ndarray]:
-    """Parameters and the optimizer's state."""
-    states = [row["array"].copy() for rows in net.optimizer_state()["state"] for row in rows]
-    return weights(net) + states
-
-
 @pytest.mark.parametrize("clip", [None, 1e300])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -175,29 +170,29 @@ def test_state_that_overflows(dtype, optimizer, clip):
 
     net = made()
     for _ in range(5):
-        before = everything(net)
+        before = snapshot(net)
         try:
             net.train_step_grad(x, grad)
         except TrainingDivergedError:
             break
     else:
         pytest.fail("five steps without an overflow")
-    for now, then in zip(everything(net), before, strict=True):
+    for now, then in zip(snapshot(net), before, strict=True):
         np.testing.assert_array_equal(now, then)
-    assert all(np.isfinite(array).all() for array in everything(net))
+    assert all(np.isfinite(array).all() for array in snapshot(net))
 
     net = made()
-    before = everything(net)
+    before = snapshot(net)
     with pytest.raises(TrainingDivergedError):
         net.fit(x, np.full((1, 1), -size, dtype), batch_size=1, epochs=5)
-    assert all(np.isfinite(array).all() for array in everything(net))
+    assert all(np.isfinite(array).all() for array in snapshot(net))
     if adam:
         net = made()
         net.forward(x, True)
         net.backward(grad)
         with pytest.raises(TrainingDivergedError):
             net.apply_gradients()
-        for now, then in zip(everything(net), before, strict=True):
+        for now, then in zip(snapshot(net), before, strict=True):
             np.testing.assert_array_equal(now, then)
 
 
@@ -210,10 +205,10 @@ def test_gradients_may_be_large_because_of_either_factor(dtype, large):
     net.compile("mse", {}, "adam", {})
     x = np.full((2, 64), size if large == "x" else 1.0, dtype)
     grad = np.full((2, 64), size if large == "grad" else 1.0, dtype)
-    before = everything(net)
+    before = snapshot(net)
     with pytest.raises(TrainingDivergedError, match="weights that are not finite"):
         net.train_step_grad(x, grad)
-    for now, then in zip(everything(net), before, strict=True):
+    for now, then in zip(snapshot(net), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
@@ -280,15 +275,15 @@ def test_the_model_of_the_last_finite_epoch_comes_back(optimizer):
     net = _core.Network([linear(F, K)], "float32", 1)
     name, more = OPTIMIZERS[optimizer]
     net.compile("mse", {}, name, {**more, "lr": 5.0})
-    seen = [everything(net)]
+    seen = [snapshot(net)]
 
     def on_epoch(*_: Any) -> bool:
-        seen.append(everything(net))
+        seen.append(snapshot(net))
         return True
 
     with pytest.raises(TrainingDivergedError, match="last finite epoch"):
         net.fit(x, y, batch_size=BATCH, epochs=500, on_epoch=on_epoch)
     assert len(seen) > 4
-    for now, then in zip(everything(net), seen[-1], strict=True):
+    for now, then in zip(snapshot(net), seen[-1], strict=True):
         np.testing.assert_array_equal(now, then)
     assert net.step == 4 * (len(seen) - 1)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 
 from fastnn import callbacks, nn, optim
 from fastnn.errors import ModelBusyError
+from models import COPIES, WITH_ITS_LAYERS, pickled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,15 +38,12 @@ def own(values: Any) -> dict[str, np.ndarray]:
     return {key: np.array(value) for key, value in values.items()}
 
 
-COPIES: dict[str, Callable[[nn.Sequential], nn.Sequential | dict[str, np.ndarray]]] = {
-    "deepcopy": copy.deepcopy,
-    "copy": copy.copy,
-    "pickle": lambda m: pickle.loads(pickle.dumps(m)),
-    "slice": lambda m: m[:],
-    "layers": lambda m: nn.Sequential(*m),
+WAYS: dict[str, Callable[[nn.Sequential], nn.Sequential | dict[str, np.ndarray]]] = {
+    **COPIES,
+    **WITH_ITS_LAYERS,
     "state_dict": lambda m: own(m.state_dict()),
 }
-every_copy = pytest.mark.parametrize("how", COPIES)
+every_way = pytest.mark.parametrize("how", WAYS)
 
 
 def values_of(copied: nn.Sequential | dict[str, np.ndarray]) -> bytes:
@@ -63,7 +60,7 @@ def often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@every_copy
+@every_way
 @pytest.mark.usefixtures("often")
 def test_another_thread_gets_the_end_of_an_epoch_or_is_refused(how: str) -> None:
     model = model_of()
@@ -80,7 +77,7 @@ def test_another_thread_gets_the_end_of_an_epoch_or_is_refused(how: str) -> None
         begun.wait(20)
         while thread.is_alive():
             try:
-                copies.append(values_of(COPIES[how](model)))
+                copies.append(values_of(WAYS[how](model)))
             except ModelBusyError:
                 refused.append(1)
 
@@ -94,17 +91,17 @@ def test_another_thread_gets_the_end_of_an_epoch_or_is_refused(how: str) -> None
     assert len(states) == EPOCHS + 1
     assert set(copies) <= set(states)
     assert refused
-    assert values_of(COPIES[how](model)) == states[-1]
+    assert values_of(WAYS[how](model)) == states[-1]
 
 
-@every_copy
+@every_way
 def test_callbacks_copy_the_end_of_the_epoch(how: str) -> None:
     model = model_of()
     taken: list[Any] = []
 
     def end(epoch: int, logs: dict[str, float]) -> None:
         del epoch, logs
-        taken.append((COPIES[how](model), model.predict(X).tobytes()))
+        taken.append((WAYS[how](model), model.predict(X).tobytes()))
 
     hook = callbacks.LambdaCallback(on_epoch_end=end)
     model.fit(X, Y, epochs=3, shuffle=False, callbacks=[hook])
@@ -114,10 +111,10 @@ def test_callbacks_copy_the_end_of_the_epoch(how: str) -> None:
         assert values_of(copied) == values_of(again)
         if isinstance(copied, dict):
             continue
-        if how in ("slice", "layers"):
+        if how in WITH_ITS_LAYERS:
             copied.compile(optim.Adam(), nn.CrossEntropyLoss())
         assert copied.predict(X).tobytes() == predicted
-        if how in ("deepcopy", "copy", "pickle"):  # they go on as the model did
+        if how in COPIES:  # they go on as the model did
             assert copied.history is not None
             assert copied.history.epoch == list(range(epoch + 1))
             for each in (copied, again):
@@ -141,7 +138,7 @@ def test_a_layer_by_itself_is_of_one_moment_too() -> None:
 
     def look() -> None:
         while thread.is_alive():
-            for get in (copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))):
+            for get in (copy.deepcopy, pickled):
                 try:
                     found.append(layer_of(get(model[0])))
                 except ModelBusyError:

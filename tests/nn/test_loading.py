@@ -86,6 +86,25 @@ def test_what_fits_is_loaded() -> None:
         np.testing.assert_array_equal(v, np.asarray(wanted[k]).astype(v.dtype), err_msg=k)
 
 
+def test_keys_that_are_missing_or_unexpected() -> None:
+    model = make()
+    before = copied(model)
+    without = {key: value + 1 for key, value in before.items() if key != "0.weight"}
+    for state, missing, unexpected in (
+        (without | {"9.weight": 1}, "0.weight", "9.weight"),
+        (without, "0.weight", "none"),
+        (before | {"9.weight": 1}, "none", "9.weight"),
+    ):
+        with pytest.raises(ValueError, match=rf"missing: {missing}; unexpected: {unexpected}"):
+            model.load_state_dict(state)
+        for key, value in model.state_dict().items():
+            np.testing.assert_array_equal(value, before[key], err_msg=key)
+    result = model.load_state_dict({BIAS: [1, 2], "x": 0}, strict=False)
+    assert result.unexpected_keys == ["x"]
+    assert "0.weight" in result.missing_keys
+    np.testing.assert_array_equal(model[3].bias, [1, 2])
+
+
 def test_values_may_be_views_of_the_model_itself() -> None:
     model = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32))
     state = model.state_dict()

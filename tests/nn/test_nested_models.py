@@ -4,8 +4,6 @@ container can be read, changed, frozen and copied like any other."""
 
 from __future__ import annotations
 
-import copy
-import pickle
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 
 import in_torch
 from fastnn import nn, optim
+from models import COPIES, same_values
 
 F, K = 6, 3
 
@@ -41,13 +40,6 @@ def fitted(model: nn.Sequential, **options: Any) -> nn.Sequential:
 def values(model: nn.Sequential) -> dict[str, np.ndarray]:
     state = model.state_dict().items()
     return {key: np.array(value) for key, value in state if "num_batches" not in key}
-
-
-def same(a: nn.Sequential, b: nn.Sequential) -> None:
-    left, right = values(a), values(b)
-    assert list(left) == list(right)
-    for key in left:
-        np.testing.assert_array_equal(left[key], right[key], err_msg=key)
 
 
 def torch_twin(torch: Any) -> Any:
@@ -166,22 +158,22 @@ def test_freezing_a_container() -> None:
     assert again[1][0].frozen
 
 
-@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies_of_the_model(how: Any) -> None:
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_the_model(how: str) -> None:
     model = fitted(make())
-    other = how(model)
-    same(model, other)
+    other = COPIES[how](model)
+    same_values(model, other)
     for each in (model, other):
         each.fit(*data(), epochs=1)
-    same(model, other)
+    same_values(model, other)
     other[1][1].weight[...] = 0
     assert model[1][1].weight.any()
 
 
-@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies_of_a_container(how: Any) -> None:
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_a_container(how: str) -> None:
     model = fitted(make())
-    block = how(model[1])
+    block = COPIES[how](model[1])
     assert repr(block) == repr(model[1])
     np.testing.assert_array_equal(block[1].weight, model[1][1].weight)
     other = nn.Sequential(nn.Linear(F, 8), block)
@@ -214,7 +206,7 @@ def test_settings_change_inside() -> None:
     given[1][3].p, given[1][0].eps, given[2][1][1].momentum = 0.7, 0.5, 0.5
     for model in (changed, compiled(given)):
         model.fit(*data(), epochs=2)
-    same(changed, given)
+    same_values(changed, given)
     assert (values(changed)["1.1.weight"] != values(fitted(make()))["1.1.weight"]).any()
 
 

@@ -7,7 +7,6 @@ And what a model does with its layers takes time in proportion to their number.
 from __future__ import annotations
 
 import copy
-import pickle
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from fastnn import nn, optim
+from models import COPIES
 
 
 class Classifier(nn.Sequential):
@@ -50,15 +50,11 @@ def test_a_slice_is_a_plain_sequential(rng: np.random.Generator) -> None:
         model["0"]  # type: ignore[call-overload]
 
 
-def pickled(model: Any) -> Any:
-    return pickle.loads(pickle.dumps(model))
-
-
-@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickled])
-def test_a_copy_keeps_the_class(make: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_keeps_the_class(how: str, rng: np.random.Generator) -> None:
     model = trained(rng)
     made = Classifier.made
-    twin = make(model)
+    twin = COPIES[how](model)
     assert type(twin) is Classifier
     assert Classifier.made == made
     assert twin.names == ["a", "b"]
@@ -68,13 +64,11 @@ def test_a_copy_keeps_the_class(make: Any, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(twin.predict(x), model.predict(x))
 
 
-@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickled])
-def test_a_layer_with_a_name_stays_a_layer_of_its_model(
-    make: Any, rng: np.random.Generator
-) -> None:
+@pytest.mark.parametrize("how", COPIES)
+def test_a_layer_with_a_name_stays_a_layer_of_its_model(how: str, rng: np.random.Generator) -> None:
     model = trained(rng)
     kept = model.head.weight.copy()
-    twin = make(model)
+    twin = COPIES[how](model)
     assert twin.head is twin[-1]
     twin.head.weight[...] = 0
     assert not twin[-1].weight.any()
@@ -99,9 +93,7 @@ def appended(model: nn.Sequential) -> None:
 OPERATIONS = {
     "Sequential(*layers)": lambda m: nn.Sequential(*m),
     "slice": lambda m: m[1:],
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "pickle": pickled,
+    **COPIES,
     "append": appended,
     "repr": repr,
     "freeze": lambda m: m.freeze().unfreeze(),

@@ -11,7 +11,6 @@ import copy
 import gc
 import itertools
 import os
-import pickle
 import resource
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import pytest
 
 from fastnn import _core, nn, optim
 from members import NO_MEMBER, linear
+from models import pickled
 from pairs import bits
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ OF_A_MODEL: dict[str, Callable[[nn.Sequential], Any]] = {
     "freeze": lambda m: m[0].freeze() and None,
     "compile": recompile,
     "deepcopy": lambda m: copy.deepcopy(m).state_dict(),
-    "pickle": lambda m: pickle.loads(pickle.dumps(m)).state_dict(),
+    "pickle": lambda m: pickled(m).state_dict(),
     "slice": lambda m: m[:3].state_dict(),
     "append": lambda m: m.append(nn.Linear(CLASSES, CLASSES)) and None,
 }

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from typing import Any
 
 import numpy as np
@@ -15,16 +13,12 @@ from fastnn import _core, nn, optim, reference
 from fastnn.errors import TrainingDivergedError
 from layouts import DTYPES, close, draws
 from members import linear
+from models import COPIES, same_values
 from pairs import Pair
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 SEED, P = 9, 0.4
 LAYERS = [linear(5, 23), ("tanh", {}), ("dropout", {"p": P}), linear(23, 3)]
-COPIES = {
-    "pickle": lambda m: pickle.loads(pickle.dumps(m)),
-    "deepcopy": copy.deepcopy,
-    "copy": copy.copy,
-}
 
 
 def model_of(compiled: bool = True, **options: Any) -> nn.Sequential:
@@ -33,11 +27,6 @@ def model_of(compiled: bool = True, **options: Any) -> nn.Sequential:
     if compiled:
         model.compile(optim.Adam(lr=0.01), "cross_entropy")
     return model
-
-
-def same_values(a: nn.Sequential, b: nn.Sequential) -> None:
-    for ours, theirs in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @both_dtypes
