@@ -22,6 +22,19 @@ assert_type(
     ),
     nn.LeakyReLU,
 )
+assert_type(
+    nn.ELU(
+        alpha=1.0,
+    ),
+    nn.ELU,
+)
+assert_type(nn.SELU(), nn.SELU)
+assert_type(
+    nn.CELU(
+        alpha=1.0,
+    ),
+    nn.CELU,
+)
 assert_type(nn.Tanh(), nn.Tanh)
 assert_type(nn.Sigmoid(), nn.Sigmoid)
 assert_type(
@@ -37,6 +50,24 @@ assert_type(
     ),
     nn.GELU,
 )
+assert_type(nn.SiLU(), nn.SiLU)
+assert_type(nn.Mish(), nn.Mish)
+assert_type(nn.ReLU6(), nn.ReLU6)
+assert_type(
+    nn.Hardtanh(
+        min_val=-1.0,
+        max_val=1.0,
+    ),
+    nn.Hardtanh,
+)
+assert_type(nn.Hardsigmoid(), nn.Hardsigmoid)
+assert_type(nn.Hardswish(), nn.Hardswish)
+assert_type(nn.Softsign(), nn.Softsign)
+assert_type(nn.LogSigmoid(), nn.LogSigmoid)
+assert_type(nn.Exp(), nn.Exp)
+assert_type(nn.Step(), nn.Step)
+assert_type(nn.Softmax(), nn.Softmax)
+assert_type(nn.LogSoftmax(), nn.LogSoftmax)
 assert_type(
     nn.MSELoss(
         reduction="mean",
@@ -195,6 +226,12 @@ assert_type(F.relu(x), NDArray[Any])
 assert_type(F.relu_backward(x, x), NDArray[Any])
 assert_type(F.leaky_relu(x), NDArray[Any])
 assert_type(F.leaky_relu_backward(x, x), NDArray[Any])
+assert_type(F.elu(x), NDArray[Any])
+assert_type(F.elu_backward(x, x), NDArray[Any])
+assert_type(F.selu(x), NDArray[Any])
+assert_type(F.selu_backward(x, x), NDArray[Any])
+assert_type(F.celu(x), NDArray[Any])
+assert_type(F.celu_backward(x, x), NDArray[Any])
 assert_type(F.tanh(x), NDArray[Any])
 assert_type(F.tanh_backward(x, x), NDArray[Any])
 assert_type(F.sigmoid(x), NDArray[Any])
@@ -203,6 +240,30 @@ assert_type(F.softplus(x), NDArray[Any])
 assert_type(F.softplus_backward(x, x), NDArray[Any])
 assert_type(F.gelu(x), NDArray[Any])
 assert_type(F.gelu_backward(x, x), NDArray[Any])
+assert_type(F.silu(x), NDArray[Any])
+assert_type(F.silu_backward(x, x), NDArray[Any])
+assert_type(F.mish(x), NDArray[Any])
+assert_type(F.mish_backward(x, x), NDArray[Any])
+assert_type(F.relu6(x), NDArray[Any])
+assert_type(F.relu6_backward(x, x), NDArray[Any])
+assert_type(F.hardtanh(x), NDArray[Any])
+assert_type(F.hardtanh_backward(x, x), NDArray[Any])
+assert_type(F.hardsigmoid(x), NDArray[Any])
+assert_type(F.hardsigmoid_backward(x, x), NDArray[Any])
+assert_type(F.hardswish(x), NDArray[Any])
+assert_type(F.hardswish_backward(x, x), NDArray[Any])
+assert_type(F.softsign(x), NDArray[Any])
+assert_type(F.softsign_backward(x, x), NDArray[Any])
+assert_type(F.log_sigmoid(x), NDArray[Any])
+assert_type(F.log_sigmoid_backward(x, x), NDArray[Any])
+assert_type(F.exp(x), NDArray[Any])
+assert_type(F.exp_backward(x, x), NDArray[Any])
+assert_type(F.step(x), NDArray[Any])
+assert_type(F.step_backward(x, x), NDArray[Any])
+assert_type(F.softmax(x), NDArray[Any])
+assert_type(F.softmax_backward(x, x), NDArray[Any])
+assert_type(F.log_softmax(x), NDArray[Any])
+assert_type(F.log_softmax_backward(x, x), NDArray[Any])
 assert_type(F.mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.half_mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.l1_loss([x], [x]), tuple[float, NDArray[Any]])

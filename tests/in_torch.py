@@ -54,7 +54,8 @@ def torch_cases(room: str) -> list[Any]:
 def options(room: str, name: str, hyper: Hyper) -> Hyper:
     """The parameters in torch's words."""
     words = TWINS[room][name].torch.names
-    return {words.get(key, key): value for key, value in paired(room, name, hyper).items()}
+    given = {words.get(key, key): value for key, value in paired(room, name, hyper).items()}
+    return given | dict(TWINS[room][name].torch.options)
 
 
 def torch_class(torch: Any, room: str, name: str) -> Any:

@@ -161,6 +161,8 @@ def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> 
 def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> Layers:
     """Every layer and activation of the registries, one after the other, with Linear between them.
 
+    With a way past each activation, the gradients of the first layers are as large as the last's; a
+    LayerNorm before each keeps its inputs small.
     `smooth` leaves out activations whose derivative jumps somewhere.
     """
     layers: Layers = [(name, {}) for name in names("inputs")]
@@ -170,9 +172,9 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
             layers += network_with(name, {}, width, width, width)[1:]
     for name in names("activations"):
         if not (smooth and reference.ACTIVATIONS[name].kinks()):
-            layers += [(name, {}), linear(width, width)]
-    layers[-1] = linear(width, n_out)
-    return layers
+            norm = ("layer_norm", {"normalized_shape": width})
+            layers += [("residual", {"layers": [norm, (name, {}), linear(width, width)]})]
+    return [*layers, linear(width, n_out)]
 
 
 def ending(loss: str) -> Layers:

@@ -47,9 +47,9 @@ struct Gelu {
   // s + z s', s' = s(2u) s(-2u) (2u)': with both sides of the sigmoid, since 1 - s would lose the right tail.
   static Vec<T> df_tanh(Vec<T> z) {
     const auto x = clipped(z), u = argument(x);
-    const auto s = sigmoid(u);
+    const auto [s, rest] = sigmoid_sides(u);
     const auto slope = x * fma(Vec<T>::set(3 * kCubic), x * x, Vec<T>::set(kLinear));
-    return fma(s * sigmoid(-u), slope, s);
+    return fma(s * rest, slope, s);
   }
 
   bool exact;

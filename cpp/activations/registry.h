@@ -4,8 +4,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cstring>
-
 #include "core/registry.h"
 #include "core/types.h"
 
@@ -16,7 +14,7 @@ enum class Needs { kInput, kOutput };
 
 template <class T>
 struct Loops {
-  // a = f(z) over whole padded rows; a may be z.
+  // a = f(z) over whole padded rows; a may be z. Rows of an activation of whole rows are aligned.
   void (*forward)(const Values& values, ConstMatrix<T> z, Matrix<T> a) noexcept;
   // grad *= f'(saved). Padding columns that are zero remain zero.
   void (*backward)(const Values& values, ConstMatrix<T> saved, Matrix<T> grad) noexcept;
@@ -24,6 +22,7 @@ struct Loops {
 
 struct Row : fastnn::Row {
   Needs needs;
+  bool whole_rows;  // a number of a depends on its whole row of z; otherwise on one number of z
   Loops<float> f32;
   Loops<double> f64;
 
@@ -33,34 +32,24 @@ struct Row : fastnn::Row {
   }
 };
 
-// The loops on contiguous numbers of a caller at any address: whole cache lines of numbers in place, and the remainder
-// in a buffer of one line. a = f(z); a may be z.
-template <class T>
-void forward(const Row& row, const Values& values, const T* z, T* a, Index n) noexcept {
-  const Index whole = n / kPad<T> * kPad<T>, rest = n - whole;
-  const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
-  row.loops<T>().forward(values, {z, 1, whole, whole}, {a, 1, whole, whole});
-  if (rest == 0) return;
-  alignas(kAlign) T line[kPad<T>] = {};
-  std::memcpy(line, z + whole, bytes);
-  row.loops<T>().forward(values, {line, 1, rest, kPad<T>}, {line, 1, rest, kPad<T>});
-  std::memcpy(a + whole, line, bytes);
-}
-// dz = dy f'(saved) for at most kBackwardRun numbers; dz may be dy or saved.
+// The loops on a caller's numbers, neither padded nor aligned. Elementwise activations take at most kBackwardRun
+// numbers at once in backward; those of whole rows take rows, and where a row has more than kLongRow columns, as many
+// rows of `scratch` for each array that they read.
 inline constexpr Index kBackwardRun = 1024;
 template <class T>
-void backward(const Row& row, const Values& values, const T* dy, const T* saved, T* dz, Index n) noexcept {
-  const Index whole = dz == saved ? 0 : n / kPad<T> * kPad<T>, rest = n - whole;
-  if (dz != dy && whole > 0) std::memcpy(dz, dy, static_cast<std::size_t>(whole) * sizeof(T));
-  row.loops<T>().backward(values, {saved, 1, whole, whole}, {dz, 1, whole, whole});
-  if (rest == 0) return;
-  alignas(kAlign) T kept[kBackwardRun] = {}, grad[kBackwardRun] = {};
-  const auto bytes = static_cast<std::size_t>(rest) * sizeof(T);
-  std::memcpy(kept, saved + whole, bytes);
-  std::memcpy(grad, dy + whole, bytes);
-  row.loops<T>().backward(values, {kept, 1, rest, kBackwardRun}, {grad, 1, rest, kBackwardRun});
-  std::memcpy(dz + whole, grad, bytes);
-}
+inline constexpr Index kLongRow = 16384 / static_cast<Index>(sizeof(T));
+
+// a = f(z); a may be z.
+template <class T>
+void forward(const Row& row, const Values& values, const T* z, T* a, Index n) noexcept;
+template <class T>
+void forward_rows(const Row& row, const Values& values, ConstMatrix<T> z, Matrix<T> a, Matrix<T> scratch) noexcept;
+// dz = dy f'(saved); dz may be dy or saved.
+template <class T>
+void backward(const Row& row, const Values& values, const T* dy, const T* saved, T* dz, Index n) noexcept;
+template <class T>
+void backward_rows(const Row& row, const Values& values, ConstMatrix<T> dy, ConstMatrix<T> saved, Matrix<T> dz,
+                   Matrix<T> grad_scratch, Matrix<T> saved_scratch) noexcept;
 
 // The list of all activations (registry.cpp), in the order of the documentation.
 Registry<Row> registry();

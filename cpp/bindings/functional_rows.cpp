@@ -1,8 +1,9 @@
-// Activations, their backward passes, softmax and log_softmax on the caller's arrays.
+// Activations and their backward passes on the caller's arrays.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "activations/registry.h"
 #include "bindings/functional.h"
@@ -10,7 +11,6 @@
 #include "bindings/operands.h"
 #include "bindings/values.h"
 #include "core/check.h"
-#include "kernels/softmax.h"
 
 namespace fastnn::bindings {
 
@@ -42,8 +42,30 @@ void for_runs(Index rows, Index cols, bool flat, Index most, F f) {
   });
 }
 
+// Calls f(first row, rows) for groups of whole rows, and hands it `arrays` buffers of padded rows where these are long.
+template <class T, class F>
+void for_whole_rows(Index rows, Index cols, int arrays, F f) {
+  if (rows == 0 || cols == 0) return;
+  MatrixBuffer<T> scratch[2];
+  if (padded<T>(cols) > activations::kLongRow<T>)
+    for (int i = 0; i < arrays; ++i) scratch[i] = MatrixBuffer<T>(rows, cols);
+  const Index group = std::max<Index>(1, kRun / 2 / cols);
+  const double cost = 4 * kPerNumber * static_cast<double>(rows) * static_cast<double>(padded<T>(cols));
+  run_items(ceil_div(rows, group), cost, 0, [&](Index item) {
+    const Index first = item * group, count = std::min(group, rows - first);
+    const auto part = [&](int i) {
+      return scratch[i].view() ? scratch[i].view().middle_rows(first, count) : Matrix<T>{};
+    };
+    f(first, count, part(0), part(1));
+  });
+}
+
 template <class T>
 void activation_into(const activations::Row& row, const Values& values, const ConstMatrix<T>& z, const Matrix<T>& a) {
+  if (row.whole_rows)
+    return for_whole_rows<T>(z.rows, z.cols, 1, [&](Index first, Index count, Matrix<T> scratch, Matrix<T>) {
+      activations::forward_rows<T>(row, values, z.middle_rows(first, count), a.middle_rows(first, count), scratch);
+    });
   for_runs(z.rows, z.cols, z.stride == z.cols && a.stride == a.cols, kRun,
            [&](Index r, Index c, Index n) { activations::forward<T>(row, values, z.row(r) + c, a.row(r) + c, n); });
 }
@@ -51,24 +73,14 @@ void activation_into(const activations::Row& row, const Values& values, const Co
 template <class T>
 void backward_into(const activations::Row& row, const Values& values, const ConstMatrix<T>& dy,
                    const ConstMatrix<T>& saved, const Matrix<T>& dz) {
+  if (row.whole_rows)
+    return for_whole_rows<T>(dy.rows, dy.cols, 2, [&](Index first, Index count, Matrix<T> grad, Matrix<T> kept) {
+      activations::backward_rows<T>(row, values, dy.middle_rows(first, count), saved.middle_rows(first, count),
+                                    dz.middle_rows(first, count), grad, kept);
+    });
   const bool flat = dy.stride == dy.cols && saved.stride == saved.cols && dz.stride == dz.cols;
   for_runs(dy.rows, dy.cols, flat, activations::kBackwardRun, [&](Index r, Index c, Index n) {
     activations::backward<T>(row, values, dy.row(r) + c, saved.row(r) + c, dz.row(r) + c, n);
-  });
-}
-
-template <class T>
-void softmax_into(const ConstMatrix<T>& x, const Matrix<T>& out, bool log) {
-  if (x.rows == 0 || x.cols == 0) return;
-  MatrixBuffer<T> scratch;
-  const bool is_long = padded<T>(x.cols) > kernels::kLongRow<T>;
-  if (is_long) scratch = MatrixBuffer<T>(x.rows, x.cols);
-  const Index group = std::max<Index>(1, kRun / 2 / x.cols);
-  const double cost = 4 * kPerNumber * static_cast<double>(x.rows) * static_cast<double>(padded<T>(x.cols));
-  run_items(ceil_div(x.rows, group), cost, 0, [&](Index item) {
-    const Index first = item * group, rows = std::min(group, x.rows - first);
-    kernels::softmax_rows<T>(x.middle_rows(first, rows), out.middle_rows(first, rows), log,
-                             is_long ? scratch.view().middle_rows(first, rows) : Matrix<T>{});
   });
 }
 
@@ -140,14 +152,6 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
                  [&](const Matrix<T>& dz) { backward_into<T>(row, values, grad.view, kept.view, dz); });
 }
 
-template <class T>
-py::array softmax(const py::object& x, const py::object& out, bool log) {
-  const FloatMode mode;
-  const RowOperand<T> in("softmax", "x", x);
-  return into<T>("softmax", out, in.view.rows, in.view.cols, {&x},
-                 [&](const Matrix<T>& to) { softmax_into<T>(in.view, to, log); });
-}
-
 // -- plain calls: C-contiguous arrays of one shape and dtype, and `out` likewise or None -----------------------------
 
 // The array that a plain call writes: `out`, or a new one of the shape of `like`. It may be one of the inputs, but must
@@ -163,11 +167,15 @@ py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObje
   return py::reinterpret_borrow<py::object>(out);
 }
 
-// All numbers of a contiguous array as a matrix of one row.
+// All numbers as the rows that `row` works on: the last axis, or one row of everything where the activation is
+// elementwise. Nothing of an activation of whole rows if there are none.
 template <class T, class U>
-Matrix<U> flat(PyObject* array) {
+std::optional<Matrix<U>> rows_for(const activations::Row& row, PyObject* array) {
   const PlainArray all(array);
-  return {all.data<U>(), 1, all.size(), all.size()};
+  if (!row.whole_rows) return Matrix<U>{all.data<U>(), 1, all.size(), all.size()};
+  const Index cols = all.ndim() == 0 ? 0 : all.shape(all.ndim() - 1);
+  if (cols == 0) return std::nullopt;
+  return Matrix<U>{all.data<U>(), all.size() / cols, cols, cols};
 }
 
 const activations::Row* plain_row(PyObject* name, PyObject* hyper, Values& values) {
@@ -184,8 +192,10 @@ py::object plain_forward_of(PyObject* const* args) {
   Values values;
   const auto* row = plain_row(args[0], args[1], values);
   if (row == nullptr) return {};
+  const auto from = rows_for<T, const T>(*row, z);
+  if (!from) return {};
   const py::object a = plain_out<T>(args[3], z, {z});
-  if (a) activation_into<T>(*row, values, flat<T, const T>(z), flat<T, T>(a.ptr()));
+  if (a) activation_into<T>(*row, values, *from, *rows_for<T, T>(*row, a.ptr()));
   return a;
 }
 
@@ -198,22 +208,11 @@ py::object plain_backward_of(PyObject* const* args) {
   Values values;
   const auto* row = plain_row(args[0], args[1], values);
   if (row == nullptr) return {};
+  const auto grad = rows_for<T, const T>(*row, dy);
+  if (!grad) return {};
   const py::object dz = plain_out<T>(args[4], dy, {dy, saved});
-  if (dz) backward_into<T>(*row, values, flat<T, const T>(dy), flat<T, const T>(saved), flat<T, T>(dz.ptr()));
+  if (dz) backward_into<T>(*row, values, *grad, *rows_for<T, const T>(*row, saved), *rows_for<T, T>(*row, dz.ptr()));
   return dz;
-}
-
-template <class T>
-py::object plain_softmax_of(PyObject* const* args) {
-  const PlainArray x(args[0]);
-  const int ndim = x.ndim();
-  if (!x.contiguous() || ndim == 0 || x.shape(ndim - 1) == 0) return {};
-  const py::object to = plain_out<T>(args[1], args[0], {args[0]});
-  if (!to) return {};
-  const Index cols = x.shape(ndim - 1), rows = x.size() / cols;
-  softmax_into<T>({x.data<const T>(), rows, cols, cols}, {PlainArray(to.ptr()).data<T>(), rows, cols, cols},
-                  args[2] == Py_True);
-  return to;
 }
 
 bool named(PyObject* const* args) { return PyUnicode_CheckExact(args[0]) && PyDict_CheckExact(args[1]); }
@@ -228,11 +227,6 @@ PyObject* plain_activation_backward(PyObject*, PyObject* const* args, Py_ssize_t
   return plain_answer(args[2], named(args), [&]<class T>(T) { return plain_backward_of<T>(args); });
 }
 
-PyObject* plain_softmax(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != 3) return Py_NewRef(Py_NotImplemented);
-  return plain_answer(args[0], true, [&]<class T>(T) { return plain_softmax_of<T>(args); });
-}
-
 PyMethodDef g_plain_rows[] = {
     plain_function(
         "plain_activation", plain_activation,
@@ -240,9 +234,6 @@ PyMethodDef g_plain_rows[] = {
     plain_function("plain_activation_backward", plain_activation_backward,
                    "plain_activation_backward(name, hyper, dy, saved, out) -> object\n\n"
                    "activation_backward of plain arrays; else NotImplemented."),
-    plain_function(
-        "plain_softmax", plain_softmax,
-        "plain_softmax(x, out, log) -> object\n\nsoftmax or log_softmax of plain arrays; else NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -265,12 +256,6 @@ void register_functional_rows(py::module_& m) {
         return by_dtype({dy, saved}, [&]<class T>(T) { return activation_backward<T>(name, hyper, dy, saved, out); });
       },
       arg("name"), arg("hyper"), arg("dy"), arg("saved"), arg("out") = none);
-  m.def(
-      "softmax", [](O x, O out) { return by_dtype({x}, [&]<class T>(T) { return softmax<T>(x, out, false); }); },
-      arg("x"), arg("out") = none);
-  m.def(
-      "log_softmax", [](O x, O out) { return by_dtype({x}, [&]<class T>(T) { return softmax<T>(x, out, true); }); },
-      arg("x"), arg("out") = none);
 }
 
 }  // namespace fastnn::bindings

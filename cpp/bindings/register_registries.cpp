@@ -30,6 +30,7 @@ py::dict param(const Field& field) {
   d["choices"] = choices;
   d["tries"] = field.is_tried ? python_value(field, field.tried) : py::none();
   d["pair"] = field.pair;
+  d["above"] = field.above;
   return d;
 }
 
@@ -37,7 +38,7 @@ py::dict common(const Row& row) {
   py::list params;
   for (const Field& field : row.params) params.append(param(field));
   return py::dict(py::arg("name") = row.name, py::arg("class_name") = row.class_name, py::arg("formula") = row.formula,
-                  py::arg("params") = params);
+                  py::arg("note") = row.note, py::arg("params") = params);
 }
 
 const char* task_name(losses::Task task) {
@@ -58,6 +59,7 @@ py::dict registries() {
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
+    d["whole_rows"] = row.whole_rows;
     activations.append(d);
   }
   for (const auto& row : losses::registry()) {

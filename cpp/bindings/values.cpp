@@ -111,6 +111,7 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
       set(where, fields, values, parts[i]->name, number_of(where, parts[i]->name, parts[i], part));
     }
   }
+  check_together(where, fields, values);
   return values;
 }
 
@@ -131,7 +132,7 @@ bool plain_values(Fields fields, PyObject* given, Values& values) {
     for (std::size_t i = 0; i < parts.size(); ++i)
       if (!plain_value(*parts[i], PyTuple_GET_ITEM(value, static_cast<Py_ssize_t>(i)), values)) return false;
   }
-  return true;
+  return first_not_above(fields, values) == nullptr;
 }
 
 py::object python_value(const Field& field, Number number) {

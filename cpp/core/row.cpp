@@ -36,6 +36,20 @@ void set(const std::string& where, Fields fields, Values& values, std::string_vi
   field->set(values, number);
 }
 
+const Field* first_not_above(Fields fields, const Values& values) {
+  for (const Field& field : fields)
+    if (field.above != nullptr && !(field.get(values).real > find(fields, field.above)->get(values).real))
+      return &field;
+  return nullptr;
+}
+
+void check_together(const std::string& where, Fields fields, const Values& values) {
+  const Field* field = first_not_above(fields, values);
+  if (field == nullptr) return;
+  require(false, where, " ", field->name, " = ", field->get(values).real, "; expected above ", field->above,
+          ", which is ", find(fields, field->above)->get(values).real);
+}
+
 bool same(Fields fields, const Values& a, const Values& b) {
   for (const Field& field : fields)
     if (!(field.get(a) == field.get(b))) return false;

@@ -72,10 +72,11 @@ struct Field {
   std::uint64_t most;  // of a count: the largest number of its type
   std::array<const char*, kMaxChoices> choices;
   const char* doc;
-  Number standard;   // the default
-  bool is_tried;     // whether tests try another value,
-  Number tried;      // which is permitted and makes a difference
-  const char* pair;  // torch's one name for this field and its neighbour: "betas" for beta1 and beta2; or nullptr
+  Number standard;    // the default
+  bool is_tried;      // whether tests try another value,
+  Number tried;       // which is permitted and makes a difference
+  const char* pair;   // torch's one name for this field and its neighbour: "betas" for beta1 and beta2; or nullptr
+  const char* above;  // the field whose value has to be below this one's, or nullptr
   Number (*get)(const Values&);
   void (*set)(Values&, Number);
 
@@ -109,6 +110,10 @@ struct Pair {
   const char* name;
 };
 constexpr Pair pair(const char* name) { return {name}; }
+struct AboveField {
+  const char* name;
+};
+constexpr AboveField above_field(const char* name) { return {name}; }
 
 namespace detail {
 
@@ -151,12 +156,13 @@ constexpr void add(Field& field, const Interval& range) { field.range = range; }
 constexpr void add(Field& field, const Choices& given) { field.choices = given.words; }
 constexpr void add(Field& field, Tries given) { field.is_tried = true, field.tried = Number(given.value); }
 constexpr void add(Field& field, fastnn::Pair given) { field.pair = given.name; }
+constexpr void add(Field& field, AboveField given) { field.above = given.name; }
 constexpr void add(Field& field, const char* doc) { field.doc = doc; }
 
 }  // namespace detail
 
-// The arguments after the name, in any order: the range or the choices, the documentation, tries(), pair(). A flag or a
-// choice needs no tries(): tests try its other values.
+// The arguments after the name, in any order: the range or the choices, the documentation, tries(), pair(),
+// above_field(). A flag or a choice needs no tries(): tests try its other values.
 template <auto kMember, class... More>
 constexpr Field field(const char* name, More... more) {
   using Of = detail::MemberOf<decltype(kMember)>;
@@ -193,6 +199,10 @@ const Field* find(Fields fields, std::string_view name);
 // Writes one value; throws std::invalid_argument, headed by `where`, that names the value and what is permitted, or the
 // known names.
 void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number);
+// Checks what fields permit of each other, after all of them are set: throws as set() does.
+void check_together(const std::string& where, Fields fields, const Values& values);
+// The first field that is not above the one that it has to be above, or nullptr.
+const Field* first_not_above(Fields fields, const Values& values);
 // What a field permits, in words: "a finite number, at least 0".
 std::string permitted(const Field& field);
 // Are all fields equal?
@@ -203,6 +213,7 @@ struct Row {
   const char* name;        // "leaky_relu": the name in configurations and in fastnn.functional
   const char* class_name;  // "LeakyReLU": torch's name, the class in Python
   const char* formula;     // one line of documentation
+  const char* note;        // a sentence of documentation that its users have to know, or ""
   Fields params;
   Values (*defaults)();
 };
@@ -223,12 +234,14 @@ struct ParamsOf<M> {
 template <class M>
 using ParamsOf = typename detail::ParamsOf<M>::Type;
 
-// The common part of the registry row of member M, from its struct Params and its table kFields, if it has parameters.
+// The common part of the registry row of member M: its struct Params, its table kFields and its kNote, where it has them.
 template <class M>
 constexpr Row row_of(const char* name, const char* class_name, const char* formula) {
   Fields fields;
   if constexpr (requires { M::kFields; }) fields = M::kFields;
-  return {name, class_name, formula, fields, [] { return Values(ParamsOf<M>{}); }};
+  const char* note = "";
+  if constexpr (requires { M::kNote; }) note = M::kNote;
+  return {name, class_name, formula, note, fields, [] { return Values(ParamsOf<M>{}); }};
 }
 
 // Makes the member, from its parameters if its constructor takes them.

@@ -204,6 +204,20 @@ Vec<T> sigmoid(Vec<T> x) {
   return select(less(x, Vec<T>::zero()), e, one) / (one + e);
 }
 
+// sigmoid(x) and sigmoid(-x) = 1 - sigmoid(x), each with a small relative error.
+template <class T>
+struct Sides {
+  Vec<T> value, complement;
+};
+template <class T>
+Sides<T> sigmoid_sides(Vec<T> x) {
+  const auto one = Vec<T>::set(1), zero = Vec<T>::zero();
+  const auto [n, r, q] = detail::reduce(max(-abs(x), Vec<T>::set(detail::Constants<T>::kExpFloor)));
+  const auto e = detail::power_of_two<T>(n) * (one + fma(r * r, q, r));
+  const auto sum = one + e;
+  return {select(less(x, zero), e, one) / sum, select(less(zero, x), e, one) / sum};
+}
+
 // x P(x^2) / Q(x^2) with P(0) = Q(0) = 1, the best approximation of these degrees. Beyond the interval of the fit, x^2
 // is replaced by its upper end; the quotient then grows with x beyond 1 and is limited to 1.
 template <class T>

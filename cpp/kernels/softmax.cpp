@@ -10,52 +10,47 @@ namespace fastnn::kernels {
 namespace {
 
 template <class T>
-void softmax_short(Matrix<T> z) noexcept {
+void softmax_short(ConstMatrix<T> z, Matrix<T> a) noexcept {
   constexpr Index kRows = ShortRows<T>::kRows;
   alignas(kAlign) T share[kRows] = {};
   const ShortRows<T> rows(z);
   for (Index r = 0; r < z.rows; ++r) share[r] = static_cast<T>(1 / rows.sum(r));
-  rows.store(share, z);
+  rows.store(share, a);
 }
 
 }  // namespace
 
 template <class T>
-void softmax(Matrix<T> z) noexcept {
+void softmax(ConstMatrix<T> z, Matrix<T> a) noexcept {
   constexpr Index kRows = ShortRows<T>::kRows;
   Index r = 0;
-  for (; side_by_side(z.rows - r, z.cols); r += std::min(kRows, z.rows - r))
-    softmax_short(z.middle_rows(r, std::min(kRows, z.rows - r)));
-  for (; r < z.rows; ++r) softmax_row(z.row(r), z.cols);
-}
-template <class T>
-void log_softmax(Matrix<T> z) noexcept {
-  for (Index r = 0; r < z.rows; ++r) log_softmax_row(z.row(r), z.cols);
-}
-
-template <class T>
-void softmax_rows(ConstMatrix<T> x, Matrix<T> out, bool log, Matrix<T> scratch) noexcept {
-  alignas(kAlign) T local[kLongRow<T>];
-  const Index width = padded<T>(x.cols);
-  if (width <= 0) return;
-  const Index at_once = width <= kLongRow<T> ? kLongRow<T> / width : x.rows;
-  for (Index first = 0; first < x.rows; first += at_once) {
-    const Index rows = std::min(at_once, x.rows - first);
-    const Matrix<T> z = width <= kLongRow<T> ? Matrix<T>{local, rows, x.cols, width} : scratch;
-    for (Index r = 0; r < rows; ++r) {
-      std::copy_n(x.row(first + r), x.cols, z.row(r));
-      std::fill(z.row(r) + x.cols, z.row(r) + width, T(0));
-    }
-    log ? log_softmax(z) : softmax(z);
-    for (Index r = 0; r < rows; ++r) std::copy_n(z.row(r), x.cols, out.row(first + r));
+  for (; side_by_side(z.rows - r, z.cols); r += std::min(kRows, z.rows - r)) {
+    const Index count = std::min(kRows, z.rows - r);
+    softmax_short(z.middle_rows(r, count), a.middle_rows(r, count));
   }
+  for (; r < z.rows; ++r) softmax_row(z.row(r), z.cols, a.row(r));
+}
+template <class T>
+void log_softmax(ConstMatrix<T> z, Matrix<T> a) noexcept {
+  for (Index r = 0; r < z.rows; ++r) log_softmax_row(z.row(r), z.cols, a.row(r));
 }
 
-template void softmax_rows(ConstMatrix<float>, Matrix<float>, bool, Matrix<float>) noexcept;
-template void softmax_rows(ConstMatrix<double>, Matrix<double>, bool, Matrix<double>) noexcept;
-template void softmax(Matrix<float>) noexcept;
-template void softmax(Matrix<double>) noexcept;
-template void log_softmax(Matrix<float>) noexcept;
-template void log_softmax(Matrix<double>) noexcept;
+template <class T>
+void softmax_backward(ConstMatrix<T> a, Matrix<T> grad) noexcept {
+  for (Index r = 0; r < a.rows; ++r) softmax_row_backward(a.row(r), a.cols, grad.row(r));
+}
+template <class T>
+void log_softmax_backward(ConstMatrix<T> a, Matrix<T> grad) noexcept {
+  for (Index r = 0; r < a.rows; ++r) log_softmax_row_backward(a.row(r), a.cols, grad.row(r));
+}
+
+template void softmax(ConstMatrix<float>, Matrix<float>) noexcept;
+template void softmax(ConstMatrix<double>, Matrix<double>) noexcept;
+template void log_softmax(ConstMatrix<float>, Matrix<float>) noexcept;
+template void log_softmax(ConstMatrix<double>, Matrix<double>) noexcept;
+template void softmax_backward(ConstMatrix<float>, Matrix<float>) noexcept;
+template void softmax_backward(ConstMatrix<double>, Matrix<double>) noexcept;
+template void log_softmax_backward(ConstMatrix<float>, Matrix<float>) noexcept;
+template void log_softmax_backward(ConstMatrix<double>, Matrix<double>) noexcept;
 
 }  // namespace fastnn::kernels

@@ -1,4 +1,4 @@
-// Softmax and log-softmax of the rows of a matrix, in place; padding columns become zero.
+// Softmax and log-softmax of the rows of a matrix, and their backward passes; padding columns become zero.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -6,16 +6,16 @@
 
 namespace fastnn::kernels {
 
+// a = softmax(z) or log_softmax(z); a may be z.
 template <class T>
-void softmax(Matrix<T> z) noexcept;
+void softmax(ConstMatrix<T> z, Matrix<T> a) noexcept;
 template <class T>
-void log_softmax(Matrix<T> z) noexcept;
+void log_softmax(ConstMatrix<T> z, Matrix<T> a) noexcept;
 
-// Softmax or log-softmax of rows in a caller's memory, neither padded nor aligned, into `out`, which may be x. Rows of
-// more than kLongRow columns need as many rows of `scratch`.
+// The gradient by z in place of that by a, from the result a: a (grad - sum(grad a)), and grad - exp(a) sum(grad).
 template <class T>
-inline constexpr Index kLongRow = 16384 / static_cast<Index>(sizeof(T));
+void softmax_backward(ConstMatrix<T> a, Matrix<T> grad) noexcept;
 template <class T>
-void softmax_rows(ConstMatrix<T> x, Matrix<T> out, bool log, Matrix<T> scratch) noexcept;
+void log_softmax_backward(ConstMatrix<T> a, Matrix<T> grad) noexcept;
 
 }  // namespace fastnn::kernels

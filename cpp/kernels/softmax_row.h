@@ -43,21 +43,51 @@ double exponentials(const T* z, Index k, T offset, T* e) noexcept {
 }
 
 // Short rows are summed in column order, as ShortRows does it, so that a row has the same bits alone and among others.
+// a may be z.
 template <class T>
-void softmax_row(T* z, Index k) noexcept {
-  double sum = exponentials(z, k, row_max(z, k), z);
-  if (k <= kShortRow) sum = std::accumulate(z, z + k, 0.0);
+void softmax_row(const T* z, Index k, T* a) noexcept {
+  double sum = exponentials(z, k, row_max(z, k), a);
+  if (k <= kShortRow) sum = std::accumulate(a, a + k, 0.0);
   const auto share = Vec<T>::set(static_cast<T>(1 / sum));
-  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (Vec<T>::load(z + c) * share).store(z + c);
+  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes) (Vec<T>::load(a + c) * share).store(a + c);
 }
 
 template <class T>
-void log_softmax_row(T* z, Index k) noexcept {
+void log_softmax_row(const T* z, Index k, T* a) noexcept {
   const T largest = row_max(z, k);
   const auto log_sum = Vec<T>::set(static_cast<T>(log(exponentials<T>(z, k, largest, nullptr))));
   const auto shift = Vec<T>::set(largest);
   for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
-    select(inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(z + c);
+    select(inside<T>(c, k), (Vec<T>::load(z + c) - shift) - log_sum, Vec<T>::zero()).store(a + c);
+}
+
+// The sum over the k columns of a row of f(c), a vector of columns c on; padding columns do not count.
+template <class T, class F>
+double sum_of(Index k, F f) noexcept {
+  LaneSum sum;
+  alignas(kAlign) T line[kPad<T>];
+  for (Index c = 0; c < k; c += kPad<T>) {
+    for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes)
+      select(inside<T>(c + j, k), f(c + j), Vec<T>::zero()).store(line + j);
+    sum.add(line, kPad<T>);
+  }
+  return sum.total();
+}
+
+template <class T>
+void softmax_row_backward(const T* a, Index k, T* grad) noexcept {
+  const auto at = [](const T* row, Index c) { return Vec<T>::load(row + c); };
+  const auto mean = Vec<T>::set(static_cast<T>(sum_of<T>(k, [&](Index c) { return at(a, c) * at(grad, c); })));
+  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
+    select(inside<T>(c, k), at(a, c) * (at(grad, c) - mean), Vec<T>::zero()).store(grad + c);
+}
+
+template <class T>
+void log_softmax_row_backward(const T* a, Index k, T* grad) noexcept {
+  const auto at = [](const T* row, Index c) { return Vec<T>::load(row + c); };
+  const auto sum = Vec<T>::set(static_cast<T>(sum_of<T>(k, [&](Index c) { return at(grad, c); })));
+  for (Index c = 0; c < padded<T>(k); c += Vec<T>::kLanes)
+    select(inside<T>(c, k), at(grad, c) - exp(at(a, c)) * sum, Vec<T>::zero()).store(grad + c);
 }
 
 }  // namespace fastnn::kernels

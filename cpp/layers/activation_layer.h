@@ -1,4 +1,4 @@
-// A registered activation as a layer: elementwise, and in place if its derivative is computed from the output.
+// A registered activation as a layer. An elementwise one works in place if its derivative is computed from the output.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,7 +12,7 @@ class ActivationLayer final : public Layer<T> {
  public:
   ActivationLayer(Index width, const activations::Row& row, const Values& values)
       : Layer<T>(width, width,
-                 {.elementwise = true,
+                 {.elementwise = !row.whole_rows,
                   .needs_input = row.needs == activations::Needs::kInput,
                   .needs_output = row.needs == activations::Needs::kOutput}),
         loops_(row.loops<T>()),

@@ -64,7 +64,7 @@ struct CrossEntropy {
     }
     return total;
   }
-  void link(Matrix<T> out) const { kernels::softmax(out); }
+  void link(Matrix<T> out) const { kernels::softmax<T>(out, out); }
   double right(const T* out, const T*, std::int32_t label, Index k) const {
     const T at_label = out[label];
     Index before = 0;  // number of outputs because of which the label is not the first largest one

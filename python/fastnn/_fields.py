@@ -144,10 +144,23 @@ def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) 
     for name in flat:
         if name not in known:
             raise _registry.unknown(where, "parameter", name, known)
-    return {
+    found = {
         name: _checked_value(where, spelled[name], known[name], value)
         for name, value in flat.items()
     }
+    for name, param in known.items():
+        _check_above(where, name, param, {k: p["default"] for k, p in known.items()} | found)
+    return found
+
+
+def _check_above(where: str, name: str, param: Parameter, values: Mapping[str, Any]) -> None:
+    """Refuse a value that is not above that of the parameter which its row names."""
+    other = param["above"]
+    if other and not values[name] > values[other]:
+        raise ValueError(
+            f"[{where}] {name} = {shown(values[name])}; expected above {other}, which is "
+            f"{shown(values[other])}"
+        )
 
 
 def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value:

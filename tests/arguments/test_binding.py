@@ -190,8 +190,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
         lambda dy, z: _core.activation_backward("relu", {}, dy, z),
         [(N, F), (N, F)],
     ),
-    "softmax": (_core.softmax, [(N, F)]),
-    "log_softmax": (_core.log_softmax, [(N, F)]),
+    "softmax": (lambda z: _core.activation("softmax", {}, z), [(N, F)]),
+    "softmax_backward": (
+        lambda dy, a: _core.activation_backward("softmax", {}, dy, a),
+        [(N, F), (N, F)],
+    ),
+    "log_softmax": (lambda z: _core.activation("log_softmax", {}, z), [(N, F)]),
     "mse": (lambda o, t, w: _core.loss("mse", {}, o, t, w), [(N, F), (N, F), (N,)]),
     "l1": (lambda o, t: _core.loss("l1", {}, o, t), [(N, F), (N, F)]),
 }

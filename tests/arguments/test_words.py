@@ -245,9 +245,9 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         F.linear_backward,
         {"dy": HIDDEN, "x": X, "w": np.ones((4, 3)), "need_dx": True, "n_threads": 1},
     ),
-    "softmax": (F.softmax, {"x": X, "out": None}),
-    "log_softmax": (F.log_softmax, {"x": X, "out": None}),
-    "step": (F.step, {"x": X}),
+    "softmax": (F.softmax, {"z": X, "out": None}),
+    "log_softmax": (F.log_softmax, {"z": X, "out": None}),
+    "step": (F.step, {"z": X, "out": None}),
     "one_hot": (F.one_hot, {"y": CLASSES, "n_classes": 2, "dtype": "float32"}),
     "dropout_mask": (
         F.dropout_mask,

@@ -13,7 +13,7 @@ import pytest
 
 from fastnn import _core, nn, optim, reference
 from layouts import DTYPES
-from members import Layers, linear, names
+from members import Layers, linear, names, row_of
 from pairs import Pair
 
 # -- a few rows -----------------------------------------------------------------------------------
@@ -212,6 +212,8 @@ def long_row(dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("name", names("activations"))
 def test_activations_reach_the_last_column(name: str, dtype: str) -> None:
     x = long_row(dtype)
+    if row_of("activations", name)["whole_rows"]:
+        pytest.skip("its last columns depend on all others: the next test has them")
     whole = _core.activation(name, {}, x)
     ends = _core.activation(name, {}, np.ascontiguousarray(x[:, -50:]))
     np.testing.assert_array_equal(whole[:, -50:], ends)
@@ -222,9 +224,9 @@ def test_softmax_reaches_the_last_column(dtype: str) -> None:
     x = long_row(dtype)
     e = np.exp(x.astype(np.float64) - 20)
     total = e.sum()
-    got = _core.softmax(x)[0, -3:]
+    got = _core.activation("softmax", {}, x)[0, -3:]
     np.testing.assert_allclose(got, e[0, -3:] / total, rtol=SUMS[dtype])
-    got = _core.log_softmax(x)[0, -3:]
+    got = _core.activation("log_softmax", {}, x)[0, -3:]
     np.testing.assert_allclose(got, x[0, -3:] - 20.0 - np.log(total), rtol=SUMS[dtype])
 
 

@@ -142,8 +142,9 @@ def test_results_in_memory_that_is_also_read(rng) -> None:
         lambda z, to: _core.linear(z, w, None, to),
         lambda z, to: _core.activation("tanh", {}, z, to),
         lambda z, to: _core.activation_backward("tanh", {}, z, z, to),
-        _core.softmax,
-        _core.log_softmax,
+        lambda z, to: _core.activation("softmax", {}, z, to),
+        lambda z, to: _core.activation("log_softmax", {}, z, to),
+        lambda z, to: _core.activation_backward("softmax", {}, z, z, to),
     ):
         memory[...] = before
         expected = call(before[:-1], None)
@@ -153,7 +154,6 @@ def test_results_in_memory_that_is_also_read(rng) -> None:
     expected = F.matmul(square, w)
     np.testing.assert_array_equal(_core.linear(square, w, None, square), expected)
     # A part of the input would take the result of another part.
-    with pytest.raises(ValueError, match="shares memory"):
-        F.relu(x, out=out)
-    memory[...] = before
-    np.testing.assert_array_equal(F.softmax(x, out=out), F.softmax(before[:-1]))
+    for function in (F.relu, F.softmax):
+        with pytest.raises(ValueError, match="shares memory"):
+            function(x, out=out)

@@ -14,7 +14,7 @@ from conftest import AWKWARD_SIZES, TOLERANCE
 from differences import assert_slopes, differences
 from fastnn import _core, reference
 from layouts import DTYPES, close, draws
-from members import cases, network_with, off_kinks
+from members import cases, network_with, off_kinks, row_of
 from pairs import Pair
 
 ROWS = reference.ACTIVATIONS
@@ -60,9 +60,11 @@ def test_slopes(rng: np.random.Generator, name: str, hyper: dict[str, Any]) -> N
 def test_kinks_are_where_the_row_has_them(name: str, hyper: dict[str, Any]) -> None:
     """Tests by differences keep away from them; anywhere else the derivative is continuous."""
     row, step = ROWS[name], 1e-4
+    if row.df is None:
+        pytest.skip("it is smooth, and has no derivative of one number by one number")
     z = np.arange(-12, 12, step) + step / 3
     df = row.df(z if row.needs == "input" else row.f(z, **hyper), **hyper)
-    jumps = z[:-1][np.abs(np.diff(df)) > 100 * step] + step / 2
+    jumps = z[:-1][np.abs(np.diff(df)) > 100 * step * np.maximum(1, np.abs(df[1:]))] + step / 2
     kinks = np.array(row.kinks(**hyper))
     assert all(np.abs(kinks - jump).min(initial=np.inf) < step for jump in jumps)
 
@@ -78,6 +80,7 @@ def test_in_torch(rng: np.random.Generator, torch: Any, name: str, hyper: dict[s
     expected.backward(torch.tensor(dy))
     rtol = 1e-12 * ROWS[name].tolerance
     np.testing.assert_allclose(a, expected.detach().numpy(), rtol=rtol, atol=1e-15)
+    rtol = ROWS[name].torch.gradients * ROWS[name].tolerance
     np.testing.assert_allclose(dz, leaf.grad.numpy(), rtol=rtol, atol=1e-14)
 
 
@@ -119,9 +122,11 @@ def test_at_ten_thousand(name: str, hyper: dict[str, Any], dtype: str) -> None:
     z = np.array([[1e4, -1e4, 0.0, 1e3, -1e3, 89.0, -89.0, 710.0, -710.0]], dtype)
     a, dz = value_and_gradient(name, hyper, z, np.ones_like(z))
     for mine, other in zip((a, dz), expected_of(name, hyper, z, np.ones_like(z)), strict=True):
-        assert np.isfinite(mine).all()
+        with np.errstate(over="ignore"):  # exp(1e4) is infinite in either dtype
+            expected = other.astype(dtype)
+        assert np.array_equal(np.isfinite(mine), np.isfinite(expected))
         rtol = TOLERANCE[dtype, "activation"] * ROWS[name].tolerance
-        np.testing.assert_allclose(mine, other, rtol=rtol, atol=1e-30)
+        np.testing.assert_allclose(mine, expected, rtol=rtol, atol=1e-30)
 
 
 @both_dtypes
@@ -138,7 +143,9 @@ def test_not_a_number_stays_one(name: str, hyper: dict[str, Any]) -> None:
     for dtype in DTYPES:
         z = np.array([[1.0, np.nan, -1.0]], dtype)
         a, dz = value_and_gradient(name, hyper, z, z)
-        assert np.isnan(a).tolist() == np.isnan(dz).tolist() == [[False, True, False]]
+        spreads = row_of("activations", name)["whole_rows"]
+        expected = [[True] * 3] if spreads else [[False, True, False]]
+        assert np.isnan(a).tolist() == np.isnan(dz).tolist() == expected
 
 
 @both_dtypes
@@ -146,8 +153,8 @@ def test_softmax(rng: np.random.Generator, dtype: str) -> None:
     for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
         z = 5 * draws(rng, (n, k), dtype)
         for name in ("softmax", "log_softmax"):
-            close(getattr(_core, name)(z), getattr(reference, name)(z), dtype, "activation")
-        close(_core.softmax(z).sum(axis=1), np.ones(n), dtype, "activation")
+            close(_core.activation(name, {}, z), getattr(reference, name)(z), dtype, "activation")
+        close(_core.activation("softmax", {}, z).sum(axis=1), np.ones(n), dtype, "activation")
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
@@ -155,15 +162,15 @@ def test_softmax_in_torch(rng: np.random.Generator, torch: Any, name: str) -> No
     z = 9 * rng.standard_normal((17, 33))
     z[0] *= 1000
     expected = getattr(torch, name)(torch.from_numpy(z), dim=1).numpy()
-    np.testing.assert_allclose(getattr(_core, name)(z), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(_core.activation(name, {}, z), expected, rtol=1e-12, atol=1e-15)
 
 
 @both_dtypes
 def test_softmax_at_ten_thousand(dtype: str) -> None:
     z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [1e4, 1e4, -1e4]], dtype)
-    p = _core.softmax(z)
+    p = _core.activation("softmax", {}, z)
     close(p, [[1, 0, 0], [1 / 3] * 3, [0.5, 0.5, 0]], dtype, "activation")
-    log_p = _core.log_softmax(z)
+    log_p = _core.activation("log_softmax", {}, z)
     expected = [[0, -2e4, -1e4], [-np.log(3)] * 3, [-np.log(2), -np.log(2), -2e4 - np.log(2)]]
     rtol = TOLERANCE[dtype, "activation"]
     np.testing.assert_allclose(log_p, np.array(expected).astype(dtype), rtol=rtol)

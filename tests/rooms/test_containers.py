@@ -316,8 +316,8 @@ def deep(n: int) -> Any:
         ([linear(F, 4), residual(("relu", {}), sequential())], r"container 1\.1 has no layers"),
         ([residual(("rescale", {"scale": 2.0}), linear(F, F))], r"\[rescale\] prepares the input"),
         (
-            [linear(F, 4), residual(("step", {}))],
-            "unknown layer 'step'; known: rescale, .*residual",
+            [linear(F, 4), residual(("stairs", {}))],
+            "unknown layer 'stairs'; known: rescale, .*residual",
         ),
         ([linear(F, 4), ("residual", {})], r"\[residual\] has no 'layers'"),
         ([deep(65)], "more than 64 containers stand inside each other"),

@@ -79,7 +79,8 @@ def test_activations(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str
 ) -> None:
     pair = Pair(network_with(name, hyper, 7, 17, 3), dtype)
-    train(pair.compile("mse", "sgd", {"lr": 0.05, "momentum": 0.9}), rng)
+    # log_softmax gives large outputs, with which a larger rate would diverge.
+    train(pair.compile("mse", "sgd", {"lr": 0.01, "momentum": 0.9}), rng)
 
 
 @both_dtypes

@@ -15,11 +15,11 @@ from fastnn._first_use import on_first_use
 
 from . import _members, init
 from ._checking import Comparison, GradientReport, check_gradient, compare
+from ._classes import one_hot
 from ._linear import linear, linear_backward, matmul
 from ._optimizers import OptimizerState, clip_grad_norm_
 from ._perceptron import perceptron, perceptron_step
 from ._random import dropout_mask
-from ._softmax import log_softmax, one_hot, softmax, step
 
 if TYPE_CHECKING:
     from ._members import *  # noqa: F403
@@ -35,13 +35,10 @@ __all__ = [
     "init",
     "linear",
     "linear_backward",
-    "log_softmax",
     "matmul",
     "one_hot",
     "perceptron",
     "perceptron_step",
-    "softmax",
-    "step",
 ]
 __all__ += _members.__all__
 

@@ -24,8 +24,9 @@ __all__ = ["backward", "forward"]
 
 def forward(name: str, values: Mapping[str, Any], z: ArrayLike, out: Array | None) -> Array:
     """Return f(z) of the activation `name`."""
-    array = as_array(name, "z", z)
-    settings = checked(name, _registry.row(name, "activations", name)["params"], values)
+    array, row = as_array(name, "z", z), _registry.row(name, "activations", name)
+    settings = checked(name, row["params"], values)
+    _check_rows(name, row, "z", array)
     dtype = common_dtype(array)
     target = checked_out(name, out, array.shape, dtype, *(() if out is z else (array,)))
     with Words(name, {"z": z}):
@@ -39,13 +40,24 @@ def backward(
     """Return the gradient dy f'(z) of the activation `name`, from its input or output."""
     where = f"{name}_backward"
     grad, kept = as_array(where, "dy", dy), as_array(where, "saved", saved)
-    settings = checked(where, _registry.row(where, "activations", name)["params"], values)
+    row = _registry.row(where, "activations", name)
+    settings = checked(where, row["params"], values)
+    _check_rows(where, row, "dy", grad)
     dtype = common_dtype(grad, kept)
     inputs = [array for array, given in ((grad, dy), (kept, saved)) if given is not out]
     target = checked_out(where, out, grad.shape, dtype, *inputs)
     with Words(where, {"dy": dy, "saved": saved}):
         result = _core.activation_backward(name, settings, _rows(grad), _rows(kept))
     return _returned(result, grad.shape, target)
+
+
+def _check_rows(where: str, row: _registry.Row, what: str, array: Array) -> None:
+    """Refuse numbers without rows for an activation that takes whole ones."""
+    rowless = array.ndim == 0 or array.shape[-1] == 0
+    if row["whole_rows"] and rowless and array.dtype.kind in "biuf":
+        raise ValueError(
+            f"[{where}] {what} has shape {array.shape}; expected (..., k) with k of at least 1"
+        )
 
 
 def _rows(array: Array) -> Array:

@@ -93,6 +93,14 @@ class Source:
 # -- activations -----------------------------------------------------------------------------------
 
 
+def _notes(row: Row) -> list[str]:
+    return [row["note"]] if row["note"] else []
+
+
+def _shape(row: Row) -> str:
+    return "Rows along the last axis, of any number." if row["whole_rows"] else "Any shape."
+
+
 def _out(own: str) -> Entry:
     return (
         "out : ndarray, optional",
@@ -120,9 +128,9 @@ def _forward(row: Row) -> Source:
         ],
         docstring(
             f"Compute {name}(z) = {row['formula']}.",
-            [],
+            _notes(row),
             {
-                "Parameters": [("z : array_like", "Any shape."), *parameters(fields), _out("z")],
+                "Parameters": [("z : array_like", _shape(row)), *parameters(fields), _out("z")],
                 "Returns": [
                     (
                         "ndarray",
@@ -149,6 +157,7 @@ def _backward(row: Row) -> Source:
     z = np.array([[-1.5, 0.0, 2.0]])
     kept = z if row["needs"] == "input" else _core.activation(name, {}, z)
     result = _core.activation_backward(name, {}, np.ones((1, 3)), kept)[0].round(4)
+    slope = "" if row["whole_rows"] else ", which is dy f'(z)"
     call = f'"{name}", values, dy, saved, out'
     return Source(
         f"{name}_backward",
@@ -159,7 +168,7 @@ def _backward(row: Row) -> Source:
             f"return backward({call}) if dz is NotImplemented else dz",
         ],
         docstring(
-            f"Compute the gradient by z of a = {name}(z), which is dy f'(z), from the {saved}.",
+            f"Compute the gradient by z of a = {name}(z){slope}, from the {saved}.",
             [],
             {
                 "Parameters": [
@@ -221,7 +230,7 @@ def _loss(row: Row) -> Source:
         ],
         docstring(
             f"Compute the mean over {means} of {row['formula']}.",
-            [],
+            _notes(row),
             {
                 "Parameters": [
                     (

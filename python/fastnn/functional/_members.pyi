@@ -23,10 +23,22 @@ __all__ = [
     "adamw_step_",
     "bce_loss",
     "bce_with_logits",
+    "celu",
+    "celu_backward",
     "cross_entropy",
+    "elu",
+    "elu_backward",
+    "exp",
+    "exp_backward",
     "gelu",
     "gelu_backward",
     "half_mse_loss",
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
+    "hardtanh",
+    "hardtanh_backward",
     "huber_loss",
     "identity",
     "identity_backward",
@@ -35,21 +47,39 @@ __all__ = [
     "leaky_relu_backward",
     "lion_state",
     "lion_step_",
+    "log_sigmoid",
+    "log_sigmoid_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "mish",
+    "mish_backward",
     "mse_loss",
     "nadam_state",
     "nadam_step_",
     "radam_state",
     "radam_step_",
     "relu",
+    "relu6",
+    "relu6_backward",
     "relu_backward",
     "rmsprop_state",
     "rmsprop_step_",
+    "selu",
+    "selu_backward",
     "sgd_state",
     "sgd_step_",
     "sigmoid",
     "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
     "softplus",
     "softplus_backward",
+    "softsign",
+    "softsign_backward",
+    "step",
+    "step_backward",
     "tanh",
     "tanh_backward",
 ]
@@ -100,6 +130,55 @@ def leaky_relu_backward(
     out: Array | None = None,
 ) -> Array:
     """Compute the gradient by z of a = leaky_relu(z), which is dy f'(z), from the input z."""
+
+def elu(
+    z: ArrayLike,
+    alpha: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute elu(z) = z if z > 0 else alpha (exp(z) - 1)."""
+
+def elu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    alpha: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = elu(z), which is dy f'(z), from the input z."""
+
+def selu(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute selu(z) = 1.0507 (z if z > 0 else 1.6733 (exp(z) - 1))."""
+
+def selu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = selu(z), which is dy f'(z), from the input z."""
+
+def celu(
+    z: ArrayLike,
+    alpha: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute celu(z) = z if z > 0 else alpha (exp(z / alpha) - 1)."""
+
+def celu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    alpha: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = celu(z), which is dy f'(z), from the input z."""
 
 def tanh(
     z: ArrayLike,
@@ -166,6 +245,201 @@ def gelu_backward(
     out: Array | None = None,
 ) -> Array:
     """Compute the gradient by z of a = gelu(z), which is dy f'(z), from the input z."""
+
+def silu(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute silu(z) = z / (1 + exp(-z))."""
+
+def silu_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = silu(z), which is dy f'(z), from the input z."""
+
+def mish(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute mish(z) = z tanh(log(1 + exp(z)))."""
+
+def mish_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = mish(z), which is dy f'(z), from the input z."""
+
+def relu6(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute relu6(z) = min(max(z, 0), 6)."""
+
+def relu6_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = relu6(z), which is dy f'(z), from the output a."""
+
+def hardtanh(
+    z: ArrayLike,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute hardtanh(z) = min(max(z, min_val), max_val)."""
+
+def hardtanh_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = hardtanh(z), which is dy f'(z), from the output a."""
+
+def hardsigmoid(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute hardsigmoid(z) = min(max(z + 3, 0), 6) / 6."""
+
+def hardsigmoid_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = hardsigmoid(z), which is dy f'(z), from the input z."""
+
+def hardswish(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute hardswish(z) = z min(max(z + 3, 0), 6) / 6."""
+
+def hardswish_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = hardswish(z), which is dy f'(z), from the input z."""
+
+def softsign(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute softsign(z) = z / (1 + |z|)."""
+
+def softsign_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = softsign(z), which is dy f'(z), from the input z."""
+
+def log_sigmoid(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute log_sigmoid(z) = -log(1 + exp(-z))."""
+
+def log_sigmoid_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = log_sigmoid(z), which is dy f'(z), from the input z."""
+
+def exp(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute exp(z) = exp(z)."""
+
+def exp_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = exp(z), which is dy f'(z), from the output a."""
+
+def step(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute step(z) = 1 if z >= 0 else 0.
+
+    Its derivative is 0 everywhere, so the layers before it do not learn: it is for given weights
+    and perceptrons.
+    """
+
+def step_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = step(z), which is dy f'(z), from the output a."""
+
+def softmax(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute softmax(z) = exp(z_j) / sum_k exp(z_k).
+
+    It takes whole rows. CrossEntropyLoss contains it: that loss takes outputs without it.
+    """
+
+def softmax_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = softmax(z), from the output a."""
+
+def log_softmax(
+    z: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute log_softmax(z) = z_j - log(sum_k exp(z_k)).
+
+    It takes whole rows. NLLLoss takes such outputs; CrossEntropyLoss contains it and takes outputs
+    without it.
+    """
+
+def log_softmax_backward(
+    dy: ArrayLike,
+    saved: ArrayLike,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradient by z of a = log_softmax(z), from the output a."""
 
 def mse_loss(
     out: ArrayLike,

@@ -126,7 +126,7 @@ class Layer:
 
 
 class Activation(Description, Layer):
-    """Base of the activations, which act on each element and have no values.
+    """Base of the activations, which have no values and act on each element or on each row.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class Activation(Description, Layer):
 
     @classmethod
     def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
-        return sentence(f"f(z) = {row['formula']}"), [], ""
+        return sentence(f"f(z) = {row['formula']}"), [row["note"]] if row["note"] else [], ""
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The activation as the core takes it: name and hyperparameters."""

@@ -53,6 +53,7 @@ class Loss(Description):
         notes = [
             f"Targets are {targets}; {_TASKS[row['task']]}.{outputs}",
             f"The mean is over {over}{added}.",
+            *([row["note"]] if row["note"] else []),
         ]
         return sentence(row["formula"]), notes, _example(row)
 

@@ -13,17 +13,32 @@ from ._loss import Loss
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CELU",
     "CrossEntropyLoss",
+    "ELU",
+    "Exp",
     "GELU",
     "HalfMSELoss",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "HuberLoss",
     "Identity",
     "L1Loss",
     "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
     "MSELoss",
+    "Mish",
     "ReLU",
+    "ReLU6",
+    "SELU",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
     "Softplus",
+    "Softsign",
+    "Step",
     "Tanh",
 ]
 
@@ -54,6 +69,29 @@ class LeakyReLU(Activation):
     """f(z) = z if z > 0 else negative_slope z."""
 
     negative_slope: float = 0.01
+
+@dataclass(repr=False, eq=False)
+class ELU(Activation):
+    """f(z) = z if z > 0 else alpha (exp(z) - 1)."""
+
+    alpha: float = 1.0
+
+@dataclass(repr=False, eq=False)
+class SELU(Activation):
+    """f(z) = 1.0507 (z if z > 0 else 1.6733 (exp(z) - 1)).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.SELU()
+    SELU()
+    """
+
+@dataclass(repr=False, eq=False)
+class CELU(Activation):
+    """f(z) = z if z > 0 else alpha (exp(z / alpha) - 1)."""
+
+    alpha: float = 1.0
 
 @dataclass(repr=False, eq=False)
 class Tanh(Activation):
@@ -89,6 +127,142 @@ class GELU(Activation):
     """f(z) = z Phi(z), Phi the normal distribution function."""
 
     approximate: Literal["none", "tanh"] = "none"
+
+@dataclass(repr=False, eq=False)
+class SiLU(Activation):
+    """f(z) = z / (1 + exp(-z)).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.SiLU()
+    SiLU()
+    """
+
+@dataclass(repr=False, eq=False)
+class Mish(Activation):
+    """f(z) = z tanh(log(1 + exp(z))).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Mish()
+    Mish()
+    """
+
+@dataclass(repr=False, eq=False)
+class ReLU6(Activation):
+    """f(z) = min(max(z, 0), 6).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.ReLU6()
+    ReLU6()
+    """
+
+@dataclass(repr=False, eq=False)
+class Hardtanh(Activation):
+    """f(z) = min(max(z, min_val), max_val)."""
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+@dataclass(repr=False, eq=False)
+class Hardsigmoid(Activation):
+    """f(z) = min(max(z + 3, 0), 6) / 6.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Hardsigmoid()
+    Hardsigmoid()
+    """
+
+@dataclass(repr=False, eq=False)
+class Hardswish(Activation):
+    """f(z) = z min(max(z + 3, 0), 6) / 6.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Hardswish()
+    Hardswish()
+    """
+
+@dataclass(repr=False, eq=False)
+class Softsign(Activation):
+    """f(z) = z / (1 + |z|).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Softsign()
+    Softsign()
+    """
+
+@dataclass(repr=False, eq=False)
+class LogSigmoid(Activation):
+    """f(z) = -log(1 + exp(-z)).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.LogSigmoid()
+    LogSigmoid()
+    """
+
+@dataclass(repr=False, eq=False)
+class Exp(Activation):
+    """f(z) = exp(z).
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Exp()
+    Exp()
+    """
+
+@dataclass(repr=False, eq=False)
+class Step(Activation):
+    """f(z) = 1 if z >= 0 else 0.
+
+    Its derivative is 0 everywhere, so the layers before it do not learn: it is for given weights
+    and perceptrons.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Step()
+    Step()
+    """
+
+@dataclass(repr=False, eq=False)
+class Softmax(Activation):
+    """f(z) = exp(z_j) / sum_k exp(z_k).
+
+    It takes whole rows. CrossEntropyLoss contains it: that loss takes outputs without it.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Softmax()
+    Softmax()
+    """
+
+@dataclass(repr=False, eq=False)
+class LogSoftmax(Activation):
+    """f(z) = z_j - log(sum_k exp(z_k)).
+
+    It takes whole rows. NLLLoss takes such outputs; CrossEntropyLoss contains it and takes outputs
+    without it.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.LogSoftmax()
+    LogSoftmax()
+    """
 
 @dataclass(repr=False, eq=False)
 class MSELoss(Loss):

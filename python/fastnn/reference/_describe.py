@@ -28,14 +28,18 @@ class Torch:
     factor : a loss is `factor` times torch's
     names : {parameter: what torch calls it}, where the names differ
     lacks : parameters that torch does not have
+    gradients : relative difference of gradients where torch computes them with constants of float32
     at_extremes : relative difference of gradients where torch's own formula is cut off
+    options : further arguments that torch needs
     """
 
     name: str = ""
     factor: float = 1.0
     names: Mapping[str, str] = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
+    gradients: float = 1e-12
     at_extremes: float = 1e-12
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 SAME = Torch()  # the row's class name and parameters are torch's

@@ -94,7 +94,7 @@ def linear_backward(
 
 
 def step(z: Any) -> Array:
-    """Return 1 where z >= 0 and 0 elsewhere: the unit of the perceptron and of logic gates.
+    """Return 1 where z >= 0 and 0 below: the unit of the perceptron and of logic gates.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def step(z: Any) -> Array:
     [0.0, 0.0, 0.0, 1.0]
     """
     z = _floating(z)
-    fires: Array = (z >= 0).astype(z.dtype)
+    fires: Array = np.heaviside(z, z.dtype.type(1))
     return fires
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn.reference._describe import SAME, Torch
-from fastnn.reference.activations import ACTIVATIONS
+from fastnn.reference.activations import ACTIVATIONS, activation_backward
 from fastnn.reference.functional import linear, linear_backward
 from fastnn.reference.random import dropout_mask, init_linear
 
@@ -156,11 +156,11 @@ class Linear(Layer):
 
 
 class ActivationLayer(Layer):
-    """y = f(x) element by element, with a row of ACTIVATIONS."""
+    """y = f(x), with a row of ACTIVATIONS."""
 
     def __init__(self, name: str, **hyper: Any) -> None:
         super().__init__()
-        self.activation, self.hyper = ACTIVATIONS[name], hyper
+        self.name, self.activation, self.hyper = name, ACTIVATIONS[name], hyper
 
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         y = self.activation.f(x, **self.hyper)
@@ -168,7 +168,7 @@ class ActivationLayer(Layer):
         return y
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        return dy * self.activation.df(self.saved, **self.hyper)
+        return activation_backward(self.name, self.hyper, dy, self.saved)
 
 
 class Dropout(Layer):
