@@ -98,8 +98,8 @@ class PhiloxStream {
 // returns false as soon as `stopped` returns true.
 template <class Stopped>
 bool permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epoch, Stopped stopped) {
-  constexpr Index kPrefetchDistance = 32;              // places that are known, and asked for, before they are needed
-  constexpr Index kRowsBetweenPolls = Index{1} << 18;  // rows: some milliseconds
+  constexpr Index kPrefetchDistance = 32;              // random places are drawn and prefetched so many steps ahead
+  constexpr Index kRowsBetweenPolls = Index{1} << 18;  // takes some milliseconds
   for (Index i = 0; i < n; ++i) order[i] = i;
   PhiloxStream words(seed, stream(Stream::kShuffle), 0, epoch);
   Index place[kPrefetchDistance], since = 0;

@@ -1,10 +1,10 @@
 // Elementary functions on vectors, made of +, -, *, /, fma and operations on the bits of numbers. They do not call the
 // C library, and their results do not depend on the width of a vector, so v3 and v4 give the same bits.
-// tests/engine/test_elementary.py measures their errors: exp, log and log1p at most 1 ulp, sigmoid 2.5 ulp, tanh 5.5 ulp
-// in float and 7.5 ulp in double. (tanh is a quotient of polynomials; a formula with fewer roundings takes three times as
-// long.) Subnormal numbers are zero, as everywhere in the engine (core/float_mode.h). The polynomials and quotients
-// minimise the largest relative error of the whole function (Remez algorithm in 50 digits) and were then rounded to T.
-// The comments beside them give these errors.
+// tests/engine/test_elementary.py measures their errors: exp, log and log1p at most 1 ulp, sigmoid 2.5 ulp, tanh 5.5
+// ulp in float and 7.5 ulp in double. (tanh is a quotient of polynomials; a formula with fewer roundings takes three
+// times as long.) Subnormal numbers are zero, as everywhere in the engine (core/float_mode.h). The polynomials and
+// quotients minimise the largest relative error of the whole function (Remez algorithm in 50 digits) and were then
+// rounded to T. The comments beside them give these errors.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -33,7 +33,7 @@ struct Value {
 template <class T>
 class Assembly {
  public:
-  // `numbered`: how many numbers input preparation took, of keys and of random streams.
+  // `numbered` is how many numbers, of keys and of random streams, input preparation has taken.
   explicit Assembly(int numbered) : number_(numbered) {}
   // Adds a chain of layers, whose keys are `prefix` and a number from `first` on.
   Value chain(const std::vector<Config>& configs, const std::string& prefix, Value x, int first = 0);

@@ -10,7 +10,8 @@ namespace fastnn::graph {
 
 namespace {
 
-// Columns that the first layer with a width of its own expects, or 0: those before it keep that width.
+// The columns of X: those that the first layer with a fixed width expects, since the layers before it keep the number
+// of columns. 0 if no layer has a fixed width.
 Index first_columns(const std::vector<Config>& configs) {
   for (const Config& config : configs) {
     const auto* row = layers::registry().find(config.kind);
@@ -46,7 +47,7 @@ Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed) : se
   for (int k = 0; k < depth(); ++k)
     for (const int value : node(k).inputs) readers_[static_cast<std::size_t>(value + 1)].push_back(k);
   for (int k = 0; k < depth(); ++k) {
-    std::string key = node(k).key;  // then those of the containers around it: "2.0", "2"
+    std::string key = node(k).key;  // in the loop also the keys of the containers around the node: "2.0.1", "2.0", "2"
     for (auto dot = key.size(); dot != std::string::npos; dot = key.rfind('.')) {
       key.resize(dot);
       nodes_of_[key].push_back(k);

@@ -56,8 +56,8 @@ class Network {
   int depth() const { return static_cast<int>(nodes_.size()); }
   const Node<T>& node(int k) const { return nodes_[static_cast<std::size_t>(k)]; }
   Layer<T>& layer(int k) const { return *node(k).layer; }
-  // The number of columns of the output of node k, or of the prepared rows (kInput); and the nodes that read it, in
-  // order.
+  // The number of columns of the output of node k, or of the prepared rows if k is kInput. `readers` are the nodes that
+  // read these values, in order.
   Index columns(int k) const { return k == kInput ? n_features_ : layer(k).out(); }
   const std::vector<int>& readers(int k) const { return readers_[static_cast<std::size_t>(k + 1)]; }
 
@@ -67,20 +67,21 @@ class Network {
     return std::span(parameters_).subspan(first_[k], first_[k + 1] - first_[k]);
   }
 
-  // Settings that may change between steps, all of them, of a layer or of input preparation ("input.0"). Throws
-  // std::invalid_argument, and then nothing has changed.
+  // Sets all settings that may change between steps, of a layer or of input preparation ("input.0"). If it throws
+  // std::invalid_argument, nothing has changed.
   void change(const std::string& key, const Config& settings);
 
-  // Nodes of the layer `key`, or of the container: all that are inside it. Throws std::invalid_argument.
+  // The node of the layer with this key, or all nodes inside the container with this key. Throws std::invalid_argument
+  // if there is neither.
   const std::vector<int>& nodes_of(const std::string& key) const;
   bool frozen(int layer) const { return frozen_[static_cast<std::size_t>(layer)]; }
   bool frozen(const std::string& key) const;
   void set_frozen(const std::string& key, bool frozen);
   bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
   bool trains(int layer) const;
-  // Which gradients the backward pass has to compute: that of the output of node k at [k + 1], that of the prepared
-  // rows at [0]. These are the ones with something to train at or before the node, or all if that of the input is
-  // needed.
+  // Which gradients the backward pass has to compute; element k + 1 is that of the output of node k, element 0 that of
+  // the prepared rows. A gradient is needed if the node or a node before it has something to train. If the gradient of
+  // the input is asked for, all are needed.
   std::vector<bool> wanted_gradients(bool of_input) const;
   double flops_per_row() const;
 
@@ -91,11 +92,11 @@ class Network {
   Index n_features_ = 0;
   Preparation<T> preparation_;
   std::vector<Node<T>> nodes_;
-  std::unordered_map<std::string, std::vector<int>> nodes_of_;  // by the key of a layer, and of a container
+  std::unordered_map<std::string, std::vector<int>> nodes_of_;  // by the keys of layers and containers
   std::vector<std::vector<int>> readers_;
   std::vector<bool> frozen_;
-  std::vector<Parameter> parameters_;  // layer by layer
-  std::vector<std::size_t> first_;     // those of layer k: parameters_[first_[k]] up to parameters_[first_[k + 1]]
+  std::vector<Parameter> parameters_;  // in the order of the layers
+  std::vector<std::size_t> first_;     // the parameters of layer k are parameters_[first_[k]] to [first_[k + 1] - 1]
   Buffer<T> values_;
 };
 

@@ -30,7 +30,7 @@ class Input {
   virtual void change(const Settings& settings) { (void)settings; }
   // The scaling that gather applies to each column.
   virtual kernels::Scaling<T> scaling() const { return {}; }
-  // One row of the gradient of the rows as they came, in place of that of the prepared rows.
+  // Replaces one row of the gradient of the prepared rows by the gradient of the caller's row.
   virtual void backward(T* dx, Index columns) const noexcept { (void)dx, (void)columns; }
 };
 
@@ -38,10 +38,10 @@ template <class T>
 using Make = std::unique_ptr<Input<T>> (*)(Index columns, const Settings& settings);
 
 struct Row : fastnn::Row {
-  std::span<const char* const> settings;  // their names
-  bool scales;                            // has a scaling(); a network has one at most
-  bool flattens;                          // rows may come in several dimensions
-  bool numbered;                          // counts in the keys of the layers behind it, as in torch
+  std::span<const char* const> settings;  // the names of the settings
+  bool scales;                            // it has a scaling(), of which a network takes at most one
+  bool flattens;                          // the caller's rows may have several dimensions
+  bool numbered;                          // it counts in the keys of the layers after it, as in torch
   Make<float> make_f32;
   Make<double> make_f64;
 

@@ -13,14 +13,14 @@ namespace {
 
 template <class T>
 Buffer<T> per_column(const std::vector<double>& given, Index columns) {
-  Buffer<T> values(given.empty() ? 0 : padded<T>(columns));  // read in whole vectors
+  Buffer<T> values(given.empty() ? 0 : padded<T>(columns));  // padded, because gather reads whole vectors
   for (Index c = 0; c < values.size() && c < columns; ++c)
     values[c] = static_cast<T>(given[given.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
   return values;
 }
 
-// One value, or one a column, none of which loses everything as T: infinite, or a factor that counts as zero. Zero
-// itself is a factor: it switches a column off.
+// Refuses factors that are neither one number nor one per column, and numbers that become infinite or zero in T. Zero
+// itself is allowed: it makes a column constant.
 template <class T>
 void check_factors(const std::vector<double>& given, Index columns, const char* what, double smallest) {
   require(given.size() <= 1 || static_cast<Index>(given.size()) == columns, "[rescale] ", what, " has ", given.size(),
@@ -31,7 +31,7 @@ void check_factors(const std::vector<double>& given, Index columns, const char* 
     const double size = std::abs(given[c]);
     require(size <= largest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is infinite as ", dtype,
             "; expected at most ", largest);
-    const bool zero = std::bit_cast<std::uint64_t>(size) == 0;  // in modes that take smaller numbers for zero, too
+    const bool zero = std::bit_cast<std::uint64_t>(size) == 0;  // by the bits: subnormal numbers compare as zero
     require(zero || size >= smallest, "[rescale] ", what, " has ", given[c], " at ", c, ", which is zero as ", dtype,
             "; expected at least ", smallest, ", or 0");
   }
@@ -39,7 +39,7 @@ void check_factors(const std::vector<double>& given, Index columns, const char* 
 
 }  // namespace
 
-// All new numbers are made before the first is taken.
+// All new values are checked and allocated before the first is stored, so that a refusal changes nothing.
 template <class T>
 void Rescale<T>::change(const Settings& settings) {
   const auto given = [&](const char* name) {

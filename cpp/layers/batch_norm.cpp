@@ -7,8 +7,8 @@
 namespace fastnn::layers {
 
 namespace {
-// Share of the squared mean below which a variance of doubles is the rounding of a constant column: (1e-14)^2. float32
-// values that differ at all have more than 1e-15 divided by the rows.
+// A float64 column whose variance is a smaller fraction of the squared mean is constant but for rounding: (1e-14)^2. In
+// float32, values that differ at all have a variance of more than 1e-15 / rows of the squared mean.
 constexpr double kRounding = 1e-28;
 }  // namespace
 
@@ -74,7 +74,8 @@ Index BatchNorm1d<T>::forward_merge(const Slot<T>& s, Index chunks, Index chunk_
   return unusable;
 }
 
-// As T, and not so near its end that the unbiased variance passes it: the running statistics keep them so.
+// Whether the mean and variance are finite in T, in which the running statistics store them. The factor of 2 covers the
+// unbiased variance, var n / (n - 1) with n >= 2.
 template <class T>
 bool BatchNorm1d<T>::finite(double mean, double var) {
   return std::isfinite(static_cast<T>(mean)) && std::isfinite(static_cast<T>(2 * var));

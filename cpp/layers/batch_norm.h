@@ -1,7 +1,7 @@
-// BatchNorm1d: y = (x - mean) / sqrt(var + eps) * weight + bias over the rows of the batch; torch's rules: the biased
-// variance normalises, the unbiased one enters the running statistics, which serve when not training and for a batch of
-// a single row. Sums are in double: each chunk gives its mean and squared deviations, merged in chunk order (Chan,
-// Golub, LeVeque 1979).
+// BatchNorm1d: y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each column over the
+// rows of the batch. As in torch, the biased variance normalises and the unbiased one enters the running statistics,
+// which are used outside of training and for a batch of a single row. Sums are taken in double: each chunk computes its
+// mean and sum of squared deviations, and these are merged in the order of the chunks (Chan, Golub, LeVeque 1979).
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

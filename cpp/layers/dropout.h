@@ -1,4 +1,4 @@
-// Dropout: y = x * mask, mask in {0, 1/(1-p)}; the identity when not training.
+// Dropout: y = x * mask with elements of the mask 0 or 1 / (1 - p); outside of training y = x.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -27,7 +27,7 @@ class Dropout final : public Layer<T> {
     p_ = values.as<Params>().p;
     return true;
   }
-  Index scratch_cols() const override { return this->out(); }  // for every p, because it may change between steps
+  Index scratch_cols() const override { return this->out(); }  // also for p = 0, because p may change between steps
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
@@ -48,7 +48,7 @@ class Dropout final : public Layer<T> {
   }
 
  private:
-  static constexpr int kBlocks = Vec<double>::kLanes == 8 ? 16 : 1;  // shorter vectors lose against plain words
+  static constexpr int kBlocks = Vec<double>::kLanes == 8 ? 16 : 1;  // with shorter vectors single blocks are faster
 
   static void multiply(const T* x, const T* mask, T* y, Range cols) noexcept {
     for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)

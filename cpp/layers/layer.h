@@ -26,7 +26,7 @@ struct Range {
 enum class Role {
   kVector,        // one number per column; 1-d in Python
   kTable,         // rows that are looked up; 2-d in Python
-  kProductMatrix  // W of a product y = x W, at most one a layer; 2-d. The plan may keep packed copies (Slot::w, wt).
+  kProductMatrix  // W of a product y = x W, at most one per layer; 2-d. The plan may keep packed copies (Slot::w, wt).
 };
 
 struct ParamShape {
@@ -75,20 +75,20 @@ struct StatisticsError {
 };
 
 struct Traits {
-  bool row_local = true;      // false: a row depends on the whole batch: partial sums and their merge split the phase
+  bool row_local = true;      // if false, rows depend on each other: partial sums and their merge split the rows phase
   bool elementwise = false;   // a block of columns of y depends on the same block of the inputs alone
   bool needs_input = false;   // backward or the gradient of a parameter reads x
   bool needs_output = false;  // backward reads y
-  // y and dx have memory of their own: forward reads x, and backward dy, after it began to write; or the width changes;
-  // or tile_gradient reads dy. Other layers leave dx in the memory of dy.
+  // y and dx need memory of their own: because forward reads x, or backward reads dy, after it began to write; because
+  // the width changes; or because tile_gradient reads dy. All other layers store dx in the memory of dy.
   bool owns_output = false;
-  // A block of columns of y, or of dx, can be computed from whole rows: where the product matrix is large, in a phase
-  // of its own.
+  // A block of columns of y, or of dx, can be computed from whole rows. If the product matrix is large, that is done in
+  // a phase of its own.
   bool column_blocks = false;
-  // forward reads x at any address and with any stride, and if a number of x is not finite, no number in that row of y
-  // is.
+  // forward can read x at any address and with any stride, and an element of x that is not finite makes all elements of
+  // that row of y not finite.
   bool reads_callers_rows = false;
-  int inputs = 1;  // 2: x2 is read as well
+  int inputs = 1;  // if 2, forward reads x2 as well
 };
 
 template <class T>
@@ -102,8 +102,8 @@ class Layer {
   Index in() const { return in_; }
   Index out() const { return out_; }
   const Traits& traits() const { return traits_; }
-  // Its place in the network: the key of messages ("2", "4.0" inside a container), and its number among all layers,
-  // depth first, which its random streams are drawn by.
+  // The place of the layer in the network: its key in messages ("2", or "4.0" inside a container), and its number among
+  // all layers in depth-first order, which selects its random streams.
   const std::string& key() const { return key_; }
   int number() const { return number_; }
   void set_place(std::string key, int number) {
@@ -112,7 +112,7 @@ class Layer {
   }
 
   virtual std::vector<ParamShape> params() const { return {}; }
-  // The one of them that is a product matrix; without rows if there is none.
+  // The parameter that is the matrix of a product; a shape without rows if there is none.
   ParamShape product_matrix() const {
     for (const ParamShape& shape : params())
       if (shape.role == Role::kProductMatrix) return shape;
@@ -127,22 +127,23 @@ class Layer {
   }
   virtual double flops_per_row() const { return 0; }
   virtual Index scratch_cols() const { return 0; }
-  // Doubles of partial sums, a chunk; and of what their merge leaves. A row-local layer may have those of backward: the
-  // gradients of its parameters, since it leaves dx where dy was.
+  // The number of doubles of the partial sums of one chunk, and of the result of their merge. A row-local layer may
+  // have partial sums in backward: those of its parameters' gradients, which have to be taken before dx overwrites dy.
   virtual Index partial_size() const { return 0; }
   virtual Index merged_size() const { return 0; }
 
-  // y[rows, cols] from x[rows]; cols are all columns unless elementwise or column_blocks.
+  // Computes y[rows, cols] from x[rows]. `cols` are all columns unless the layer is elementwise or has column_blocks.
   virtual void forward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
-  // dx[rows, cols] from dy[rows].
+  // Computes dx[rows, cols] from dy[rows].
   virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
-  // grad = gradient of block (rows, cols) of parameter `param`, over rows `over` of the batch; every range of rows but
-  // the first is added to the result of the ranges before it in grad. Layers with merged sums use these.
+  // Computes the gradient of block (rows, cols) of parameter `param`, summed over the rows `over` of the batch. The
+  // first range of rows stores it in `grad`, every later range is added to it. Layers with merged sums take it from
+  // these.
   virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range over, Matrix<T> grad,
                              const PrefetchTargets<T>* prefetch) const noexcept {
     (void)slot, (void)param, (void)rows, (void)cols, (void)over, (void)grad, (void)prefetch;
   }
-  // That gradient in a batch of a single row, as factors: left[r] * right[c]. None: {}.
+  // The same gradient in a batch of a single row, as two factors: left[r] * right[c]. {} if it is not such a product.
   struct Outer {
     const T* left = nullptr;
     const T* right = nullptr;
@@ -152,10 +153,10 @@ class Layer {
     return {};
   }
 
-  // Sums of one chunk, their merge in chunk order by one thread, and what the finished step leaves behind (running
-  // statistics). Those of forward are for whole-batch layers alone. forward_merge with chunks == 0: take the running
-  // statistics. It returns kUsable, or the first column that cannot be normalised; `statistics_error` says why, after
-  // the engine has stopped.
+  // *_partial computes the sums of one chunk; *_merge adds those of all chunks, in the order of the chunks, on one
+  // thread; commit stores what the finished step leaves in the layer (running statistics). Only whole-batch layers have
+  // sums in forward. forward_merge takes the running statistics if chunks == 0. It returns kUsable, or the first column
+  // that cannot be normalised, in which case the engine stops and statistics_error says why.
   static constexpr Index kUsable = -1;
   virtual void forward_partial(const Slot<T>& slot, Range rows, double* partial) const noexcept {
     (void)slot, (void)rows, (void)partial;
@@ -190,7 +191,7 @@ using Make = std::unique_ptr<Layer<T>> (*)(Index in, const Values& values);
 inline constexpr Interval kWidths = within(1, 1e9);
 
 struct Row : fastnn::Row {
-  Index (*expects)(const Values& values);  // columns of x, as its parameters say; nullptr: any number
+  Index (*expects)(const Values& values);  // the columns of x that the layer expects; nullptr if it takes any number
   Make<float> make_f32;
   Make<double> make_f64;
 
@@ -203,10 +204,11 @@ struct Row : fastnn::Row {
 Registry<Row> registry();
 // The registry row of the layer or activation called `name`, or nullptr.
 const fastnn::Row* find(std::string_view name);
-// Their names.
+// The names of all layers and activations.
 std::vector<std::string> kinds();
 
-// The layer or activation called `kind` for `in` columns; nullptr: there is none. Throws std::invalid_argument.
+// Makes the layer or activation called `kind` for `in` columns; nullptr if there is none of this name. Throws
+// std::invalid_argument if the layer refuses its parameters or the columns.
 template <class T>
 std::unique_ptr<Layer<T>> make_layer(const std::string& kind, const Values& values, Index in);
 

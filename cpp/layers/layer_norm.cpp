@@ -11,8 +11,9 @@ namespace fastnn::layers {
 
 namespace {
 
-// Calls each(first, count) for the columns of a row in blocks that fit into a line of doubles on the stack. A multiple
-// of LaneSum's lanes, so that a column's lane does not depend on the block.
+// Calls each(first, count) for the columns of a row in blocks for which there is an array of doubles on the stack. The
+// size of a block is a multiple of LaneSum's lanes, so that every column is added to the lane that it has in a whole
+// row.
 constexpr Index kBlock = 512;
 template <class Each>
 void in_blocks(Index columns, Each each) noexcept {
@@ -41,7 +42,8 @@ void LayerNorm<T>::initialize(std::uint64_t) {
   if (has_bias_) std::fill_n(bias_, this->out(), T(0));
 }
 
-// In two passes: the mean, then the squares of the deviations from it.
+// Two passes over the row: the mean, and then the squared deviations from it, which lose no digits if the mean is
+// large.
 template <class T>
 typename LayerNorm<T>::Statistics LayerNorm<T>::measure(const T* x) const noexcept {
   const Index n = this->out();

@@ -25,7 +25,7 @@ struct Targets {
 
 // The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l).
 enum class Reduction { kMean, kSum };
-// Every loss has this parameter, first of its table: those without others have these, as they are.
+// Every loss has the parameter `reduction`, first in its table. This is the struct of losses without other parameters.
 struct LossParams {
   Reduction reduction = Reduction::kMean;
 };

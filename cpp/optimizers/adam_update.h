@@ -15,8 +15,8 @@
 
 namespace fastnn::optimizers {
 
-// decay: the field of weight_decay. more: fields that a relative has beside Adam's. The betas have to be below 1, because
-// the bias correction divides by 1 - beta^t.
+// `decay` is the field of weight_decay, whose default differs; `more` are fields that a member has besides Adam's. The
+// betas have to be below 1, because the bias correction divides by 1 - beta^t.
 template <class P, class... More>
 constexpr std::array<Field, 6 + sizeof...(More)> adam_fields(Field decay, More... more) {
   return {
@@ -33,7 +33,7 @@ constexpr std::array<Field, 6 + sizeof...(More)> adam_fields(Field decay, More..
 template <class P>
 inline constexpr Field kAmsgrad = field<&P::amsgrad>("amsgrad", "divide by the root of the largest mean square so far");
 
-// decay: added to the gradient as decay w; shrink: w is multiplied by it.
+// decay w is added to the gradient (Adam); w is multiplied by `shrink` (AdamW).
 struct AdamCoefficients {
   double step_size, share1, beta2, share2, correction2, eps, decay, shrink;
 };

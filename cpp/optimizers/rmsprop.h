@@ -1,6 +1,6 @@
-// RMSprop with torch's rules: v = alpha v + (1 - alpha) g^2; step along g / (sqrt(v) + eps), or along a velocity of such
-// steps with momentum. centered takes the variance v - m^2 instead of v, with m a mean of g like v; where rounding makes it
-// negative it counts as zero.
+// RMSprop with torch's rules: v = alpha v + (1 - alpha) g^2; the step is along g / (sqrt(v) + eps), or, with momentum,
+// along a velocity of such steps. `centered` takes the variance v - m^2 in place of v, where m is the running mean of g
+// as v is that of g^2. If rounding makes the variance negative, it counts as zero.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

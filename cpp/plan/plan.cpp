@@ -79,8 +79,8 @@ class Builder {
     const Index wanted = ceil_div(kMinItems, phase.col_blocks);
     phase.row_step = std::clamp(ceil_div(plan_.rows, wanted), std::min(kMinChunk, most), std::min(kBlockRows, most));
     phase.items = ceil_div(plan_.rows, phase.row_step) * phase.col_blocks;
-    phase.column_major =
-        plan_.packs_w || phase.ops[0].kind == Op::kBackward;  // panels of W stay near; else it is read in rows
+    // If W is read from a packed copy, items of one column block share a panel, which then stays in cache.
+    phase.column_major = plan_.packs_w || phase.ops[0].kind == Op::kBackward;
     phase.item_flops = row_flops * static_cast<double>(phase.row_step);
     plan_.phases.push_back(std::move(phase));
   }
@@ -90,7 +90,8 @@ class Builder {
     for (int k = 0; k < net_.depth(); ++k) {
       const auto& layer = net_.layer(k);
       if (is_wide(layer)) {
-        // A block of what it gives goes through the elementwise nodes behind it; whatever else they read is done.
+        // Each block of its output also goes through the elementwise nodes that follow. All other values that these
+        // nodes read have been computed in earlier phases.
         std::vector<Op> ops{{Op::kForward, k}};
         while (k + 1 < net_.depth() && net_.layer(k + 1).traits().elementwise && net_.node(k + 1).inputs[0] == k)
           ops.push_back({Op::kForward, ++k});

@@ -17,7 +17,9 @@ using layers::Layer;
 using layers::Range;
 using layers::Role;
 
-enum class Form { kFused, kMaterialised };     // tiles update at once | tiles store gradients, a later phase updates
+// In the fused form the tiles phase also updates the parameters; in the materialised form it stores the gradients, and
+// a later phase updates.
+enum class Form { kFused, kMaterialised };
 enum class Gradient { kNone, kLoss, kGiven };  // where the gradient of the outputs comes from
 
 // The parts of a step that are to be done: all of them in fit and train_step, some in forward, backward and
@@ -29,9 +31,9 @@ struct Goal {
   bool need_dx = false;
   bool update = true;
   Form form = Form::kFused;
-  bool clip = false;  // needs kMaterialised
-  bool guard =
-      false;  // overflow guard: bound the gradients before they are made, and stop where an update may overflow
+  bool clip = false;  // clip by global norm, which needs the materialised form
+  // Overflow guard: bound the gradients before they are computed, and stop before an update that may overflow.
+  bool guard = false;
   bool operator==(const Goal&) const = default;
 };
 

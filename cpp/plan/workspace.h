@@ -1,5 +1,5 @@
-// Workspace: the memory of a step, sized once when a model meets its batch size: activations, their gradients, scratch.
-// It holds no parameters, no gradients of parameters and no optimizer state: those outlive it.
+// Workspace: the memory of a step, allocated once for a batch size: activations, their gradients and scratch.
+// Parameters, their gradients and the optimizer's states live longer and are not in it.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -13,19 +13,20 @@ namespace fastnn::plan {
 template <class T>
 class Workspace {
  public:
-  // For batches of at most `rows` rows; need_dx: the gradient of the input as well.
+  // For batches of up to `rows` rows. need_dx: with memory for the gradient of the input.
   Workspace(const Network<T>& network, Index rows, bool need_dx);
 
   Index capacity() const { return capacity_; }
   bool has_dx() const { return has_dx_; }
-  // Views of the first `rows` rows.
+  // Makes all views show the first `rows` rows.
   void set_rows(Index rows);
   layers::Slot<T>& slot(int layer) { return slots_[static_cast<std::size_t>(layer)]; }
   Matrix<T> input() { return input_; }
   Matrix<T> output() { return slots_.back().y; }
   Matrix<T> dout() { return gradients_.back(); }
   Matrix<T> dinput() { return gradients_.front(); }
-  // Of what node `value` gives, or of the prepared rows (graph::kInput): where what reads it leaves its gradient.
+  // The gradient of the output of node `value`, or of the prepared rows if `value` is graph::kInput. The nodes that
+  // read that value store it.
   Matrix<T> gradient(int value) { return gradients_[static_cast<std::size_t>(value + 1)]; }
 
   Matrix<T> targets;            // dense targets, rows x outputs
@@ -55,11 +56,11 @@ class Workspace {
   bool has_dx_;
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
-  std::vector<Matrix<T>> gradients_;  // that of the rows first, then those of the nodes
-  Arena<T> arena_;                    // of all matrices
+  std::vector<Matrix<T>> gradients_;  // of the prepared rows, then of the output of each node
+  Arena<T> arena_;                    // the memory of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
-  Index tile_size_ = 0;  // a thread's share of it
+  Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has
 };
 
 }  // namespace fastnn::plan

@@ -237,7 +237,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))
     flag(Verdict::kWeightsNotFinite);
-  // For the next step of this run; another run repacks in its first phase.
+  // Only if this run has further steps: the first phase of another run repacks all weights.
   if (p.role == graph::Role::kProductMatrix && steps_left_ > 1) repack(tile);
 }
 

@@ -67,7 +67,7 @@ void ScratchPool<T>::give_back(Lease scratch) noexcept {
   if (!lock) return;
   try {
     idle_.push_back(std::move(scratch));
-  } catch (const std::bad_alloc&) {  // `scratch` is freed, and the next call allocates another
+  } catch (const std::bad_alloc&) {  // Then `scratch` is freed, and the next call allocates another.
   }
 }
 
@@ -100,7 +100,7 @@ Verdict Inference<T>::run(int n_threads, parallel::Poll poll) {
     sums_.resize(static_cast<std::size_t>(items(kChunks)));
   }
   if (n_threads == 1 && flops_ < kBriefFlops &&
-      parallel::has_item_stack()) {  // over before a team would have met, or anybody wants it to stop
+      parallel::has_item_stack()) {  // It ends before a team would be awake, and before anybody could ask it to stop.
     auto scratch = pool_.take(chunk_);
     for (Index item = 0; item < items(kChunks); ++item) chunk(*scratch, item);
     pool_.give_back(std::move(scratch));
@@ -185,7 +185,8 @@ Matrix<T> Inference<T>::value(Scratch<T>& scratch, int node, Index rows) noexcep
   return {scratch.values[static_cast<std::size_t>(buffer)].view().data, rows, columns, padded<T>(columns)};
 }
 
-// All layers forward. Rows of a chunk lie as close as their columns allow: less of the buffer is touched.
+// Runs all layers forward. The rows of a chunk are stored as close together as the number of columns permits, so that
+// fewer cache lines of the buffers are used.
 template <class T>
 Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
   const bool gathered = x.data == scratch.input.view().data;

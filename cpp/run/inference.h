@@ -93,7 +93,7 @@ class Inference final : public parallel::Program {
   int finish(int phase, bool stopped) noexcept override;
 
  private:
-  enum { kRepack, kChunks };  // phases: an item packs a block of rows of some W | computes a chunk of rows
+  enum { kRepack, kChunks };  // The phases: an item packs a block of rows of a W; an item computes a chunk of rows.
   struct Strip {
     const Parameter* parameter;
     Range rows;

@@ -45,9 +45,12 @@ class Hooks {
  public:
   virtual ~Hooks() = default;
   virtual parallel::Poll poll() = 0;
-  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;    // false: end the training
-  virtual const std::int64_t* order(Index epoch, Index rows) = 0;  // nullptr: the order follows from `shuffle`
-  virtual bool stopped() const = 0;                                // the user ended fit, which is no error
+  // Returns whether to go on with the next epoch.
+  virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;
+  // The caller's order of the rows in this epoch; nullptr if it follows from FitSpec::shuffle.
+  virtual const std::int64_t* order(Index epoch, Index rows) = 0;
+  // Whether the user asked fit to end, which is no error.
+  virtual bool stopped() const = 0;
 };
 
 struct FitSpec : run::FitSettings {
@@ -65,8 +68,8 @@ struct FitReport {
 
 struct ParameterView {
   Parameter parameter;
-  void* data;                   // of the parameter itself
-  std::shared_ptr<void> owner;  // nullptr: the model
+  void* data;                   // the first number of the parameter
+  std::shared_ptr<void> owner;  // what owns the memory; nullptr if the model does
 };
 
 class Model {
@@ -76,7 +79,7 @@ class Model {
   virtual Index n_features() const = 0;
   virtual Index n_outputs() const = 0;
   virtual double flops_per_row() const = 0;
-  // May the rows of X have several dimensions?
+  // Whether the rows of X may have several dimensions.
   virtual bool flattens() const = 0;
   // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter, or of those
   // of one layer. Layers are named by their keys, as in torch's state_dict; the key of a container stands for all in
@@ -86,19 +89,19 @@ class Model {
   virtual int n_states() const = 0;
   virtual void set_frozen(const std::string& layer, bool frozen) = 0;
   virtual bool frozen(const std::string& layer) const = 0;
-  // Settings that take effect at the next step, of these layers, or of input preparation ("input.0").
+  // Changes settings of these layers, or of input preparation ("input.0"), from the next step on.
   virtual void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) = 0;
 
   virtual void compile(const CompileSpec& spec) = 0;
   virtual void set_optimizer_values(const run::OptimizerValues& values) = 0;  // as Compiled::set_values
   virtual const losses::Row* loss() const = 0;                                // nullptr before compile
   virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
-  virtual bool loss_is_sum() const = 0;  // of a compiled model: losses are added up, not averaged
+  virtual bool loss_is_sum() const = 0;  // whether the compiled loss adds the losses of rows instead of averaging them
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
   virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;
   virtual double loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) = 0;
-  // Raw outputs into `out` (rows x n_outputs, contiguous); activations are kept for backward.
+  // Stores the raw outputs in `out` (rows x n_outputs, contiguous) and keeps the activations for backward.
   virtual void forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) = 0;
   virtual void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) = 0;
   virtual double clip_grad_norm(double max_norm) = 0;
@@ -112,7 +115,8 @@ class Model {
   virtual std::int64_t batches() const = 0;
   virtual std::int64_t draw() const = 0;
   virtual void set_progress(Progress progress) = 0;
-  // Updates that one of parameters(kValues) has had since compile; setting it needs a compiled model.
+  // The number of updates since compile of a parameter, by its index in parameters(kValues). It can be set only in a
+  // compiled model.
   virtual std::int64_t optimizer_step(std::size_t parameter) const = 0;
   virtual void set_optimizer_step(std::size_t parameter, std::int64_t step) = 0;
   virtual Gate& gate() = 0;

@@ -1,5 +1,5 @@
-// A batch that was refused: finds the cell that the flag was raised for, and throws what is wrong with it.
-// Runs after the engine has stopped, never on the training path.
+// Finds the cell for which the engine refused a batch, and throws Refused with row, column and value. This runs after
+// the engine has stopped, never during training.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -60,7 +60,7 @@ struct CellSearch {
     }
   }
 
-  // Looks for a wrong cell in rows that nobody has read yet.
+  // Checks rows that the engine has not read yet, and throws Refused for the first wrong cell.
   void raise_if_any() const {
     x();
     target();
@@ -73,7 +73,7 @@ struct CellSearch {
   Refusal cell(const char* why, const char* argument, const char* dtype) const {
     return {.where = where, .reason = why, .argument = argument, .dtype = dtype};
   }
-  // Another thread has meanwhile written over the cell that the flag was raised for.
+  // Reached if no wrong cell is found: another thread has changed it since the engine read it. Refused without a cell.
   [[noreturn]] void changed(const char* why, const char* argument) const { throw Refused(cell(why, argument, kName)); }
   template <class Bad>
   void find(const kernels::Source& source, Refusal refusal, Bad bad) const {
@@ -93,7 +93,7 @@ struct CellSearch {
     find(data.y, cell(reason::kNotFinite, data.names->y, kName),
          [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
   }
-  // Where losses are added up, weights are not relative: they are factors of gradients.
+  // If losses are added instead of averaged, weights are factors of gradients and have to be finite in T.
   void weight() const {
     const bool factors = compiled->loss_is_sum();
     run::refuse_weights(where, data.names->weights, data.weights, ids, count, factors ? kName : "",
