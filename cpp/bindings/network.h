@@ -47,6 +47,10 @@ class Network {
     return history_ ? py::reinterpret_borrow<py::dict>(history_) : py::dict();
   }
   bool flattens() const { return flatten_; }  // may rows of X have several dimensions?
+  std::int64_t epochs() const {
+    model();
+    return epochs_;
+  }
   std::string dtype() const { return model().is_double() ? "float64" : "float32"; }
 
   // network_settings.cpp
@@ -105,8 +109,9 @@ class Network {
                                : output<float>("out", py::none(), rows, cols);
   }
   std::unique_ptr<Model> model_;
-  py::object history_;             // a dict of the last fit, even if it raised; no object before the first fit
-  std::atomic<bool> stop_{false};  // asks the running fit to end; set from any thread and from signal handlers
+  py::object history_;                   // a dict of the last fit, even if it raised; no object before the first fit
+  std::atomic<std::int64_t> epochs_{0};  // ended by all fits; a snapshot has the number that belongs to its values
+  std::atomic<bool> stop_{false};        // asks the running fit to end; set from any thread and from signal handlers
   LentViews lent_;
   bool flatten_ = false;
   double flops_per_row_ = 0;

@@ -80,6 +80,7 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
   copy_to(values, model().parameters(Model::kValues));
   taken["step"] = model().step();
   taken["draw"] = model().draw();
+  taken["epochs"] = epochs();
   taken["steps"] = optimizer_steps();
   py::list states;
   for (int s = 0; s < model().n_states(); ++s) {

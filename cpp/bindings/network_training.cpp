@@ -16,8 +16,15 @@ namespace {
 class FitHooks final : public train::Hooks {
  public:
   FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
-           bool metrics, bool validates)
-      : model_(model), stop_(stop), orders_(orders), on_epoch_(on_epoch), metrics_(metrics), validates_(validates) {}
+           bool metrics, bool validates,
+           std::atomic<std::int64_t>& epochs)
+      : model_(model),
+        stop_(stop),
+        orders_(orders),
+        on_epoch_(on_epoch),
+        metrics_(metrics),
+        validates_(validates),
+        epochs_(epochs) {}
   parallel::Poll poll() override {
     return {[](void* self) noexcept {
               const auto& hooks = *static_cast<const FitHooks*>(self);
@@ -50,6 +57,7 @@ class FitHooks final : public train::Hooks {
 
   bool epoch_end(Index epoch, const train::EpochLog& log) override {
     logs_.push_back(log);
+    ++epochs_;
     if (on_epoch_.is_none()) return true;
     model_.gate().open_window();
     bool go_on = true;
@@ -91,6 +99,7 @@ class FitHooks final : public train::Hooks {
   py::object orders_, on_epoch_;
   std::vector<std::int64_t> order_;
   bool metrics_, validates_;
+  std::atomic<std::int64_t>& epochs_;
   std::vector<train::EpochLog> logs_;
 };
 
@@ -127,7 +136,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
-  FitHooks hooks(model(), stop_, orders, on_epoch, spec.metrics, held_out != nullptr);
+  FitHooks hooks(model(), stop_, orders, on_epoch, spec.metrics, held_out != nullptr, epochs_);
   const auto start = std::chrono::steady_clock::now();
   train::FitReport report;
   const train::Gate::Writer writer(model().gate(), "fit");

@@ -97,6 +97,7 @@ void register_network(py::module_& m) {
           arg("where"), "Raises ModelBusyError, headed by `where`, while a call trains the model.")
       .def_property_readonly("busy", [](Network& n) { return n.model().gate().writing(); })
       .def_property_readonly("history", &Network::history)
+      .def_property_readonly("epochs", &Network::epochs, "How many epochs all calls of fit have ended.")
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
       .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"), arg("draw") = 0)
       .def("load", &Network::load, arg("values"), arg("num_batches"))

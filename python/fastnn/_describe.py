@@ -80,12 +80,11 @@ class Description:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        # betas may be a list.
-        values = (tuple(v) if isinstance(v, list) else v for v in self._values())
-        return hash((type(self), *values))
+        return hash((type(self), *self._values()))
 
     def _values(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, f.name) for f in fields(self))
+        """Return the values of all fields; a pair may be given as a list or as a tuple."""
+        return tuple(_without_lists(getattr(self, f.name)) for f in fields(self))
 
     @property
     def row(self) -> dict[str, Any]:
@@ -97,6 +96,14 @@ class Description:
         params = self.row["params"]
         values = {f.name: getattr(self, f.name) for f in fields_of(params)}
         return checked(type(self).__name__, params, values)
+
+
+def _without_lists(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, Overrides):
+        return Overrides({key: _without_lists(entry) for key, entry in value.items()})
+    return value
 
 
 class Overrides(Mapping[Any, Any]):

@@ -27,6 +27,7 @@ __all__ = [
     "checked",
     "default_values",
     "fields_of",
+    "joined",
     "meaning_and_range",
     "spread",
 ]
@@ -128,6 +129,19 @@ def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -
             raise ValueError(f"[{where}] {name} is {shown(value)}; expected {len(parts)} numbers")
         flat.update(zip((part["name"] for part in parts), given, strict=True))
     return flat
+
+
+def joined(params: Sequence[Parameter], values: Mapping[str, Value]) -> dict[str, Any]:
+    """Return `values`, which have the names of the row, under the names of the arguments.
+
+    It is the inverse of `spread`; half of a pair and unknown names stay as they are.
+    """
+    found: dict[str, Any] = dict(values)
+    for name, parts in _groups(params).items():
+        halves = [part["name"] for part in parts]
+        if len(halves) > 1 and set(halves) <= set(values):
+            found[name] = tuple(found.pop(half) for half in halves)
+    return found
 
 
 def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Value]:

@@ -65,9 +65,11 @@ NN_ORDER = (
     {"_state"},
     {"_layer", "_loss"},
     {"_containers", "_members", "_layers"},
-    {"_compiled", "_rows", "_summary", "_tree"},
+    {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_arguments"},
     {"_run"},
+    {"_config"},
+    {"_pickled"},
     {"_sequential"},
 )
 NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}

@@ -18,7 +18,7 @@ from ._loss import Loss
 from ._members import LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastnn._validate import Array
 
@@ -109,6 +109,19 @@ class Compiled:
         changed = replace(self, optimizer=replace(optimizer, lr=lr))
         network.set_optimizer_params(changed.optimizer.hyper(), changed._groups(where, network))
         return changed
+
+    def states(self, where: str, keys: Sequence[str]) -> list[str]:
+        """The optimizer's states that a network with these parameters has, in their order.
+
+        A state is there for all parameters as soon as one of them needs it.
+        """
+        optimizer, row = self.optimizer, self.optimizer.row
+        own = optimizer.hyper_of(where, keys) if optimizer.group_hyper() else {}
+        rules = [own[key] for key in own] + ([{}] if len(own) < len(keys) else [])
+        used: set[str] = set()
+        for rule in {tuple(sorted(rule.items())): rule for rule in rules}.values():
+            used.update(_core.states_of(row["name"], optimizer.hyper() | rule))
+        return [name for name in row["states"] if name in used]
 
     def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters of single parameters, by key, that differ from the others."""

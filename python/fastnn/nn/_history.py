@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
+
+from fastnn import _validate
+from fastnn._hints import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +69,7 @@ class History:
         """Append the figures of an epoch."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+        self.steps += self.params.get("steps", 0)
         self.epoch.append(epoch)  # last, because `copy` counts the epochs by this list
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -84,6 +90,75 @@ class History:
         ended = max(map(len, self.history.values()), default=0)
         self.epoch = list(range(first, first + ended))
 
+    def as_config(self, where: str) -> dict[str, Any]:
+        """Return the record as values of JSON, without times and numbers of threads."""
+        copied = self.copy()
+        return {
+            "params": {_text(where, n): _plain(where, n, v) for n, v in copied.params.items()},
+            "history": {
+                _text(where, name): [_as_json(where, name, value) for value in curve]
+                for name, curve in copied.history.items()
+            },
+            "epoch": [_validate.integer(where, "an epoch of history", n, 0) for n in copied.epoch],
+            "steps": _validate.integer(where, "history.steps", copied.steps, 0),
+        }
+
+    @classmethod
+    def of_config(cls, where: str, config: Any) -> History:
+        """Return the record of such values; wrong ones raise an error."""
+        names = ("params", "history", "epoch", "steps")
+        if not isinstance(config, dict) or config.keys() != set(names):
+            raise ValueError(f"[{where}] history is not a record of {', '.join(names)}")
+        params, curves, epoch = config["params"], config["history"], config["epoch"]
+        if not isinstance(params, dict) or not isinstance(curves, dict):
+            raise TypeError(f"[{where}] history has no dictionaries of params and curves")
+        if not isinstance(epoch, list) or not all(isinstance(c, list) for c in curves.values()):
+            raise TypeError(f"[{where}] history has no lists of numbers")
+        return cls(
+            {_text(where, name): _plain(where, name, value) for name, value in params.items()},
+            {
+                _text(where, name): [_of_json(where, name, value) for value in curve]
+                for name, curve in curves.items()
+            },
+            [_validate.integer(where, "an epoch of history", number, 0) for number in epoch],
+            _validate.integer(where, "history.steps", config["steps"], 0),
+        )
+
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={curve[-1]:.4g}" for name, curve in self.history.items() if curve)
         return f"History({len(self.epoch)} epochs{': ' if last else ''}{last})"
+
+
+_SPELLED = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}  # JSON has no numbers for them
+
+
+def _text(where: str, name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"[{where}] history has the name {shown(name)}; expected a text")
+    return name
+
+
+def _plain(where: str, name: str, value: Any) -> Any:
+    """Return an argument of fit as a value of JSON."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return _as_json(where, name, value)
+
+
+def _as_json(where: str, name: str, value: Any) -> float | str:
+    """Return a figure as a number, or as a text if it is not finite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"[{where}] history has {shown(value)} in {name!r}; expected numbers")
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def _of_json(where: str, name: str, value: Any) -> float:
+    """Return the figure that `_as_json` made `value` of."""
+    if isinstance(value, str) and value in _SPELLED:
+        return _SPELLED[value]
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"[{where}] history has {shown(value)} in {shown(name)}; expected numbers")

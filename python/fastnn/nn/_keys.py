@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Protocol, Self
 
     class _Node(Protocol):
@@ -29,7 +29,7 @@ Node = TypeVar("Node", bound="_Node")
 _INPUT = "input."
 
 
-def named(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
+def named(layers: Iterable[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
     """Yield each of `layers` with its key; `prefix` is the key that contains them, with a dot."""
     numbers = {True: 0, False: 0}
     for layer in layers:

@@ -7,6 +7,7 @@ a layer gives NumPy views.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
@@ -85,6 +86,11 @@ class Layer:
     def _with(self, children: tuple[Layer, ...]) -> Self:
         """Return a layer with the same settings that contains `children`."""
         raise NotImplementedError
+
+    def _bare(self) -> Layer:
+        """Return a copy without model and values; layers without settings are their own copies."""
+        children = tuple(child._bare() for child in self.children)
+        return self._with(children) if children else self
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
@@ -228,6 +234,9 @@ class ModelLayer(Layer):
         twin.__setstate__(self._unbound(values))
         return twin
 
+    def _bare(self) -> Self:
+        return self._copy({})
+
     def __getstate__(self) -> dict[str, Any]:
         return self._unbound(None)
 
@@ -287,6 +296,21 @@ class ParameterLayer(ModelLayer):
             with Words(where):
                 _state.set_frozen(self._network, self._key, frozen)
         self._frozen = frozen
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of its parameters and buffers by name, in torch's layout.
+
+        They follow from the settings alone, so that arrays can be compared with them before a
+        network is made.
+        """
+        raise NotImplementedError
+
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of its own parameters and of its own running statistics."""
+        shapes = self.shapes()
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        statistics = sum(sizes[name] for name in sizes if _state.is_buffer(name))
+        return sum(sizes.values()) - statistics, statistics
 
     def values(self) -> dict[str, Array]:
         """Return parameters and buffers under torch's names, as views in torch's layout."""

@@ -73,11 +73,7 @@ class Rescale(ModelLayer):
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
-        given = {"scale": self.scale, "shift": self.shift}
-        return self.registry_name, {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in given.items()
-        }
+        return self.registry_name, {"scale": self.scale, "shift": self.shift}
 
     def width(self, where: str, n_in: int | None) -> int | None:
         """Return the number of input columns; an array as a setting determines it."""
@@ -214,9 +210,10 @@ class Linear(ParameterLayer):
             )
         return self.out_features
 
-    def counts(self) -> tuple[int, int]:
-        """Return the number of weights and biases; there are no running statistics."""
-        return (self.in_features + self.has_bias) * self.out_features, 0
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of weight and bias."""
+        weight = {"weight": (self.out_features, self.in_features)}
+        return weight | ({"bias": (self.out_features,)} if self.has_bias else {})
 
     def flops(self, n_in: int) -> int:
         """Return a multiplication and an addition for each weight."""
@@ -297,9 +294,10 @@ class BatchNorm1d(ParameterLayer):
             )
         return self.num_features
 
-    def counts(self) -> tuple[int, int]:
-        """Return the number of factors and shifts, and of running means and variances."""
-        return 2 * self.num_features, 2 * self.num_features
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of factors, shifts and running statistics."""
+        names = ("weight", "bias", "running_mean", "running_var")
+        return dict.fromkeys(names, (self.num_features,))
 
     def flops(self, n_in: int) -> int:
         """Return four operations per column."""
@@ -387,9 +385,10 @@ class LayerNorm(ParameterLayer):
             )
         return self.normalized_shape
 
-    def counts(self) -> tuple[int, int]:
-        """Factors and shifts; no running statistics."""
-        return (self.elementwise_affine + self.has_bias) * self.normalized_shape, 0
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of factors and shifts."""
+        has = {"weight": self.elementwise_affine, "bias": self.has_bias}
+        return {name: (self.normalized_shape,) for name in has if has[name]}
 
     def flops(self, n_in: int) -> int:
         """Eight a column."""

@@ -146,6 +146,7 @@ class Run:
         self._model, self._call, self._settings = model, call, settings
         self._rows, self._validation, self._callbacks = rows, validation, callbacks
         self._class_weights = class_weights
+        self._before = call.network.epochs
         self.history = History(_reported(call.where, settings, verbose, len(rows.x)))
 
     @property
@@ -153,6 +154,11 @@ class Run:
         """Number of epochs whose orders of the rows have been used, over all runs."""
         before: int = max(self._settings["initial_epoch"], self._settings["epochs_seen"])
         return before + len(self.history.epoch)
+
+    @property
+    def epochs_ended(self) -> int:
+        """Number of epochs of the network's fits, as far as the history shows them."""
+        return self._before + len(self.history.epoch)
 
     def train(self) -> None:
         """Train all epochs and call the callbacks."""

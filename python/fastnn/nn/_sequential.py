@@ -19,12 +19,12 @@ from fastnn._assign import is_free, refusal
 from fastnn._refusals import Refused, Words, name_caller
 from fastnn.errors import FastnnError
 
-from . import _arguments, _rows, _state
+from . import _arguments, _config, _pickled, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
 from ._summary import Summary, summarize
-from ._tree import Tree, replaced
+from ._tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +83,9 @@ class Sequential:
     stop_training: bool = False
     _tree: Tree
     _compiled: Compiled | None
+    _epochs_seen: int
+    _run: Run | None = None  # a fit that is under way
+    _threads: int = 0
 
     def __init__(
         self,
@@ -274,11 +277,11 @@ class Sequential:
                 chosen_callbacks(call.where, callbacks, verbose),
                 verbose,
             )
-            self.history = run.history
+            self.history, self._run = run.history, run
             try:
                 run.train()
             finally:
-                self._epochs_seen = run.epochs_seen
+                self._epochs_seen, self._run = run.epochs_seen, None
                 run.close()
             return run.history
 
@@ -1044,27 +1047,25 @@ class Sequential:
             raise AttributeError(refusal(self, name, advice, _ASSIGNABLE))
         object.__setattr__(self, name, value)
 
-    # Copies and pickles contain settings and arrays only, and so do not depend on the level.
+    # Copies and pickles hold the config and the arrays, and so do not depend on the level.
+
+    def _use(self, parts: _config.Parts) -> None:
+        """Become the model that consists of `parts`."""
+        vars(self).update(
+            _tree=parts.tree,
+            _compiled=parts.compiled,
+            _epochs_seen=parts.epochs_seen,
+            history=parts.history,
+            _run=None,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        with Words(f"copy of {type(self).__name__}"):
-            taken = self._tree.snapshot()
-        copies = self._tree.copies()
-        # A subclass may have attributes that refer to its layers, or lists of them.
-        state = {name: replaced(value, copies) for name, value in vars(self).items()}
-        layers = replaced(self._tree.layers, copies)
-        state["_tree"] = (self._tree.dtype, self._tree.seed, layers, taken)
-        if self.history is not None:
-            state["history"] = self.history.copy()
-        return state
+        return _pickled.state_of(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        dtype, seed, layers, taken = state["_tree"]
-        tree = Tree(dtype, seed).having("Sequential", layers, taken.values)
-        vars(self).update(state, _tree=tree)
-        if tree.network is None:
-            return
-        if self._compiled is not None:
-            self._compiled.apply("Sequential", tree.network)
-        optimizer = None if self._compiled is None else taken.optimizer
-        _state.restore(tree.network, optimizer, taken.draw)
+        _pickled.restore(self, state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = memo[id(self)] = object.__new__(type(self))
+        twin.__setstate__(_pickled.deeply_copied(self.__getstate__(), memo))
+        return twin

@@ -22,6 +22,7 @@ __all__ = [
     "change_layer",
     "copied_values",
     "gradients",
+    "is_buffer",
     "layer_values",
     "load",
     "restore",
@@ -32,6 +33,12 @@ __all__ = [
 ]
 
 COUNTER = "num_batches_tracked"
+_STATISTICS = "running_"
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a value called `name` is a running statistic, which no optimizer changes."""
+    return name.startswith(_STATISTICS)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -45,12 +52,12 @@ class Snapshot(NamedTuple):
     """Copies of everything that training changes, taken at one moment."""
 
     values: dict[str, dict[str, Array]]  # by the layer's key and the parameter's name, (out, in)
-    optimizer: dict[str, Any]
+    states: list[dict[str, Array]]  # of the optimizer, each by the parameter's key, (out, in)
+    updates: dict[str, int]  # of each parameter
+    step: int
     draw: int
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
-        # It is already a copy that nobody else uses.
-        return self
+    num_batches: int
+    epochs: int  # that fits have ended so far
 
 
 def change_layer(
@@ -82,8 +89,9 @@ def snapshot(network: _core.Network) -> Snapshot:
     Raises ModelBusyError while another thread trains the model.
     """
     taken = network.snapshot()
-    optimizer = {name: taken[name] for name in ("step", "steps", "state")}
-    return Snapshot(_by_layer(taken), optimizer, taken["draw"])
+    counters = {name: taken[name] for name in ("step", "draw", "num_batches", "epochs")}
+    states = [{key: array.T for key, array in state.items()} for state in taken["state"]]
+    return Snapshot(_by_layer(taken), states, taken["steps"], **counters)
 
 
 def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
@@ -205,18 +213,14 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     network.load(found, batches)
 
 
-def restore(network: _core.Network, optimizer: Mapping[str, Any] | None, draw: int) -> None:
+def restore(network: _core.Network, taken: Snapshot, *, optimizer: bool) -> None:
     """Restore the parts of a snapshot other than the values.
 
-    `optimizer` is the state, for a network that was compiled with the same settings.
+    `optimizer`: whether the network was compiled as the one of the snapshot, and gets its states.
     """
-    step = network.step
-    if optimizer is not None:
-        for entries, saved in zip(
-            network.optimizer_state()["state"], optimizer["state"], strict=True
-        ):
+    if optimizer:
+        for entries, saved in zip(network.optimizer_state()["state"], taken.states, strict=True):
             for entry in entries:
-                entry["array"][...] = saved[entry["key"]]
-        step = int(optimizer["step"])
-        network.set_optimizer_steps(optimizer["steps"])
-    network.set_progress(step, network.num_batches, draw)
+                entry["array"][...] = saved[entry["key"]].T
+        network.set_optimizer_steps(taken.updates)
+    network.set_progress(taken.step, taken.num_batches, taken.draw)

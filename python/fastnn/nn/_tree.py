@@ -27,9 +27,9 @@ from ._layers import Flatten
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
-__all__ = ["Copies", "Tree", "replaced"]
+__all__ = ["Tree"]
 
-Copies = dict[int, Any]  # by the id of the original
+_Copies = dict[int, Any]  # by the id of the original
 _Values = dict[str, dict[str, "Array"]]  # by the layer's key and the parameter's name
 
 
@@ -145,42 +145,15 @@ class Tree:
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""
         if self.network is None:
-            return _state.Snapshot({}, {}, 0)
+            return _state.Snapshot({}, [], {}, 0, 0, 0, 0)
         return _state.snapshot(self.network)
-
-    def copies(self) -> Copies:
-        """Return copies of the layers without their values, which are in `snapshot`."""
-        copies: Copies = {
-            id(layer): layer._copy({})
-            for _, layer in _keys.walk(self.layers)
-            if isinstance(layer, ModelLayer)
-        }
-        for layer in self.layers:
-            _with_copies(layer, copies)
-        return copies
 
     def __str__(self) -> str:
         named = ((_keys.in_state_dict(key) or "-", each) for key, each in _keys.named(self.layers))
         return listing(named)
 
 
-def replaced(value: Any, copies: Copies, within: tuple[int, ...] = ()) -> Any:
-    """`value` with copies in the place of layers: itself, or a new container where it has any.
-
-    Looks into dictionaries, lists and tuples.
-    """
-    if id(value) in copies:
-        return copies[id(value)]
-    if type(value) not in (dict, list, tuple) or id(value) in within:
-        return value
-    entries = list(value.values()) if type(value) is dict else list(value)
-    new = [replaced(entry, copies, (*within, id(value))) for entry in entries]
-    if all(a is b for a, b in zip(new, entries, strict=True)):
-        return value
-    return dict(zip(value, new, strict=True)) if type(value) is dict else type(value)(new)
-
-
-def _with_copies(layer: Layer, copies: Copies) -> Layer:
+def _with_copies(layer: Layer, copies: _Copies) -> Layer:
     """Return the copy of `layer`, which is made here if only layers inside of it have one."""
     if id(layer) in copies:
         known: Layer = copies[id(layer)]

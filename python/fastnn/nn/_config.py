@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A model as plain values and arrays, and back. Files, pickles and copies consist of these.
+
+`Saved.config` has values of JSON only: names of the registries' members, hyperparameters by name,
+counters and the history; nothing in it names code, a type or a path. ::
+
+    dtype, seed, step, draw, epochs, num_batches
+    layers    [{"layer": "linear", "in_features": 4, ...}, {"layer": "residual", "layers": [...]}]
+    frozen    ["0"]                    keys of the layers that do not train
+    compiled  {"optimizer": {"optimizer": "adam", "lr": 0.1, ..., "param_groups": [["*.bias", {}]]},
+               "loss": {"loss": "mse", ...}, "metrics": [], "settings": {},
+               "updates": {"0.weight": 9, "0.bias": 9}}  or null, with updates null without state
+    history   {"params": {}, "history": {"loss": [0.5]}, "epoch": [0], "steps": 9}
+
+`Saved.arrays` has all arrays by keys: values as in torch's ``state_dict`` (``0.weight``), settings
+of layers that are arrays, for which the config has null (``input.0.scale``), and the optimizer's
+states (``optimizer.exp_avg.0.weight``). A layer without values that stands in several places is
+described once; at the others the config has ``{"same_as": "1"}``.
+
+Equal trainings give equal configs, so times and numbers of threads are not part of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from fastnn import _registry, _validate
+from fastnn._hints import shown
+
+from . import _keys, _state
+from ._compiled import Compiled
+from ._entries import LayerReader, description_entry, description_of, fields_of, layer_entries
+from ._history import History
+from ._layer import ParameterLayer
+from ._tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastnn._validate import Array
+
+    from ._layer import Layer
+    from ._run import Run
+
+__all__ = ["Parts", "Saved", "everything", "made", "parts_of", "taken"]
+
+_NAMES = (
+    "dtype",
+    "seed",
+    "layers",
+    "frozen",
+    "num_batches",
+    "epochs",
+    "step",
+    "draw",
+    "compiled",
+    "history",
+)
+_COMPILED_NAMES = ("optimizer", "loss", "metrics", "settings", "updates")
+_DTYPES = ("float32", "float64")
+_OPTIMIZER = "optimizer."
+_TRIES = 1000  # of a millisecond each
+
+Foreign = dict[str, Any]  # objects of users' classes: layers by key, "optimizer", "loss", "history"
+_Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of each array
+
+
+class Saved(NamedTuple):
+    """A model without objects of its own: values of JSON, and arrays by key."""
+
+    config: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+class Parts(NamedTuple):
+    """What a Sequential is made of."""
+
+    tree: Tree
+    compiled: Compiled | None
+    epochs_seen: int
+    history: Any  # a History, unless the user has assigned another object
+
+
+class _Model(Protocol):
+    """The attributes of a Sequential that are read here."""
+
+    history: Any
+    _tree: Tree
+    _compiled: Compiled | None
+    _run: Run | None
+    _epochs_seen: int
+
+
+class _Restorable(Protocol):
+    def _use(self, parts: Parts) -> None: ...
+
+
+M = TypeVar("M", bound=_Restorable)
+
+
+def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
+    """Return a model as values and arrays, all of one moment; in callbacks the end of the epoch.
+
+    Parameters
+    ----------
+    where : str
+        The public call, for messages.
+    model : Sequential
+    optimizer : bool, default True
+        Whether to include the optimizer's states and counters. Without them the model is as if it
+        had just been compiled.
+
+    Raises
+    ------
+    TypeError
+        If a layer, the loss or the optimizer is of a class that no registry knows, or the history
+        has something other than numbers.
+    ModelBusyError
+        If another thread trains the model.
+    """
+    saved, foreign = everything(where, model, optimizer=optimizer)
+    for place, value in foreign.items():
+        if place == "history":
+            raise TypeError(
+                f"[{where}] the model's history is {shown(value)}; expected an nn.History with "
+                "numbers alone: set model.history = None to leave it out"
+            )
+        what = place if place in ("optimizer", "loss") else f"layer {place}"
+        raise TypeError(
+            f"[{where}] {what} is of the class {type(value).__name__}, which is none of fastnn's; "
+            "expected one of fastnn's, because a file holds no code. Pickle the model, or store "
+            "model.state_dict() alone"
+        )
+    return saved
+
+
+def made(where: str, saved: Saved, kind: type[M]) -> M:
+    """Return the model, of the class `kind`, that `saved` describes.
+
+    Everything is checked before memory is taken for the model: names, types, ranges, the keys,
+    dtypes and shapes of all arrays, and that the values are finite.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If anything is missing, unknown or wrong; the message says what.
+    """
+    parts = parts_of(where, saved, {}, finite=True)
+    model = kind.__new__(kind)
+    model._use(parts)
+    return model
+
+
+def everything(where: str, model: _Model, *, optimizer: bool = True) -> tuple[Saved, Foreign]:
+    """Return a model as values and arrays of one moment, and its objects of users' classes."""
+    for _ in range(_TRIES):
+        run, tree = model._run, model._tree
+        snapshot = tree.snapshot()
+        if run is None or run.epochs_ended == snapshot.epochs:
+            found = _described(where, model, snapshot, optimizer)
+            if model._run is run and model._tree is tree:
+                return found
+        # Another thread has ended an epoch, or a fit, and the history does not show it yet.
+        tree.expect_idle(where)
+        time.sleep(1e-3)
+    raise RuntimeError(f"[{where}] another thread has changed the model again and again")
+
+
+def _described(
+    where: str, model: _Model, snapshot: _state.Snapshot, optimizer: bool
+) -> tuple[Saved, Foreign]:
+    tree, compiled = model._tree, model._compiled
+    layers, arrays, layers_of_users = layer_entries(tree.layers)
+    foreign: Foreign = dict(layers_of_users)
+    for layer, values in snapshot.values.items():
+        arrays.update({f"{layer}.{name}": array for name, array in values.items()})
+    settled = None
+    if compiled is not None:
+        settled = _compiled_entry(compiled, foreign)
+        if optimizer:
+            settled["updates"] = dict(snapshot.updates)
+            names = compiled.states(where, list(snapshot.updates))
+            for name, state in zip(names, snapshot.states, strict=True):
+                arrays.update({f"{_OPTIMIZER}{name}.{key}": value for key, value in state.items()})
+    history = None
+    if model.history is not None:
+        try:
+            history = model.history.as_config(where)
+        except (AttributeError, TypeError, ValueError):  # the user has put something else there
+            foreign["history"] = model.history
+    config: dict[str, Any] = {
+        "dtype": tree.dtype,
+        "seed": tree.seed,
+        "layers": layers,
+        "frozen": [key for key, layer in _with_values(tree.layers) if layer.frozen],
+        "num_batches": snapshot.num_batches,
+        "epochs": model._epochs_seen if model._run is None else model._run.epochs_seen,
+        "step": snapshot.step if optimizer else 0,
+        "draw": snapshot.draw if optimizer else 0,
+        "compiled": settled,
+        "history": history,
+    }
+    return Saved(config, arrays), foreign
+
+
+def _with_values(layers: tuple[Layer, ...]) -> list[tuple[str, ParameterLayer]]:
+    return [(key, layer) for key, layer in _keys.walk(layers) if isinstance(layer, ParameterLayer)]
+
+
+def _compiled_entry(compiled: Compiled, foreign: Foreign) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for what, value in (("optimizer", compiled.optimizer), ("loss", compiled.loss)):
+        entry[what], known = description_entry(what, value)
+        if not known:
+            foreign[what] = value
+    settings = {"metrics": list(compiled.metrics), "settings": dict(compiled.settings)}
+    return {**entry, **settings, "updates": None}
+
+
+def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bool) -> Parts:
+    """Return the parts of the model that `saved` describes; wrong ones raise an error.
+
+    Parameters
+    ----------
+    where : str
+    saved : Saved
+    foreign : mapping
+        Objects of users' classes that take the places of those which the config describes.
+    finite : bool
+        Whether values that are not finite are refused.
+    """
+    config = fields_of(where, "the config", saved.config, _NAMES)
+    arrays = _checked_arrays(where, saved.arrays)
+    dtype = config["dtype"]
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected {' or '.join(_DTYPES)}")
+    reader = LayerReader(where, arrays, foreign)
+    layers = reader.layers("layers", config["layers"])
+    counters = {
+        name: _validate.integer(where, name, config[name], 0)
+        for name in ("num_batches", "epochs", "step", "draw")
+    }
+    epochs = counters.pop("epochs")
+    values = _expected_values(dtype, layers)
+    trained = [key for key in values if not _state.is_buffer(key.rpartition(".")[2])]
+    compiled, updates, names = _compiled_of(where, config["compiled"], trained, foreign)
+    states = {f"{_OPTIMIZER}{name}.{key}": values[key] for name in names for key in trained}
+    counter = [key.rpartition(".")[0] for key in values if key.endswith(".running_var")]
+    batches: _Expected = {f"{key}.{_state.COUNTER}": ("int64", ()) for key in counter}
+    _compare(where, arrays, {**values, **batches, **states}, reader.settings)
+    for key in batches:
+        if arrays[key] != counters["num_batches"]:
+            raise ValueError(
+                f"[{where}] '{key}' is {arrays[key]}; expected {counters['num_batches']}, the "
+                "num_batches of the config"
+            )
+    if finite:
+        for key in (*values, *states):
+            _check_finite(where, key, arrays[key])
+    history = foreign.get("history")
+    if config["history"] is not None:
+        history = History.of_config(where, config["history"])
+    _freeze(where, layers, config["frozen"])
+    by_layer: dict[str, dict[str, Array]] = {}
+    for key in (*values, *batches):
+        layer, _, name = key.rpartition(".")
+        by_layer.setdefault(layer, {})[name] = arrays[key]
+    tree = Tree(dtype, _validate.seed(where, config["seed"])).having(where, layers, by_layer)
+    if tree.network is None and compiled is not None:
+        raise ValueError(f"[{where}] the model is compiled, but no layer has parameters")
+    if tree.network is not None:
+        if compiled is not None:
+            compiled.check_outputs(where, tree.network.n_outputs)
+            compiled.apply(where, tree.network)
+        own = [{key: arrays[f"{_OPTIMIZER}{name}.{key}"] for key in trained} for name in names]
+        snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0)
+        _state.restore(tree.network, snapshot, optimizer=updates is not None)
+    return Parts(tree, compiled, epochs, history)
+
+
+def _checked_arrays(where: str, arrays: Any) -> dict[str, Array]:
+    if not isinstance(arrays, dict):
+        raise TypeError(f"[{where}] the arrays are {shown(arrays)}; expected a dictionary")
+    for key, array in arrays.items():
+        if not isinstance(key, str) or not isinstance(array, np.ndarray):
+            raise TypeError(f"[{where}] {shown(key)} is {shown(array)}; expected an array by a key")
+    return {key: np.asarray(array) for key, array in arrays.items()}  # without subclasses
+
+
+def _expected_values(dtype: str, layers: tuple[Layer, ...]) -> _Expected:
+    return {
+        f"{key}.{name}": (dtype, shape)
+        for key, layer in _with_values(layers)
+        for name, shape in layer.shapes().items()
+    }
+
+
+def _compiled_of(
+    where: str, entry: Any, keys: list[str], foreign: Mapping[str, Any]
+) -> tuple[Compiled | None, dict[str, int] | None, list[str]]:
+    """Return what was compiled, the updates of each parameter, and the names of the states."""
+    if entry is None:
+        return None, None, []
+    given = fields_of(where, "compiled", entry, _COMPILED_NAMES)
+    settings, metrics, updates = given["settings"], given["metrics"], given["updates"]
+    known = {param["name"] for param in _registry.row(where, "settings", "compile")["params"]}
+    if not isinstance(settings, dict) or not settings.keys() <= known:
+        raise ValueError(
+            f"[{where}] compiled.settings is {shown(settings)}; expected a dictionary of "
+            f"{', '.join(sorted(known))}"
+        )
+    if not isinstance(metrics, list):
+        raise TypeError(f"[{where}] compiled.metrics is {shown(metrics)}; expected a list of names")
+    optimizer = description_of(where, "optimizer", given["optimizer"], foreign)
+    loss = description_of(where, "loss", given["loss"], foreign)
+    compiled = Compiled.of(where, optimizer, loss, metrics, **settings)
+    if updates is None:
+        return compiled, None, []
+    fields_of(where, "compiled.updates", updates, keys)
+    counts = {
+        key: _validate.integer(where, f"compiled.updates[{key!r}]", updates[key], 0) for key in keys
+    }
+    return compiled, counts, compiled.states(where, keys)
+
+
+def _compare(
+    where: str, arrays: Mapping[str, Array], expected: _Expected, settings: set[str]
+) -> None:
+    """Refuse arrays with other keys, dtypes or shapes than the layers and the optimizer have."""
+    missing = [key for key in expected if key not in arrays]
+    unexpected = [key for key in arrays if key not in expected and key not in settings]
+    if missing or unexpected:
+        absent, extra = (_listed(keys) for keys in (missing, unexpected))
+        raise ValueError(f"[{where}] the arrays do not fit: missing: {absent}; unexpected: {extra}")
+    for key, (dtype, shape) in expected.items():
+        array = arrays[key]
+        if array.dtype != np.dtype(dtype) or array.shape != shape:
+            raise ValueError(
+                f"[{where}] '{key}' is {array.dtype} of shape {array.shape}; expected {dtype} of "
+                f"shape {shape}"
+            )
+
+
+def _listed(keys: list[str]) -> str:
+    shown_keys = [key[:80] for key in keys[:5]]
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return (", ".join(shown_keys) or "none") + more
+
+
+def _check_finite(where: str, key: str, array: Array) -> None:
+    """Refuse values that training cannot have left behind."""
+    if key.startswith(_OPTIMIZER):  # a mean of squares may overflow: the steps become zero
+        if np.isnan(array).any():
+            raise ValueError(f"[{where}] '{key}' has NaN; expected numbers")
+    elif not np.isfinite(array).all():
+        raise ValueError(f"[{where}] '{key}' has values that are not finite; expected finite ones")
+    elif key.endswith(".running_var") and (array < 0).any():
+        raise ValueError(f"[{where}] '{key}' has values below 0; expected at least 0")
+
+
+def _freeze(where: str, layers: tuple[Layer, ...], keys: Any) -> None:
+    """Freeze the layers with these keys."""
+    known = dict(_with_values(layers))
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise TypeError(f"[{where}] frozen is {shown(keys)}; expected a list of layers' keys")
+    for key in keys:
+        if key not in known:
+            raise ValueError(
+                f"[{where}] frozen has {key[:80]!r}; expected keys of layers with values: "
+                f"{_listed(list(known))}"
+            )
+    frozen = set(keys)
+    for key, layer in known.items():
+        if layer.frozen != (key in frozen):
+            layer._set_frozen(key in frozen)

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers, losses and optimizers as entries of a config, and back; `_config` has the whole.
+
+An entry is a dictionary with the name of the member in its registry and the values of all its
+parameters: ``{"layer": "dropout", "p": 0.5}``, ``{"loss": "huber", "reduction": "mean", ...}``.
+What is read may come from anywhere: names are looked up in the registries alone, and numbers are
+checked by the tables of the rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastnn import _registry
+from fastnn._fields import joined
+from fastnn._hints import shown
+from fastnn._optimizers import OPTIMIZERS
+
+from . import _containers, _keys, _layers
+from ._containers import Container
+from ._layer import Activation, Layer, ModelLayer, ParameterLayer
+from ._members import ACTIVATIONS, LOSSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fastnn._describe import Description, Members
+    from fastnn._validate import Array
+
+__all__ = [
+    "Entry",
+    "LayerEntries",
+    "LayerReader",
+    "description_entry",
+    "description_of",
+    "fields_of",
+    "headed",
+    "layer_entries",
+]
+
+Entry = dict[str, Any]
+
+MOST_LAYERS = 100_000
+MOST_NESTED = 64  # containers inside each other, as in cpp/graph/containers.h
+MOST_GROUPS = 1000
+
+_CLASSES: dict[str, type[Layer]] = {
+    value.registry_name: value
+    for module in (_layers, _containers)
+    for value in map(vars(module).get, module.__all__)
+    if isinstance(value, type) and issubclass(value, Layer) and value.registry_name
+}
+_MEMBERS: dict[str, Members[Any]] = {"optimizer": OPTIMIZERS, "loss": LOSSES}
+
+
+# Objects to entries.
+
+
+class LayerEntries(NamedTuple):
+    """The entries of layers, the arrays among their settings, and the layers of users' classes."""
+
+    entries: list[Entry]
+    arrays: dict[str, Array]
+    foreign: dict[str, Layer]
+
+
+def layer_entries(layers: Sequence[Layer]) -> LayerEntries:
+    """Return the entries of `layers`."""
+    found = LayerEntries([], {}, {})
+    first: dict[int, str] = {}  # the key of each layer that may stand in several places
+    found.entries.extend(_entries(layers, "", found, first))
+    return found
+
+
+def _entries(
+    layers: Sequence[Layer], prefix: str, found: LayerEntries, first: dict[int, str]
+) -> Iterator[Entry]:
+    for key, layer in _keys.named(layers, prefix):
+        if isinstance(layer, ModelLayer) and first.setdefault(id(layer), key) != key:
+            yield {"same_as": first[id(layer)]}
+            continue
+        kind = layer.registry_name
+        if kind not in _registry_names() or type(layer) is not _class_of(kind):
+            found.foreign[key] = layer
+        if layer.children:
+            inside = list(_entries(layer.children, f"{key}.", found, first))
+            yield {"layer": kind, "layers": inside}
+            continue
+        kind, settings = layer.spec()
+        entry: Entry = {"layer": kind}
+        for name, value in settings.items():
+            if isinstance(value, np.ndarray):
+                found.arrays[f"{key}.{name}"] = value
+                entry[name] = None
+            else:
+                entry[name] = _plain(value)
+        yield entry
+
+
+def description_entry(what: str, value: Description) -> tuple[Entry, bool]:
+    """Return the entry of a loss or an optimizer, and whether its class is one of fastnn's."""
+    entry: Entry = {what: value.registry_name, **value.hyper()}
+    groups = getattr(value, "group_hyper", None)
+    if groups is not None:
+        # A list, because the last pattern counts where several name a value.
+        entry["param_groups"] = [[pattern, values] for pattern, values in groups().items()]
+    return entry, type(value) is _MEMBERS[what][value.registry_name]
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as a value of JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+# Entries to objects.
+
+
+@contextmanager
+def headed(where: str, what: str) -> Iterator[None]:
+    """Name the call and the part of the config in the errors of the block."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"[{where}] {what}: {error}") from None
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"[{where}] {what}: {error}") from None
+
+
+def fields_of(where: str, what: str, value: Any, names: Sequence[str]) -> Entry:
+    """Return `value`, which must be a dictionary with these keys and no others."""
+    if not isinstance(value, dict):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected {', '.join(names)}")
+    if value.keys() != set(names):
+        missing = [name for name in names if name not in value]
+        unknown = [shown(name) for name in value if name not in names]
+        found = f"lacks {', '.join(missing) or 'nothing'} and has the unknown {', '.join(unknown)}"
+        if not unknown:
+            found = f"lacks {', '.join(missing)}"
+        raise ValueError(f"[{where}] {what} {found}; expected {', '.join(names) or 'nothing'}")
+    return value
+
+
+def _scalar(where: str, what: str, value: Any) -> Any:
+    if value is None or not isinstance(value, (bool, str, Real)):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected a number, a flag or a name")
+    return value
+
+
+def _registry_names() -> dict[str, object]:
+    """Return the names that an entry of a layer may have."""
+    return {**_CLASSES, **dict.fromkeys(ACTIVATIONS)}
+
+
+def _class_of(kind: str) -> type[Layer]:
+    found = _CLASSES.get(kind)
+    return ACTIVATIONS[kind] if found is None else found
+
+
+@functools.cache
+def _setting_names(kind: str) -> tuple[str, ...]:
+    """Return the names of the settings in an entry of the layers called `kind`."""
+    cls = _class_of(kind)
+    if issubclass(cls, Activation):
+        return tuple(
+            param["name"] for param in _registry.rows(cls.room)[cls.registry_name]["params"]
+        )
+    return ("layers",) if issubclass(cls, Container) else tuple(inspect.signature(cls).parameters)
+
+
+class LayerReader:
+    """Makes layers of entries; numbers and depth are limited before anything is made.
+
+    Parameters
+    ----------
+    where : str
+        The public call, for messages.
+    arrays : mapping of str to ndarray
+        All arrays of the model.
+    foreign : mapping
+        Layers of users' classes, by their keys. They must have the settings of the entry.
+
+    Attributes
+    ----------
+    settings : set of str
+        The keys of the arrays that were settings.
+    """
+
+    def __init__(self, where: str, arrays: Mapping[str, Array], foreign: Mapping[str, Any]) -> None:
+        self._where, self._arrays, self._foreign = where, arrays, foreign
+        self._made: dict[str, Layer] = {}
+        self._count = 0
+        self.settings: set[str] = set()
+
+    def layers(
+        self, what: str, entries: Any, prefix: str = "", depth: int = 0
+    ) -> tuple[Layer, ...]:
+        """Return the layers of a list of entries."""
+        if not isinstance(entries, list):
+            raise TypeError(
+                f"[{self._where}] {what} is {shown(entries)}; expected a list of layers"
+            )
+        if depth > MOST_NESTED:
+            raise ValueError(
+                f"[{self._where}] more than {MOST_NESTED} containers stand inside each other"
+            )
+        self._count += len(entries)
+        if self._count > MOST_LAYERS:
+            raise ValueError(
+                f"[{self._where}] there are {self._count} layers; expected at most {MOST_LAYERS}"
+            )
+        # Lazily, since a layer may refer to one before it.
+        classes: Any = (self._class(f"{what}[{n}]", entry) for n, entry in enumerate(entries))
+        named = _keys.named(classes, prefix)
+        made = []
+        for entry, (key, cls) in zip(entries, named, strict=True):
+            layer = self._layer(key, cls, entry, depth)
+            self._made[key] = layer
+            made.append(layer)
+        return tuple(made)
+
+    def _class(self, what: str, entry: Any) -> type[Layer]:
+        where = self._where
+        if isinstance(entry, dict) and "same_as" in entry:
+            first = fields_of(where, what, entry, ("same_as",))["same_as"]
+            layer = self._made.get(first) if isinstance(first, str) else None
+            if not isinstance(layer, ModelLayer) or isinstance(layer, ParameterLayer):
+                raise ValueError(
+                    f"[{where}] {what} is the same as {shown(first)}; expected the key of a layer "
+                    "before it that has settings and no values"
+                )
+            return type(layer)
+        kind = entry.get("layer") if isinstance(entry, dict) else None
+        if not isinstance(kind, str):
+            raise TypeError(
+                f"[{where}] {what} has no name of a layer; expected {{'layer': 'relu'}}"
+            )
+        known = _registry_names()
+        if kind not in known:
+            raise _registry.unknown(where, "layer", kind[:80], known)
+        return _class_of(kind)
+
+    def _layer(self, key: str, cls: type[Layer], entry: Entry, depth: int) -> Layer:
+        where = f"layer {key}"
+        if "same_as" in entry:
+            return self._made[entry["same_as"]]
+        names = _setting_names(cls.registry_name)
+        given = fields_of(self._where, where, entry, ("layer", *names))
+        if issubclass(cls, Container):
+            inside = self.layers(f"{where}.layers", given["layers"], f"{key}.", depth + 1)
+            with headed(self._where, where):
+                plain: Layer = cls(*inside)
+                return self._of_user(key, plain, inside)
+        settings = {name: self._setting(key, name, given[name]) for name in names}
+        if issubclass(cls, Activation):
+            settings = joined(_registry.rows(cls.room)[cls.registry_name]["params"], settings)
+        with headed(self._where, where):
+            return self._of_user(key, cls(**settings), ())
+
+    def _setting(self, key: str, name: str, value: Any) -> Any:
+        if value is not None:
+            return _scalar(self._where, f"layer {key}: {name}", value)
+        found = self._arrays.get(f"{key}.{name}")
+        if found is None or found.dtype != np.float64 or found.ndim != 1:
+            raise ValueError(
+                f"[{self._where}] layer {key}: {name} is none; expected a number, or the array "
+                f"'{key}.{name}' of float64 with one dimension"
+            )
+        self.settings.add(f"{key}.{name}")
+        return found
+
+    def _of_user(self, key: str, plain: Layer, inside: tuple[Layer, ...]) -> Layer:
+        """Return the layer of a user's class in the place of `plain`, or `plain` itself."""
+        given = self._foreign.get(key)
+        if given is None:
+            return plain
+        if not isinstance(given, Layer):
+            raise TypeError(f"it is {shown(given)}; expected a layer")
+        layer = given._with(inside) if inside else given
+        same_kind = isinstance(layer, ParameterLayer) == isinstance(plain, ParameterLayer)
+        if not same_kind or not _same(layer.spec(), plain.spec()):
+            raise ValueError(f"the {type(given).__name__} in its place has other settings")
+        return layer
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two specifications of layers are equal."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b))
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+    return bool(a == b)
+
+
+def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]) -> Any:
+    """Return the loss or the optimizer of an entry, or the one of a user's class in its place."""
+    known = _MEMBERS[what]
+    kind = entry.get(what) if isinstance(entry, dict) else None
+    if not isinstance(kind, str):
+        raise TypeError(f"[{where}] the {what} has no name; expected one of {', '.join(known)}")
+    if kind not in known:
+        raise _registry.unknown(where, what, kind[:80], known)
+    cls = known[kind]
+    params = _registry.rows(cls.room)[kind]["params"]
+    more = [field.name for field in cls.more_fields]
+    names = [param["name"] for param in params]
+    given = fields_of(where, f"the {what}", entry, (what, *names, *more))
+    values = {name: _scalar(where, f"{what}: {name}", given[name]) for name in names}
+    arguments = joined(params, values)
+    if "param_groups" in more:
+        groups = _groups_of(where, given["param_groups"])
+        arguments["param_groups"] = {
+            pattern: joined(params, own) for pattern, own in groups.items()
+        }
+    with headed(where, what):
+        plain = cls(**arguments)
+        given_by_user = foreign.get(what, plain)
+        if not (isinstance(given_by_user, cls) and given_by_user.hyper() == plain.hyper()):
+            raise ValueError(f"{shown(given_by_user)} does not describe {plain!r}")
+    return given_by_user
+
+
+def _groups_of(where: str, entries: Any) -> dict[str, Entry]:
+    """Return the param_groups of a list of pairs."""
+    text = f"[{where}] optimizer: param_groups is not a list of [pattern, values]"
+    if not isinstance(entries, list):
+        raise TypeError(text)
+    if len(entries) > MOST_GROUPS:
+        raise ValueError(f"{text} of at most {MOST_GROUPS} entries")
+    found: dict[str, Entry] = {}
+    for pair in entries:
+        if not (isinstance(pair, list) and len(pair) == 2):
+            raise TypeError(text)
+        pattern, values = pair
+        if not isinstance(pattern, str) or not isinstance(values, dict) or pattern in found:
+            raise TypeError(f"{text}, each with a pattern of its own and a dictionary")
+        for name, value in values.items():
+            _scalar(where, f"optimizer: param_groups: {shown(name)}", value)
+        found[pattern] = values
+    return found
