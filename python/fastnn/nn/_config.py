@@ -159,14 +159,19 @@ def everything(where: str, model: _Model, *, optimizer: bool = True) -> tuple[Sa
     for _ in range(_TRIES):
         run, tree = model._run, model._tree
         snapshot = tree.snapshot()
-        if run is None or run.epochs_ended == snapshot.epochs:
+        if _is_of(snapshot, run):
             found = _described(where, model, snapshot, optimizer)
-            if model._run is run and model._tree is tree:
+            if model._run is run and model._tree is tree and _is_of(snapshot, run):
                 return found
         # Another thread has ended an epoch, or a fit, and the history does not show it yet.
         tree.expect_idle(where)
         time.sleep(1e-3)
     raise RuntimeError(f"[{where}] another thread has changed the model again and again")
+
+
+def _is_of(snapshot: _state.Snapshot, run: Run | None) -> bool:
+    """Whether the history of a fit that is under way has the epochs of the snapshot."""
+    return run is None or run.epochs_ended == snapshot.epochs
 
 
 def _described(
