@@ -29,6 +29,7 @@ import numpy as np
 
 from fastnn import _registry, _validate
 from fastnn._hints import shown
+from fastnn._refusals import Words
 
 from . import _keys, _state
 from ._compiled import Compiled
@@ -40,6 +41,7 @@ from ._tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fastnn import _core
     from fastnn._validate import Array
 
     from ._layer import Layer
@@ -158,7 +160,8 @@ def everything(where: str, model: _Model, *, optimizer: bool = True) -> tuple[Sa
     """Return a model as values and arrays of one moment, and its objects of users' classes."""
     for _ in range(_TRIES):
         run, tree = model._run, model._tree
-        snapshot = tree.snapshot()
+        with Words(where):
+            snapshot = tree.snapshot()
         if _is_of(snapshot, run):
             found = _described(where, model, snapshot, optimizer)
             if model._run is run and model._tree is tree and _is_of(snapshot, run):
@@ -274,16 +277,30 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
         layer, _, name = key.rpartition(".")
         by_layer.setdefault(layer, {})[name] = arrays[key]
     tree = Tree(dtype, _validate.seed(where, config["seed"])).having(where, layers, by_layer)
-    if tree.network is None and compiled is not None:
-        raise ValueError(f"[{where}] the model is compiled, but no layer has parameters")
-    if tree.network is not None:
-        if compiled is not None:
-            compiled.check_outputs(where, tree.network.n_outputs)
-            compiled.apply(where, tree.network)
-        own = [{key: arrays[f"{_OPTIMIZER}{name}.{key}"] for key in trained} for name in names]
-        snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0)
-        _state.restore(tree.network, snapshot, optimizer=updates is not None)
+    own = [{key: arrays[f"{_OPTIMIZER}{name}.{key}"] for key in trained} for name in names]
+    snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0)
+    _restore(where, tree.network, compiled, snapshot, optimizer=updates is not None)
     return Parts(tree, compiled, epochs, history)
+
+
+def _restore(
+    where: str,
+    network: _core.Network | None,
+    compiled: Compiled | None,
+    snapshot: _state.Snapshot,
+    *,
+    optimizer: bool,
+) -> None:
+    """Compile the network as before, and restore states and counters."""
+    if network is None:
+        if compiled is not None:
+            raise ValueError(f"[{where}] the model is compiled, but no layer has parameters")
+        return
+    with Words(where):
+        if compiled is not None:
+            compiled.check_outputs(where, network.n_outputs)
+            compiled.apply(where, network)
+        _state.restore(network, snapshot, optimizer=optimizer)
 
 
 def _checked_arrays(where: str, arrays: Any) -> dict[str, Array]:

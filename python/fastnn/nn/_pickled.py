@@ -36,7 +36,7 @@ class LayerAt(NamedTuple):
 
 def state_of(model: Any) -> dict[str, Any]:
     """Return the state of a Sequential, which shares nothing with it but a subclass's own."""
-    saved, foreign = _config.everything(type(model).__name__, model)
+    saved, foreign = _config.everything(f"copy of {type(model).__name__}", model)
     history = model.history
     known = isinstance(history, History)
     places = {id(layer): LayerAt(key) for key, layer in reversed(list(_walk(model)))}

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from fastnn import _validate
 from fastnn._assign import is_free, refusal
-from fastnn._refusals import Refused, Words, name_caller
+from fastnn._refusals import Refused, name_caller
 from fastnn.errors import FastnnError
 
 from . import _arguments, _config, _pickled, _rows, _state
