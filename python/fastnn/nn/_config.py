@@ -396,5 +396,4 @@ def _freeze(where: str, layers: tuple[Layer, ...], keys: Any) -> None:
             )
     frozen = set(keys)
     for key, layer in known.items():
-        if layer.frozen != (key in frozen):
-            layer._set_frozen(key in frozen)
+        layer._set_frozen(where, key in frozen)
