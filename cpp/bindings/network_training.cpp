@@ -16,8 +16,7 @@ namespace {
 class FitHooks final : public train::Hooks {
  public:
   FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
-           bool metrics, bool validates,
-           std::atomic<std::int64_t>& epochs)
+           bool metrics, bool validates, std::atomic<std::int64_t>& epochs)
       : model_(model),
         stop_(stop),
         orders_(orders),
