@@ -17,7 +17,17 @@ import probe
 from fastnn import ModelBusyError, nn, optim
 
 LONGEST = 0.2  # seconds from a signal to its exception
-CASES = ["Small", "OneBatch", "WideBatch", "Shuffled", "Predict", "Evaluate", "Callback"]
+CASES = [
+    "Small",
+    "FewRows",
+    "OneBatch",
+    "WideBatch",
+    "Shuffled",
+    "Predict",
+    "Evaluate",
+    "Callback",
+]
+OFTEN = {"Small": 4, "Callback": 4, "FewRows": 6}  # the others twice
 
 
 def check(case: str, times: int, n_threads: int) -> None:
@@ -32,7 +42,7 @@ def check(case: str, times: int, n_threads: int) -> None:
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("case", CASES)
 def test_ctrl_c_is_answered_and_leaves_whole_steps(case: str, n_threads: int) -> None:
-    check(case, 4 if case in ("Small", "Callback") else 2, n_threads)
+    check(case, OFTEN.get(case, 2), n_threads)
 
 
 @pytest.mark.nightly

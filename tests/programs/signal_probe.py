@@ -102,6 +102,13 @@ class Small(Case):
     """Many small batches."""
 
 
+class FewRows(Case):
+    """Steps that spend most of their time in the phase that changes the parameters."""
+
+    widths = (512, 2048, 3)
+    rows, batch_size = 320, 16
+
+
 class OneBatch(Case):
     """One batch of a million rows, narrow layers: steps of many items."""
 
@@ -217,7 +224,7 @@ def interrupted(call: Callable[[], None], delay: float) -> float:
 
 CASES = {
     case.__name__: case
-    for case in (Small, OneBatch, WideBatch, Shuffled, Predict, Evaluate, Callback)
+    for case in (Small, FewRows, OneBatch, WideBatch, Shuffled, Predict, Evaluate, Callback)
 }
 
 if __name__ == "__main__":
