@@ -103,7 +103,7 @@ def numeric_arrays(
 
 @st.composite
 def foreign_arrays(draw: Any, shape: tuple[int, ...]) -> Given:
-    """Draw arrays that every network refuses: dtypes that are no numbers, masked elements."""
+    """Draw arrays that every network refuses, because of a dtype that is no number or of a mask."""
     dtype = draw(st.sampled_from([*FOREIGN, "masked"]))
     if dtype == "masked":
         mask = np.zeros(shape, bool)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures and constants of all tests: random numbers, the folder of data, tolerances, sizes."""
+"""Fixtures and constants that all tests share: random numbers, data, tolerances, sizes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def awkward_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
 
 @pytest.fixture
 def torch() -> Any:
-    """The module torch if it is installed; the plugin counts the tests that use this fixture."""
+    """Give the module torch if it is installed; a plugin counts the tests that use it."""
     module = pytest.importorskip("torch")
     before = module.get_num_threads()
     module.set_num_threads(1)  # for batches this small, a second thread makes it slower
@@ -69,9 +69,18 @@ def torch() -> Any:
     module.set_num_threads(before)
 
 
+@pytest.fixture
+def exact_scalars(torch: Any) -> Any:
+    """Let torch's optimizers keep scalars in float64; NAdam has a product in the default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data named by FASTNN_DATA; in CI it has to exist."""
+    """Give the folder of real data that FASTNN_DATA names; in CI it has to exist."""
     given = os.environ.get("FASTNN_DATA")
     if given and Path(given).is_dir():
         return Path(given)

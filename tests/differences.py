@@ -53,7 +53,7 @@ def draw_again(made: Any) -> None:
 
 
 def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = True) -> None:
-    """Every parameter's gradient, and the input's, of the loss of one batch."""
+    """Compare the gradient of every parameter, for the loss of one batch."""
 
     def loss() -> float:
         draw_again(made)
@@ -67,7 +67,7 @@ def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = Tru
 
 
 def check_dx(made: Any, x: Any, training: bool = True) -> None:
-    """The input's gradient, and again the parameters', by forward and backward."""
+    """Compare the gradients of the input and of every parameter, from forward and backward."""
     dy = np.random.default_rng(1).standard_normal((len(x), made.n_outputs))
 
     def projected() -> float:

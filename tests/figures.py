@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Figures printed in course notebooks that more than one test reproduces."""
+"""Figures that course notebooks print and that more than one test reproduces."""
 
 from __future__ import annotations
 

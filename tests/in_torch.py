@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Members and networks in torch, as the twin's rows say: the other side of a comparison.
+"""Members and networks in torch, as the twin's rows describe them: the other side of a comparison.
 
-Everything in float64. `torch` is the module, from the fixture of that name.
+Everything is in float64. `torch` is the module, from the fixture of that name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def has(room: str, name: str, hyper: Hyper | None = None) -> bool:
-    """Whether torch has this member, with these parameters."""
+    """Return whether torch has this member, with these parameters."""
     torch = TWINS[room][name].torch
     return torch is not None and not set(torch.lacks) & set(hyper or {})
 
@@ -40,7 +40,7 @@ def torch_names(room: str) -> list[str]:
 
 
 def torch_cases(room: str) -> list[Any]:
-    """(name, hyper): the defaults, each parameter alone, and all that torch has together."""
+    """Return (name, hyper): the defaults, each parameter alone, and all that torch has."""
     found = [case for case in cases(room) if has(room, *case.values)]
     for name in torch_names(room):
         lacks = TWINS[room][name].torch.lacks
@@ -52,7 +52,7 @@ def torch_cases(room: str) -> list[Any]:
 
 
 def options(room: str, name: str, hyper: Hyper) -> Hyper:
-    """The parameters in torch's words."""
+    """Return the parameters under torch's names."""
     words = TWINS[room][name].torch.names
     given = {words.get(key, key): value for key, value in paired(room, name, hyper).items()}
     return given | dict(TWINS[room][name].torch.options)
@@ -69,7 +69,7 @@ def optimizer(torch: Any, name: str, hyper: Hyper, parameters: Any) -> Any:
 
 
 def loss(torch: Any, name: str, hyper: Hyper, out: Any, y: Any) -> tuple[float, np.ndarray]:
-    """(value, gradient) of a loss."""
+    """Return value and gradient of a loss."""
     made = torch_class(torch, "losses", name)(**options("losses", name, hyper))
     leaf = torch.tensor(out, requires_grad=True)
     value = TWINS["losses"][name].torch.factor * made(leaf, torch.tensor(y))

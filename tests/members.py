@@ -42,18 +42,21 @@ def row_of(room: str, name: str) -> dict[str, Any]:
 
 
 def other_values(room: str, name: str) -> Hyper:
-    """The value to try of every parameter that has one; the others are sizes of arrays."""
+    """Return the value to try of every parameter that has one; the others are sizes of arrays."""
     return {p["name"]: p["tries"] for p in row_of(room, name)["params"] if p["tries"] is not None}
 
 
 def beside(room: str, name: str, hyper: Hyper) -> Hyper:
-    """`hyper`, and beside its parameters the values without which they change nothing."""
+    """Return `hyper`, and with its parameters the values without which they change nothing."""
     needed = getattr(TWINS[room][name], "beside", {})
     return hyper | {k: v for p in needed if p in hyper for k, v in needed[p].items()}
 
 
 def paired(room: str, name: str, hyper: Hyper) -> Hyper:
-    """As users write it: two neighbours as torch's one pair, the other half as the row has it."""
+    """Return `hyper` as users write it: two halves become torch's one pair.
+
+    A half that `hyper` does not have is the default of the row.
+    """
     rows = row_of(room, name)["params"]
     pair_of = {p["name"]: p["pair"] for p in rows if p["pair"]}
     found: Hyper = {}
@@ -67,8 +70,10 @@ def paired(room: str, name: str, hyper: Hyper) -> Hyper:
 
 
 def hyper_cases(room: str, name: str) -> list[Hyper]:
-    """The defaults, each parameter with another value, all of them together; and what the twin
-    says."""
+    """Return the defaults, each parameter with another value, and all of them together.
+
+    Values that the twin's row says to try are among them.
+    """
     others = other_values(room, name)
     found = [{}, *(beside(room, name, {p: value}) for p, value in others.items())]
     found += getattr(TWINS[room][name], "tries", ())
@@ -76,7 +81,7 @@ def hyper_cases(room: str, name: str) -> list[Hyper]:
 
 
 def cases(room: str) -> list[Any]:
-    """(name, hyper) of every row of a room, for pytest.mark.parametrize."""
+    """Return (name, hyper) of every member of a room, for pytest.mark.parametrize."""
     return [
         pytest.param(name, hyper, id="-".join([name, *map(spelled, hyper.values())]))
         for name in names(room)
@@ -89,7 +94,7 @@ def spelled(value: Any) -> str:
 
 
 def for_columns(hyper: Hyper, columns: int) -> Hyper:
-    """`hyper` with the values that depend on the number of columns."""
+    """Return `hyper` with the values that depend on the number of columns."""
     return {key: v(columns) if callable(v) else v for key, v in hyper.items()}
 
 
@@ -97,7 +102,7 @@ def for_columns(hyper: Hyper, columns: int) -> Hyper:
 
 
 def numbers_in(rng: np.random.Generator, allowed: tuple[float, float], shape: Any) -> np.ndarray:
-    """Numbers of a range: normal ones where it has no end, and never quite at an end it has."""
+    """Return numbers inside of a range, normal ones where it has no end."""
     low, high = allowed
     if np.isfinite(low) and np.isfinite(high):
         return rng.uniform(low + 0.02 * (high - low), high - 0.02 * (high - low), shape)
@@ -118,7 +123,7 @@ def outputs(rng: np.random.Generator, loss: str, n: int, k: int, dtype: str = "f
 
 
 def off_kinks(name: str, hyper: Hyper, z: np.ndarray) -> np.ndarray:
-    """`z`, moved away from the places where the derivative of an activation jumps."""
+    """Return `z`, moved away from the places where the derivative of an activation jumps."""
     for kink in reference.ACTIVATIONS[name].kinks(**hyper):
         z = np.where(abs(z - kink) < 0.01, kink + np.copysign(0.01, z - kink), z)
     return z
@@ -148,7 +153,7 @@ def linear(n_in: int, n_out: int, bias: bool = True) -> tuple[str, Hyper]:
 
 
 def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> Layers:
-    """A network around one layer or activation, which has `width` columns below it."""
+    """Return a network around one layer or activation, which has `width` columns below it."""
     if name in reference.INPUTS:
         hyper = for_columns(hyper, n_in)
         return [(name, hyper), linear(n_in, width), ("tanh", {}), linear(width, n_out)]
@@ -159,7 +164,7 @@ def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> 
 
 
 def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> Layers:
-    """Every layer and activation of the registries, one after the other, with Linear between them.
+    """Return every layer and activation, one after the other, with Linear between them.
 
     With a way past each activation, the gradients of the first layers are as large as the last's; a
     LayerNorm before each keeps its inputs small.
@@ -178,7 +183,7 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
 
 
 def ending(loss: str) -> Layers:
-    """What has to stand at the end of a network so that its outputs are in the loss's range."""
+    """Return what has to end a network so that its outputs are in the loss's range."""
     low, high = reference.LOSSES[loss].output_range
     if np.isinf((low, high)).all():
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models of nn: every way to copy one, its layers as the registries have them, equal values."""
+"""Ways to copy a model of nn, comparison of two, and layers as the registries have them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def same_values(a: nn.Sequential, b: nn.Sequential) -> None:
 
 
 def class_of(room: str, name: str) -> Any:
-    """Return the class of nn for a row of a registry of layers."""
+    """Return the class in nn of a member of a room."""
     return getattr(nn, row_of(room, name)["class_name"])
 
 

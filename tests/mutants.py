@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Mutation tests: ``nox -s mutants``, or this file as a program.
+"""Mutation tests, by ``nox -s mutants`` or as a program.
 
-Each row of ``mutations.toml`` changes one line of the sources and names the tests that have to
-fail then. The program works on a copy of the tree: it builds it, checks that the named tests pass,
-and applies one mutation after the other. A mutation with which no named test fails has survived:
-either a test is missing, or the line has no effect.
+Each row of ``mutations.toml`` changes one line of the sources and names the tests that have to fail
+then. The program works on a copy of the tree: it builds it, checks that the named tests pass, and
+applies one mutation after the other. A mutation with which no named test fails has survived: either
+a test is missing, or the line has no effect.
 
     python tests/mutants.py --list
     python tests/mutants.py --only tuner

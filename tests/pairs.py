@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Pair:
-    """The same network twice, from the same seed.
+    """The same network in the engine and in the twin, from the same seed.
 
-    Values are compared by the table of tolerances, times the factors of the twin's rows of its
-    layers, its loss and its optimizer.
+    Values are compared by the table of tolerances, times the factors that the twin's rows have for
+    its layers, its loss and its optimizer.
     """
 
     def __init__(self, layers: Layers, dtype: str = "float64", seed: int = 7) -> None:
@@ -80,7 +80,7 @@ class Pair:
 
 
 def tolerances(layers: Layers) -> Iterator[float]:
-    """Those of the rows of all layers, and of the layers in them."""
+    """Yield the factors of all layers, and of the layers in them."""
     rows = reference.INPUTS | reference.LAYERS | reference.CONTAINERS | reference.ACTIVATIONS
     for name, hyper in layers:
         yield rows[name].tolerance

@@ -7,7 +7,7 @@ import probe
 
 
 def test_the_pages_beside_arrays_are_not_touched() -> None:
-    """In every dtype and layout and by every call; the output ends with the last call."""
+    """The program makes every call with arrays of every dtype and layout."""
     status, out, errors = probe.run("edge_probe.py", seconds=120)
     assert status == 0, f"{''.join(out.splitlines(keepends=True)[-1:])}{errors[-3000:]}"
     assert out.splitlines()[-1] == "440 cases"

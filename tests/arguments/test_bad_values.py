@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Numbers that cannot be trained on: refused by row and column, and the model stays as it was."""
+"""Numbers that cannot be trained on are refused by row and column; the model stays as it was."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ NAMES = {"x": "X", "y": "y", "w": "sample_weight", "grad": "grad"}
 def refused(
     call: str, role: str, cell: tuple[int, int], net: Any, given: dict[str, np.ndarray]
 ) -> None:
-    """One cell ends the call with its name, and the model is as before."""
+    """Assert that one bad cell ends the call and is named, and that nothing has changed."""
     before = bits(net)
     place = rf"^\[{WHERE.get(call, call)}\] {NAMES[role]} has .* at row {cell[0]}, "
     with pytest.raises(ValueError, match=rf"{place}column {cell[1]}; expected ") as caught:
@@ -125,7 +125,7 @@ def test_a_negative_weight(call, place):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("rows", [(0, 999, 500), (999, 0, 500), (7, 7, 7)])
 def test_of_several_bad_cells_that_of_x_is_named(rows, threads):
-    """Whichever thread sees which first."""
+    """The answer does not depend on which thread sees which cell first."""
     rng = np.random.default_rng(5)
     x, y, w = rng.standard_normal((1000, F)), rng.random((1000, K)), np.ones(1000)
     x[rows[0], 2] = y[rows[1], 1] = w[rows[2]] = np.nan
@@ -152,7 +152,7 @@ def test_the_cell_is_named_in_any_layout(kind, layout):
 
 
 def test_the_largest_double_ends_no_model():
-    """A float64 network may take it, and then says that training diverged."""
+    """A float64 network may take it, and may then say that training diverged."""
     for call, role in PAIRS:
         given = arrays("float64")
         given[role][3] = LARGEST
@@ -177,7 +177,7 @@ def test_scaling_that_overflows():
 
 
 def test_a_bad_row_of_a_later_epoch():
-    """An order may leave a row out at first; the call is refused as a whole."""
+    """The order of the first epoch leaves the row out; the call is refused as a whole."""
     given = arrays("float32")
     given["x"][5, 1] = np.nan
     good = np.arange(N)

@@ -111,7 +111,7 @@ ODD = [(), (N,), (0, F), (N, 0), (0,), (N, F + 1), (N - 1, F), (N, F, 1), (1, N,
 
 
 def outcome(call: str, role: str, array: Any, dtype: str) -> tuple[Any, list[Any]]:
-    """What a call gave, as bits, or its refusal; and the model after it."""
+    """Return what a call gave, as bits, or the type of its refusal; and the network after it."""
     loss, function = CALLS[call]
     net = network(dtype, loss)
     before = bits(net)

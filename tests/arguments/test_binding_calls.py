@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""predict and the steps as short calls: their arguments, and that a short call is a call."""
+"""Short calls of predict and of steps take the arguments and give the bits of long ones."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_nothing_is_kept():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "bce_with_logits", "mse"])
 def test_a_short_call_gives_the_bits_of_a_long_one(loss, dtype):
-    """Few rows run on the calling thread, without letting go of the GIL; a team runs the same."""
+    """Few rows run on the calling thread, which keeps the GIL; a team computes the same."""
     net = network(loss, dtype)
     for rows in range(1, N + 1):
         for link in (True, False):
@@ -148,7 +148,7 @@ def test_a_short_call_gives_the_bits_of_a_long_one(loss, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("classes", [2, 3, 7, 8, 10, 16, 17, 31, 32, 33, 100])
 def test_a_row_has_the_same_probabilities_alone_and_among_others(classes, dtype):
-    """Short rows go through softmax side by side; how many there are must not show."""
+    """Softmax takes short rows side by side; its results must not depend on how many there are."""
     net = _core.Network([("linear", {"in_features": K, "out_features": classes})], dtype)
     net.compile("cross_entropy", {}, "sgd", {})
     x = 3 * np.random.default_rng(2).standard_normal((21, K))
@@ -172,7 +172,7 @@ def test_may_share_memory_is_numpys():
 
 
 def test_one_row_while_another_thread_trains():
-    """Refused as busy while fit runs, answered in its callbacks and after it: never in between."""
+    """A call is refused while fit runs, and answered in the callbacks of fit and after it."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4000, 17)).astype(np.float32)
     y = rng.integers(0, 6, 4000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What could end the process instead of raising, each in a process of its own."""
+"""Calls that could end the process raise instead; each is made in a process of its own."""
 
 from __future__ import annotations
 

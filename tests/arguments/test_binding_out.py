@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Direct calls of the binding: where results may be written."""
+"""Direct calls of the binding write results into any array that is fit for them, and no other."""
 
 from __future__ import annotations
 

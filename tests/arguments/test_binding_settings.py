@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Direct calls of the binding: settings, layers, callables."""
+"""Direct calls of the binding refuse wrong settings, layers, orders of rows and callables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bad input: what is refused, and that the message says where, what came and what was expected."""
+"""Bad input is refused, and the message says where, what came and what was expected."""
 
 from __future__ import annotations
 

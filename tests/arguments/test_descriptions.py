@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wrong settings of layers, losses, optimizers and compile: refused where they are written."""
+"""Wrong settings of layers, losses, optimizers and compile are refused where they are written."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Messages for data of other libraries and for names of other libraries: what they advise works."""
+"""Messages about data and names of other libraries give advice, and the advice works."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model(loss: str = "cross_entropy", outputs: int = 3) -> nn.Sequential:
 
 
 class Sparse:
-    """What scipy's sparse matrices look like from outside."""
+    """An array that looks from outside like a sparse matrix of scipy."""
 
     nnz, shape = 3, (6, 2)
 

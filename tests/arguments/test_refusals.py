@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One mistake, one sentence: from every call the same words, but for its name and the argument."""
+"""Every call refuses the same mistake in the same sentence, but for its name and the argument."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ NAMES |= {"bce": "bce_loss", "bce_with_logits": "bce_with_logits"}
 
 
 def losses(name: str, outputs: int) -> list[Call]:
-    """The class and the function of a loss, on the outputs of rows."""
+    """Return the calls of a loss's object and of its function, on the outputs of rows."""
     made, function = model(name, outputs), getattr(F, NAMES[name])
     out = np.full((N, outputs), 0.5)
     loss = made.loss
@@ -206,7 +206,7 @@ def test_targets(mistake: str) -> None:
 
 
 def test_numbers_that_are_not_finite() -> None:
-    """Functions and objects of losses pass them on, as NumPy does."""
+    """Calls that train refuse them; functions and objects of losses pass them on, as NumPy does."""
     y = cell(NUMBERS, (3, 1), np.inf)
     for call in TRAINING:
         text = "{y} has inf at row 3, column 1; expected finite numbers (as float64)"
@@ -382,7 +382,7 @@ def refusal(kind: type[Exception], call: Callable[[Any], object], value: Any) ->
 
 
 def test_a_refusal_holds_data() -> None:
-    """Who calls the core directly gets it as an error of its own, of the same words."""
+    """A caller of the core gets it as an exception of its own, in the same words."""
     network = _core.Network([("linear", {"in_features": 4, "out_features": 3})])
     network.compile("cross_entropy", {}, "sgd", {"lr": 0.1})
     with pytest.raises(Refused) as caught:

@@ -112,7 +112,7 @@ def model(loss: str = "mse") -> nn.Sequential:
 
 
 def method(name: str, after: str = "") -> Any:
-    """The method of a fresh model, after another call where it needs one."""
+    """Return a call of a method of a new model, after another call where it needs one."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         made = model("cross_entropy" if "class_weight" in kwargs else "mse")
@@ -134,7 +134,7 @@ def states(kind: Any) -> Any:
 
 
 def hashable(value: Any) -> list[Any]:
-    """`value` alone, or nothing where no dictionary takes it."""
+    """Return a list of `value` alone, or an empty one if no dictionary takes it as a key."""
     try:
         hash(value)
     except TypeError:
@@ -331,7 +331,7 @@ FOREIGN = re.compile("incompatible function|Unable to cast|_core|pybind|Invoked 
 
 
 def refused(call: str, argument: str, name: str, value: Any) -> str | None:
-    """What is wrong with the refusal of `value`; None if nothing is, or it was taken."""
+    """Say what is wrong with the refusal of `value`; None if nothing is, or if it was taken."""
     function, given = CALLS[call]
     try:
         given = {k: v if k == argument else copy.deepcopy(v) for k, v in given.items()}

@@ -69,7 +69,7 @@ def trained(
     epochs: int = 2,
     x: np.ndarray | None = None,
 ) -> tuple[list[Any], int]:
-    """Every number a training leaves behind, and the threads it used."""
+    """Return every number that a training leaves behind, and how many threads it used."""
     data, labels = problem(rows)
     model = _core.Network(NETS[net], dtype, 7)
     name, hyper, clip = OPTIMIZERS[optimizer]
@@ -139,9 +139,9 @@ def test_where_the_input_lies_does_not_matter(net: str) -> None:
 
 
 def test_a_split_by_threads_would_be_seen() -> None:
-    """The planted fault: chunks cut by the thread count change the order of sums.
+    """A deliberate fault, chunks that depend on the number of threads, changes the order of sums.
 
-    In float64, where few roundings swallow that; in float32 one number in thirty changed, or none.
+    It shows in float64. In float32 few numbers change, or none, since more roundings hide it.
     """
     results = []
     try:

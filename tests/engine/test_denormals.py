@@ -39,7 +39,7 @@ def network(dtype: str = "float32", n_threads: int | None = None) -> nn.Sequenti
 
 
 def everything(dtype: type, n: int, *bits: int) -> list[bytes]:
-    """Return the bits of all results of a model and the functions in this mode of the caller.
+    """Return the bits of all results of a model and of the functions in this mode of the caller.
 
     The arrays and the model are made before, because NumPy's arithmetic depends on the mode.
     """
@@ -195,7 +195,7 @@ def test_a_step_and_a_predict_are_as_fast_as_with_normal_numbers(dtype, where):
 
 
 def test_long_trainings_do_not_become_slower():
-    """The momentum of dead units and decayed weights become subnormal."""
+    """Momentum of units that are always zero, and weights that decay, become subnormal."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((512, 64)).astype(np.float32)
     y = rng.integers(0, 10, 512)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Steps that leave the finite numbers: reported at once, and the model is whole afterwards."""
+"""Steps that leave the finite numbers are reported at once, and the model is whole afterwards."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_learning_rate_that_is_too_large(dtype, loss, optimizer, way):
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_gradient_that_overflows(dtype, optimizer, lr):
-    """No learning rate is small enough for a gradient without bounds."""
+    """If a gradient is infinite, no learning rate is small enough."""
     largest = float(np.finfo(dtype).max)
     layers = [linear(1, 1)]
     x, grad = np.full((4, 1), 100, dtype), np.full((4, 1), largest, dtype)
@@ -154,7 +154,7 @@ def test_a_gradient_that_overflows(dtype, optimizer, lr):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_state_that_overflows(dtype, optimizer, clip):
-    """Adam's mean square does while its weights stay finite: then nothing would move again."""
+    """If Adam's mean square overflowed while its weights stay finite, nothing would move again."""
     largest = float(np.finfo(dtype).max)
     name, more = OPTIMIZERS[optimizer]
     adam = name != "sgd"
@@ -199,7 +199,7 @@ def test_state_that_overflows(dtype, optimizer, clip):
 @pytest.mark.parametrize("large", ["x", "grad"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients_may_be_large_because_of_either_factor(dtype, large):
-    """Weights whose copy costs more than a look at x and dy, and squares that overflow."""
+    """To read x and dy costs less than to copy these weights; the squares of x or dy overflow."""
     size = 1e25 if dtype == "float32" else 1e200
     net = _core.Network([linear(64, 64)], dtype, 1)
     net.compile("mse", {}, "adam", {})
@@ -216,7 +216,7 @@ def test_gradients_may_be_large_because_of_either_factor(dtype, large):
 @pytest.mark.parametrize("rows", [2, 3, 20])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_variance_that_overflows_when_it_is_made_unbiased(dtype, rows, momentum):
-    """The batch's own variance is finite; times n / (n - 1) it is not, and would stay for ever."""
+    """The batch's own variance is finite, but n / (n - 1) times as much is not, and would stay."""
     hyper = {"num_features": 2, "momentum": momentum}
     net = _core.Network([("batch_norm1d", hyper), linear(2, 1)], dtype, 1)
     net.compile("mse", {}, "sgd", {"lr": 1e-3})
@@ -236,7 +236,7 @@ def test_a_variance_that_overflows_when_it_is_made_unbiased(dtype, rows, momentu
 @pytest.mark.parametrize("layer", [0, 2, 4])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_learning_rate_of_any_layer_may_be_the_one_that_is_too_large(dtype, layer):
-    """Two rows, and more weights than a look at their gradients costs: no copy by itself."""
+    """To read gradients of two rows costs less than to copy the weights, which is not done."""
     far = 1e30 if dtype == "float32" else 1e300
     layers = [linear(64, 64), ("tanh", {}), linear(64, 64), ("tanh", {}), linear(64, 64)]
     net = _core.Network(layers, dtype, 1)
@@ -270,7 +270,7 @@ def test_inputs_whose_products_overflow(dtype):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 def test_the_model_of_the_last_finite_epoch_comes_back(optimizer):
-    """Weights, the optimizer's state and the count of steps, some epochs after the first."""
+    """Weights, optimizer states and the count of steps are those of an epoch after the first."""
     x, y = data("mse", "float32")
     net = _core.Network([linear(F, K)], "float32", 1)
     name, more = OPTIMIZERS[optimizer]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The engine's elementary functions: errors in units of the last place over their whole ranges."""
+"""The engine's elementary functions keep to their bounds of error, in units of the last place."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], float, float]] = {
 
 
 def numbers(name: str, dtype: str) -> np.ndarray:
-    """Numbers of every size at which the function is one, its bounds and the special ones."""
+    """Return numbers of every size in the function's domain, its bounds and special numbers."""
     rng = np.random.default_rng(5)
     info = np.finfo(dtype)
     word = np.uint32 if dtype == "float32" else np.uint64
@@ -57,7 +57,7 @@ def numbers(name: str, dtype: str) -> np.ndarray:
 
 
 def errors(got: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Errors in units of the last place; 0 where both are infinite, or no normal number."""
+    """Return errors in units of the last place; 0 where both overflow or are no normal numbers."""
     info = np.finfo(got.dtype)
     with np.errstate(all="ignore"):
         rounded = right.astype(got.dtype)

@@ -86,7 +86,7 @@ def test_two_forms(layers: Layers, optimizer: str, dtype: str, data: Any) -> Non
 def test_two_forms_of_a_single_row(
     name: str, optimizer: str, l1: float, dtype: str, data: Any
 ) -> None:
-    """Fused, the gradient of a row is never stored: the optimizer multiplies its two factors."""
+    """Fused steps do not store the gradient of a row: the optimizer multiplies its two factors."""
     x, y, weights = data
     x[::3, ::2] = 0  # gradients of either zero
     fused, materialised = (_core.Network(NETWORKS[name], dtype, 5) for _ in range(2))
@@ -119,7 +119,7 @@ def test_fit_is_a_loop_of_train_step(
 @both_dtypes
 @every_network
 def test_orders(layers: Layers, dtype: str, data: Any) -> None:
-    """Rows gathered in an order, and the same rows lying in that order, are the same batches."""
+    """Rows that are gathered in an order make the same batches as rows that lie in that order."""
     shuffled, given, sorted_before, looped = (make(layers, dtype) for _ in range(4))
     shuffled.fit(*data, batch_size=BATCH, epochs=2, seed=3)
     given.fit(*data, batch_size=BATCH, epochs=2, orders=lambda e: _core.permutation(N, 3, e))
@@ -137,7 +137,7 @@ def test_orders(layers: Layers, dtype: str, data: Any) -> None:
 @every_optimizer
 @every_network
 def test_own_loop(layers: Layers, optimizer: str, dtype: str, data: Any) -> None:
-    """forward, backward and apply_gradients are train_step; so is loss_and_grad with the last."""
+    """forward, backward and apply_gradients make a train_step; so do loss_and_grad and the last."""
     whole, parts, halves = (make(layers, dtype, optimizer) for _ in range(3))
     for x, y, w in batches(*data):
         loss = whole.train_step(x, y, w)
@@ -200,7 +200,7 @@ def test_every_loss_makes_its_own_gradient(rng: np.random.Generator, loss: str, 
 @both_dtypes
 @every_network
 def test_looking_changes_nothing(layers: Layers, dtype: str, data: Any) -> None:
-    """predict and evaluate between steps, and batches of other sizes inside them."""
+    """predict and evaluate run between the steps, on batches of other sizes."""
     quiet, watched = make(layers, dtype), make(layers, dtype)
     for batch in batches(*data):
         quiet.train_step(*batch)
@@ -237,8 +237,10 @@ def test_a_set_smaller_than_its_batch(dtype: str, data: Any) -> None:
 def test_weights_in_panels(
     rng: np.random.Generator, max_grad_norm: float | None, frozen: bool, dtype: str
 ) -> None:
-    """Batches of 512 rows keep W of wide layers in panels: from one step to the next, from a whole
-    batch to a ragged one below 512 rows, and for the next epoch."""
+    """W of wide layers stays packed from one step to the next if batches have 512 rows.
+
+    This includes the way from a whole batch to a ragged one below 512 rows, and to the next epoch.
+    """
     rows, batch = 1100, 520
     x, y = rng.standard_normal((rows, 7)), rng.integers(0, 3, rows)
     fitted, looped = (make(NETWORKS["wide"], dtype, max_grad_norm=max_grad_norm) for _ in range(2))
@@ -259,7 +261,7 @@ def test_weights_in_panels(
 def test_predict_with_weights_in_panels(
     rng: np.random.Generator, n_threads: int, dtype: str
 ) -> None:
-    """Calls of 512 rows or more copy W of wide layers, those of fewer rows read it as it lies."""
+    """Calls of 512 rows or more pack W of wide layers; calls of fewer rows read it unpacked."""
     network = make(NETWORKS["wide"], dtype)
     x = rng.standard_normal((1100, 7))
     for _ in range(2):  # not the copy of the weights before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every level that was built and runs here gives the same answers; the override says why not."""
+"""Every level that was built and runs here gives the same answers; others are refused."""
 
 from __future__ import annotations
 

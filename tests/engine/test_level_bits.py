@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Levels with fused multiply-adds give the same bits, after 200 steps of everything there is."""
+"""Levels with fused multiply-adds give the same bits after 200 steps of every member."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def digest(arrays: list[np.ndarray]) -> str:
 
 
 def trainings() -> dict[str, Case]:
-    """Every loss with every optimizer, and every case of optimizers, layers and activations."""
+    """Return each loss with each optimizer, and all cases of optimizers, layers and activations."""
     found: dict[str, Case] = {}
     plain = [linear(N_IN, WIDTH), ("tanh", {}), linear(WIDTH, 21), ("tanh", {}), linear(21, N_OUT)]
     for optimizer in names("optimizers"):
@@ -49,7 +49,7 @@ def trainings() -> dict[str, Case]:
 
 
 def trained(case: Case, dtype: str) -> str:
-    """The hash of all that a training leaves behind: values, state, losses and predictions."""
+    """Return a hash of all that a training leaves behind: values, state, losses and predictions."""
     layers, loss, optimizer, hyper = case
     rng = np.random.Generator(np.random.Philox(11))
     x = rng.standard_normal((ROWS, N_IN)).astype(dtype)
@@ -65,7 +65,7 @@ def trained(case: Case, dtype: str) -> str:
 
 
 def functions(dtype: str) -> dict[str, str]:
-    """Hashes of the elementary functions over their whole ranges, and of Adam's corrections."""
+    """Return hashes of elementary functions over their whole ranges, and of Adam's corrections."""
     rng = np.random.Generator(np.random.Philox(12))
     bits = rng.integers(0, 2**63, 50_000, dtype=np.uint64) << np.uint64(1)
     any_number = bits.view(np.float64).astype(dtype) if dtype == "float64" else None

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sizes at which the work goes another way: a few rows, so many rows that a gradient is summed in
-pieces, layers so wide that they take phases of their own, rows with more columns than float32 can
-count."""
+"""Sizes at which the work is done in another way give the right results.
+
+These are a few rows, so many rows that a gradient is summed in pieces, layers so wide that they
+take phases of their own, and rows with more columns than float32 can count.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,7 @@ def test_functions_of_long_batches(rng: np.random.Generator, dtype: str) -> None
 
 
 def test_bias_of_a_very_long_batch() -> None:
-    """More than 2^19 rows; they take no memory of ours."""
+    """The batch has more than 2^19 rows, which are views of one number and take no memory."""
     rows, n_out = 2**19 + 100, 64
     column = 2.0 ** (np.arange(n_out) % 5)  # sums of a power of two are exact
     x = np.broadcast_to(np.float32(1), (rows, 1))
@@ -202,7 +204,7 @@ SUMS = {"float32": 1e-5, "float64": 1e-10}  # sums of 2**24 numbers
 
 
 def long_row(dtype: str) -> np.ndarray:
-    """One row: repeated numbers, and others of their own in its last columns."""
+    """Return one row of numbers that repeat, with other numbers in its last columns."""
     row = np.resize(np.linspace(-2, 2, 101), COLUMNS)
     row[-3:] = (-3.0, 4.0, 20.0)
     return row.astype(dtype)[None, :]
@@ -231,7 +233,7 @@ def test_softmax_reaches_the_last_column(dtype: str) -> None:
 
 
 def without_a_loss(name: str) -> tuple[float, float]:
-    """An output and a target whose loss is nothing, even 2**24 times."""
+    """Return an output and a target whose loss is negligible, even 2**24 times."""
     for out, target in itertools.product((0.0, -100.0, 100.0), (0.0, 1.0)):
         if reference.LOSSES[name].f(np.array([[out]]), np.array([[target]])) < 1e-40:
             return out, target

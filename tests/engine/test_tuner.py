@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The automatic choice of the number of threads, with simulated times."""
+"""The number of threads that is chosen by measuring is the fastest one, with simulated times."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_one_stall_does_not_decide(step):
 
 
 def test_trials_cost_little():
-    """They take at most a tenth of the time if the other choice is five times as slow."""
+    """Trials take at most a tenth of the time if the other choice is five times as slow."""
     for fastest in (1, 4):
         stretches = shares(4, lambda _, n, f=fastest: 1e-4 * (1 if n == f else 5), 10.0)
         counted = time_on(stretches, 0, 10.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arguments of fastnn.functional: where results may be written, and what is refused."""
+"""Functions write results where `out` says, and refuse arguments that do not fit."""
 
 from __future__ import annotations
 

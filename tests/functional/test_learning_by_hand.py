@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What learning by hand needs beside layers: initial values, masks, classes, checks."""
+"""Initial weights, masks, classes, clipping and checks work as learning by hand needs them."""
 
 from __future__ import annotations
 

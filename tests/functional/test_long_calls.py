@@ -69,7 +69,7 @@ def test_other_threads_run_during_a_long_call(name) -> None:
 
 
 def again_and_again(name: str, x: Any, w: Any, dy: Any, n_threads: int) -> None:
-    """A fast machine ends a call before the signal comes."""
+    """Repeat a product without end, since a fast machine ends one call before the signal comes."""
     while True:
         if name == "linear":
             F.linear(x, w, n_threads=n_threads)

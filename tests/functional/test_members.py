@@ -166,7 +166,7 @@ def test_one_output_with_or_without_its_axis(rng: np.random.Generator, name: str
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 1), (9, 1), (5, 3), (40, 10), (3, 16), (300, 33), (2, 5000)])
 def test_losses_stay_inside_the_callers_memory(rng, shape, dtype) -> None:
-    """Whether rows lie side by side or not, and with weights or without: one value and gradient."""
+    """Value and gradient do not depend on whether rows are adjacent, with weights or without."""
     n, k = shape
     for name, loss in LOSSES.items():
         out, target = outputs_and_targets(rng, name, shape, dtype)

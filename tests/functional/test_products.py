@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Products of fastnn.functional: values, dtypes, bits, and the memory that they read and write."""
+"""Products have the right values, dtypes and bits, and keep to the memory of their arrays."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_shapes_without_numbers() -> None:
 
 
 def fma_chain(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
-    """Return x @ w + b as one chain in k order from the bias, in a wider type."""
+    """Return x @ w + b, summed in the order of k from the bias on, in a wider type."""
     y = np.zeros((len(x), w.shape[1]), np.longdouble)
     if b is not None:
         y += b
@@ -113,7 +113,7 @@ def test_products_stay_inside_the_callers_memory(rng, shape, dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bits_of_products_depend_on_values_alone(rng, shape, dtype) -> None:
-    """Whether an operand is a transpose, a slice, a copy or out of line, and on any threads."""
+    """An operand may be a transpose, a slice or a copy, and any number of threads may work."""
     n, k, m = shape
     x, w, b, dy = (draws(rng, s, dtype) for s in ((n, k), (k, m), m, (n, m)))
     plain = F.linear(x, w, b), *F.linear_backward(dy, x, w)

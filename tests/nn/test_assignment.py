@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What cannot be assigned: sizes of layers, descriptions, values as a whole, facts of a model."""
+"""Sizes of layers, descriptions, whole arrays of values and facts of a model cannot be assigned."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Training and validation rows and their order: splits, batches, incomplete batches."""
+"""Training and validation rows are split, ordered and cut into batches as documented."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_uniform_never_returns_its_upper_end(dtype: Any) -> None:
 
 
 def test_uniform_of_float32_reaches_the_last_number_below() -> None:
-    """One draw in 2^25 rounds to the end: it becomes the number before it."""
+    """One draw in 2^25 would round to the end of the range; it becomes the number before it."""
     from fastnn.functional import init
 
     original = init._core.uniform

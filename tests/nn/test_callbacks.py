@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Callbacks: when they are called, what they may do, and those of the package."""
+"""Callbacks are called when they should be, and those of the package do what they promise."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_early_stopping_restores_the_best_epoch(model, data):
 
 
 def test_early_stopping_restores_the_best_epoch_of_a_whole_training(model, data):
-    """Also where patience did not run out: the last epoch is rarely the best one."""
+    """The best weights come back even if patience has not run out."""
     x, y = data
     model.compile(optim.SGD(lr=0.4), "mse")
     kept = {}

@@ -53,7 +53,7 @@ def values_of(copied: nn.Sequential | dict[str, np.ndarray]) -> bytes:
 
 @pytest.fixture
 def often() -> Iterator[None]:
-    """Threads take turns a thousand times as often."""
+    """Let threads take turns a thousand times as often."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
     yield

@@ -33,7 +33,7 @@ def data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 class WriteOnly:
-    """Some loggers replace stdout by an object like this."""
+    """A stream like those by which some loggers replace stdout."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -101,7 +101,7 @@ def test_a_fit_outlives_its_display(
 
 
 def test_a_pipe_whose_reader_left(data: Any) -> None:
-    """As `python train.py | head -1`."""
+    """The reader ends first, as in `python train.py | head -1`."""
     code = (
         "import numpy as np\nfrom fastnn import nn\nm = nn.Sequential(nn.Linear(2, 1))\n"
         "m.compile('sgd', 'mse')\nx = np.ones((8, 2))\n"
@@ -196,7 +196,7 @@ def best_of(history: Any, stop: callbacks.EarlyStopping, model: nn.Sequential, d
 
 
 class Ends(callbacks.Callback):
-    """Ends the training after epoch 6 in its own way."""
+    """A callback that ends the training after epoch 6 in its own way."""
 
     def __init__(self, end: Any) -> None:
         self.end = end
@@ -348,7 +348,7 @@ def test_stop_from_another_thread(name: str, threads: int) -> None:
 
 
 def test_a_stop_leaves_whole_steps() -> None:
-    """The model is where a loop of as many steps is."""
+    """The model is where a loop of as many steps leaves it."""
     model, twin = make(), make()
     thread, ended, _ = running(model, 100_000, 10, shuffle=False)
     time.sleep(0.15)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nn.Residual and a Sequential inside another: keys and values as in torch, and a layer inside a
-container can be read, changed, frozen and copied like any other."""
+"""A Residual or a Sequential inside another keeps torch's keys and values.
+
+A layer inside a container can be read, changed, frozen and copied like any other.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def test_values_go_to_torch_and_back(torch: Any) -> None:
 
 
 def test_a_nested_model_is_the_flat_one() -> None:
-    """The same values from the same seed, and the same bits of training: keys alone differ."""
+    """Values from a seed and bits of a training are the same; only the keys differ."""
     layers: list[Any] = [nn.Linear(F, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, K)]
     flat = fitted(nn.Sequential(*layers))
     inner = nn.Sequential(nn.ReLU(), nn.Dropout(0.3))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nn.Sequential: the loop, single steps, own loops, inference, and that they say the same."""
+"""fit, single steps, own loops and inference of nn.Sequential give the same results."""
 
 from __future__ import annotations
 

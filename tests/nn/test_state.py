@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a Sequential owns: layers, values, state_dict, slices, copies, pickles, the summary."""
+"""A Sequential owns layers and values; state_dict, slices, copies and pickles agree about them."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_initial_values_are_those_of_the_twin():
 
 
 class Named(nn.Sequential):
-    """Keeps other names for its layers."""
+    """A model that keeps other names for its layers."""
 
     def name_them(self) -> None:
         self.head, self.body = self[-1], {"linear": [self[1], self[4]], "none": [1, 2]}

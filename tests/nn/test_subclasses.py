@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Subclasses of Sequential: slices are plain, copies keep the class; nobody calls a constructor.
+"""Slices of a subclass are plain models, copies keep the class, and no constructor is called.
 
-And what a model does with its layers takes time in proportion to their number.
+What a model does with its layers takes time in proportion to their number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models import COPIES
 
 
 class Classifier(nn.Sequential):
-    """A constructor of its own, and names of its own for a layer and for something else."""
+    """A subclass with a constructor of its own and names for a layer and something else."""
 
     made = 0
 
@@ -115,7 +115,7 @@ def seconds(operation: Any, model: nn.Sequential) -> float:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_time_grows_with_the_depth_and_not_with_its_square(name: str) -> None:
-    """Eight times the layers; squares would take 64 times as long."""
+    """Eight times the layers would take 64 times as long if time grew with the square."""
     ratios = []
     for _ in range(3):  # another process may have had its turn in between
         ratios.append(seconds(OPERATIONS[name], deep(800)) / seconds(OPERATIONS[name], deep(100)))

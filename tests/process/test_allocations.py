@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every allocation of every call fails in turn: MemoryError, and the model stays what it was.
+"""If an allocation of a call fails, the call raises MemoryError and the model stays what it was.
 
 The tests that make allocations fail run in builds with FASTNN_TESTING only (`nox -s asan`, where an
 access to freed memory is seen as well). The test of growth runs everywhere.

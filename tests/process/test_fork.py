@@ -56,6 +56,6 @@ def test_a_hundred_children(case: str) -> None:
 
 
 def test_the_watchdog_sees_a_late_child() -> None:
-    """Checks that the tests above can fail."""
+    """The tests above can fail."""
     seen = probe.report("fork_probe.py", "late", "1", seconds=60, env={"FORK_DEADLINE": "3"})
     assert seen["late"] == 1

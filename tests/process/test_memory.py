@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory of training: nothing is allocated inside a step, and X is never copied."""
+"""Training allocates nothing inside a step, and never copies X."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory):
-    """The library that counts, compiled for this run."""
+    """Compile the library that counts allocations, for this run."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler called cc")

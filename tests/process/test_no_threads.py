@@ -34,7 +34,7 @@ def check(found: list[dict[str, Any]], most: int) -> None:
 
 @pytest.mark.parametrize("beyond", [0, 1, 2, 3, 5])
 def test_only_a_few_threads_can_be_started(beyond: int) -> None:
-    """One of them is the driver of the team; the caller does work itself."""
+    """One of them is the driver of the team, and the caller works itself."""
     found = answers("threads", beyond)
     assert len(found) == 5
     check(found, max(1, beyond))

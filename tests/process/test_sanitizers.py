@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks of `nox -s asan` and `nox -s tsan`: deliberate errors that they have to report."""
+"""Deliberate errors are reported by `nox -s asan` and `nox -s tsan`."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_a_handler_that_returns_changes_nothing(data, n_threads):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_steps_before_an_interruption_are_kept(data, n_threads):
-    """Those of the present epoch as well; here it is the first one, of a million steps."""
+    """Steps of an unfinished epoch are kept, too; here it is the first one, of a million steps."""
     rows = 16_000_000
     x, y = np.broadcast_to(data[0][:1], (rows, 12)), np.broadcast_to(data[1][:1], rows)
     model, seen, ended = compiled(), [], threading.Event()

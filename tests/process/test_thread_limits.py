@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who limits the threads of a call, and that a call changes nothing for the rest of the process."""
+"""A call keeps to the limits of threads that are set, and changes nothing for its process."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_affinity_of_the_calling_thread_may_change():
 
 @two_cpus
 def test_a_loop_of_steps_notices_a_new_affinity():
-    """Asking for it is a system call: a step asks every 64th time."""
+    """A step asks for the affinity every 64th time only, since that is a system call."""
     model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5), seed=0)
     model.compile("sgd", "cross_entropy")
     x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
@@ -106,7 +106,7 @@ def test_a_loop_of_steps_notices_a_new_affinity():
 @two_cpus
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_threads_of_a_confined_caller_serve_it_alone():
-    """A caller on one processor, of low priority, makes threads; the next caller has others."""
+    """A caller on one processor and of low priority makes threads; the next caller gets others."""
     calls = probe.report("scheduling_probe.py", seconds=60)
     assert calls["confined"]
     assert set(calls["confined"]) == {"1 19"}
@@ -138,7 +138,7 @@ GROUPS = Path("/sys/fs/cgroup")
 
 @two_cpus
 def test_cgroup_quota():
-    """A group with one processor's worth of time, and the process in a group below it."""
+    """The process is in a group below one that has the time of a single processor."""
     one = GROUPS / "cpu" if (GROUPS / "cpu").is_dir() else GROUPS
     outer = one / f"fastnn_test_{os.getpid()}"
     inner = outer / "inner"
@@ -193,7 +193,7 @@ def test_all_orders_of_imports(names: tuple[str, ...]) -> None:
 
 @needs_register
 def test_floating_point_settings_stay():
-    """No flush-to-zero, no other rounding: not by import, not by training, not in new threads."""
+    """Neither import nor training changes rounding or flush-to-zero, not in new threads either."""
     got = seen("fastnn")
     assert got["before"] == got["imported"] == got["used"] == got["thread"]
     tiny = np.float32(1e-45)

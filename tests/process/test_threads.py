@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Calls from several Python threads: same bits, refusals instead of races, the GIL is released."""
+"""Calls from several Python threads give the same bits or are refused, and release the GIL."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fitted(seed: int, data: tuple[np.ndarray, np.ndarray], n_threads: int | None
 
 @pytest.mark.parametrize("n_threads", [None, 1, 2])
 def test_separate_models_train_side_by_side(data, n_threads):
-    """Eight threads with fifty fits each, on one read-only X."""
+    """Eight threads make fifty fits each, on one read-only X."""
     fits = range(TEAM * 50)
     serial = {seed: fitted(seed, data, 1) for seed in range(10)}
     with ThreadPoolExecutor(TEAM) as team:
@@ -89,7 +89,7 @@ def test_one_model_predicts_ten_thousand_times_a_thread(data):
 
 
 class InFit:
-    """A model that is inside fit until the block ends."""
+    """A context in which a model is inside fit."""
 
     def __init__(self, model: nn.Sequential, data: tuple[np.ndarray, np.ndarray], n: int) -> None:
         self.model, self.stop, self.started = model, threading.Event(), threading.Event()
@@ -124,7 +124,7 @@ def is_refused(call: Callable[[], object]) -> bool:
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_model_in_training_refuses_others(data, n_threads):
-    """Writing always; reading once no callback runs, which lets it in: then the next call shows."""
+    """Writing is refused always, reading while no callback runs: during one it is answered."""
     x, y = data
     model = compiled()
     with InFit(model, data, n_threads):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run by test_memory.py under the preloaded counter; prints what the heap did as JSON."""
+"""Prints what the heap did, as JSON; test_memory.py runs this with a counter preloaded."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def calls_during(f: Callable[[], Any], times: int = 1) -> int:
 
 
 def of_steps(name: str, dtype: str, threads: int, expected: int = 0) -> dict[str, int]:
-    """How many allocations more 110 steps take than 10, inside fit and as calls of train_step."""
+    """Return how many more allocations 110 steps make than 10, in fit and in train_step."""
     net = network(name, dtype)
     x = np.ones((BATCH * MANY, COLUMNS), dtype)
     y = target(name, len(x))
@@ -132,7 +132,7 @@ def peak_during(f: Callable[[], Any]) -> int:
 
 
 def copies(folder: str) -> dict[str, Any]:
-    """Bytes that one fit on images takes, for three layouts of the same array."""
+    """Return the bytes that one fit on images takes, for several layouts of the same array."""
     x = np.random.default_rng(0).integers(0, 256, (ROWS, PIXELS), np.uint8)
     y = np.arange(ROWS, dtype=np.uint8) % DIGITS
     path = Path(folder) / "images.raw"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The floating-point control register of the calling thread, read and set through the C library."""
+"""Reads and sets the floating-point control register of the calling thread, by the C library."""
 
 from __future__ import annotations
 

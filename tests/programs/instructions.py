@@ -46,7 +46,7 @@ def obstacle() -> str | None:
 
 
 def count(folder: Path, seconds: float = 600.0) -> tuple[str, dict[str, float]]:
-    """Return the compiler, and instructions per step by case."""
+    """Return the compiler, and the instructions of a step of each case."""
     environment = {"FASTNN_ISA": LEVEL, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     arguments = [f"--callgrind-out-file={folder}/out", sys.executable, instructions_probe.__file__]
     seen = probe.report(*COUNT, *arguments, seconds=seconds, env=environment, program="valgrind")
@@ -62,7 +62,7 @@ def count(folder: Path, seconds: float = 600.0) -> tuple[str, dict[str, float]]:
 
 
 def total(text: str) -> int:
-    """Instructions of one part that callgrind wrote."""
+    """Return the instructions of one part that callgrind wrote."""
     found = re.search(r"^totals: (\d+)$", text, re.MULTILINE)
     assert found, "callgrind wrote no total"
     return int(found[1])
@@ -82,7 +82,7 @@ def regressions(stored: dict[str, float], counted: dict[str, float]) -> list[str
 
 
 def store() -> int:
-    """Write this build's counts beside those of other compilers."""
+    """Write the counts of this build beside those of other compilers."""
     reason = obstacle()
     if reason is not None:
         print(reason, file=sys.stderr)

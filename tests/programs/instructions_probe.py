@@ -29,7 +29,7 @@ CASES = [
 
 
 def fits(widths: tuple[int, ...], batch: int, optimizer: str) -> None:
-    """Fit, and say when: a warm-up, then STEPS and 2 STEPS steps."""
+    """Fit three times and mark each end: to warm up, then STEPS and 2 STEPS steps."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2 * STEPS * batch, widths[0])).astype(np.float32)
     y = rng.integers(0, widths[-1], len(x))

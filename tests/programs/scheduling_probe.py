@@ -49,7 +49,7 @@ def confined(answers: dict[str, list[str]], name: str) -> None:
 
 
 def working() -> int:
-    """How many threads of a fit had all processors at some moment of it."""
+    """Return how many threads of a fit had all processors at some moment of it."""
     others = standing()
     x, y = np.ones((2000, 60), np.float32), np.zeros(2000, int)
     model = nn.Sequential(nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 4), seed=0)
@@ -66,7 +66,7 @@ def working() -> int:
 
 
 def sleeps() -> dict[int, int]:
-    """How often each thread went to sleep so far."""
+    """Return how often each thread went to sleep so far."""
     counts = {}
     for thread in standing():
         status = Path(f"/proc/self/task/{thread}/status").read_text(encoding="ascii")

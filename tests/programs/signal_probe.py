@@ -33,7 +33,7 @@ def one_row(rows: int, features: int) -> np.ndarray:
 
 
 class Case:
-    """Something long to interrupt. `call` never returns by itself."""
+    """A long call to interrupt; `call` never returns by itself."""
 
     widths = (20, 32, 3)
     rows, batch_size = 2000, 16
@@ -63,7 +63,7 @@ class Case:
         )  # fmt: skip
 
     def check(self) -> str | None:
-        """Compare with as many whole steps, done without any signal."""
+        """Compare with as many whole steps that were done without any signal."""
         steps, reference = self.network.step, self.new()
         per_epoch = -(-self.rows // self.batch_size)
         whole, rest = divmod(steps, per_epoch)
@@ -84,7 +84,7 @@ class Case:
         return None
 
     def use(self) -> str | None:
-        """Train on, as if nothing had been."""
+        """Train on, as if nothing had happened."""
         before = self.network.step
         rows = slice(0, min(self.rows, 64))
         self.network.fit(self.x[rows], self.y[rows], batch_size=32, epochs=1)
@@ -99,7 +99,7 @@ def state(network: _core.Network) -> list[bytes]:
 
 
 class Small(Case):
-    """Many small batches."""
+    """A fit with many small batches."""
 
 
 class FewRows(Case):
@@ -110,7 +110,7 @@ class FewRows(Case):
 
 
 class OneBatch(Case):
-    """One batch of a million rows, narrow layers: steps of many items."""
+    """A fit on one batch of a million rows, with narrow layers: a step has many items."""
 
     widths = (4, 8, 3)
     rows = batch_size = MILLION
@@ -122,14 +122,14 @@ class OneBatch(Case):
 
 
 class WideBatch(OneBatch):
-    """One batch of a million rows, wider: tiles of gigaflops."""
+    """A fit on one batch of a million rows, with wider layers: a tile takes gigaflops."""
 
     widths = (16, 64, 3)
     longest = 2.0
 
 
 class Shuffled(Small):
-    """Epochs that begin with a shuffle of ten million rows."""
+    """A fit whose epochs begin with a shuffle of ten million rows."""
 
     widths = (4, 3)
     rows, batch_size = 10 * MILLION, 100_000
@@ -145,7 +145,7 @@ class Shuffled(Small):
 
 
 class Predict(Case):
-    """Predict of ten million rows."""
+    """A prediction of ten million rows."""
 
     widths = (4, 8, 2)
     rows = 10 * MILLION
@@ -165,7 +165,7 @@ class Predict(Case):
 
 
 class Evaluate(Predict):
-    """Evaluate of ten million rows."""
+    """An evaluation of ten million rows."""
 
     def call(self) -> None:
         while True:
@@ -173,7 +173,7 @@ class Evaluate(Predict):
 
 
 class Callback(Case):
-    """The signal comes while Python runs, in a callback of Sequential.fit."""
+    """A fit in which the signal comes while Python runs a callback."""
 
     def prepare(self) -> None:
         self.model = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 3), seed=2)

@@ -146,7 +146,7 @@ LIBM = re.compile(
 
 @pytest.mark.parametrize("module", sorted(set(_core.built)))
 def test_no_module_asks_the_c_library_for_one(module):
-    """What the linker left to be found at run time, Eigen's own calls included."""
+    """The linker leaves such functions to be found at run time, those that Eigen calls included."""
     nm = shutil.which("nm")
     if nm is None:
         pytest.skip("binutils are not installed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The computations of the programs in bench/; their measurements are not run here."""
+"""The programs in bench/ compute what they say; their measurements are not run here."""
 
 from __future__ import annotations
 

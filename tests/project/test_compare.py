@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The comparison with other libraries: the page is made from its record, and it runs."""
+"""The comparison with other libraries runs, and the page is made from its record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Figures printed in courses come out to the last printed digit: by training nn.Sequential, and by
-hand with fastnn.functional."""
+"""Figures of courses come out to the last digit, by nn.Sequential and by fastnn.functional."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ BIKES_AFTER = (
 
 
 def with_weights(model: nn.Sequential, *weights: Any) -> nn.Sequential:
-    """Set all parameters, weights as (in, out), in the order of the layers."""
+    """Set all parameters in the order of the layers; weights come as (in, out)."""
     keys = model.state_dict().keys()
     arrays = (np.asarray(w, dtype=np.float64).T for w in weights)
     model.load_state_dict(dict(zip(keys, arrays, strict=True)))
@@ -96,7 +95,7 @@ def test_bike_sharing_unit_test() -> None:
 
 
 def admissions(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Any]:
-    """(x, y, x_test, y_test) as the lessons split them, and their generator, seeded again."""
+    """Return (x, y, x_test, y_test) as the lessons split them, and their generator, seeded anew."""
     table = np.loadtxt(EXAMPLES / "student_data.csv", delimiter=",", skiprows=1)
     grades, rank = table[:, 1:3], table[:, 3].astype(int)
     grades = (grades - grades.mean(axis=0)) / grades.std(axis=0, ddof=1)
@@ -148,7 +147,7 @@ def test_admissions_by_backpropagation() -> None:
 
 @pytest.fixture(scope="module")
 def mnist(data_dir: Path) -> tuple[np.ndarray, ...]:
-    """(x, y, x_test, y_test), images (n, 784) of uint8."""
+    """Return (x, y, x_test, y_test), with images of shape (n, 784) and dtype uint8."""
     arrays = []
     for part in ("train", "t10k"):
         for what, offset in (("images-idx3", 16), ("labels-idx1", 8)):
@@ -160,7 +159,7 @@ def mnist(data_dir: Path) -> tuple[np.ndarray, ...]:
 
 @pytest.mark.data
 def test_mnist(mnist: tuple[np.ndarray, ...]) -> None:
-    """784-128-10 from uint8, five epochs.
+    """A network 784-128-10 learns from uint8 in five epochs.
 
     The recipe was chosen by the accuracy on the last 10,000 training rows (0.981, mean of three
     seeds); with one batch size and inputs in 0..1 Adam and SGD stay around 0.975 there.
@@ -179,7 +178,7 @@ def test_mnist(mnist: tuple[np.ndarray, ...]) -> None:
 
 @pytest.mark.data
 def test_threes_and_sevens(mnist: tuple[np.ndarray, ...]) -> None:
-    """fast.ai's simple_net, 784-30-1: the loss is the mean of 1 - p at the right class."""
+    """fast.ai's simple_net, 784-30-1, has as its loss the mean of 1 - p at the right class."""
     x, y, x_test, y_test = mnist
     chosen, chosen_test = (np.isin(labels, (3, 7)) for labels in (y, y_test))
     model = nn.Sequential(

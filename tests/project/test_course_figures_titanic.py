@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fast.ai's "Linear model and neural net from scratch" on the Titanic, to the printed digits.
 
-By hand with fastnn.functional in float32: full batches, mean absolute error, and one scalar bias a
-layer, as the lesson writes it. The loss of an epoch is that before its update.
+It is done by hand with fastnn.functional in float32: full batches, mean absolute error, and one
+scalar bias a layer, as the lesson writes it. The loss of an epoch is that before its update.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def printed_losses(text: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def passengers(data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The lesson's twelve inputs, each divided by its maximum, and who survived."""
+    """Return the lesson's twelve inputs, each divided by its maximum, and who survived."""
     with (data_dir / "titanic" / "train.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
 
@@ -77,7 +77,7 @@ def passengers(data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Lesson:
-    """ReLU units, the last one a sigmoid if `squash`; biases[i] is a scalar or None."""
+    """Layers of ReLU units, the last one a sigmoid if `squash`; biases[i] is a scalar or None."""
 
     def __init__(self, weights: list[Any], biases: list[Any], squash: bool) -> None:
         self.weights = [w.reshape(w.shape[0], -1).copy() for w in weights]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The commands of `python -m fastnn`, run as programs."""
+"""The commands of `python -m fastnn` run as programs, and print what they say."""
 
 from __future__ import annotations
 

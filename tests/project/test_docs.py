@@ -62,7 +62,7 @@ def test_docstring_examples(name: str) -> None:
 
 
 def public_members() -> dict[str, object]:
-    """Public members of the modules that one trains with; methods and properties of Sequential."""
+    """Return public members of the modules that one trains with, methods of Sequential included."""
     members: dict[str, object] = {
         f"{module.__name__}.{name}": getattr(module, name)
         for module in (fastnn.callbacks, fastnn.data, fastnn.nn, fastnn.optim, fastnn.functional)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The package: time of the import, requirements, metadata."""
+"""The package is quick to import, needs nothing but NumPy, and has its metadata."""
 
 from __future__ import annotations
 

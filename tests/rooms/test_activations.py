@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every activation has the values and derivatives of the twin, of central differences and of torch,
-in the tails, at kinks and at extremes, too."""
+"""Every activation has the values and derivatives of the twin, of central differences and of torch.
+
+Tails, kinks and extremes are among the arguments.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def value_and_gradient(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tup
 
 
 def expected_of(name: str, hyper: dict[str, Any], z: Any, dy: Any) -> tuple[Any, Any]:
-    """From the twin in float64, at the very same points."""
+    """Return what the twin gives in float64, at the very same points."""
     z, dy = z.astype(np.float64), dy.astype(np.float64)
     a = reference.activation(name, hyper, z)
     saved = z if ROWS[name].needs == "input" else a
@@ -87,7 +89,7 @@ def test_in_torch(rng: np.random.Generator, torch: Any, name: str, hyper: dict[s
 @both_dtypes
 @every_case
 def test_every_value_keeps_its_digits(name: str, hyper: dict[str, Any], dtype: str) -> None:
-    """Relative to each value by itself, in the tails too, not to the largest of all."""
+    """Errors are relative to each value by itself, in the tails too, not to the largest of all."""
     z = np.concatenate([np.linspace(-12, 12, 1201), 10.0 ** np.arange(-30, 2)])
     z = np.concatenate([z, -(10.0 ** np.arange(-30, 1))])[:, None].astype(dtype)
     a = _core.activation(name, hyper, z)

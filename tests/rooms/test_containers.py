@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers made of layers: a network that is no chain has the values, gradients and updates of the
-twin and of torch, and the same bits in every form and on any number of threads."""
+"""A network that is no chain has the values, gradients and updates of the twin and of torch.
+
+Its bits are the same in every form and on any number of threads.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,7 @@ def test_any_number_of_threads_gives_one_set_of_bits(
 def test_every_way_to_a_step_has_its_bits(
     rng: np.random.Generator, layers: Layers, dtype: str
 ) -> None:
-    """Fused, materialised, in two calls, with the gradient of the input, and all of a fit."""
+    """A step may be fused, materialised, made of two calls, or a part of fit."""
     x, y = rng.standard_normal((150, F)).astype(dtype), rng.integers(0, K, 150)
     fused, materialised, halves, parts, fitted = (_core.Network(layers, dtype, 5) for _ in range(5))
     for made in (fused, halves, parts, fitted):

@@ -47,7 +47,7 @@ def test_masks_are_the_twins(dtype: str, width: int) -> None:
 
 
 def test_thirty_passes_draw_thirty_masks(rng: np.random.Generator) -> None:
-    """Monte Carlo dropout, on a model that was never compiled."""
+    """Monte Carlo dropout works on a model that was never compiled."""
     x = rng.standard_normal((40, 5))
     model, other = model_of(compiled=False), model_of(compiled=False)
     passes = np.array([model.forward(x, training=True) for _ in range(30)])

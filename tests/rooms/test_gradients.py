@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whole networks have the gradients of float64 central differences: every loss, layer, activation
-inside one, and any two of those that write over each other's memory."""
+"""Whole networks have the gradients of float64 central differences.
+
+Every loss, layer and activation is inside one, and any two that write over each other's memory.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def test_activations(rng: np.random.Generator, name: str, hyper: dict[str, Any])
 def test_one_elementwise_layer_after_the_other(
     rng: np.random.Generator, first: str, second: str
 ) -> None:
-    """None writes over what the one before it looks at on the way back."""
+    """No layer writes over what the one before it reads in its backward pass."""
     made = network([linear(N_IN, WIDTH), (first, {}), (second, {}), linear(WIDTH, N_OUT)])
     check_network(made, rng.standard_normal((N, N_IN)), rng.standard_normal((N, N_OUT)))
 
@@ -63,7 +65,7 @@ def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], trai
 
 @pytest.mark.parametrize("n", [1, 3, 130])
 def test_a_network_of_everything(rng: np.random.Generator, n: int) -> None:
-    """Every layer and activation of the registries at once; 130 rows are eight chunks and more."""
+    """130 rows are eight chunks and more."""
     made = network(everything(4, 6, 6, smooth=True))
     x, y = rng.standard_normal((n, 2, 2)), rng.standard_normal((n, 6))
     check_network(made, x, y)

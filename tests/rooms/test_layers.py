@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every layer has the values and gradients of the twin and of torch; products, random streams,
-statistics and preparation one by one."""
+"""Every layer has the values and gradients of the twin and of torch.
+
+Products, random streams, statistics and preparation are tested one by one, too.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ def test_slopes_of_products(rng: np.random.Generator) -> None:
 @both_dtypes
 @pytest.mark.parametrize("shape", [(5, 300, 517), (130, 1025, 9), (257, 64, 300), (1, 2049, 2)])
 def test_large_products(rng: np.random.Generator, shape: tuple[int, int, int], dtype: str) -> None:
-    """Shapes at which products go in blocks, so that parts of their operands stay in caches."""
+    """Products of these shapes are computed in blocks, whose operands stay in caches."""
     n, n_in, n_out = shape
     x, w, dy = (draws(rng, s, dtype) for s in ((n, n_in), (n_in, n_out), (n, n_out)))
     wide = [a.astype(np.float64) for a in (dy, x, w)]
@@ -190,7 +192,7 @@ def test_uniform_is_the_twins() -> None:
 
 @both_dtypes
 def test_batch_norm_of_hard_columns(rng: np.random.Generator, dtype: str) -> None:
-    """A constant column, one far from zero, a tiny one, a huge one; then one row alone."""
+    """One column is constant, one far from zero, one tiny and one huge; then a row comes alone."""
     layers = [linear(4, 4, bias=False), ("batch_norm1d", {"num_features": 4})]
     pair = Pair(layers, dtype)
     for network in (pair.engine, pair.twin):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every loss has the value and gradient of the twin, of central differences and of torch, also at
-extremes; its link and its accuracy are the twin's."""
+"""Every loss has the value and gradient of the twin, of central differences and of torch.
+
+Extremes are among the arguments; link and accuracy are the twin's, too.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,7 @@ def test_inside_a_network(
 @both_dtypes
 @pytest.mark.parametrize("k", [2, 5, 40])
 def test_of_equal_outputs_the_first_is_the_answer(dtype: str, k: int) -> None:
-    """As argmax has it, in evaluate and in the accuracy of a fit."""
+    """evaluate and the accuracy of a fit take the first of them, as argmax does."""
     network = _core.Network([linear(1, k)], dtype, 0)
     network.compile("cross_entropy", {}, "sgd", {"lr": 0.0})
     weight, bias = (p["array"] for p in network.parameters())
@@ -150,7 +152,7 @@ def test_an_output_on_the_boundary_says_no(dtype: str, loss: str, boundary: floa
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_logits_of_ten_thousand(dtype: str, reduction: str) -> None:
-    """Against numbers worked out by hand."""
+    """The expected numbers were worked out by hand."""
     hyper, share = {"reduction": reduction}, 0.25 if reduction == "mean" else 1.0
     z = np.array([[1e4, -1e4], [1e4, -1e4], [-1e4, 1e4], [0, 1e4]], dtype)
     value, dz = _core.loss("cross_entropy", hyper, z, np.array([0, 1, 0, 0]))
@@ -172,7 +174,7 @@ def test_logits_of_ten_thousand(dtype: str, reduction: str) -> None:
 @both_dtypes
 @every_case
 def test_extremes(name: str, hyper: dict[str, Any], dtype: str) -> None:
-    """Against the twin, at outputs and targets that overflow a careless formula."""
+    """Outputs and targets that overflow a careless formula give what the twin gives."""
     far = np.array([-1e4, -1e3, -89, -1, 0, 1, 89, 1e3, 1e4])
     out = np.stack(np.meshgrid(far, far), axis=-1).reshape(-1, 2).astype(dtype)
     row = ROWS[name]

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every optimizer takes the steps of the twin and of torch: rules, states, parameter groups, corner
-cases."""
+"""Every optimizer takes the steps of the twin and of torch: rules, states, groups, corner cases."""
 
 from __future__ import annotations
 
@@ -87,7 +86,7 @@ def test_every_hyperparameter_matters(name: str) -> None:
 @both_dtypes
 @every_optimizer
 def test_no_gradient_no_step(name: str, dtype: str) -> None:
-    """Also without eps, where 0 / 0 threatens, and also after a step that had a gradient."""
+    """This holds without eps, where 0 / 0 threatens, and after a step that had a gradient, too."""
     rows = {p["name"]: p for p in row_of("optimizers", name)["params"]}
     hyper = {key: 0.0 for key in ("eps", "weight_decay") if key in rows}
     hyper = {key: value for key, value in hyper.items() if not rows[key]["open_below"]}
@@ -115,7 +114,7 @@ def test_penalties(name: str) -> None:
 
 
 def test_by_hand() -> None:
-    """The first steps on one number, worked out with a pencil."""
+    """The first steps on one number were worked out by hand."""
     w, v = np.array([1.0]), np.array([0.0])
     hyper = {"lr": 0.5, "momentum": 0.5, "dampening": 0.5}
     for t, expected in ((1, 0.0), (2, -1.0)):  # v = 2, then 1 + 1
@@ -158,7 +157,7 @@ NETWORK: Layers = [
 def fifty_steps(
     torch: Any, engine: Any, other: Any, name: str, optimizer: Any, **settings: float
 ) -> None:
-    """Batches of unequal sizes in both; then the same parameters and running statistics."""
+    """Train both on batches of unequal sizes, and compare parameters and running statistics."""
     rng = np.random.default_rng(20240229)
     start = [p["array"].copy() for p in engine.parameters()]
     for size in rng.integers(2, 65, 50):
@@ -184,15 +183,6 @@ def fifty_steps(
     assert engine.num_batches == int(other[1].num_batches_tracked) == 50
 
 
-@pytest.fixture
-def exact_scalars(torch: Any) -> Any:
-    """Scalars of torch's optimizers in float64; NAdam keeps a product in the default dtype."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 @pytest.mark.usefixtures("exact_scalars")
 @pytest.mark.parametrize(
     "settings", [{}, {"max_grad_norm": 0.2}, {"max_grad_value": 0.02}], ids=str
@@ -212,7 +202,7 @@ def test_fifty_steps_in_torch(
 @pytest.mark.usefixtures("exact_scalars")
 @pytest.mark.parametrize("name", in_torch.torch_names("optimizers"))
 def test_layers_of_their_own_in_torch(torch: Any, name: str) -> None:
-    """Groups of parameters are torch's, freezing is requires_grad."""
+    """Groups of parameters are those of torch, and freezing is its requires_grad."""
     engine = _core.Network(NETWORK, "float64", 4)
     other = in_torch.network(torch, NETWORK, engine)
     decays = "weight_decay" in ROWS[name].hypers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hyperparameters by parameter, and those that change between steps: param_groups and lr."""
+"""Hyperparameters may differ by parameter and change between steps: param_groups and lr."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUPS = {"*": {"eps": 1e-6}, "*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 0.0
 
 
 def test_groups_are_those_of_torch(torch: Any, data: Any) -> None:
-    """The last pattern counts, name by name."""
+    """The last pattern that matches decides, for each hyperparameter by itself."""
     x, y = data
     model = model_of(optim.AdamW(lr=0.01, weight_decay=0.1, param_groups=GROUPS))
     other = torch.nn.Sequential(
@@ -56,7 +56,7 @@ def test_groups_are_those_of_torch(torch: Any, data: Any) -> None:
 
 
 def test_the_learning_rate_changes_between_steps(data: Any) -> None:
-    """States and counts go on: two halves with one value are the whole, to the bit."""
+    """States and counts go on: a training whose lr is set back is one whose lr never changed."""
     x, y = data
     whole, halves = model_of(optim.Adam(lr=0.01)), model_of(optim.Adam(lr=0.01))
     for step in range(10):

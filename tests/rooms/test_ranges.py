@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ranges of targets and outputs, as the rows of the losses state them: what lies outside is refused
-by row, in every call."""
+"""Targets and outputs outside of a loss's range are refused by row, in every call."""
 
 from __future__ import annotations
 
@@ -62,7 +61,7 @@ def calls_of(model: nn.Sequential, x: Any, y: Any) -> dict[str, Callable[[], Any
 
 
 def named(where: str) -> str:
-    """The name of the call in messages."""
+    """Return the name of the call as messages have it."""
     name = where.partition(",")[0]
     return f"Sequential.{name}" if hasattr(nn.Sequential, name) else name
 
@@ -96,7 +95,7 @@ def test_labels_that_are_no_probabilities(
 @pytest.mark.parametrize("k", [2, 7, 8, 17, 33])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_cell_is_named(k: int, dtype: str) -> None:
-    """In every column, whole vectors of them and what is left over."""
+    """It may be in any column, in whole vectors of columns and in the rest."""
     x, y = data(0, 1, k)
     model = model_of("bce_with_logits", k, dtype)
     for column in range(k):
@@ -110,7 +109,7 @@ def test_the_cell_is_named(k: int, dtype: str) -> None:
 
 
 def test_just_outside() -> None:
-    """Shown in as many digits as it takes, and judged as the model's dtype has it."""
+    """The number is shown in as many digits as it takes, and judged in the dtype of the model."""
     x, y = data(0, 1)
     y[3] = 1 + 1e-10
     with pytest.raises(ValueError, match=r"y has 1\.0000000001\d* at row 3, column 0; BCE"):
@@ -183,7 +182,7 @@ def test_a_sigmoid_that_is_missing(k: int, dtype: str) -> None:
 
 
 def test_a_validation_that_needs_a_sigmoid() -> None:
-    """Its row is one of the validation data."""
+    """The row that is named is one of the validation data."""
     model = nn.Sequential(nn.Linear(4, 1))
     model.compile("sgd", "bce")
     for array in model.state_dict().values():
@@ -203,7 +202,7 @@ def test_outputs_that_are_no_number_are_no_missing_sigmoid() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_sigmoids_end_inside(dtype: str) -> None:
-    """At any logit, so that nobody who has one is told that it is missing."""
+    """This holds at any logit, so that nobody who has a sigmoid is told that it is missing."""
     z = np.concatenate([np.linspace(-120, 120, 20001), [-1e30, 1e30, 17.3, 36.8, 88.8]])
     p = F.sigmoid(z.astype(dtype))
     for y in (0.0, 1.0):

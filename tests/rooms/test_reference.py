@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the twin promises by itself: random streams by their definition, digits, its training loop.
+"""The twin keeps its own promises: random streams by their definition, digits, its training loop.
 
 Its values and derivatives are the engine's, which the tests of the rooms compare with it, with
 central differences and with torch.
@@ -27,7 +27,7 @@ def test_gelu_keeps_its_digits_in_the_tail() -> None:
 
 
 def philox(counter: list[int], key: list[int]) -> list[int]:
-    """Philox4x64-10 from its definition (Salmon et al. 2011)."""
+    """Return numbers of Philox4x64-10 by its definition (Salmon et al. 2011)."""
     a, b, c, d = counter
     k0, k1 = key
     for _ in range(10):

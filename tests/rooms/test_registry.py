@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One list of everything: registries, twin, classes, functions, stubs and tables agree."""
+"""Registries, twin, classes, functions, stubs and tables have the same members."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_rows_are_documented(room, row):
 
 
 def functions_of(room, row):
-    """The functions of a member."""
+    """Return the names of the functions of a member."""
     if room == "activations":
         return [row["name"], f"{row['name']}_backward"]
     return [loss_name(row)] if room == "losses" else [f"{row['name']}_step_"]
@@ -236,7 +236,7 @@ TOLD["typing.SupportsFloat | typing.SupportsIndex"] = "float"
 
 
 def signature_of(node):
-    """Name, kind, default and annotation of each argument of a def, and of what it returns."""
+    """Return name, kind, default and annotation of each argument of a def, and of its result."""
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     lacking = [None] * (len(positional) - len(arguments.defaults))
@@ -252,7 +252,7 @@ def signature_of(node):
 
 
 def disagreements(stub, built):
-    """What differs between a function of the stub and the signature that pybind11 made."""
+    """Yield what differs between a function of the stub and the signature that pybind11 made."""
     if [a[:2] for a in stub] != [a[:2] for a in built]:
         yield f"{[a[:2] for a in stub]} is {[a[:2] for a in built]}"
         return

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nn.Rescale computes in double if the source has more digits than the model, and refuses scales
-that become zero or infinite."""
+"""nn.Rescale computes in double if the source has more digits than the model.
+
+It refuses scales that become zero or infinite.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def test_seconds_of_an_hour(kind: str) -> None:
 @pytest.mark.parametrize("kind", [*WIDE, *NARROW])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rounded_once(kind: str, dtype: str, layout: str | None) -> None:
-    """Bit for bit: in the model's dtype if that represents the source, otherwise in double."""
+    """Bits are those of the model's dtype if it represents the source, otherwise those of
+    double."""
     rng = np.random.default_rng(6)
     x = rng.integers(0, 2 if kind == "?" else 100, (37, COLUMNS)).astype(kind)
     if kind in WIDE:
@@ -136,7 +139,7 @@ def test_zero_switches_a_column_off() -> None:
 
 @pytest.mark.parametrize("kind", ["f4", "f8", "i8"])
 def test_a_live_change_reaches_both_ways(kind: str) -> None:
-    """As numbers of the model's dtype, and exactly."""
+    """There is one way in the model's dtype and one in double."""
     x = np.arange(6).reshape(3, 2).astype(kind)
     changed = nn.Sequential(nn.Rescale(3.0, 1.0), nn.Linear(2, 1), seed=4)
     made = nn.Sequential(nn.Rescale([0.1, 0.7], 0.3), nn.Linear(2, 1), seed=4)

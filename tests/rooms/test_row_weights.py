@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sample weights: only their ratios matter, and averages are the same in every call."""
+"""Only the ratios of sample weights matter, and averages are the same in every call."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_so_it_is_with_weights_of_classes(
 def test_weights_train_as_their_ratios_say(
     rng: np.random.Generator, name: str, size: float, dtype: str
 ) -> None:
-    """Compared with the twin; a power of two as common factor does not change a bit."""
+    """The twin trains the same, and a power of two as common factor does not change a bit."""
     x, y = rng.standard_normal((N, 5)), targets(rng, name, N, K)
     w = rng.uniform(0.25, 1, N)
     plain, scaled = (pair_of(name, dtype, 0.05) for _ in range(2))
@@ -133,7 +133,7 @@ def test_every_call_takes_them_alike(rng: np.random.Generator, name: str, size: 
 
 @both_dtypes
 def test_batches_of_very_different_weights(rng: np.random.Generator, dtype: str) -> None:
-    """Each trains as if it were alone; the loss of the epoch is that of the large weights."""
+    """Each batch trains as if it were alone; the loss of the epoch is that of the large weights."""
     x, y = rng.standard_normal((N, 5)), rng.standard_normal((N, K))
     sizes = np.repeat([1e-300, 1e300, 0, 1e-20, 1.0], BATCH)[:N]
     pair = pair_of("mse", dtype, 0.05)
@@ -209,7 +209,7 @@ def test_sums_take_weights_as_they_are() -> None:
     ],
 )
 def test_a_part_that_weighs_nothing(nothing: slice, text: str) -> None:
-    """Its loss would be 0, which would be the best of all."""
+    """Its loss would be 0, which would be the best of all; so it is refused."""
     rng = np.random.default_rng(3)
     x, y, w = rng.standard_normal((N, 5)), rng.standard_normal((N, 1)), np.ones(N)
     w[nothing] = 0
@@ -229,7 +229,7 @@ def test_a_part_that_weighs_nothing(nothing: slice, text: str) -> None:
 
 
 def test_weights_of_classes_times_weights_of_rows() -> None:
-    """Of their product, too, only the ratios matter."""
+    """Only the ratios of their product matter, too."""
     rng = np.random.default_rng(3)
     x, y, w = rng.standard_normal((N, 5)), rng.integers(0, 3, N), rng.uniform(1, 2, N)
     models = []

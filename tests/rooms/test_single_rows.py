@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""BatchNorm and batches of one row: the running statistics normalise it, and stay as they are."""
+"""BatchNorm normalises a batch of one row by the running statistics, which stay as they are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def statistics(network: Any) -> list[np.ndarray]:
 
 
 def moved(pair: Pair, rng: np.random.Generator) -> Pair:
-    """A pair whose statistics are not the initial ones."""
+    """Return the pair after a step, so that its statistics are not the initial ones."""
     pair.compile("cross_entropy", "adam")
     x, y = draws(rng, (19, 5), pair.dtype), rng.integers(0, 3, 19)
     for network in (pair.engine, pair.twin):
@@ -52,7 +52,7 @@ def test_a_row_is_normalised_as_in_prediction(rng: np.random.Generator, dtype: s
 
 @both_dtypes
 def test_gradients_take_the_statistics_for_constants(rng: np.random.Generator, dtype: str) -> None:
-    """As in forward(training=False), with dropout's mask beside it; and as the twin says."""
+    """They are those of forward(training=False) but for dropout's mask, and those of the twin."""
     pair = moved(Pair(LAYERS, dtype), rng)
     x, dy = draws(rng, (1, 5), dtype), draws(rng, (1, 3), dtype)
     for training in (True, False):
@@ -75,7 +75,7 @@ def test_gradients_take_the_statistics_for_constants(rng: np.random.Generator, d
 def test_every_way_to_train_on_it(
     rng: np.random.Generator, dtype: str, max_norm: float | None
 ) -> None:
-    """train_step, fit's ragged last batch, own loops: 33 rows in batches of 32."""
+    """33 rows in batches of 32 end with one row, in train_step, in fit and in own loops."""
     x, y = draws(rng, (33, 5), dtype), rng.integers(0, 3, 33)
     pair, loop, own = (Pair(LAYERS, dtype) for _ in range(3))
     for each in (pair, loop, own):
@@ -102,7 +102,7 @@ def test_every_way_to_train_on_it(
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_a_last_batch_of_one_row_does_no_harm(rng: np.random.Generator, n_threads: int) -> None:
-    """The report: n = 33 in batches of 32; running_var was 0.48 of the truth, evaluate 7 x loss."""
+    """If the row were normalised by itself, running_var would be half of the truth."""
     x = rng.standard_normal((33, 20)) * 3 + 1
     y = (x @ rng.standard_normal((20, 1))) * 0.1
     model = nn.Sequential(
@@ -178,7 +178,7 @@ def test_batches_of_one_row_are_refused(rng: np.random.Generator) -> None:
 def test_a_constant_column_is_named(
     rng: np.random.Generator, dtype: str, value: float, rows: int
 ) -> None:
-    """Divided by a standard deviation of zero: it was the learning rate that got the blame."""
+    """Its standard deviation is zero, so the message must not blame the learning rate."""
     x, y = draws(rng, (rows, 5), dtype), rng.standard_normal(rows)
     x[:, 3] = value
     model = nn.Sequential(nn.BatchNorm1d(5, eps=0), nn.Linear(5, 1), dtype=dtype)

@@ -84,6 +84,7 @@ def close(ours: list[np.ndarray], theirs: list[np.ndarray], name: str) -> None:
         np.testing.assert_allclose(mine, other, rtol=rtol, atol=rtol / 10)
 
 
+@pytest.mark.usefixtures("exact_scalars")
 @every_schedule
 @every_rule
 def test_as_torch(torch: Any, name: str, hyper: Hyper, schedule: str) -> None:

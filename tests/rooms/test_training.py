@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Twenty training steps of the engine, equal to the twin's step by step.
+"""Twenty training steps of the engine equal the twin's, step by step.
 
-After every step: the loss, all parameters and running statistics, the optimizer's state.
+After every step the loss, all parameters and running statistics and the optimizer's state are
+compared.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def test_everything_at_once(
 
 @both_dtypes
 def test_clipped_entries_of_a_single_row(rng: np.random.Generator, dtype: str) -> None:
-    """Where no gradient is stored otherwise."""
+    """Without clipping, the gradients of a single row would not be stored."""
     pair = Pair(PLAIN, dtype).compile("mse", "sgd", {"lr": 0.5}, max_grad_value=0.02)
     train(pair, rng, sizes=(1, 1, 2))
 
@@ -153,7 +154,7 @@ def test_layers_have_their_own_hyperparameters(
 
 @pytest.mark.parametrize("optimizer", names("optimizers"))
 def test_hyperparameters_change_between_steps(rng: np.random.Generator, optimizer: str) -> None:
-    """Counts of updates and states go on; and what is set back is as if it had never changed."""
+    """Counts of updates and states go on, and a frozen rate leaves its parameter alone."""
     pair = Pair(PLAIN).compile("mse", optimizer, {"lr": 0.01})
     train(pair, rng)
     for network in (pair.engine, pair.twin):
@@ -185,7 +186,7 @@ def test_a_change_of_hyperparameters_is_whole(rng: np.random.Generator) -> None:
 def test_layers_may_need_more_state_than_the_last_one(
     rng: np.random.Generator, without: str, dtype: str
 ) -> None:
-    """One layer without momentum, which keeps no velocity, below or above one that does."""
+    """A layer without momentum keeps no velocity, below or above one that does."""
     hyper = {"lr": 0.01, "momentum": 0.9}
     own = {f"{without}.{name}": {"momentum": 0.0} for name in ("weight", "bias")}
     pair = Pair(PLAIN, dtype).compile("mse", "sgd", hyper, groups=own)
@@ -227,7 +228,7 @@ def test_a_deep_narrow_network(rng: np.random.Generator, dtype: str) -> None:
 
 @both_dtypes
 def test_wide_layers(rng: np.random.Generator, dtype: str) -> None:
-    """Weights beyond 512 kB: a phase of their own, in blocks of rows and columns."""
+    """Weights beyond 512 kB take a phase of their own, in blocks of rows and columns."""
     assert "blocks" in {kind for kind, *_ in _core.testing.phase_items([(300, 517)], 33)}
     layers = [linear(7, 300), ("relu", {}), linear(300, 517), ("tanh", {}), ("dropout", {"p": 0.5})]
     pair = Pair([*layers, linear(517, 3)], dtype)
@@ -240,7 +241,7 @@ def test_wide_layers(rng: np.random.Generator, dtype: str) -> None:
 @both_dtypes
 @pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
 def test_fit_is_the_twins(rng: np.random.Generator, batch_size: int, dtype: str) -> None:
-    """Shuffled by default, in the twin's order; with validation, weights and accuracy."""
+    """Rows are shuffled in the twin's order, with validation, weights and accuracy."""
     pair = Pair(EVERYTHING if batch_size > 1 else PLAIN, dtype)
     pair.compile("cross_entropy", "sgd", {"lr": 0.01})
     x, y, w = rng.standard_normal((50, 7)), rng.integers(0, 3, 50), rng.uniform(0, 2, 50)
@@ -282,7 +283,7 @@ def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: boo
 
 
 def test_only_weights_that_a_product_reads_are_packed() -> None:
-    """W^T makes dx: nobody wants it of the first layer, nor of the first above a frozen body."""
+    """W^T makes dx, which neither the first layer needs nor the first above a frozen body."""
     read, shape = _core.testing.packed_copies, [(20, 40), (40, 30), (30, 10)]
     wt = [(False, False), (False, True), (False, True)]
     assert read(shape, 64) == wt
