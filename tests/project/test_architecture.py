@@ -41,6 +41,7 @@ REGISTRY_ROOMS = ("activations", "inputs", "layers", "losses", "optimizers")
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (
     {"errors", "reference", "datasets", "_assign", "_first_use", "_hints"},
+    {"_files"},
     {"_refusals"},
     {"_core"},
     {"_registry"},

@@ -24,6 +24,7 @@ HEAVY = (
     "tqdm",
     "onnx",
     "safetensors",
+    "fastnn._files",
     "fastnn.reference",
 )
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Model files: a config and arrays, written and read; what they mean is known to `nn` alone.
+
+The kind of a new file follows from its suffix, and that of an existing file from its first bytes;
+no reader is tried after another one. The modules, from the bottom up: `atomic` writes and `source`
+reads bytes, `strict_json` and `tensors` check what an unknown author may have written, `header`
+has the texts and the checksum, `safetensors` and `npz` the two kinds.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastnn import __version__
+
+from . import foreign, header, npz, safetensors, tensors
+from .atomic import replacing
+from .source import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from .source import Source
+
+__all__ = ["Content", "read", "read_tensors", "write"]
+
+KINDS = {".safetensors": safetensors, ".npz": npz}
+_START = 256  # bytes by which the kind is recognised
+
+
+class Content(NamedTuple):
+    """What is in a model file."""
+
+    config: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    version: str
+    sha256: str
+
+
+def _path(where: str, path: Any) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"[{where}] path is {path!r:.60}; expected a str or a pathlib.Path")
+    name = os.fspath(path)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"[{where}] path is {name!r:.60}; expected the path of a file")
+    return name
+
+
+def write(where: str, path: Any, config: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write a model file, of the kind that the suffix of its name says, as a whole or not at all.
+
+    Parameters
+    ----------
+    where : str
+        The public call, for messages.
+    path : str or PathLike
+        Ends with ``.safetensors`` or ``.npz``.
+    config : mapping
+        Values of JSON.
+    arrays : mapping of str to ndarray
+        Of any strides; they are not copied as a whole.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something cannot be saved.
+    OSError
+        If the file cannot be written; the former file stays.
+    """
+    name = _path(where, path)
+    kind = KINDS.get(PurePath(name).suffix)
+    if kind is None:
+        raise ValueError(f"[{where}] path is {name!r}; expected a name that ends with {_either()}")
+    head = header.Header.made(where, __version__, config)
+    entries = tensors.described(where, arrays)
+    if kind is npz:
+        npz.check_size(where, entries)
+    with replacing(where, name) as file:
+        try:
+            kind.write(file, head, entries, arrays)
+        except ValueError as error:
+            raise ValueError(f"[{where}] the model cannot be saved: it has {error}") from error
+
+
+def _either() -> str:
+    return " or ".join(KINDS)
+
+
+def _kind(source: Source) -> ModuleType:
+    if source.size == 0:
+        raise source.wrong("the file is empty")
+    start = source.read(0, min(source.size, _START))
+    for kind in KINDS.values():
+        if kind.looks_like(start):
+            return kind
+    raise source.wrong(f"{foreign.described(start)}; expected a model file, {_either()}")
+
+
+def read(where: str, path: Any) -> Content:
+    """Read a model file and check all of it, its checksum included.
+
+    Raises
+    ------
+    ModelFileError
+        If something in the file is wrong, or it is of another library.
+    OSError
+        If it cannot be opened or read.
+    """
+    with opened(where, _path(where, path)) as source:
+        kind = _kind(source)
+        texts, entries = kind.index(source)
+        if texts is None or not header.is_ours(texts):
+            raise source.wrong(_PLAIN[kind])
+        return _content(source, texts, entries)
+
+
+_PLAIN = {
+    safetensors: "it has arrays, but not the header of a model that fastnn has saved. Its weights: "
+    "model.load_state_dict(fastnn.read_tensors(path))",
+    npz: "it has arrays, but not the header of a model that fastnn has saved. Its weights: "
+    "model.load_state_dict(dict(numpy.load(path)))",
+}
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Return all arrays of a model file, or of any other file in the format safetensors.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file of `Sequential.save`, ``.safetensors`` or ``.npz``, or a ``.safetensors`` file of
+        another library.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Of a file of `Sequential.save` also the states of the optimizer, whose names begin with
+        ``optimizer.``.
+
+    Raises
+    ------
+    ModelFileError
+        If something in the file is wrong, or it is of another kind.
+    OSError
+        If it cannot be opened or read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nn.Sequential(nn.Linear(3, 2)).save(f"{folder}/model.safetensors")
+    ...     tensors = fastnn.read_tensors(f"{folder}/model.safetensors")
+    >>> {name: array.shape for name, array in tensors.items()}
+    {'0.bias': (2,), '0.weight': (2, 3)}
+    """
+    where = "read_tensors"
+    with opened(where, _path(where, path)) as source:
+        kind = _kind(source)
+        texts, entries = kind.index(source)
+        if texts is not None and header.is_ours(texts):
+            return _content(source, texts, entries).arrays
+        if kind is npz:
+            raise source.wrong(_PLAIN[npz])
+        return tensors.values(source, entries)
+
+
+def _content(source: Source, texts: dict[str, Any], entries: dict[str, tensors.Entry]) -> Content:
+    head = header.Header.of(source, texts)
+    config = head.parsed_config(source)
+    digest = head.digest(entries)
+    arrays = tensors.values(source, entries, digest)
+    if digest.hexdigest() != head.sha256:
+        raise source.wrong("the checksum does not fit: the file was altered, or is damaged")
+    return Content(config, arrays, head.version, head.sha256)
