@@ -14,7 +14,9 @@ from .errors import FastnnError, ModelBusyError, ModelFileError, TrainingDiverge
 
 if TYPE_CHECKING:
     from . import callbacks, data, datasets, functional, info, nn, optim, reference
+    from ._files import read_tensors
     from .info import build_info
+    from .nn._loading import load
 
 __version__ = "0.1.0"
 
@@ -30,8 +32,10 @@ __all__ = [
     "datasets",
     "functional",
     "info",
+    "load",
     "nn",
     "optim",
+    "read_tensors",
     "reference",
 ]
 
@@ -46,6 +50,8 @@ _HOME = {
     "optim": "optim",
     "reference": "reference",
     "build_info": "info",
+    "load": "nn._loading",
+    "read_tensors": "_files",
 }
 
 

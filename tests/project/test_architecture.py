@@ -72,6 +72,7 @@ NN_ORDER = (
     {"_config"},
     {"_pickled"},
     {"_sequential"},
+    {"_loading"},
 )
 NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}
 

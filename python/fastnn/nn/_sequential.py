@@ -28,6 +28,7 @@ from ._tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from os import PathLike
 
     from fastnn import _core
     from fastnn._describe import Optimizer
@@ -789,6 +790,54 @@ class Sequential:
         """
         with self._call("load_state_dict") as call:
             return _state.load(call.where, call.network, state_dict, call.flag("strict", strict))
+
+    def save(self, path: str | PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Save the model to a file, from which ``fastnn.load`` makes an equal one.
+
+        The file has the layers with their settings, values and freeze flags, the settings of
+        compile, the optimizer's state, the position of all random streams, the history, and a
+        checksum; see docs/saving.md. It holds no code. Equal models give equal files, byte for
+        byte. The file at `path` is replaced as a whole: whenever this call fails or is killed,
+        the former file is there. A model may be saved while it trains, in callbacks for example;
+        then the state is that of the end of the last epoch.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Ends with ``.safetensors``, or with ``.npz`` for a file that ``numpy.load`` reads.
+        include_optimizer : bool, default True
+            Whether training can go on from the file. Without the optimizer's state, the file is
+            smaller, and the loaded model is as if it had just been compiled.
+
+        Raises
+        ------
+        ValueError
+            If `path` has another suffix.
+        TypeError
+            If a layer, the loss or the optimizer is of a class of your own. Pickle such a model.
+        OSError
+            If the file cannot be written.
+        ModelBusyError
+            If another thread trains the model by other calls than fit.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(3, 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.safetensors")
+        ...     fastnn.load(f"{folder}/model.safetensors")
+        Sequential(
+          (0): Linear(in_features=3, out_features=2, bias=True)
+        )
+        """
+        from fastnn import _files
+
+        optimizer = _validate.flag("save", "include_optimizer", include_optimizer)
+        saved = _config.taken("save", self, optimizer=optimizer)
+        _files.write("save", path, saved.config, saved.arrays)
 
     def freeze(self) -> Self:
         """Freeze all layers: training does not change their parameters.

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Loads the models that `Sequential.save` has saved."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from fastnn import _files
+from fastnn.errors import ModelFileError
+
+from . import _config
+from ._sequential import Sequential
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+__all__ = ["load"]
+
+_LONGEST = 400  # characters of a message
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """Load a model that `Sequential.save` has saved, to predict with or to go on training.
+
+    The kind of the file follows from its first bytes. Everything that it says is checked before
+    memory is taken for it, its checksum and the ranges of all values included, and nothing in it is
+    executed, imported or opened. Either the whole model is returned or an error is raised.
+
+    Parameters
+    ----------
+    path : str or PathLike
+
+    Returns
+    -------
+    Sequential
+        Its values, optimizer's state, counters and history are those of the saved model, so
+        further training gives the bits that it would have given there.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is truncated, altered, written by a newer version in another format, or of
+        another library.
+    OSError
+        If it cannot be opened or read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.safetensors")
+    ...     twin = fastnn.load(f"{folder}/model.safetensors")
+    >>> bool((twin.predict([[1, 2, 3]]) == model.predict([[1, 2, 3]])).all())
+    True
+    """
+    content = _files.read("load", path)
+    return made(os.fspath(path), content.config, content.arrays)
+
+
+def made(path: str, config: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Sequential:
+    """Return the model that the content of a file describes."""
+    try:
+        return _config.made("load", _config.Saved(config, dict(arrays)), Sequential)
+    except (ValueError, TypeError) as error:
+        text = str(error).removeprefix("[load] ")
+        if len(text) > _LONGEST:  # it may list what the file has
+            text = f"{text[:_LONGEST]} ..."
+        raise ModelFileError(f"[load] {path}: {text}") from error
