@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether numbers below the smallest normal one slow training: `python -m bench.denormals`.
+"""Measure how much subnormal numbers slow training down: `python -m bench.denormals`.
 
 Momenta, Adam's moments and decayed weights become that small in long trainings, and on many
 processors arithmetic with them takes ten to a hundred times as long. The first table trains three

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A neighbour dies with the benchmark however that ends (1 is PR_SET_PDEATHSIG), even stopped.
-# Ctrl-C is for the benchmark alone. The empty line says that it runs.
+# A neighbour is killed when the benchmark ends, however that ends and even if the neighbour is
+# stopped (1 is PR_SET_PDEATHSIG). It ignores Ctrl-C, which is for the benchmark. With an empty line
+# it tells the benchmark that it runs.
 BEGIN = """
 import ctypes, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,7 +35,7 @@ while True: model.fit(x, y, batch_size=128, epochs=100, n_threads=2)
 
 
 class Neighbours:
-    """Processes that want the machine while they are let go, and sleep at other times."""
+    """Processes that compute without pause while they are awake, and are stopped otherwise."""
 
     def __init__(self, program: str, count: int) -> None:
         self.program, self.count = program, count
@@ -43,7 +44,8 @@ class Neighbours:
         self.processes: list[subprocess.Popen[bytes]] = []
         try:
             for _ in range(self.count):
-                # Of the same session: schedulers may share processors out by session first.
+                # In the session of the benchmark, because Linux may divide the processors among
+                # sessions first, and only then among the processes of a session.
                 process = subprocess.Popen(
                     [sys.executable, "-c", self.program], stdout=subprocess.PIPE
                 )
@@ -64,7 +66,7 @@ class Neighbours:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Let them go for a while."""
+        """Let the processes run inside the block."""
         try:
             self._send(signal.SIGCONT)
             yield
@@ -78,10 +80,10 @@ class Neighbours:
 
 
 def spinners() -> Neighbours:
-    """One process per processor."""
+    """Return one spinning process per processor."""
     return Neighbours(SPIN, len(os.sched_getaffinity(0)))
 
 
 def trainer() -> Neighbours:
-    """One process that trains on two threads."""
+    """Return one process that trains on two threads."""
     return Neighbours(TRAIN, 1)

@@ -138,11 +138,11 @@ class Overrides(Mapping[Any, Any]):
 
 
 class Optimizer(Description):
-    """Base of the optimizers: plain frozen descriptions, never bound to arrays.
+    """Base of the optimizers: immutable descriptions, whose state belongs to the model.
 
     `param_groups` gives some parameters other values, by patterns of their keys in ``state_dict``:
-    ``{"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}}``. ``*`` stands for anything, as in
-    names of files; where several patterns name a value for a parameter, the last one counts.
+    ``{"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}}``. ``*`` stands for any characters, as
+    in file names. If several patterns give a parameter the same value, the last one counts.
 
     Examples
     --------
@@ -166,9 +166,12 @@ class Optimizer(Description):
 
     @classmethod
     def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
-        states = " and ".join(f"`{name}`" for name in row["states"])
-        notes = [f"What it remembers of a parameter, under torch's names: {states}."]
-        return sentence(row["formula"]), notes if states else [], ""
+        names = [f"`{name}`" for name in row["states"]]
+        states = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+        notes = [
+            f"States of each parameter, if the values need them, under torch's names: {states}."
+        ]
+        return sentence(row["formula"]), notes if names else [], ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,11 +182,11 @@ class Optimizer(Description):
                 f"[{type(self).__name__}] param_groups is {shown(groups)}; expected a "
                 'dictionary: {"*.bias": {"weight_decay": 0.0}}'
             )
-        self.group_hyper()  # before anything that may be in it is copied
+        self.group_hyper()  # checks the values before they are copied
         vars(self)["param_groups"] = Overrides(dict(groups))
 
     def group_hyper(self) -> dict[str, dict[str, Value]]:
-        """The values of each pattern under the registry's names, checked."""
+        """Return the checked values of each pattern, under the registry's names."""
         where, groups = type(self).__name__, {}
         for pattern, values in getattr(self, "param_groups", {}).items():
             if not isinstance(pattern, str):
@@ -200,8 +203,8 @@ class Optimizer(Description):
         return groups
 
     def hyper_of(self, where: str, keys: Iterable[str]) -> dict[str, dict[str, Value]]:
-        """The values that single parameters have of their own, of those called `keys`."""
-        import fnmatch  # only who has groups pays for it
+        """Return the values of single parameters that patterns match, of those with these keys."""
+        import fnmatch  # imported only when it is needed
 
         known = list(keys)
         found: dict[str, dict[str, Value]] = {}
@@ -218,14 +221,14 @@ class Optimizer(Description):
 
 
 def fields_of_class(base: type[Description], row: Row) -> list[tuple[Field, bool]]:
-    """The fields of a row's class, and whether each can be given by its name alone."""
+    """Return the fields of a registry row's class, and whether each is keyword-only."""
     own = fields_of(row["params"])
     positional = len(own) if base.positional is None else base.positional
     return [(f, at >= positional) for at, f in enumerate([*own, *base.more_fields])]
 
 
 def _class_of(base: type[Description], row: Row, module: str) -> type[Any]:
-    """The class that describes `row`."""
+    """Return the class of the member that the registry row describes."""
     given = fields_of_class(base, row)
     summary, notes, example = base._documentation(row)
     if not example:
@@ -261,14 +264,14 @@ D = TypeVar("D", bound=Description)
 
 
 class Members(Mapping[str, type[D]], Generic[D]):
-    """The classes of a room by the registry's names, each made when it is first asked for.
+    """The classes of a room by the registry's names, each made when it is first used.
 
-    So an import costs the same however many members a room has.
+    So the time of an import does not grow with the number of members.
 
     Parameters
     ----------
     base : type
-        Their base, which names the room.
+        The base of the classes, which has the name of the room.
     module : str
         The public module from which users import them.
     """
@@ -280,7 +283,7 @@ class Members(Mapping[str, type[D]], Generic[D]):
     def __getitem__(self, name: str) -> type[D]:
         if name not in self._made:
             row = _registry.rows(self.base.room)[name]
-            # Of two threads that ask at once both get the class of the first.
+            # If two threads come here at the same time, both get the class that was made first.
             self._made.setdefault(name, _class_of(self.base, row, self._module))
         return self._made[name]
 
@@ -294,11 +297,11 @@ class Members(Mapping[str, type[D]], Generic[D]):
         return len(_registry.rows(self.base.room))
 
     def class_names(self) -> list[str]:
-        """The names of the classes, sorted."""
+        """Return the names of the classes, sorted."""
         return sorted(row["class_name"] for row in _registry.rows(self.base.room).values())
 
     def named(self, class_name: str) -> type[D]:
-        """The class called so; AttributeError if there is none."""
+        """Return the class of this name; raise AttributeError if there is none."""
         for name, row in _registry.rows(self.base.room).items():
             if row["class_name"] == class_name:
                 return self[name]
@@ -308,7 +311,7 @@ class Members(Mapping[str, type[D]], Generic[D]):
 def described(
     where: str, what: str, value: Any, known: Mapping[str, type[Any]], base: type[Any]
 ) -> Any:
-    """`value` if it is a description, or the one with default values that a string names."""
+    """Return `value` if it is a description; for a name, the description with default values."""
     if isinstance(value, base):
         return value
     if isinstance(value, str):

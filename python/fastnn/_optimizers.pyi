@@ -25,7 +25,7 @@ __all__ = [
 class SGD(Optimizer):
     """w -= lr v, v = momentum v + (1 - dampening) g.
 
-    What it remembers of a parameter, under torch's names: `momentum_buffer`.
+    States of each parameter, if the values need them, under torch's names: `momentum_buffer`.
     """
 
     lr: float = 0.001
@@ -41,8 +41,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq` and
-    `max_exp_avg_sq`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg`, `exp_avg_sq`
+    and `max_exp_avg_sq`.
     """
 
     lr: float = 0.001
@@ -59,8 +59,8 @@ class Adam(Optimizer):
 class AdamW(Optimizer):
     """w *= 1 - lr weight_decay, then as adam.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq` and
-    `max_exp_avg_sq`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg`, `exp_avg_sq`
+    and `max_exp_avg_sq`.
     """
 
     lr: float = 0.001
@@ -76,8 +76,8 @@ class AdamW(Optimizer):
 class RMSprop(Optimizer):
     """w -= lr g / (sqrt(v) + eps), v a mean of g^2.
 
-    What it remembers of a parameter, under torch's names: `square_avg` and `grad_avg` and
-    `momentum_buffer`.
+    States of each parameter, if the values need them, under torch's names: `square_avg`, `grad_avg`
+    and `momentum_buffer`.
     """
 
     lr: float = 0.01
@@ -94,7 +94,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """w -= lr g / (sqrt(s) + eps), s the sum of g^2.
 
-    What it remembers of a parameter, under torch's names: `sum`.
+    States of each parameter, if the values need them, under torch's names: `sum`.
     """
 
     lr: float = 0.01
@@ -110,7 +110,8 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """w -= lr d, d = g sqrt(a + eps) / sqrt(v + eps), v and a means of g^2 and d^2.
 
-    What it remembers of a parameter, under torch's names: `square_avg` and `acc_delta`.
+    States of each parameter, if the values need them, under torch's names: `square_avg` and
+    `acc_delta`.
     """
 
     lr: float = 1.0
@@ -125,7 +126,7 @@ class Adadelta(Optimizer):
 class Adamax(Optimizer):
     """w -= lr m / u, m a bias-corrected mean of g, u the largest |g| with decay.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_inf`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg` and `exp_inf`.
     """
 
     lr: float = 0.002
@@ -140,7 +141,8 @@ class Adamax(Optimizer):
 class NAdam(Optimizer):
     """As adam, with Nesterov's look-ahead in m.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg` and
+    `exp_avg_sq`.
     """
 
     lr: float = 0.002
@@ -157,7 +159,8 @@ class NAdam(Optimizer):
 class RAdam(Optimizer):
     """As adam, with steps that are rectified while v has few terms.
 
-    What it remembers of a parameter, under torch's names: `exp_avg` and `exp_avg_sq`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg` and
+    `exp_avg_sq`.
     """
 
     lr: float = 0.001
@@ -173,7 +176,7 @@ class RAdam(Optimizer):
 class Lion(Optimizer):
     """w *= 1 - lr weight_decay, then w -= lr sign(m), m a mean of g.
 
-    What it remembers of a parameter, under torch's names: `exp_avg`.
+    States of each parameter, if the values need them, under torch's names: `exp_avg`.
     """
 
     lr: float = 0.0001

@@ -50,13 +50,13 @@ class Call(Words):
 
     @property
     def compiled(self) -> Compiled:
-        """The settings of compile; refused before compile was called."""
+        """Return the settings of compile; raise an error if it has not been called."""
         if self._compiled is None:
             raise refused("not_compiled").worded(self.where)
         return self._compiled
 
     def flag(self, what: str, value: Any) -> bool:
-        """An argument that is True or False."""
+        """Return an argument that must be True or False."""
         return _validate.flag(self.where, what, value)
 
     def array(self, what: str, value: Any) -> Array:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers that are made of layers, which may contain layers again.
+"""Containers: layers that are made of other layers, which may be containers as well.
 
-In a model their layers have keys as in torch, "2.0.weight"; nothing else of the model knows of them
-but the walk over the tree (_keys.walk).
+The layers inside have keys as in torch: "2.0.weight". `_keys.walk` goes through them; other modules
+do not distinguish them from layers outside of containers.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["Chain", "Container", "Residual"]
 
 
 def as_layer(layer: Any) -> Any:
-    """What a model takes for `layer`: for a Sequential its layers, as a layer."""
+    """Return the layer that a model takes for `layer`, which is a Chain for a Sequential."""
     return layer if isinstance(layer, type) else getattr(layer, "_as_layer", lambda: layer)()
 
 
 def listing(named: Iterable[tuple[str, Layer]]) -> str:
-    """Layers in lines below each other, what they contain moved to the right."""
+    """Return layers as lines of text, with the layers inside them indented."""
     lines = [f"  ({key}): {layer!r}".replace("\n", "\n  ") for key, layer in named]
     return "\n".join(["(", *lines, ")"]) if lines else "()"
 
 
 class Container(Layer):
-    """Base of the layers that are made of layers: those run one after the other.
+    """Base of the layers that are made of other layers, which run one after the other.
 
-    Its layers are fixed when it is made; each is a layer of the model like any other, with a key,
-    values, settings and a freeze flag of its own.
+    Which layers it has cannot be changed later. Each of them is a layer of the model like any
+    other, with its own key, values, settings and freeze flag.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Container(Layer):
     (True, 2)
     """
 
-    word: ClassVar[str] = ""  # how it shows itself
+    word: ClassVar[str] = ""  # the name in its repr and in messages
     _layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
@@ -63,7 +63,7 @@ class Container(Layer):
 
     @property
     def children(self) -> tuple[Layer, ...]:
-        """The layers that this one contains, in their order."""
+        """Return the layers inside the container, in order."""
         return self._layers
 
     def _with(self, children: tuple[Layer, ...]) -> Self:
@@ -72,22 +72,22 @@ class Container(Layer):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies belong to no model, and neither do their layers."""
+        """Return the state of a copy, which belongs to no model, and neither do its layers."""
         return {**vars(self), "_layers": tuple(copy.copy(layer) for layer in self._layers)}
 
     def spec(self) -> tuple[str, dict[str, Any]]:
-        """The container as the core takes it: its name and its layers."""
+        """Return the container as the core takes it: name and layers."""
         return self.registry_name, {"layers": [layer.spec() for layer in self._layers]}
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """Columns that leave the last layer."""
+        """Return the number of columns of the last layer's output."""
         for number, layer in enumerate(self._layers):
             n_in = layer.width(f"{where}.{number}", n_in)
         return n_in
 
     @property
     def frozen(self) -> bool:
-        """Whether training leaves the parameters of all its layers as they are."""
+        """Whether all its layers with parameters are frozen."""
         holders = [x for x in self._layers if isinstance(x, (ParameterLayer, Container))]
         return bool(holders) and all(layer.frozen for layer in holders)
 
@@ -98,7 +98,7 @@ class Container(Layer):
         return iter(self._layers)
 
     def __getitem__(self, index: Any) -> Layer:
-        """The layer of that number, counted from the end if it is negative."""
+        """Return the layer at this index; negative indices count from the end."""
         try:
             return self._layers[operator.index(index)]
         except IndexError:
@@ -115,21 +115,21 @@ class Container(Layer):
 
 
 class Residual(Container):
-    """x + f(x), f the layers one after the other: what comes in is added to what they give.
+    """Compute x + f(x), where f applies the layers one after the other.
 
-    The gradient reaches x on both ways, so a deep model of such blocks trains as a shallow one
-    does (He et al., 2016). The layers have to give as many columns as come in. Its values have the
-    keys that torch gives those of a ``torch.nn.Sequential`` in its place.
+    The gradient reaches x both through f and directly, so that deep models of such blocks can be
+    trained (He et al., 2016). The output of the layers must have as many columns as x. The values
+    have the keys that they would have in a ``torch.nn.Sequential`` in the same place.
 
     Parameters
     ----------
     *layers : Layer
-        At least one. A Sequential among them is taken over as a layer.
+        At least one; a Sequential among them becomes a layer of the block.
 
     Raises
     ------
     ValueError
-        The layers change the number of columns, or one of them prepares the input.
+        If the layers change the number of columns, or one of them prepares the input.
 
     Examples
     --------
@@ -152,7 +152,7 @@ class Residual(Container):
     word: ClassVar[str] = "Residual"
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """As many as come in."""
+        """Return the number of input columns, which the layers must not change."""
         n_out = super().width(where, n_in)
         if None not in (n_in, n_out) and n_out != n_in:
             raise ValueError(
@@ -162,12 +162,12 @@ class Residual(Container):
         return n_out
 
     def flops(self, n_in: int) -> int:
-        """An addition a column."""
+        """Return one addition per column."""
         return n_in
 
 
 class Chain(Container):
-    """What a Sequential is inside another one: its layers, as a layer of the model around it.
+    """The layers of a Sequential as one layer of another model.
 
     Examples
     --------
