@@ -60,34 +60,49 @@ def often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+def beside_a_fit(
+    model: nn.Sequential, look: Callable[[], Any], end: Callable[[], Any]
+) -> tuple[list[Any], int]:
+    """Call `look` in another thread during a fit, from the end of its first epoch on.
+
+    Return what it gave, and how often it was refused. `end` is called at the end of each epoch.
+    """
+    found: list[Any] = []
+    refused = 0
+    begun = threading.Event()  # before, state_dict gives views, which show what comes
+
+    def ended(*_: object) -> None:
+        end()
+        begun.set()
+
+    def watch() -> None:
+        nonlocal refused
+        begun.wait(20)
+        while fit.is_alive():
+            try:
+                found.append(look())
+            except ModelBusyError:
+                refused += 1
+
+    hook = callbacks.LambdaCallback(on_epoch_end=ended)
+    fit = threading.Thread(target=lambda: model.fit(X, Y, epochs=EPOCHS, callbacks=[hook]))
+    watcher = threading.Thread(target=watch)
+    for thread in (fit, watcher):
+        thread.start()
+    for thread in (fit, watcher):
+        thread.join()
+    return found, refused
+
+
 @every_way
 @pytest.mark.usefixtures("often")
 def test_another_thread_gets_the_end_of_an_epoch_or_is_refused(how: str) -> None:
     model = model_of()
     model.fit(X[:64], Y[:64])
-    states, copies, refused = [values_of(model)], [], []
-    begun = threading.Event()  # before it, state_dict gives views, which show what comes
-
-    def end(epoch: int, logs: dict[str, float]) -> None:
-        del epoch, logs
-        states.append(values_of(model))
-        begun.set()
-
-    def look() -> None:
-        begun.wait(20)
-        while thread.is_alive():
-            try:
-                copies.append(values_of(WAYS[how](model)))
-            except ModelBusyError:
-                refused.append(1)
-
-    hook = callbacks.LambdaCallback(on_epoch_end=end)
-    thread = threading.Thread(target=lambda: model.fit(X, Y, epochs=EPOCHS, callbacks=[hook]))
-    looker = threading.Thread(target=look)
-    thread.start()
-    looker.start()
-    thread.join()
-    looker.join()
+    states = [values_of(model)]
+    copies, refused = beside_a_fit(
+        model, lambda: values_of(WAYS[how](model)), lambda: states.append(values_of(model))
+    )
     assert len(states) == EPOCHS + 1
     assert set(copies) <= set(states)
     assert refused
@@ -122,36 +137,20 @@ def test_callbacks_copy_the_end_of_the_epoch(how: str) -> None:
             assert values_of(copied) == values_of(again)
 
 
+@pytest.mark.parametrize("get", [copy.deepcopy, pickled])
 @pytest.mark.usefixtures("often")
-def test_a_layer_by_itself_is_of_one_moment_too() -> None:
+def test_a_layer_by_itself_is_of_one_moment_too(get: Callable[[Any], Any]) -> None:
     model = model_of(0)
-    states: list[bytes] = []
 
     def layer_of(layer: Any) -> bytes:
         return b"".join(np.ascontiguousarray(v).tobytes() for v in layer.values().values())
 
-    def end(epoch: int, logs: dict[str, float]) -> None:
-        del epoch, logs
-        states.append(layer_of(model[0]))
-
-    found: list[bytes] = []
-
-    def look() -> None:
-        while thread.is_alive():
-            for get in (copy.deepcopy, pickled):
-                try:
-                    found.append(layer_of(get(model[0])))
-                except ModelBusyError:
-                    continue
-
-    states.append(layer_of(model[0]))
-    hook = callbacks.LambdaCallback(on_epoch_end=end)
-    thread = threading.Thread(target=lambda: model.fit(X, Y, epochs=EPOCHS, callbacks=[hook]))
-    looker = threading.Thread(target=look)
-    thread.start()
-    looker.start()
-    thread.join()
-    looker.join()
+    states = [layer_of(model[0])]
+    found, _ = beside_a_fit(
+        model,
+        lambda: layer_of(get(model[0])),
+        lambda: states.append(layer_of(model[0])),
+    )
     assert set(found) <= set(states)
 
 

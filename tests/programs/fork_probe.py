@@ -97,6 +97,31 @@ class Report:
         self.take(got)
 
 
+class Fork:
+    """A fork inside a call: both processes go on with it, and the child sends what it has got."""
+
+    def __init__(self) -> None:
+        self._parent, self._child = os.getpid(), 0
+        self._inbox, self._outbox = os.pipe()
+
+    def now(self) -> None:
+        self._child = os.fork()
+
+    def sent_by_the_child(self, got: Any) -> Any:
+        """Send `got` and end, in the child; in the parent, return what came, or None if late."""
+        if os.getpid() != self._parent:
+            os.write(self._outbox, json.dumps(got).encode())
+            os._exit(0)
+        assert self._child, "the call ended before the fork"
+        ready, _, _ = select.select([self._inbox], [], [], DEADLINE)
+        sent = json.loads(os.read(self._inbox, 65536)) if ready else None
+        os.kill(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
+        os.close(self._inbox)
+        os.close(self._outbox)
+        return sent
+
+
 def plain(report: Report, times: int) -> None:
     for _ in range(times):
         report.fork(train)
@@ -171,25 +196,15 @@ def inside_fit(report: Report, times: int) -> None:
 def in_callback(report: Report, times: int) -> None:
     """Fork in a callback, on the thread that is inside fit; both processes train to the end."""
     for _ in range(times):
-        me = os.getpid()
-        child = 0
-        inbox, outbox = os.pipe()
+        fork = Fork()
 
-        def fork(epoch: int, logs: dict[str, float]) -> None:
-            nonlocal child
+        def end(epoch: int, logs: dict[str, float], fork: Fork = fork) -> None:
             if epoch == 0:
-                child = os.fork()
+                fork.now()
 
-        hook = callbacks.LambdaCallback(on_epoch_end=fork)
-        got = train(hooks=[hook])
-        if os.getpid() != me:
-            os.write(outbox, json.dumps(got).encode())
-            os._exit(0)
-        report.take(got)
-        ready, _, _ = select.select([inbox], [], [], DEADLINE)
-        report.take(json.loads(os.read(inbox, 65536)) if ready else None)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        got = train(hooks=[callbacks.LambdaCallback(on_epoch_end=end)])
+        for each in (fork.sent_by_the_child(got), got):
+            report.take(each)
 
 
 def in_handler(report: Report, times: int) -> None:
@@ -204,28 +219,15 @@ def in_handler(report: Report, times: int) -> None:
 
     expected = long()
     for k in range(times):
-        me, child = os.getpid(), 0
-        inbox, outbox = os.pipe()
-
-        def fork(*_: object) -> None:
-            nonlocal child
-            child = os.fork()
-
-        signal.signal(signal.SIGALRM, fork)
+        fork = Fork()
+        signal.signal(signal.SIGALRM, lambda *_, fork=fork: fork.now())
         signal.setitimer(signal.ITIMER_REAL, 0.03 + 0.0013 * k)
         try:
             got: Any = long()
         except RuntimeError as error:
             got = expected if "forked inside this call" in str(error) else repr(error)
-        if os.getpid() != me:
-            os.write(outbox, json.dumps(got).encode())
-            os._exit(0)
-        report.take(report.expected if got == expected else got)
-        ready, _, _ = select.select([inbox], [], [], DEADLINE)
-        got = json.loads(os.read(inbox, 65536)) if ready else None
-        report.take(report.expected if got == expected else got)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        for each in (fork.sent_by_the_child(got), got):
+            report.take(report.expected if each == expected else each)
 
 
 def beside_readers(report: Report, times: int) -> None:
@@ -257,27 +259,21 @@ def beside_readers_in_callback(report: Report, times: int) -> None:
     """Fork in a callback while another thread predicts; the child continues the fit."""
     rows = np.tile(X, (200, 1))
     for _ in range(times):
-        model, me, child = model_of(), os.getpid(), 0
-        inbox, outbox = os.pipe()
+        model, fork = model_of(), Fork()
 
-        def fork(epoch: int, logs: dict[str, float]) -> None:
-            nonlocal child
+        def end(
+            epoch: int, logs: dict[str, float], model: nn.Sequential = model, fork: Fork = fork
+        ) -> None:
             if epoch == 0:
-                threading.Thread(target=lambda: model.predict(rows, n_threads=1)).start()  # noqa: B023
+                threading.Thread(target=lambda: model.predict(rows, n_threads=1)).start()
                 time.sleep(0.02)
-                child = os.fork()
+                fork.now()
 
-        hook = callbacks.LambdaCallback(on_epoch_end=fork)
+        hook = callbacks.LambdaCallback(on_epoch_end=end)
         history = model.fit(X, Y, batch_size=96, epochs=3, n_threads=2, callbacks=[hook])
         got = answer(model, history.threads_used)
-        if os.getpid() != me:
-            os.write(outbox, json.dumps(got).encode())
-            os._exit(0)
-        report.take(got)
-        ready, _, _ = select.select([inbox], [], [], DEADLINE)
-        report.take(json.loads(os.read(inbox, 65536)) if ready else None)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        for each in (fork.sent_by_the_child(got), got):
+            report.take(each)
 
 
 def beside_writer(report: Report, times: int) -> None:
