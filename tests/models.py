@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn
-from members import row_of, sizes_of
+from members import REGISTRIES, Hyper, defaults_of, names, paired
 
 
 def pickled(anything: Any) -> Any:
@@ -33,11 +33,16 @@ def same_values(a: nn.Sequential, b: nn.Sequential) -> None:
         np.testing.assert_array_equal(left[key], right[key], err_msg=key)
 
 
-def class_of(room: str, name: str) -> Any:
-    """Return the class in nn of a member of a room."""
-    return getattr(nn, row_of(room, name)["class_name"])
+def class_of(name: str) -> Any:
+    """Return the class in nn of a layer, an activation or a preparation."""
+    rooms = ("inputs", "layers", "activations")
+    row = next(row for room in rooms for row in REGISTRIES[room] if row["name"] == name)
+    return getattr(nn, row["class_name"])
 
 
-def layer_of(room: str, name: str, width: int, **hyper: Any) -> nn.Layer:
-    """Return a layer whose sizes are all `width`."""
-    return class_of(room, name)(**dict.fromkeys(sizes_of(name), width), **hyper)
+def layer_of(name: str, hyper: Hyper) -> nn.Layer:
+    """Return the layer of nn that an entry of `members.network_with` stands for."""
+    if name in names("activations"):
+        return class_of(name)(**paired("activations", name, hyper))
+    # The twin has defaults where the class of a preparation has none.
+    return class_of(name)(**(defaults_of(name) if name in names("inputs") else {}) | hyper)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Any
 
@@ -11,11 +10,9 @@ import numpy as np
 
 import members
 from fastnn import nn
-from fastnn.nn import _entries
 from fastnn.nn._config import Saved, made, taken
 
 ROWS, F, WIDTH, K = 40, 5, 6, 3
-ACTIVATIONS = members.names("activations")
 
 
 def through_json(saved: Saved) -> Saved:
@@ -26,17 +23,6 @@ def through_json(saved: Saved) -> Saved:
 
 def again(model: nn.Sequential, **options: Any) -> nn.Sequential:
     return made("load", through_json(taken("save", model, **options)), nn.Sequential)
-
-
-def layer_of(name: str, hyper: dict[str, Any]) -> nn.Layer:
-    """The public layer that an entry of `members.network_with` stands for."""
-    cls = _entries._class_of(name)
-    if name in members.names("inputs"):  # what the core has a default for, and the class has not
-        needed = [p for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
-        hyper = {**{p.name: 0.5 for p in needed}, **members.for_columns(hyper, F)}
-    return (
-        cls(**members.paired("activations", name, hyper)) if name in ACTIVATIONS else cls(**hyper)
-    )
 
 
 def rows(loss: str = "cross_entropy", k: int = K, dtype: str = "float64") -> tuple[Any, Any]:

@@ -291,10 +291,10 @@ def add_members() -> None:
     for name in names("inputs") + names("layers"):
         room = "inputs" if name in TWINS["inputs"] else "layers"
         given = dict.fromkeys(sizes_of(name), 2) | defaults_of(name)
-        CALLS[row_of(room, name)["class_name"]] = class_of(room, name), given
+        CALLS[row_of(room, name)["class_name"]] = class_of(name), given
     for name in names("activations"):
         given = defaults("activations", name)
-        CALLS[row_of("activations", name)["class_name"]] = class_of("activations", name), given
+        CALLS[row_of("activations", name)["class_name"]] = class_of(name), given
         CALLS[name] = getattr(F, name), {"z": X} | given
     for name in names("losses"):
         row, given = row_of("losses", name), defaults("losses", name)

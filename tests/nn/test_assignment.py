@@ -35,7 +35,7 @@ ANEW = r"fixed when the object is made. Make a new one, and compile"
     ("layer", "size"), [(layer, size) for layer in names("layers") for size in sizes_of(layer)]
 )
 def test_sizes_are_fixed(layer: str, size: str) -> None:
-    made = layer_of("layers", layer, 6)
+    made = layer_of(layer, dict.fromkeys(sizes_of(layer), 6))
     text = rf"^\[{type(made).__name__}\] {size} cannot be assigned: it is {SIZES}"
     for each in (made, nn.Sequential(made)[0]):
         with pytest.raises(AttributeError, match=text):

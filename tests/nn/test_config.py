@@ -19,7 +19,8 @@ from fastnn.errors import ModelBusyError
 from fastnn.nn import _entries
 from fastnn.nn._config import Saved, made, taken
 from layouts import DTYPES
-from saved import WIDTH, F, K, again, goes_on_alike, layer_of, mixed, rows, same_state, through_json
+from models import layer_of
+from saved import WIDTH, F, K, again, goes_on_alike, mixed, rows, same_state, through_json
 
 CONTAINERS = Path(__file__).resolve().parents[2] / "cpp/graph/containers.h"
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)

@@ -16,7 +16,7 @@ import pytest
 from fastnn import _core, callbacks, nn, optim
 from fastnn.errors import ModelBusyError
 from layouts import DTYPES
-from members import TWINS, defaults_of, for_columns, linear, names, other_values, row_of
+from members import TWINS, defaults_of, for_columns, linear, names, other_values, row_of, sizes_of
 from models import COPIES, WITH_ITS_LAYERS, class_of, layer_of
 from pairs import bits, same_bits
 
@@ -35,7 +35,7 @@ class Changed(NamedTuple):
 
     @property
     def cls(self) -> Any:
-        return class_of(self.room, self.layer)
+        return class_of(self.layer)
 
 
 def changeable() -> list[Changed]:
@@ -45,7 +45,7 @@ def changeable() -> list[Changed]:
         for layer in names(room):
             others = [for_columns(hyper, COLUMNS) for hyper in TWINS[room][layer].tries]
             others.append(other_values(room, layer))
-            for name in class_of(room, layer)._settings():
+            for name in class_of(layer)._settings():
                 default = defaults_of(layer)[name]
                 tried = next(hyper[name] for hyper in reversed(others) if name in hyper)
                 found.append(Changed(room, layer, name, default, tried))
@@ -62,11 +62,10 @@ def model_of(it: Changed | None = None, value: Any = None, dtype: str = "float32
     """Return a model of every layer of the registries, in one of which a setting has this value."""
 
     def made(room: str, layer: str) -> nn.Layer:
-        width = COLUMNS if room == "inputs" else WIDTH
         given = {c.name: c.default for c in CHANGES if (c.room, c.layer) == (room, layer)}
         if it is not None and (it.room, it.layer) == (room, layer):
             given[it.name] = value
-        return layer_of(room, layer, width, **given)
+        return layer_of(layer, dict.fromkeys(sizes_of(layer), WIDTH) | given)
 
     first = [made("inputs", layer) for layer in names("inputs")]
     between = [made("layers", layer) for layer in names("layers") if layer != "linear"]
