@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The interface of a model that callbacks use, so that they do not depend on its class.
+"""What callbacks use of a model and of a run of fit, so that they do not depend on their classes.
 
 The module has types only and is not imported at run time.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._validate import Array
 
-__all__ = ["ModelInTraining"]
+__all__ = ["BackedUp", "ModelInTraining"]
 
 
 class ModelInTraining(Protocol):
@@ -49,5 +49,13 @@ class ModelInTraining(Protocol):
     ) -> dict[str, float]: ...
     def state_dict(self) -> dict[str, Array]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any: ...
+    def save(self, path: Any, *, include_optimizer: bool = True) -> None: ...
     def summary(self, print_fn: Any = None) -> Any: ...
     def stop(self) -> None: ...
+
+
+class BackedUp(Protocol):
+    """The part of a run of fit that ``BackupAndRestore`` uses."""
+
+    def saved(self, where: str, *, ended: bool) -> tuple[dict[str, Any], dict[str, Array]]: ...
+    def restore(self, where: str, config: dict[str, Any], arrays: dict[str, Array]) -> None: ...

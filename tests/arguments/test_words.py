@@ -15,6 +15,7 @@ import inspect
 import io
 import pathlib
 import re
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ except ImportError:
 
 X = np.random.default_rng(0).standard_normal((6, 4))
 Y, CLASSES = X[:, :2] + 1, np.array([0, 1, 0, 1, 1, 0])
+FOLDER = tempfile.TemporaryDirectory()
 WEIGHTS, HIDDEN = np.ones(6), np.ones((6, 3))
 
 
@@ -187,6 +189,10 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
             "max_grad_value": None,
         },
     ),
+    "Sequential.save": (
+        method("save"),
+        {"path": f"{FOLDER.name}/model.npz", "include_optimizer": True},
+    ),
     "Sequential.append": (method("append"), {"layer": nn.Linear(2, 2)}),
     "Sequential.load_state_dict": (
         method("load_state_dict"),
@@ -234,6 +240,22 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"on_train_begin": len, "on_epoch_begin": len, "on_epoch_end": len, "on_train_end": len},
     ),
     "ProgressBar": (callbacks.ProgressBar, {"bar": None}),
+    "ModelCheckpoint": (
+        callbacks.ModelCheckpoint,
+        {
+            "path": "model-{epoch}.npz",
+            "monitor": "loss",
+            "save_best_only": False,
+            "every": 1,
+            "keep": None,
+            "mode": "auto",
+            "include_optimizer": True,
+        },
+    ),
+    "BackupAndRestore": (
+        callbacks.BackupAndRestore,
+        {"path": "backup.npz", "every": 1, "delete": True},
+    ),
     "batches": (
         lambda **kwargs: list(data.batches(**kwargs)),
         {"x": X, "y": Y, "batch_size": 4, "shuffle": True, "seed": 0, "epoch": 0}

@@ -70,7 +70,7 @@ NN_ORDER = (
     {"_arguments"},
     {"_run"},
     {"_config"},
-    {"_pickled"},
+    {"_backup", "_pickled"},
     {"_sequential"},
     {"_loading"},
 )

@@ -45,6 +45,20 @@ def test_the_readmes_code_runs() -> None:
     assert names["model"].evaluate(names["X_test"], names["y_test"])["accuracy"] > 0.9  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("page", ["training.md"])
+def test_the_code_of_a_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page are one program, which may write files where it is."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
+
+
 def test_the_diffs_are_the_code() -> None:
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     diffs = re.findall(r"```diff\n--- \S+\n\+\+\+ b/(\S+)\n(.*?)```", text, re.DOTALL)

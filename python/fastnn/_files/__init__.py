@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-__all__ = ["Content", "read", "read_tensors", "write"]
+__all__ = ["Content", "checked_path", "read", "read_tensors", "write"]
 
 KINDS = {".safetensors": safetensors, ".npz": npz}
 _START = 256  # bytes by which the kind is recognised
@@ -48,6 +48,14 @@ def _path(where: str, path: Any) -> str:
     name = os.fspath(path)
     if not isinstance(name, str) or not name or "\0" in name:
         raise ValueError(f"[{where}] path is {name!r:.60}; expected the path of a file")
+    return name
+
+
+def checked_path(where: str, path: Any) -> str:
+    """Return the path of a file that can be written; one whose suffix names no kind is refused."""
+    name = _path(where, path)
+    if PurePath(name).suffix not in KINDS:
+        raise ValueError(f"[{where}] path is {name!r}; expected a name that ends with {_either()}")
     return name
 
 
@@ -72,10 +80,8 @@ def write(where: str, path: Any, config: Mapping[str, Any], arrays: Mapping[str,
     OSError
         If the file cannot be written; the former file stays.
     """
-    name = _path(where, path)
-    kind = KINDS.get(PurePath(name).suffix)
-    if kind is None:
-        raise ValueError(f"[{where}] path is {name!r}; expected a name that ends with {_either()}")
+    name = checked_path(where, path)
+    kind = KINDS[PurePath(name).suffix]
     head = header.Header.made(where, __version__, config)
     entries = tensors.described(where, arrays)
     if kind is npz:

@@ -72,12 +72,17 @@ class History:
         self.steps += self.params.get("steps", 0)
         self.epoch.append(epoch)  # last, because `copy` counts the epochs by this list
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Add the figures that the core returned at the end of fit."""
-        self.steps = int(result["steps"])
+    def begin_with(self, other: History) -> None:
+        """Take over the epochs of another record, before any of its own."""
+        copied = other.copy()
+        self.history, self.epoch, self.steps = copied.history, copied.epoch, copied.steps
+
+    def finish(self, result: Mapping[str, Any], steps: int) -> None:
+        """Add the figures that the core returned at the end of fit, after `steps` earlier steps."""
+        self.take(result)
+        self.steps = steps + int(result["steps"])
         self.seconds = float(result["seconds"])
         self.threads_used = int(result["threads_used"])
-        self.take(result)
 
     def take(self, curves: Mapping[str, Any]) -> None:
         """Replace the figures of all epochs by those that the core recorded."""
@@ -89,6 +94,7 @@ class History:
         first = int(self.params.get("initial_epoch", 0))
         ended = max(map(len, self.history.values()), default=0)
         self.epoch = list(range(first, first + ended))
+        self.steps = ended * self.params.get("steps", 0)
 
     def as_config(self, where: str) -> dict[str, Any]:
         """Return the record as values of JSON, without times and numbers of threads."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastnn import _files
 from fastnn.errors import ModelFileError
 
-from . import _config
+from . import _backup, _config
 from ._sequential import Sequential
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 def made(path: str, config: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Sequential:
     """Return the model that the content of a file describes."""
     try:
-        return _config.made("load", _config.Saved(config, dict(arrays)), Sequential)
+        saved = _backup.without_training(_config.Saved(config, dict(arrays)))
+        return _config.made("load", saved, Sequential)
     except (ValueError, TypeError) as error:
         text = str(error).removeprefix("[load] ")
         if len(text) > _LONGEST:  # it may list what the file has

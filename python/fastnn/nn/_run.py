@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import _registry
 from fastnn._fields import checked, default_values
 from fastnn._hints import shown
-from fastnn.callbacks import Callback, ProgressBar
+from fastnn.callbacks import BackupAndRestore, Callback, ProgressBar
 from fastnn.callbacks._callback import check_hooks
 
 from . import _keys
@@ -22,7 +22,7 @@ from ._history import History
 from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastnn._protocols import ModelInTraining
     from fastnn._validate import Array
@@ -106,7 +106,8 @@ def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]
         )
     if verbose and not any(isinstance(callback, ProgressBar) for callback in chosen):
         chosen.append(ProgressBar(bar=None if verbose == 1 else False))
-    return chosen
+    # A backup of an epoch has the states that all other callbacks have after it.
+    return sorted(chosen, key=lambda callback: isinstance(callback, BackupAndRestore))
 
 
 class Run:
@@ -128,6 +129,8 @@ class Run:
 
     Attributes
     ----------
+    settings, rows, validation, callbacks
+        As above.
     history : History
         Filled after each epoch if there are callbacks, and otherwise at the end.
     """
@@ -143,74 +146,97 @@ class Run:
         callbacks: list[Callback],
         verbose: int,
     ) -> None:
-        self._model, self._call, self._settings = model, call, settings
-        self._rows, self._validation, self._callbacks = rows, validation, callbacks
+        self._model, self._call, self.settings = model, call, settings
+        self.rows, self.validation, self.callbacks = rows, validation, callbacks
         self._class_weights = class_weights
         self._before = call.network.epochs
         self.history = History(_reported(call.where, settings, verbose, len(rows.x)))
+        self._earlier = History()  # what another process has trained of this run
+        self._states: Sequence[tuple[Callback, Any]] = ()
 
     @property
     def epochs_seen(self) -> int:
         """Number of epochs whose orders of the rows have been used, over all runs."""
-        before: int = max(self._settings["initial_epoch"], self._settings["epochs_seen"])
-        return before + len(self.history.epoch)
+        before: int = max(self.settings["initial_epoch"], self.settings["epochs_seen"])
+        return before + self._own_epochs
+
+    @property
+    def _own_epochs(self) -> int:
+        return len(self.history.epoch) - len(self._earlier.epoch)
+
+    def go_on(
+        self, history: History, epochs_seen: int, states: Sequence[tuple[Callback, Any]]
+    ) -> None:
+        """Continue a run after the epochs of `history`, which another process has trained.
+
+        `epochs_seen` is what it was after them. The callbacks get their states after
+        ``on_train_begin``.
+        """
+        self._earlier, self._states = history, states
+        self.history.begin_with(history)
+        first = self.settings["initial_epoch"] + len(history.epoch)
+        self.settings = {**self.settings, "initial_epoch": first, "epochs_seen": epochs_seen}
 
     @property
     def epochs_ended(self) -> int:
         """Number of epochs of the network's fits, as far as the history shows them."""
-        return self._before + len(self.history.epoch)
+        return self._before + self._own_epochs
 
     def train(self) -> None:
         """Train all epochs and call the callbacks."""
-        first = self._settings["initial_epoch"]
-        params = {**self.history.params, "metrics": self._names()} if self._callbacks else {}
-        for callback in self._callbacks:
+        first = self.settings["initial_epoch"]
+        params: dict[str, Any] = {}
+        if self.callbacks:
+            params = {**self.history.params, "initial_epoch": first, "metrics": self.names()}
+        for callback in self.callbacks:
             callback.model, callback.params = self._model, dict(params)
             callback.on_train_begin()
-        if first < self._settings["epochs"] and not self._model.stop_training:
+        for callback, state in self._states:
+            callback.load_state_dict(state)
+        if first < self.settings["epochs"] and not self._model.stop_training:
             self._begin(first)
             self._fit()
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_train_end()
 
     def close(self) -> None:
         """Call `close` of every callback, even if others raise an exception."""
-        if self._callbacks:
+        if self.callbacks:
             with ExitStack() as closing:
-                for callback in reversed(self._callbacks):
+                for callback in reversed(self.callbacks):
                     closing.callback(callback.close)
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
         names = ["loss", *self._call.compiled.metrics]
-        return names if self._validation is None else names + [f"val_{name}" for name in names]
+        return names if self.validation is None else names + [f"val_{name}" for name in names]
 
     def _fit(self) -> None:
         network = self._call.network
         try:
             result = network.fit(
-                *self._rows,
-                validation=self._validation,
+                *self.rows,
+                validation=self.validation,
                 class_weight=self._class_weights,
-                on_epoch=self._epoch_end if self._callbacks else None,
-                **self._settings,
+                on_epoch=self._epoch_end if self.callbacks else None,
+                **self.settings,
             )
         except BaseException:
             self.history.take(network.history)  # the epochs that ended before
             raise
-        self.history.finish(result)
+        self.history.finish(result, self._earlier.steps)
 
     def _begin(self, epoch: int) -> None:
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_begin(epoch)
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
         self.history.add(epoch, logs)
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
         if self._model.stop_training:
             return False
-        if epoch + 1 < self._settings["epochs"]:
+        if epoch + 1 < self.settings["epochs"]:
             self._begin(epoch + 1)
         return not self._model.stop_training

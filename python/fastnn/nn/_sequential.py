@@ -19,7 +19,7 @@ from fastnn._assign import is_free, refusal
 from fastnn._refusals import Refused, name_caller
 from fastnn.errors import FastnnError
 
-from . import _arguments, _config, _pickled, _rows, _state
+from . import _arguments, _backup, _config, _pickled, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
@@ -278,6 +278,7 @@ class Sequential:
                 chosen_callbacks(call.where, callbacks, verbose),
                 verbose,
             )
+            _backup.go_on(call.where, self, run)
             self.history, self._run = run.history, run
             try:
                 run.train()
