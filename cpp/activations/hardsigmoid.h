@@ -1,5 +1,5 @@
-// hardsigmoid(z) = (z + 3) / 6, limited to [0, 1]; the derivative at the ends is 0, as in torch. The backward pass needs
-// the input: an output may be rounded to 1 where z is below 3.
+// hardsigmoid(z) = (z + 3) / 6, limited to [0, 1]; the derivative at the ends is 0, as in torch. The backward pass
+// needs the input: an output may be rounded to 1 where z is below 3.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
-// The loops on numbers in a caller's memory, neither padded nor aligned: what does not fill whole cache lines goes through
-// a buffer on the stack.
+// The loops on numbers in a caller's memory, neither padded nor aligned: what does not fill whole cache lines goes
+// through a buffer on the stack.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
 #include <cstring>

@@ -33,7 +33,7 @@ BatchArgs::BatchArgs(const char* where, Network& net, py::handle x, py::handle y
 }
 
 void BatchArgs::weigh_classes(const char* where, const py::object& table, bool only_ratios) {
-  const Rows given(where, "class_weight", table, {.cols = 1, .vector = true});
+  const NumpyView given(where, "class_weight", table, {.cols = 1, .vector = true});
   std::vector<double> by_class;
   for (Index c = 0; c < given.rows(); ++c) by_class.push_back(kernels::element(given.source(), c, 0));
   const WithoutGil free;

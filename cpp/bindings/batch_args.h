@@ -21,8 +21,8 @@ class BatchArgs {
   Index rows = 0;
 
  private:
-  Rows x_;
-  std::optional<Rows> y_, w_, grad_;
+  NumpyView x_;
+  std::optional<NumpyView> y_, w_, grad_;
   Buffer<double> weights_of_classes_;
 };
 

@@ -167,7 +167,7 @@ class StepArrays {
   static py::array readable(const char* where, const std::string& name, PyObject* object) {
     py::object flat = py::reinterpret_borrow<py::object>(object);
     if (py::isinstance<py::array>(flat)) flat = flat.attr("reshape")(-1);
-    const Rows checked(where, name.c_str(), flat, {.cols = 1, .vector = true});  // masks and dtype
+    const NumpyView checked(where, name.c_str(), flat, {.cols = 1, .vector = true});  // masks and dtype
     return py::reinterpret_borrow<py::array>(object);
   }
 };

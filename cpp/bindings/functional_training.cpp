@@ -55,7 +55,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
     targets.dense = dense.view();
     check_range<T>(where, *row, reason::kTarget, row->targets, targets.dense);
   } else {
-    const Rows classes(where.c_str(), "target", target, targets_of(*row, expected));
+    const NumpyView classes(where.c_str(), "target", target, targets_of(*row, expected));
     if (!kernels::gather_classes(classes.source(), {}, n, k, labels.data()))
       run::refuse_classes(where, "target", classes.source(), {}, n, k);
     targets.classes = labels.data();
@@ -64,7 +64,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (!weights.is_none()) {
-    const Rows w(where.c_str(), "sample_weight", weights, weights_of(expected));
+    const NumpyView w(where.c_str(), "sample_weight", weights, weights_of(expected));
     per_row = Buffer<T>(n);
     const losses::Weighed weighed = losses::weigh<T>(w.source(), {}, n, per_row.data());
     if (strict && !weighed.valid) run::refuse_weights(where, "sample_weight", w.source(), {}, n);

@@ -18,7 +18,7 @@ std::vector<double> numbers(const std::string& kind, const char* name, const py:
   if (!array) throw py::type_error(where + " is no array; expected a number or one per column");
   if (array.ndim() == 0) array = array.attr("reshape")(1);
   require(array.ndim() == 1, where, " has shape ", shape_text(array), "; expected a number or one per column");
-  const Rows rows(kind.c_str(), name, array, {.cols = 1, .vector = true});
+  const NumpyView rows(kind.c_str(), name, array, {.cols = 1, .vector = true});
   std::vector<double> values;
   for (Index r = 0; r < rows.rows(); ++r) {
     values.push_back(kernels::element(rows.source(), r, 0));

@@ -40,7 +40,7 @@ class FitHooks final : public train::Hooks {
     const WithGil gil;
     const std::string name = "the order of epoch " + std::to_string(epoch);
     const py::object given = orders_(epoch);
-    const Rows checked("fit", name.c_str(), given, {.cols = 1, .vector = true});
+    const NumpyView checked("fit", name.c_str(), given, {.cols = 1, .vector = true});
     const char kind = py::reinterpret_borrow<py::array>(given).dtype().kind();
     if (kind != 'i' && kind != 'u') throw py::type_error("[fit] " + name + " is not of integers; expected row numbers");
     require(checked.rows() == rows, "[fit] ", name, " has ", checked.rows(), " entries; expected ", rows);
@@ -210,7 +210,7 @@ py::array Network::forward(const py::object& x, bool training, int n_threads) {
 py::object Network::backward(const py::object& grad, bool need_dx, int n_threads) {
   const Index k = model().n_outputs();
   const run::Names& names = run::kBackwardNames;
-  Rows rows("backward", names.grad, grad, {.cols = k, .vector = k == 1});
+  NumpyView rows("backward", names.grad, grad, {.cols = k, .vector = k == 1});
   checked_threads("backward", n_threads);
   run::Data data;
   data.names = &names;

@@ -69,7 +69,7 @@ std::string shape_text(const py::array& array) {
   return text + (array.ndim() == 1 ? ",)" : ")");
 }
 
-Rows::Rows(const char* where, const char* name, const py::handle& object, const Expected& expected) {
+NumpyView::NumpyView(const char* where, const char* name, const py::handle& object, const Expected& expected) {
   // A function, because a Refusal takes a microsecond to make and is needed only if something is wrong.
   const auto refusal = [&](const char* why) {
     return Refusal{.where = where, .reason = why, .argument = name, .expected = expected};

@@ -19,15 +19,15 @@ namespace fastnn::bindings {
 namespace py = pybind11;
 
 // A caller's array as rows of numbers, for the duration of one call. The Source points into it and into offsets_.
-class Rows {
+class NumpyView {
  public:
-  Rows() = default;
+  NumpyView() = default;
   // Throws Refused if `object` is not an array of real numbers of the expected shape.
-  Rows(const char* where, const char* name, const py::handle& object, const Expected& expected = {});
+  NumpyView(const char* where, const char* name, const py::handle& object, const Expected& expected = {});
   const kernels::Source& source() const { return source_; }
   Index rows() const { return source_.rows; }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
+  NumpyView(const NumpyView&) = delete;
+  NumpyView& operator=(const NumpyView&) = delete;
 
  private:
   py::object array_;  // not a py::array, whose default constructor allocates an array

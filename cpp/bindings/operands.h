@@ -97,7 +97,7 @@ template <class T>
 class Operand {
  public:
   Operand(const char* where, const char* name, const py::object& object, const Expected& expected = {}) {
-    const Rows rows(where, name, object, expected);
+    const NumpyView rows(where, name, object, expected);
     if (PlainArray::is<T>(object.ptr()))
       if (const auto view = PlainArray(object.ptr()).matrix<T>()) {
         view_ = *view;
@@ -119,7 +119,7 @@ class Operand {
 // Copies a caller's array to an engine matrix of T.
 template <class T>
 MatrixBuffer<T> matrix(const char* where, const char* name, const py::object& object, const Expected& expected = {}) {
-  const Rows rows(where, name, object, expected);
+  const NumpyView rows(where, name, object, expected);
   MatrixBuffer<T> copy(rows.rows(), rows.source().cols);
   kernels::gather<T>(rows.source(), {}, {}, copy.view());
   return copy;

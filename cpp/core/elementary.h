@@ -10,7 +10,8 @@
 
 namespace fastnn {
 
-// 1 - base^n for 0 <= base < 1 and n >= 1, with a small relative error also where base^n is almost 1.
+// 1 - base^n for 0 <= base < 1 and n > 0, with a small relative error also if base^n is almost 1. It is 0 if n is 0 and
+// base is not.
 double power_complement(double base, double n) noexcept;
 
 // y[i] = f(x[i]) for the function f called `name`; returns false if there is no such function. Used by the tests.

@@ -1,7 +1,7 @@
-// A refusal as data: which argument of a call is wrong, why, where in it, and what was expected. It holds no sentence:
-// the border hands these fields to Python, where fastnn/_refusals.py has one sentence for each reason and the name of
-// the call that the user made. A failure is no fault of an argument; its sentence is made here, the name in front of it
-// in Python. Never used on the training path.
+// A Refusal says as data which argument of a call is wrong, why, at which row and column, and what was expected. It has
+// no sentence: the bindings pass its fields to Python, where fastnn/_refusals.py has one sentence for each reason and
+// knows the name of the user's call. A Failure is not the fault of an argument; its sentence is made in C++, and Python
+// adds the name of the call. Neither is used during training.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -15,27 +15,28 @@
 namespace fastnn {
 
 namespace reason {
-// Of an array as a whole.
-inline constexpr const char* kNoArray = "no_array";  // `came`: its type
-inline constexpr const char* kMasked = "masked";     // it has masked cells
-inline constexpr const char* kDtype = "dtype";       // `came`: its dtype, which holds no real numbers or is another one
-inline constexpr const char* kShape = "shape";       // its number of dimensions or of columns
-inline constexpr const char* kRows = "rows";         // not as many as those of another argument
-inline constexpr const char* kNoRows = "no_rows";    // none
-inline constexpr const char* kOtherShape = "other_shape";  // not `needed`, the shape of another array
-inline constexpr const char* kCount = "count";             // a list of another number of arrays than `rows`
-inline constexpr const char* kReadOnly = "read_only";      // these four: of arrays that take a result
+// Reasons that concern an array as a whole.
+inline constexpr const char* kNoArray = "no_array";        // it is not an array; `came` is its type
+inline constexpr const char* kMasked = "masked";           // it has masked cells
+inline constexpr const char* kDtype = "dtype";             // `came` is its dtype, which is not accepted
+inline constexpr const char* kShape = "shape";             // wrong number of dimensions or columns
+inline constexpr const char* kRows = "rows";               // another number of rows than that of another argument
+inline constexpr const char* kNoRows = "no_rows";          // it has no rows
+inline constexpr const char* kOtherShape = "other_shape";  // the shape is not `needed`, that of another array
+inline constexpr const char* kCount = "count";             // a list whose number of arrays is not `rows`
+// Reasons that concern an array to which a result is written.
+inline constexpr const char* kReadOnly = "read_only";
 inline constexpr const char* kApart = "apart";
 inline constexpr const char* kUnaligned = "unaligned";
 inline constexpr const char* kShared = "shared";
-// Of one cell, at `row` and `column`: `value`.
+// Reasons that concern one cell, at `row` and `column`, which has the number `value`.
 inline constexpr const char* kNotFinite = "not_finite";
-inline constexpr const char* kClass = "class";    // no class number from 0 to `highest`
+inline constexpr const char* kClass = "class";    // not a class number from 0 to `highest`
 inline constexpr const char* kWeight = "weight";  // not finite, or negative
-inline constexpr const char* kTarget = "target";  // outside the interval from `lowest` to `highest` of a loss
-inline constexpr const char* kOutput = "output";  // the same of an output
-// Of the call.
-inline constexpr const char* kNoWeight = "no_weight";  // all rows weigh nothing
+inline constexpr const char* kTarget = "target";  // a target outside the loss's interval from `lowest` to `highest`
+inline constexpr const char* kOutput = "output";  // an output outside the loss's interval
+// Reasons that concern the call.
+inline constexpr const char* kNoWeight = "no_weight";  // the weights of all rows are zero
 inline constexpr const char* kNotCompiled = "not_compiled";
 inline constexpr const char* kNoForward = "no_forward";
 inline constexpr const char* kNoGradients = "no_gradients";
@@ -43,13 +44,13 @@ inline constexpr const char* kNoGradients = "no_gradients";
 
 // What a call expects of an array.
 struct Expected {
-  Index cols = -1;       // -1: any
-  Index rows = -1;       // -1: any
-  bool vector = false;   // an array (rows,) counts as one column
-  bool flatten = false;  // (rows, d1, d2, ...) counts as d1 d2 ... columns
-  bool classes = false;  // one class number a row
-  const char* of = "";   // whose rows it has to have: "X"
-  const char* by = "";   // who expects it: "the model", "MSELoss"
+  Index cols = -1;       // -1 means any number
+  Index rows = -1;       // -1 means any number
+  bool vector = false;   // an array of shape (rows,) counts as one column
+  bool flatten = false;  // an array of shape (rows, d1, d2, ...) counts as d1 d2 ... columns
+  bool classes = false;  // one class number per row
+  const char* of = "";   // the argument with the same number of rows, such as "X"
+  const char* by = "";   // what expects it: "the model", "MSELoss"
 };
 
 struct Refusal {
@@ -58,7 +59,7 @@ struct Refusal {
   std::string argument{};
   Expected expected{};
   std::string came{};
-  const char* dtype = "";  // the one that is expected, or as which numbers have to be finite
+  const char* dtype = "";  // the dtype that is expected, or in which numbers have to be finite
   std::vector<Index> shape{}, needed{};
   Index row = -1, column = -1;
   double value = 0;
@@ -89,7 +90,7 @@ class Failure : public std::runtime_error {
   std::string where_;
 };
 
-// For conditions that can be asked for free.
+// Throws Refused if the condition is false. The arguments are evaluated in any case, so they have to cost nothing.
 inline void refuse_unless(bool condition, const char* where, const char* reason, const char* argument = "") {
   if (!condition) throw Refused({.where = where, .reason = reason, .argument = argument});
 }

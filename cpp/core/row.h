@@ -234,7 +234,8 @@ struct ParamsOf<M> {
 template <class M>
 using ParamsOf = typename detail::ParamsOf<M>::Type;
 
-// The common part of the registry row of member M: its struct Params, its table kFields and its kNote, where it has them.
+// The common part of the registry row of member M: its struct Params, its table kFields and its kNote, where it has
+// them.
 template <class M>
 constexpr Row row_of(const char* name, const char* class_name, const char* formula) {
   Fields fields;

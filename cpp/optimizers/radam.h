@@ -1,6 +1,6 @@
-// RAdam with torch's rules: Adam whose step is multiplied by r_t, which corrects for the variance of 1 / sqrt(v) over the
-// first updates; while that variance is not finite (rho_t <= 5, about five updates with beta2 = 0.999), the step is along
-// the mean alone. rho_t = rho - 2 t beta2^t / (1 - beta2^t) and rho = 2 / (1 - beta2) - 1;
+// RAdam with torch's rules: Adam whose step is multiplied by r_t, which corrects for the variance of 1 / sqrt(v) over
+// the first updates; while that variance is not finite (rho_t <= 5, about five updates with beta2 = 0.999), the step is
+// along the mean alone. rho_t = rho - 2 t beta2^t / (1 - beta2^t) and rho = 2 / (1 - beta2) - 1;
 // r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t).
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
