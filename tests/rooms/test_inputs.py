@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nn.Rescale computes in double if the source has more digits than the model.
+"""Preparation of the input has the results of the same arithmetic done before.
 
-It refuses scales that become zero or infinite.
+nn.Rescale computes in double if the source has more digits than the model, and refuses scales that
+become zero or infinite.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from border import EXAMPLES
 from fastnn import _core, nn, reference
-from layouts import DTYPES, LAYOUTS
+from layouts import DTYPES, LAYOUTS, close, draws
 from members import linear
+from pairs import Pair
 
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 WIDE = ["i4", "i8", "u4", "u8", "f8"]
 NARROW = ["?", "i1", "u1", "i2", "u2", "f2", "f4"]
 SECONDS = 1_700_000_000
@@ -145,3 +148,38 @@ def test_a_live_change_reaches_both_ways(kind: str) -> None:
     made = nn.Sequential(nn.Rescale([0.1, 0.7], 0.3), nn.Linear(2, 1), seed=4)
     changed[0].scale, changed[0].shift = [0.1, 0.7], 0.3
     np.testing.assert_array_equal(changed.predict(x), made.predict(x))
+
+
+@both_dtypes
+def test_rescale_is_arithmetic_done_before(rng: np.random.Generator, dtype: str) -> None:
+    scale, shift = rng.uniform(0.5, 2, 6), rng.standard_normal(6)
+    rescale = ("rescale", {"scale": scale, "shift": shift})
+    with_it, without = (Pair([*first, linear(6, 4)], dtype).engine for first in ([rescale], []))
+    for source in (np.uint8, np.int16, np.float32, np.float64):
+        x = (20 * rng.random((9, 6))).astype(source)
+        prepared = (x.astype(dtype) * scale.astype(dtype)) + shift.astype(dtype)
+        if not np.can_cast(source, dtype):  # in double, and rounded once
+            prepared = (x * scale + shift).astype(dtype)
+        close(with_it.predict(x), without.predict(prepared), dtype, "layer")
+        dy = draws(rng, (9, 4), dtype)
+        with_it.forward(x, training=True)
+        without.forward(prepared, training=True)
+        close(
+            with_it.backward(dy, need_dx=True),
+            without.backward(dy, need_dx=True) * scale.astype(dtype),
+            dtype,
+            "layer",
+        )
+
+
+@both_dtypes
+def test_flatten_takes_images(rng: np.random.Generator, dtype: str) -> None:
+    layers = [("rescale", {"scale": 1 / 255}), ("flatten", {}), linear(24, 5)]
+    pair = Pair(layers, dtype)
+    images = rng.integers(0, 256, (7, 2, 3, 4)).astype(np.uint8)
+    ours, theirs = (net.forward(images, training=True) for net in (pair.engine, pair.twin))
+    close(ours, theirs, dtype, "layer")
+    np.testing.assert_array_equal(pair.engine.predict(images.reshape(7, 24)), ours)
+    dy = draws(rng, (7, 5), dtype)
+    their_dx = pair.twin.backward(dy, True)
+    close(pair.engine.backward(dy, True), their_dx.reshape(7, 24), dtype, "layer")

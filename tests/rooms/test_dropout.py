@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout has a new mask in each training pass, by (step, passes since the last update)."""
+"""Dropout's masks are the twin's, and new in each pass, by (step, passes since the last update)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import fastnn.functional as F
+from conftest import AWKWARD_SIZES
 from fastnn import _core, nn, optim, reference
 from fastnn.errors import TrainingDivergedError
 from layouts import DTYPES, close, draws
-from members import linear
+from members import linear, network_with
 from models import COPIES, same_values
 from pairs import Pair
 
@@ -44,6 +45,47 @@ def test_masks_are_the_twins(dtype: str, width: int) -> None:
     for draw in (6, 7):
         mask = _core.dropout_mask((4, width), P, SEED, layer=1, step=3, draw=draw, dtype=dtype)
         np.testing.assert_array_equal(made.forward(x, True), made.predict(x, link=False) * mask)
+
+
+@both_dtypes
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999, 1.0])
+def test_masks_of_awkward_sizes(p: float, dtype: str) -> None:
+    for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
+        drawn = {"seed": 2**63 + 1, "layer": 4, "step": 2**31 + 7}
+        mask = _core.dropout_mask((n, k), p, **drawn, dtype=dtype)
+        np.testing.assert_array_equal(mask, reference.dropout_mask((n, k), p, **drawn, dtype=dtype))
+
+
+@both_dtypes
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_nothing_or_everything_is_dropped(rng: np.random.Generator, p: float, dtype: str) -> None:
+    pair = Pair(network_with("dropout", {"p": p}, 5, 7, 3), dtype)
+    x = draws(rng, (9, 5), dtype)
+    close(pair.engine.forward(x, True), pair.twin.forward(x, True), dtype, "layer")
+    _, dx = pair.engine.forward(x, True), pair.engine.backward(np.ones((9, 3), dtype), True)
+    assert (dx != 0).any() == (p == 0)
+
+
+@both_dtypes
+@pytest.mark.parametrize("width", [127, 128, 131, 264, 400])
+def test_wide_rows(rng: np.random.Generator, width: int, dtype: str) -> None:
+    # Where vectors are long, many blocks of a row are drawn at a time, and what is left singly.
+    made = _core.Network([linear(3, width), ("dropout", {"p": 0.4})], dtype, 9)
+    made.set_progress(3, 0)
+    x = draws(rng, (5, 3), dtype)
+    mask = reference.dropout_mask((5, width), 0.4, 9, 1, 3, np.dtype(dtype))
+    np.testing.assert_array_equal(made.forward(x, True), made.forward(x, False) * mask)
+
+
+def test_masks_change_with_step_layer_and_seed() -> None:
+    masks = [
+        _core.dropout_mask((8, 8), 0.5, seed=s, layer=layer, step=t)
+        for s, layer, t in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    ]
+    for i, mask in enumerate(masks):
+        assert not any((mask == other).all() for other in masks[:i])
+    kept = np.mean(_core.dropout_mask((500, 400), 0.3, seed=3) > 0)
+    assert abs(kept - 0.7) < 5 * np.sqrt(0.21 / 200_000)
 
 
 def test_thirty_passes_draw_thirty_masks(rng: np.random.Generator) -> None:

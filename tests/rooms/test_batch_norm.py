@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""BatchNorm normalises a batch of one row by the running statistics, which stay as they are."""
+"""BatchNorm normalises by the batch, and a batch of one row by the running statistics.
+
+One row does not change these statistics.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pytest
 from fastnn import callbacks, nn, optim
 from fastnn.errors import TrainingDivergedError
 from layouts import DTYPES, close, draws
-from members import linear
+from members import linear, network_with
 from pairs import Pair, same_bits
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -37,6 +40,9 @@ def moved(pair: Pair, rng: np.random.Generator) -> Pair:
     for network in (pair.engine, pair.twin):
         network.train_step(x, y)
     return pair
+
+
+# -- one row ---------------------------------------------------------------------------------------
 
 
 @both_dtypes
@@ -221,3 +227,45 @@ def test_callbacks_see_nothing_of_a_refused_fit(rng: np.random.Generator) -> Non
         model.fit(rng.random((4, 3)), rng.random(4), batch_size=1, callbacks=[look])
     assert seen == []
     assert model.history is None
+
+
+# -- batches of several rows -----------------------------------------------------------------------
+
+
+@both_dtypes
+def test_hard_columns(rng: np.random.Generator, dtype: str) -> None:
+    """One column is constant, one far from zero, one tiny and one huge; then a row comes alone."""
+    layers = [linear(4, 4, bias=False), ("batch_norm1d", {"num_features": 4})]
+    pair = Pair(layers, dtype)
+    for network in (pair.engine, pair.twin):
+        network.parameters()[0]["array"][...] = np.eye(4)
+    x = draws(rng, (65, 4), dtype) * np.array([0, 1, 1e-3, 1e3], dtype)
+    x += np.array([3, 1e3, 0, 0], dtype)
+    for rows in (x, x[:1]):
+        ours, theirs = (net.forward(rows, training=True) for net in (pair.engine, pair.twin))
+        assert np.isfinite(ours).all()
+        close(ours, theirs, dtype, "layer")
+        dy = draws(rng, (len(rows), 4), dtype)
+        close(pair.engine.backward(dy, True), pair.twin.backward(dy, True), dtype, "layer")
+        for mine, other in zip(pair.engine.parameters(), pair.twin.parameters(), strict=True):
+            for column in range(4):
+                got, expected = (e["array"][..., column] for e in (mine, other))
+                close(got, expected, dtype, "layer")
+
+
+def test_it_normalises(rng: np.random.Generator) -> None:
+    network = Pair([linear(5, 8, False), ("batch_norm1d", {"num_features": 8, "eps": 0})]).engine
+    y = network.forward(rng.standard_normal((129, 5)) + 3, training=True)
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-14)
+    np.testing.assert_allclose(y.var(axis=0), 1, rtol=1e-13)
+
+
+def test_frozen_it_keeps_its_statistics(rng: np.random.Generator) -> None:
+    pair = Pair(network_with("batch_norm1d", {}, 5, 6, 3)).compile()
+    pair.freeze("1")
+    before = [p["array"].copy() for p in pair.engine.parameters()]
+    x, y = rng.standard_normal((17, 5)), rng.standard_normal((17, 3))
+    close(*(net.train_step(x, y) for net in (pair.engine, pair.twin)), "float64", "layer")
+    for p, was in zip(pair.engine.parameters(), before, strict=True):
+        assert (p["array"] == was).all() == (p["layer"] == "1")
+    pair.same_values()
