@@ -25,10 +25,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 def test_killed_at_random_moments() -> None:
     """Some of the cases, killed once; the nightly test has all of them, killed 20 times."""
-    seen = probe.report("resume_probe.py", "cases", "1", "16", seconds=120)
+    seen = probe.report("resume_probe.py", "cases", "1", "10", seconds=120)
     assert seen["wrong"] == []
-    assert seen["kills"] == seen["cases"] == 16
-    assert seen["resumed"] > 4  # the other kills came before the first backup or after the last
+    assert seen["kills"] == seen["cases"] == 10
+    assert seen["resumed"] > 2  # the other kills came before the first backup or after the last
 
 
 @pytest.mark.nightly
@@ -39,12 +39,12 @@ def test_killed_at_twenty_random_moments_in_every_case() -> None:
     assert seen["resumed"] > seen["kills"] / 2
 
 
-@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.nightly)])
 def test_killed_between_hooks(step: int) -> None:
     """Early stopping and checkpoints go on with what they know, before and after each backup."""
     seen = probe.report("resume_probe.py", "callbacks", str(step), seconds=120)
     assert seen["wrong"] == []
-    assert seen["kills"] > 10
+    assert seen["kills"] >= 8
 
 
 SCRIPT = """

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from string import Formatter
@@ -211,6 +210,8 @@ class _Template:
 
         known = ["epoch", *names]
         for name in (field for field in self.fields if field not in known):
+            import difflib  # imported only when it is needed
+
             near = difflib.get_close_matches(name, known, n=1)
             raise ValueError(
                 f"[{where}] path has the field {{{name}}}; there are: {', '.join(known)}"
