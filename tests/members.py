@@ -158,7 +158,7 @@ def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> 
         hyper = for_columns(hyper, n_in)
         return [(name, hyper), linear(n_in, width), ("tanh", {}), linear(width, n_out)]
     hyper = for_columns(hyper, width) | dict.fromkeys(sizes_of(name), width)
-    # A bias that the layer above takes out again has no gradient but rounding noise.
+    # If the layer above cancels a bias, the gradient of that bias is rounding noise.
     bias = not getattr(reference.LAYERS.get(name), "cancels_bias", False)
     return [linear(n_in, width, bias), (name, hyper), linear(width, n_out)]
 

@@ -101,7 +101,7 @@ def refused(
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_number_that_is_not_finite(dtype, pair, place):
     call, role = pair
-    # Weights are relative: a large one is none for float32 to hold.
+    # Only ratios of weights matter, so a large one need not fit into float32.
     for value in NOT_FINITE + (TOO_LARGE if dtype == "float32" and role != "w" else []):
         given = arrays(dtype)
         bad = given[role]

@@ -56,7 +56,7 @@ def backward(net: Any, x: Any, grad: Any) -> list[Any]:
     return [net.backward(grad, True, 1), *(row["array"] for row in net.gradients())]
 
 
-# what is called, with which loss
+# The loss that a call needs, and the call.
 CALLS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], Any]]] = {
     "fit": ("cross_entropy", lambda m, a: fit(m, a["x"], a["classes"], a["weights"])),
     "fit dense": ("mse", lambda m, a: fit(m, a["x"], a["dense"], a["weights"])),

@@ -34,7 +34,7 @@ NORMED: Layers = [
     ("dropout", {"p": 0.1}),
     linear(48, 5),
 ]
-# 37 x 4096 and 4096 x 96 are beyond a core's L2: phases of their own, in rows and columns.
+# 37 x 4096 and 4096 x 96 exceed a core's L2 cache, and have phases of their own.
 WIDE: Layers = [
     linear(37, 4096),
     ("relu", {}),

@@ -157,7 +157,8 @@ def test_state_that_overflows(dtype, optimizer, clip):
     name, more = OPTIMIZERS[optimizer]
     adam = name != "sgd"
     hyper = {**more, "lr": 1e-3 if adam else 0.5}
-    # Adam squares the gradient; momentum adds 0.9 and 0.81 of it to it, at a weight far below.
+    # Adam squares the gradient. Momentum adds 0.9 and 0.81 times the gradient to it, while the
+    # weight stays far smaller.
     size = float(np.sqrt(largest)) * 100 if adam else largest / 2
     x, grad = np.ones((1, 1), dtype), np.full((1, 1), size, dtype)
 

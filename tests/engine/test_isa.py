@@ -15,7 +15,7 @@ import pytest
 from fastnn import _core
 
 LEVELS = [level for level in _core.built if level in _core.runnable]
-# Thirty steps, a rounding apart in each: levels differ in fused multiply-adds, not in formulas.
+# Levels differ in fused multiply-adds, not in formulas: by a rounding in each of thirty steps.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
 
 TRAIN = """

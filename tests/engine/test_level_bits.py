@@ -72,7 +72,7 @@ def functions(dtype: str) -> dict[str, str]:
     if any_number is None:
         any_number = (bits >> np.uint64(32)).astype(np.uint32).view(np.float32)
     x = np.concatenate([any_number, rng.uniform(-30, 30, 50_000).astype(dtype)])
-    # The sign of a NaN is not the number's.
+    # NaNs may differ in their sign.
     values = {
         name: np.nan_to_num(_core.testing.elementary(name, x), nan=7.0)
         for name in ("exp", "log", "log1p", "sigmoid", "tanh", "sqrt")

@@ -68,8 +68,8 @@ def test_batches_of_many_and_few_rows_follow_one_another(threads: int, optimizer
 
 # -- many rows, wide layers -----------------------------------------------------------------------
 
-# A tile stops for a look at the clock after 2^26 operations and goes on adding onto what it has: at
-# 1,820 rows (tiles of wide layers, float32) to 10,922 (other tiles, float64), for a bias at
+# After 2^26 operations a tile polls for signals, and then continues its sums: with tiles of wide
+# layers in float32 after 1,820 rows, with other tiles in float64 after 10,922, with a bias after
 # 524,288. Numbers are small integers, so that every order of a sum gives the same, exact result.
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 # (inputs, outputs, rows): tiles of 96 x 256 bytes, and of wide layers 192 x 384 bytes
@@ -160,7 +160,7 @@ def test_gradient_of_the_input_below_wide_layers(
     engine, twin = pair.engine, pair.twin
     x = rng.standard_normal((rows, engine.n_features)).astype(dtype)
     dy = rng.standard_normal((rows, engine.n_outputs)).astype(dtype)
-    # BatchNorm of one row divides by nothing but eps: with running statistics the numbers are tame.
+    # A single row is normalised by running statistics; those of training would divide it by eps.
     training = rows > 1
     outs, dxs = [], []
     for network in (engine, twin):

@@ -248,7 +248,7 @@ def test_a_used_model_outlives_every_failed_allocation(
     for n, model, unchanged in failures(name, n_threads, only):
         failed += 1
         assert not model._network.busy
-        # Three others, beginning elsewhere each time: all of them in turn, alone and in a row.
+        # Three other calls follow, each time from another one on, so that every call has its turn.
         for place, other in enumerate(itertools.islice(itertools.cycle(OF_A_MODEL), n, n + 3)):
             found = outcome(OF_A_MODEL[other], model)
             if place == 0 and unchanged:

@@ -79,7 +79,7 @@ def test_fit_allocates_nothing_inside_a_step(steps, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_train_step_allocates_nothing_inside_a_step(steps, case):
-    # What remains is the call: the same few for one layer as for any network.
+    # The call itself makes a few allocations, as many for one layer as for any network.
     more = steps[case]["train_step"]
     calls = probe.MANY - probe.FEW
     assert more % calls == 0

@@ -46,7 +46,7 @@ def test_demo() -> None:
     assert all(value > 0 for value in seconds + steps)
     faster = re.search(r"^([\d.]+) times faster than NumPy", done.stdout, re.MULTILINE)
     assert faster
-    # Printed with one decimal.
+    # The command prints one decimal.
     assert float(faster[1]) == pytest.approx(steps[0] / steps[1], rel=0.05, abs=0.05)
     difference = re.search(r"difference of the two loss curves: (\S+)", done.stdout)
     assert difference

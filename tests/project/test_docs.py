@@ -89,7 +89,7 @@ def public_members() -> dict[str, object]:
     return members
 
 
-# A module of names that have their own, and records, which calls return.
+# A module, whose names have examples of their own, and records that calls return.
 NO_EXAMPLE = {f"fastnn.functional.{name}" for name in ("Comparison", "GradientReport", "init")}
 
 

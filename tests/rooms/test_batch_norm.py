@@ -201,7 +201,7 @@ def test_a_constant_column_is_named(
         assert "learning rate" not in str(raised.value)
     model[0].eps = 1e-5
     model.fit(x, y)
-    # A running variance of zero, met by a row alone.
+    # A single row meets a running variance of zero.
     model[0].eps, model[0].running_var[2] = 0, 0
     with pytest.raises(TrainingDivergedError, match="column 2 of BatchNorm1d, layer 0, has no var"):
         model.train_step(x[:1], y[:1])

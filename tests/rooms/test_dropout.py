@@ -69,7 +69,7 @@ def test_nothing_or_everything_is_dropped(rng: np.random.Generator, p: float, dt
 @both_dtypes
 @pytest.mark.parametrize("width", [127, 128, 131, 264, 400])
 def test_wide_rows(rng: np.random.Generator, width: int, dtype: str) -> None:
-    # Where vectors are long, many blocks of a row are drawn at a time, and what is left singly.
+    # With long vectors, many blocks of a row are drawn at a time, and the rest one by one.
     made = _core.Network([linear(3, width), ("dropout", {"p": 0.4})], dtype, 9)
     made.set_progress(3, 0)
     x = draws(rng, (5, 3), dtype)

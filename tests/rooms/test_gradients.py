@@ -16,7 +16,7 @@ from members import cases, ending, everything, linear, names, network_with, targ
 if TYPE_CHECKING:
     import numpy as np
 
-# More than a chunk of rows, columns that no vector width divides.
+# There are more rows than a chunk has, and columns that no vector width divides.
 N, N_IN, WIDTH, N_OUT = 27, 5, 7, 3
 
 

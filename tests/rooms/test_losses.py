@@ -39,7 +39,7 @@ def test_kernels(
         out, y = outputs(rng, name, n, k, dtype), targets(rng, name, n, k, dtype)
         w = rng.uniform(0, 2, n).astype(dtype) if weighted else None
         value, dout = _core.loss(name, hyper, out, y, w)
-        # From the twin in float64, at the very same points.
+        # The twin computes in float64, at the very same points.
         expected, expected_dout = reference.loss(name, hyper, out.astype(np.float64), y, w)
         assert isinstance(value, float)
         assert dout.dtype == dtype

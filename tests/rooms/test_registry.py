@@ -229,7 +229,7 @@ def test_stub_names_what_the_module_has():
     assert members == {name for name in vars(_core.Network) if not name.startswith("_")}
 
 
-# Types that pybind11 tells; whatever else it has says less than the stub.
+# The types that pybind11 names; of others it says less than the stub does.
 TOLD = {name: name for name in ("str", "bool", "int", "float", "None")}
 TOLD["typing.SupportsInt | typing.SupportsIndex"] = "int"
 TOLD["typing.SupportsFloat | typing.SupportsIndex"] = "float"

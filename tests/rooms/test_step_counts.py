@@ -17,7 +17,7 @@ from pairs import same_bits, snapshot
 
 NO_LIMIT = 1e30  # of the gradients' norm: the materialised form, without a change of any bit
 STEPS, ROWS, FEATURES, CLASSES = 24, 30, 5, 3
-# When which layers are frozen: by number in the model, from one step to another.
+# Which layers are frozen when: the number of a layer, the first step, and the step after the last.
 SCHEDULES = {
     "the body for a while": [(0, 0, 8)],
     "the body for a while, later again": [(0, 0, 5), (0, 12, 18)],
@@ -25,7 +25,7 @@ SCHEDULES = {
     "all, one after the other": [(0, 0, 9), (2, 3, 12), (4, 7, 8)],
 }
 LAYERS = [linear(FEATURES, 9), ("tanh", {}), linear(9, 8), ("tanh", {}), linear(8, CLASSES)]
-# The defaults, and what needs several parameters at once: dampened and Nesterov momentum, all.
+# The defaults, and the cases of several parameters, such as dampened and Nesterov momentum.
 RULES = [case for case in in_torch.torch_cases("optimizers") if len(case.values[1]) != 1]
 every_rule = pytest.mark.parametrize(("name", "hyper"), RULES)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES)

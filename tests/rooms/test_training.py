@@ -20,8 +20,8 @@ from pairs import Pair
 
 STEPS = 20
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-# Everything that splits phases or draws numbers, at once; no bias stands below BatchNorm, which
-# cancels it: its gradient is rounding noise, and Adam divides noise by the root of its mean square.
+# Everything that splits phases or draws numbers is here at once. No bias stands below BatchNorm,
+# which cancels it: its gradient would be rounding noise, which Adam scales up to steps.
 EVERYTHING: Layers = [
     ("rescale", {"scale": [0.5, 2.0, -1.0, 1.0, 0.25, 3.0, 1.5], "shift": 0.125}),
     ("flatten", {}),
@@ -106,7 +106,7 @@ SIZES = {
 def test_batches_of_any_size(
     rng: np.random.Generator, loss: str, sizes: tuple[int, ...], dtype: str
 ) -> None:
-    # One row, or two, through BatchNorm are 0, or +1 and -1, whatever they were: leave it out.
+    # BatchNorm makes +1 and -1 of two rows, whatever they were, so tiny batches go without it.
     tiny = min(sizes) < 3
     layers = PLAIN if tiny else EVERYTHING
     pair = Pair(layers, dtype).compile(loss, "sgd", {"lr": 0.02, "momentum": 0.5})
