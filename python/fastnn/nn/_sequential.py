@@ -836,9 +836,10 @@ class Sequential:
         """
         from fastnn import _files
 
-        optimizer = _validate.flag("save", "include_optimizer", include_optimizer)
-        saved = _config.taken("save", self, optimizer=optimizer)
-        _files.write("save", path, saved.config, saved.arrays)
+        where = "Sequential.save"
+        optimizer = _validate.flag(where, "include_optimizer", include_optimizer)
+        saved = _config.taken(where, self, optimizer=optimizer)
+        _files.write(where, path, saved.config, saved.arrays)
 
     def freeze(self) -> Self:
         """Freeze all layers: training does not change their parameters.
