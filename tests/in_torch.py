@@ -26,6 +26,8 @@ from members import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
 
@@ -68,11 +70,24 @@ def optimizer(torch: Any, name: str, hyper: Hyper, parameters: Any) -> Any:
     return made(parameters, **options("optimizers", name, hyper))
 
 
+def loss_of(torch: Any, name: str, hyper: Hyper, dtype: Any) -> Callable[[Any, Any], Any]:
+    """Return the function of outputs and targets that a loss is."""
+    row = TWINS["losses"][name].torch
+    given = options("losses", name, {p: v for p, v in hyper.items() if p not in row.own})
+    given = {p: torch.tensor(v) if isinstance(v, list) else v for p, v in given.items()}
+    made = torch_class(torch, "losses", name)(**given).to(dtype)
+    own = {p: v for p, v in hyper.items() if p in row.own}
+
+    def measure(out: Any, target: Any) -> Any:
+        return row.factor * (row.call(made, out, target, **own) if row.call else made(out, target))
+
+    return measure
+
+
 def loss(torch: Any, name: str, hyper: Hyper, out: Any, y: Any) -> tuple[float, np.ndarray]:
     """Return value and gradient of a loss."""
-    made = torch_class(torch, "losses", name)(**options("losses", name, hyper))
     leaf = torch.tensor(out, requires_grad=True)
-    value = TWINS["losses"][name].torch.factor * made(leaf, torch.tensor(y))
+    value = loss_of(torch, name, hyper, leaf.dtype)(leaf, torch.tensor(y))
     value.backward()
     return value.item(), leaf.grad.numpy()
 

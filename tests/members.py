@@ -41,9 +41,20 @@ def row_of(room: str, name: str) -> dict[str, Any]:
 # -- values of parameters --------------------------------------------------------------------------
 
 
+class PerOutput:
+    """A list of numbers, one for each output: a pattern, repeated for as many as there are."""
+
+    def __init__(self, pattern: tuple[float, ...]) -> None:
+        self.pattern, self.__name__ = pattern, "a list"
+
+    def __call__(self, outputs: int) -> list[float]:
+        return [self.pattern[k % len(self.pattern)] for k in range(outputs)]
+
+
 def other_values(room: str, name: str) -> Hyper:
     """Return the value to try of every parameter that has one; the others are sizes of arrays."""
-    return {p["name"]: p["tries"] for p in row_of(room, name)["params"] if p["tries"] is not None}
+    given = [p for p in row_of(room, name)["params"] if p["tries"] is not None]
+    return {p["name"]: PerOutput(p["tries"]) if p["per_output"] else p["tries"] for p in given}
 
 
 def beside(room: str, name: str, hyper: Hyper) -> Hyper:
@@ -111,15 +122,44 @@ def numbers_in(rng: np.random.Generator, allowed: tuple[float, float], shape: An
     return 2 * rng.standard_normal(shape)
 
 
-def targets(rng: np.random.Generator, loss: str, n: int, k: int, dtype: str = "float64") -> Any:
-    row = reference.LOSSES[loss]
+def fitted(loss: str, hyper: Hyper, k: int) -> tuple[Hyper, int]:
+    """`hyper` for k outputs, or for as many more as the loss needs; and how many there are."""
+    plain = {p: v for p, v in hyper.items() if p != "reduction" and not callable(v)}
+    each = reference.LOSSES[loss].outputs_per_target(**plain)
+    k = -(-k // each) * each
+    return for_columns(hyper, k), k
+
+
+def without_reduction(hyper: Hyper) -> Hyper:
+    return {p: v for p, v in hyper.items() if p != "reduction"}
+
+
+def targets(
+    rng: np.random.Generator,
+    loss: str,
+    n: int,
+    k: int,
+    dtype: str = "float64",
+    hyper: Hyper | None = None,
+) -> Any:
+    """Targets for k outputs, or for as many more as the loss needs."""
+    row, own = reference.LOSSES[loss], without_reduction(hyper or {})
     if row.target == "class":
         return rng.integers(0, k, n)
-    return numbers_in(rng, row.target_range, (n, k)).astype(dtype)
+    shape = (n, -(-k // row.outputs_per_target(**own)))
+    return numbers_in(rng, row.target_range(**own), shape).astype(dtype)
 
 
-def outputs(rng: np.random.Generator, loss: str, n: int, k: int, dtype: str = "float64") -> Any:
-    return numbers_in(rng, reference.LOSSES[loss].output_range, (n, k)).astype(dtype)
+def outputs(
+    rng: np.random.Generator,
+    loss: str,
+    n: int,
+    k: int,
+    dtype: str = "float64",
+    hyper: Hyper | None = None,
+) -> Any:
+    allowed = reference.LOSSES[loss].output_range(**without_reduction(hyper or {}))
+    return numbers_in(rng, allowed, (n, k)).astype(dtype)
 
 
 def off_kinks(name: str, hyper: Hyper, z: np.ndarray) -> np.ndarray:
@@ -182,14 +222,21 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
     return [*layers, linear(width, n_out)]
 
 
-def ending(loss: str) -> Layers:
-    """Return what has to end a network so that its outputs are in the loss's range."""
-    low, high = reference.LOSSES[loss].output_range
+def ending(loss: str, outputs: int, hyper: Hyper | None = None) -> Layers:
+    """Return what has to end a network with so many outputs so that they fit the loss: as many more
+    as it needs, and what keeps them in its range."""
+    _, k = fitted(loss, hyper or {}, outputs)
+    more = [] if k == outputs else [linear(outputs, k)]
+    return more + _in_range(loss, hyper or {})
+
+
+def _in_range(loss: str, hyper: Hyper) -> Layers:
+    low, high = reference.LOSSES[loss].output_range(**without_reduction(hyper))
     if np.isinf((low, high)).all():
         return []
     anything = np.linspace(-30, 30, 61)
     for name, row in reference.ACTIVATIONS.items():
-        a = row.f(anything)
+        a = row.f(anything[:, None])
         if low <= a.min() and a.max() <= high:
             return [(name, {})]
     raise AssertionError(f"no activation ends inside {low} to {high}, which {loss} expects")

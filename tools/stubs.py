@@ -236,6 +236,7 @@ def files() -> dict[str, str]:
         "python/fastnn/nn/_members.pyi": classes_stub(
             "The activations and losses.",
             [
+                "from collections.abc import Sequence",
                 *common,
                 "from typing import Literal",
                 "",

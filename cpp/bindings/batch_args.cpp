@@ -19,7 +19,7 @@ BatchArgs::BatchArgs(const char* where, Network& net, py::handle x, py::handle y
   if (!y.is_none()) {
     const auto* loss = net.model().loss();
     refuse_unless(loss != nullptr, where, reason::kNotCompiled);
-    y_.emplace(where, names.y, y, targets_of(*loss, expected));
+    y_.emplace(where, names.y, y, targets_of(*loss, net.model().loss_values(), expected));
     data.y = y_->source();
   }
   if (!w.is_none()) {
@@ -37,6 +37,8 @@ void BatchArgs::weigh_classes(const char* where, const py::object& table, bool o
   std::vector<double> by_class;
   for (Index c = 0; c < given.rows(); ++c) by_class.push_back(kernels::element(given.source(), c, 0));
   const WithoutGil free;
+  require(data.y.cols == 1, "[", where, "] class_weight needs class indices; ", data.names->y, " has ", data.y.cols,
+          " columns");
   run::refuse_classes(where, data.names->y, data.y, {}, rows, given.rows());
   if (data.weights) run::refuse_weights(where, data.names->weights, data.weights, {}, rows);
   weights_of_classes_ = run::weights_of_classes(data.y, by_class, data.weights, only_ratios);

@@ -24,14 +24,40 @@ namespace {
 // Refuses numbers outside the interval that the loss's registry row states for targets or outputs. NaN passes, as in
 // all functions of arrays.
 template <class T>
-void check_range(const std::string& where, const losses::Row& row, const char* why, const Interval& interval,
+void check_range(const std::string& where, const losses::Row& row, const Values& values, const char* why,
                  ConstMatrix<T> x) {
-  const Index r = losses::first_outside<T>(interval, x);
-  if (r < 0) return;
-  Refusal refusal = run::refusal_of_range(where, why, std::string_view(why) == reason::kOutput ? "out" : "target", row);
-  refusal.row = r, refusal.column = interval.first_excluded(x.row(r), x.cols);
-  refusal.value = static_cast<double>(x.row(r)[refusal.column]);
+  const bool is_output = std::string_view(why) == reason::kOutput;
+  const auto outside =
+      is_output ? losses::outside_outputs<T>(row, values, x) : losses::outside_targets<T>(row, values, x);
+  if (!outside) return;
+  Refusal refusal = run::refusal_of_range(where, why, is_output ? "out" : "target", row, values);
+  refusal.row = outside.row, refusal.column = outside.column;
+  refusal.value = static_cast<double>(x.row(outside.row)[outside.column]);
   throw Refused(std::move(refusal));
+}
+
+// The number of columns of targets, without more checks; -1: it has none.
+Index columns_of(const py::object& target) {
+  if (!py::isinstance<py::array>(target)) return -1;
+  const auto array = py::reinterpret_borrow<py::array>(target);
+  return array.ndim() == 2 ? array.shape(1) : array.ndim() == 1 ? 1 : -1;
+}
+
+// The divisor of the mean of a loss with weights of classes.
+template <class T>
+void weigh_classes(const losses::Row& row, const Values& values, const std::int32_t* classes, const T* weights, Index n,
+                   losses::Sums& sums) {
+  const Reals table = row.class_weights(values);
+  if (!table.empty() && classes != nullptr)
+    sums.divisor = losses::weight_of_classes<T>(table.all(), classes, weights, n);
+}
+
+// Are there as many outputs as targets and lists of parameters need?
+bool fits(const losses::Row& row, const Values& values, Index k) {
+  if (k % row.outputs_per_target(values) != 0) return false;
+  return std::ranges::all_of(row.params, [&](const Field& field) {
+    return !field.per_output || field.get_list(values).empty() || static_cast<Index>(field.get_list(values).size) == k;
+  });
 }
 
 // With `strict`, also refuses what training refuses: no rows, and weights that are negative, not finite or all zero.
@@ -43,24 +69,26 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   const Values values = values_of("[" + where + "]", *row, hyper);
   const FloatMode mode;
   const bool dense_targets = row->target == losses::TargetKind::kDense;
+  const bool classes_given = row->takes_classes(columns_of(target));
   auto o = matrix<T>(where.c_str(), "out", out, {.vector = dense_targets || strict});
   const Index n = o.view().rows, k = o.view().cols;
   if (strict) refuse_empty(where.c_str(), "out", n, k);
+  losses::check_outputs(where, *row, values, k);
   const Expected expected{.cols = k, .rows = n, .vector = k == 1, .of = "out"};
   MatrixBuffer<T> dense, dout(n, k);
   Buffer<std::int32_t> labels(n);
   losses::Targets<T> targets;
-  if (dense_targets) {
-    dense = matrix<T>(where.c_str(), "target", target, targets_of(*row, expected));
+  if (!classes_given) {
+    dense = matrix<T>(where.c_str(), "target", target, targets_of(*row, values, expected));
     targets.dense = dense.view();
-    check_range<T>(where, *row, reason::kTarget, row->targets, targets.dense);
+    check_range<T>(where, *row, values, reason::kTarget, targets.dense);
   } else {
-    const NumpyView classes(where.c_str(), "target", target, targets_of(*row, expected));
+    const NumpyView classes(where.c_str(), "target", target, targets_of(*row, values, expected));
     if (!kernels::gather_classes(classes.source(), {}, n, k, labels.data()))
       run::refuse_classes(where, "target", classes.source(), {}, n, k);
     targets.classes = labels.data();
   }
-  check_range<T>(where, *row, reason::kOutput, row->outputs, o.view());
+  check_range<T>(where, *row, values, reason::kOutput, o.view());
   losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (!weights.is_none()) {
@@ -71,6 +99,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
     sums = weighed.sums;
     refuse_unless(sums.weight > 0 || !strict, where.c_str(), reason::kNoWeight, "sample_weight");
   }
+  weigh_classes<T>(*row, values, targets.classes, weights.is_none() ? nullptr : per_row.data(), n, sums);
   sums.loss = row->loops<T>().value(values, o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
                                     static_cast<T>(row->scale(values, sums, k)), dout.view());
   return py::make_tuple(row->average(values, sums, k), result<T>(where.c_str(), dout.view(), py::none()));
@@ -85,12 +114,17 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   const PlainArray o(out);
   if (!o.contiguous() || o.ndim() < 1 || o.ndim() > 2 || o.size() == 0) return {};
   const Index n = o.shape(0), k = o.ndim() == 2 ? o.shape(1) : 1;
+  if (!fits(row, values, k)) return {};
   losses::PlainRows<T> rows;
   rows.out = {o.data<const T>(), n, k, k};
   Buffer<std::int32_t> labels;
-  if (row.target == losses::TargetKind::kDense) {
-    if (!PlainArray::is<T>(target) || !PlainArray(target).contiguous() || !PlainArray(target).same_shape(o)) return {};
-    rows.target = {PlainArray(target).data<const T>(), n, k, k};
+  const Index cols = row.target_cols(values, k);
+  if (row.target == losses::TargetKind::kDense || PlainArray::is<T>(target)) {
+    if (!PlainArray::is<T>(target) || !PlainArray(target).contiguous()) return {};
+    const PlainArray t(target);
+    if (row.takes_classes(t.ndim() == 2 ? t.shape(1) : 1)) return {};
+    if (cols == k ? !t.same_shape(o) : t.ndim() != 2 || t.shape(0) != n || t.shape(1) != cols) return {};
+    rows.target = {t.data<const T>(), n, cols, cols};
   } else {
     if (!PlainArray::is<std::int64_t>(target) || !PlainArray(target).contiguous() || PlainArray(target).ndim() != 1 ||
         PlainArray(target).shape(0) != n || o.ndim() != 2)
@@ -119,6 +153,7 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
     sums = losses::weigh<T>(source, {}, n, per_row.data()).sums;
     rows.weights = per_row.data();
   }
+  weigh_classes<T>(row, values, rows.classes, rows.weights, n, sums);
   const T scale = static_cast<T>(row.scale(values, sums, k));
   const py::object dout = new_like(out);
   rows.dout = {PlainArray(dout.ptr()).data<T>(), n, k, k};

@@ -96,7 +96,7 @@ NumpyView::NumpyView(const char* where, const char* name, const py::handle& obje
   const bool shaped = ndim == 2 || (ndim == 1 && expected.vector) || (ndim > 2 && expected.flatten);
   source_.cols = 1;
   for (py::ssize_t d = 1; d < ndim; ++d) source_.cols *= array.shape(d);
-  const bool fits = shaped && (expected.cols < 0 || source_.cols == expected.cols);
+  const bool fits = shaped && (expected.cols < 0 || source_.cols == expected.cols || source_.cols == expected.or_cols);
   if (!fits || (expected.rows >= 0 && array.shape(0) != expected.rows)) {
     Refusal misfit = refusal(fits ? reason::kRows : reason::kShape);
     misfit.shape = shape_of(array);

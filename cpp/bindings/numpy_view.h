@@ -36,8 +36,11 @@ class NumpyView {
 };
 
 // What a loss expects of its targets, and a call of the weights of rows, given what is expected of the outputs.
-inline Expected targets_of(const losses::Row& loss, Expected outputs) {
+inline Expected targets_of(const losses::Row& loss, const Values& values, Expected outputs) {
   outputs.by = loss.class_name;
+  if (loss.takes_probabilities) outputs.or_cols = outputs.cols;
+  outputs.cols = loss.target_cols(values, outputs.cols);
+  outputs.vector = outputs.cols == 1;
   if (loss.target == losses::TargetKind::kClass) outputs.cols = 1, outputs.vector = outputs.classes = true;
   return outputs;
 }

@@ -16,19 +16,23 @@ namespace fastnn::bindings {
 namespace {
 
 py::dict param(const Field& field) {
-  static constexpr const char* kKinds[] = {"real", "count", "flag", "choice"};
+  static constexpr const char* kKinds[] = {"real", "count", "flag", "choice", "reals"};
   py::list choices;
   for (const char* choice : field.choices)
     if (choice != nullptr) choices.append(choice);
   py::dict d(py::arg("name") = field.name, py::arg("kind") = kKinds[static_cast<int>(field.kind)]);
-  d["default"] = python_value(field, field.standard);
+  const bool is_list = field.kind == Kind::kReals;
+  d["default"] = is_list ? python_list(field.standard_list.all()) : python_value(field, field.standard);
+  d["per_output"] = field.per_output;
   d["lowest"] = field.range.lowest;
   d["highest"] = field.range.highest;
   d["open_below"] = field.range.open_below;
   d["open_above"] = field.range.open_above;
   d["doc"] = field.doc;
   d["choices"] = choices;
-  d["tries"] = field.is_tried ? python_value(field, field.tried) : py::none();
+  d["tries"] = is_list          ? python_list({field.tried_list.data(), field.tried_size})
+               : field.is_tried ? python_value(field, field.tried)
+                                : py::none();
   d["pair"] = field.pair;
   d["above"] = field.above;
   return d;
@@ -53,6 +57,18 @@ const char* task_name(losses::Task task) {
   return "multiclass";
 }
 
+const char* mean_name(losses::Mean mean) {
+  switch (mean) {
+    case losses::Mean::kRows:
+      return "rows";
+    case losses::Mean::kOutputs:
+      return "outputs";
+    case losses::Mean::kTargets:
+      break;
+  }
+  return "targets";
+}
+
 py::dict registries() {
   py::dict all;
   py::list activations, losses, optimizers, inputs, layers, containers, settings;
@@ -66,9 +82,13 @@ py::dict registries() {
     py::dict d = common(row);
     d["target"] = row.target == losses::TargetKind::kDense ? "dense" : "class";
     d["task"] = task_name(row.task);
-    d["mean_over_outputs"] = row.mean_over_outputs;
-    d["targets"] = row.targets.text();  // such as "0 to 1"; empty if all numbers are allowed
-    d["outputs"] = row.outputs.text();
+    d["takes_probabilities"] = row.takes_probabilities;
+    d["mean"] = mean_name(row.mean);
+    d["predicts"] = row.predicts;
+    const Values standard = row.defaults();
+    d["targets"] = row.targets(standard).text();  // such as "0 to 1"; empty if all numbers are allowed
+    d["outputs"] = row.outputs(standard).text();
+    d["outputs_per_target"] = row.outputs_per_target(standard);
     d["outputs_remedy"] = row.outputs_remedy;
     losses.append(d);
   }

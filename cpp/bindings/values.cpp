@@ -58,6 +58,20 @@ Number number_of(const std::string& where, const std::string& name, const Field*
   }
 }
 
+// The numbers of a Python list or tuple.
+std::vector<double> numbers_of(const std::string& where, const Field& field, const py::handle& value) {
+  std::vector<double> numbers;
+  if (value.is_none()) return numbers;
+  if (!py::isinstance<py::list>(value) && !py::isinstance<py::tuple>(value))
+    throw py::type_error(where + " " + field.name + " is a " + type_name(value) + "; expected " + permitted(field));
+  for (const py::handle each : value) {
+    if (PyBool_Check(each.ptr()) || (!PyFloat_Check(each.ptr()) && !PyIndex_Check(each.ptr())))
+      throw py::type_error(where + " " + field.name + " has a " + type_name(each) + "; expected " + permitted(field));
+    numbers.push_back(each.cast<double>());
+  }
+  return numbers;
+}
+
 // number_of() for the types that arguments usually have; false for other types and for numbers that are not permitted.
 bool plain_number(const Field& field, PyObject* object, Number& number) {
   if (field.kind == Kind::kFlag) {
@@ -82,6 +96,19 @@ bool plain_number(const Field& field, PyObject* object, Number& number) {
 }
 
 bool plain_value(const Field& field, PyObject* object, Values& values) {
+  if (field.kind == Kind::kReals) {
+    if (!PyList_CheckExact(object) && !PyTuple_CheckExact(object)) return false;
+    const Py_ssize_t count = PySequence_Fast_GET_SIZE(object);
+    std::vector<double> numbers;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      PyObject* each = PySequence_Fast_GET_ITEM(object, i);
+      if (!PyFloat_CheckExact(each) || !field.permits(PyFloat_AS_DOUBLE(each))) return false;
+      numbers.push_back(PyFloat_AS_DOUBLE(each));
+    }
+    if (numbers.empty()) return false;
+    field.set_list(values, numbers);
+    return true;
+  }
   Number number;
   if (!plain_number(field, object, number)) return false;
   field.set(values, number);
@@ -96,6 +123,10 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
     const Field* field = find(fields, name);
     if (field != nullptr && plain_value(*field, value.ptr(), values)) continue;
     // None stands for "no limit", which is infinity and the default.
+    if (field != nullptr && field->kind == Kind::kReals) {
+      set_list(where, *field, values, numbers_of(where, *field, value));
+      continue;
+    }
     if (value.is_none() && field != nullptr && std::isinf(field->standard.real)) continue;
     const auto parts = pair_of(fields, name);
     if (parts.empty()) {
@@ -135,6 +166,13 @@ bool plain_values(Fields fields, PyObject* given, Values& values) {
   return first_not_above(fields, values) == nullptr;
 }
 
+py::object python_list(std::span<const double> numbers) {
+  if (numbers.empty()) return py::none();
+  py::list list;
+  for (const double number : numbers) list.append(number);
+  return py::tuple(list);
+}
+
 py::object python_value(const Field& field, Number number) {
   switch (field.kind) {
     case Kind::kFlag:
@@ -144,6 +182,7 @@ py::object python_value(const Field& field, Number number) {
     case Kind::kCount:
       return py::int_(number.whole);
     case Kind::kReal:
+    case Kind::kReals:
       break;
   }
   if (std::isinf(number.real)) return py::none();  // infinity stands for no limit, which is None in Python

@@ -35,5 +35,7 @@ bool plain_values(Fields fields, PyObject* given, Values& values);
 
 // A field's number as a Python object: a float, int or bool, the word of a choice, or None for no limit.
 py::object python_value(const Field& field, Number number);
+// The numbers of a list as a tuple; None: there are none.
+py::object python_list(std::span<const double> numbers);
 
 }  // namespace fastnn::bindings

@@ -35,6 +35,9 @@ inline constexpr const char* kClass = "class";    // not a class number from 0 t
 inline constexpr const char* kWeight = "weight";  // not finite, or negative
 inline constexpr const char* kTarget = "target";  // a target outside the loss's interval from `lowest` to `highest`
 inline constexpr const char* kOutput = "output";  // an output outside the loss's interval
+// Reasons that concern a loss, for as many outputs as `value` says.
+inline constexpr const char* kOutputs = "outputs";       // no multiple of `cols`, the outputs of a target
+inline constexpr const char* kPerOutput = "per_output";  // a list that does not have a number for each
 // Reasons that concern the call.
 inline constexpr const char* kNoWeight = "no_weight";  // the weights of all rows are zero
 inline constexpr const char* kNotCompiled = "not_compiled";
@@ -45,6 +48,7 @@ inline constexpr const char* kNoGradients = "no_gradients";
 // What a call expects of an array.
 struct Expected {
   Index cols = -1;       // -1 means any number
+  Index or_cols = -1;    // permitted as well
   Index rows = -1;       // -1 means any number
   bool vector = false;   // an array of shape (rows,) counts as one column
   bool flatten = false;  // an array of shape (rows, d1, d2, ...) counts as d1 d2 ... columns

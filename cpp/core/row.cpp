@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/row.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace fastnn {
@@ -9,7 +11,8 @@ std::string permitted(const Field& field) {
   if (field.kind == Kind::kFlag) return "True or False";
   const std::string range = field.range.text();
   const char* number = field.kind == Kind::kCount ? "a whole number" : "a finite number";
-  return range.empty() ? number : std::string(number) + ", " + range;
+  const std::string one = range.empty() ? number : std::string(number) + ", " + range;
+  return field.kind == Kind::kReals ? "a list of finite numbers" + (range.empty() ? "" : ", each " + range) : one;
 }
 
 std::string join(const std::vector<std::string>& names) {
@@ -31,9 +34,19 @@ void set(const std::string& where, Fields fields, Values& values, std::string_vi
     for (const Field& each : fields) known.emplace_back(each.name);
     require(false, where, " has no parameter '", name, "'; known: ", join(known));
   }
+  require(field->kind != Kind::kReals, where, " ", name, " is a number; expected ", permitted(*field));
   require(field->permits(number), where, " ", name, " = ", field->range.shown(number.real), "; expected ",
           permitted(*field));
   field->set(values, number);
+}
+
+void set_list(const std::string& where, const Field& field, Values& values, std::span<const double> numbers) {
+  require(!numbers.empty() || field.standard_list.empty(), where, " ", field.name, " is empty; expected ",
+          permitted(field));
+  for (const double number : numbers)
+    require(field.permits(number), where, " ", field.name, " has ", field.range.shown(number), "; expected ",
+            permitted(field));
+  field.set_list(values, numbers);
 }
 
 const Field* first_not_above(Fields fields, const Values& values) {
@@ -52,7 +65,9 @@ void check_together(const std::string& where, Fields fields, const Values& value
 
 bool same(Fields fields, const Values& a, const Values& b) {
   for (const Field& field : fields)
-    if (!(field.get(a) == field.get(b))) return false;
+    if (field.kind == Kind::kReals ? !std::ranges::equal(field.get_list(a).all(), field.get_list(b).all())
+                                   : !(field.get(a) == field.get(b)))
+      return false;
   return true;
 }
 

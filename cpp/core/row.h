@@ -11,25 +11,31 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/interval.h"
 
 namespace fastnn {
 
-// The bytes of a trivially copyable struct, for code that passes parameters on without knowing their type. The member
-// converts them back: values.as<SgdParams>().momentum.
-class Values {
+// The bytes of a trivially copyable struct, for code that passes it on without knowing its type. The member converts
+// them back: values.as<SgdParams>().momentum.
+class Bytes {
  public:
   static constexpr std::size_t kSize = 128;
-  Values() = default;
+  Bytes() = default;
   template <class P>
-  explicit Values(const P& plain) {
-    static_assert(std::is_trivially_copyable_v<P> && sizeof(P) <= kSize && !std::is_same_v<P, Values>);
+  explicit Bytes(const P& plain) {
+    assign(plain);
+  }
+  template <class P>
+  void assign(const P& plain) {
+    static_assert(std::is_trivially_copyable_v<P> && sizeof(P) <= kSize);
     std::memcpy(bytes_, &plain, sizeof(P));
   }
   template <class P>
@@ -44,7 +50,37 @@ class Values {
   alignas(std::max_align_t) unsigned char bytes_[kSize] = {};
 };
 
-enum class Kind { kReal, kCount, kFlag, kChoice };
+// A list of numbers that is a parameter. It only points to them: those of a default are constants, others live as long
+// as the Values in which they were set and the copies of these.
+struct Reals {
+  const double* data = nullptr;
+  std::size_t size = 0;
+
+  bool empty() const { return size == 0; }
+  std::span<const double> all() const { return {data, size}; }
+};
+
+// The parameters of a row.
+class Values : public Bytes {
+ public:
+  Values() = default;
+  template <class P>
+  explicit Values(const P& plain) : Bytes(plain) {}
+  // Keeps a list for a parameter of these values.
+  Reals keep(std::span<const double> numbers) {
+    lists_ = std::make_shared<const Kept>(Kept{{numbers.begin(), numbers.end()}, std::move(lists_)});
+    return {lists_->numbers.data(), lists_->numbers.size()};
+  }
+
+ private:
+  struct Kept {
+    std::vector<double> numbers;
+    std::shared_ptr<const Kept> before;
+  };
+  std::shared_ptr<const Kept> lists_;
+};
+
+enum class Kind { kReal, kCount, kFlag, kChoice, kReals };
 
 // The value of a field as a number: a flag is 0 or 1, and a choice is its index. A count is stored as an integer, too,
 // because seeds have more bits than a double.
@@ -64,11 +100,11 @@ struct Number {
 };
 
 struct Field {
-  static constexpr std::size_t kMaxChoices = 4;
+  static constexpr std::size_t kMaxChoices = 4, kMaxTried = 4;
 
   const char* name;
   Kind kind;
-  Interval range;      // of a real number or a count
+  Interval range;      // of a real number, a count or each number of a list
   std::uint64_t most;  // of a count: the largest number of its type
   std::array<const char*, kMaxChoices> choices;
   const char* doc;
@@ -79,6 +115,13 @@ struct Field {
   const char* above;  // the field whose value has to be below this one's, or nullptr
   Number (*get)(const Values&);
   void (*set)(Values&, Number);
+  // Of a list instead:
+  Reals standard_list;
+  std::array<double, kMaxTried> tried_list;
+  std::size_t tried_size;
+  bool per_output;  // it is empty or has a number for each output of the network
+  Reals (*get_list)(const Values&);
+  void (*set_list)(Values&, std::span<const double>);
 
   int choice(std::string_view word) const {  // its index, or -1
     for (std::size_t c = 0; c < kMaxChoices; ++c)
@@ -89,7 +132,8 @@ struct Field {
     if (kind == Kind::kFlag) return number.real == 0 || number.real == 1;
     if (kind == Kind::kChoice) return true;
     if (!std::isfinite(number.real) || range.excludes<double>(number.real)) return false;
-    return kind == Kind::kReal || (number.real == std::floor(number.real) && number.whole <= most);
+    return kind == Kind::kReal || kind == Kind::kReals ||
+           (number.real == std::floor(number.real) && number.whole <= most);
   }
 };
 using Fields = std::span<const Field>;
@@ -106,6 +150,16 @@ struct Tries {
   double value;
 };
 constexpr Tries tries(double value) { return {value}; }
+struct TriesList {
+  std::array<double, Field::kMaxTried> values;
+  std::size_t size;
+};
+template <class... Numbers>
+constexpr TriesList tries(double first, double second, Numbers... more) {
+  return {{first, second, static_cast<double>(more)...}, 2 + sizeof...(more)};
+}
+struct PerOutput {};
+inline constexpr PerOutput kPerOutput{};
 struct Pair {
   const char* name;
 };
@@ -149,12 +203,26 @@ void set_member(Values& values, Number number) {
     plain.*kMember = static_cast<V>(static_cast<int>(number.real));
   else
     plain.*kMember = number.real;
-  values = Values(plain);
+  values.assign(plain);
+}
+template <auto kMember>
+Reals get_list(const Values& values) {
+  return values.as<typename MemberOf<decltype(kMember)>::Struct>().*kMember;
+}
+template <auto kMember>
+void set_list(Values& values, std::span<const double> numbers) {
+  auto plain = values.as<typename MemberOf<decltype(kMember)>::Struct>();
+  plain.*kMember = values.keep(numbers);
+  values.assign(plain);
 }
 
 constexpr void add(Field& field, const Interval& range) { field.range = range; }
 constexpr void add(Field& field, const Choices& given) { field.choices = given.words; }
 constexpr void add(Field& field, Tries given) { field.is_tried = true, field.tried = Number(given.value); }
+constexpr void add(Field& field, const TriesList& given) {
+  field.is_tried = true, field.tried_list = given.values, field.tried_size = given.size;
+}
+constexpr void add(Field& field, PerOutput) { field.per_output = true; }
 constexpr void add(Field& field, fastnn::Pair given) { field.pair = given.name; }
 constexpr void add(Field& field, AboveField given) { field.above = given.name; }
 constexpr void add(Field& field, const char* doc) { field.doc = doc; }
@@ -162,7 +230,8 @@ constexpr void add(Field& field, const char* doc) { field.doc = doc; }
 }  // namespace detail
 
 // The arguments after the name, in any order: the range or the choices, the documentation, tries(), pair(),
-// above_field(). A flag or a choice needs no tries(): tests try its other values.
+// above_field(), kPerOutput. A flag or a choice needs no tries(): tests try its other values. What tests try of a list
+// for each output is repeated for as many outputs as there are.
 template <auto kMember, class... More>
 constexpr Field field(const char* name, More... more) {
   using Of = detail::MemberOf<decltype(kMember)>;
@@ -170,10 +239,18 @@ constexpr Field field(const char* name, More... more) {
   Field made{};
   made.name = name;
   made.doc = "";
-  made.standard = detail::to_number(typename Of::Struct{}.*kMember);
-  made.get = detail::get_member<kMember>;
-  made.set = detail::set_member<kMember>;
-  if constexpr (std::is_same_v<V, bool>) {
+  if constexpr (std::is_same_v<V, Reals>) {
+    made.kind = Kind::kReals;
+    made.standard_list = typename Of::Struct{}.*kMember;
+    made.get_list = detail::get_list<kMember>;
+    made.set_list = detail::set_list<kMember>;
+  } else {
+    made.standard = detail::to_number(typename Of::Struct{}.*kMember);
+    made.get = detail::get_member<kMember>;
+    made.set = detail::set_member<kMember>;
+  }
+  if constexpr (std::is_same_v<V, Reals>) {
+  } else if constexpr (std::is_same_v<V, bool>) {
     made.kind = Kind::kFlag;
     detail::add(made, tries(1 - made.standard.real));
   } else if constexpr (std::is_enum_v<V>) {
@@ -199,6 +276,8 @@ const Field* find(Fields fields, std::string_view name);
 // Writes one value; throws std::invalid_argument, headed by `where`, that names the value and what is permitted, or the
 // known names.
 void set(const std::string& where, Fields fields, Values& values, std::string_view name, Number number);
+// The same of a list.
+void set_list(const std::string& where, const Field& field, Values& values, std::span<const double> numbers);
 // Checks what fields permit of each other, after all of them are set: throws as set() does.
 void check_together(const std::string& where, Fields fields, const Values& values);
 // The first field that is not above the one that it has to be above, or nullptr.

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <span>
 
 #include "kernels/gather.h"
 
@@ -24,11 +25,12 @@ inline int binary_exponent(double x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52U) - 1023;
 }
 
-// Sums over rows, in units of 2^exponent: of weights, of weight * loss, of weight * (fraction of right outputs).
+// Sums over rows, in units of 2^exponent: of weights, of weight * loss, of weight * (fraction of right outputs), and of
+// what a mean of losses is divided by, which differs from the weights where the loss has weights of classes.
 struct Sums {
   // The smallest exponent, that of the smallest normal doubles; smaller weights are not distinguished from them.
   static constexpr int kLowestExponent = -1022, kHighestExponent = 1022;
-  double weight = 0, loss = 0, right = 0;
+  double weight = 0, loss = 0, right = 0, divisor = 0;
   int exponent = kLowestExponent;
 
   void add(const Sums& other) noexcept {
@@ -37,13 +39,16 @@ struct Sums {
     weight = weight * own + other.weight * its;
     loss = loss * own + other.loss * its;
     right = right * own + other.right * its;
+    divisor = divisor * own + other.divisor * its;
     exponent = common;
   }
   double accuracy() const noexcept { return weight > 0 ? right / weight : 0; }
 };
 
 // The sums of rows that all have weight 1.
-inline Sums unweighted(Index rows) noexcept { return {static_cast<double>(rows), 0, 0, 0}; }
+inline Sums unweighted(Index rows) noexcept {
+  return {.weight = static_cast<double>(rows), .divisor = static_cast<double>(rows), .exponent = 0};
+}
 
 // Stores the weights of rows ids[0] to ids[rows - 1] in `to`, in units of 2^sums.exponent, and returns their sum.
 // valid: all of them are finite and not negative.
@@ -61,7 +66,18 @@ Weighed weigh(const kernels::Source& weights, kernels::RowIds ids, Index rows, T
     result.sums.exponent = std::clamp(binary_exponent(size), Sums::kLowestExponent, Sums::kHighestExponent);
   const double unit = power_of_two(-result.sums.exponent);
   result.sums.weight = kernels::gather_column<T>(weights, ids, rows, unit, to);
+  result.sums.divisor = result.sums.weight;
   return result;
+}
+
+// The sum over rows of the weight of the row times that of its class; weights == nullptr: all rows have weight 1.
+template <class T>
+double weight_of_classes(std::span<const double> table, const std::int32_t* classes, const T* weights,
+                         Index rows) noexcept {
+  double sum = 0;
+  for (Index r = 0; r < rows; ++r)
+    sum += (weights ? static_cast<double>(weights[r]) : 1.0) * table[static_cast<std::size_t>(classes[r])];
+  return sum;
 }
 
 }  // namespace fastnn::losses

@@ -1,5 +1,6 @@
 // The loop over a row for losses that are sums over outputs, l(out_1, t_1) + ... + l(out_k, t_k). Such a loss defines
-// value(z, t) and gradient(z, t) on vectors, which may use its parameters, and link and right if it needs its own.
+// value(z, t) and gradient(z, t) on vectors, which may use its parameters, and link and right if it needs its own. Where
+// outputs have different parameters, value and gradient have the column as a third argument.
 // Rows of out, target and dout are padded; the padding columns of out and target are not counted.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -17,7 +18,7 @@ template <class T, class Member>
 struct Elementwise {
   static constexpr TargetKind kTarget = TargetKind::kDense;
   static constexpr Task kTask = Task::kRegression;
-  static constexpr bool kMeanOverOutputs = true;
+  static constexpr Mean kMean = Mean::kOutputs;
   using Params = LossParams;
   static constexpr std::array kFields{kReduction<LossParams>};
 
@@ -30,8 +31,13 @@ struct Elementwise {
       for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes) {
         const auto z = Vec<T>::load(out + c + j), t = Vec<T>::loadu(target + c + j);
         const auto counts = inside<T>(c + j, k);
-        select(counts, member.value(z, t), Vec<T>::zero()).store(line + j);
-        if (dout) select(counts, factor * member.gradient(z, t), Vec<T>::zero()).store(dout + c + j);
+        if constexpr (requires { member.value(z, t, c); }) {
+          select(counts, member.value(z, t, c + j), Vec<T>::zero()).store(line + j);
+          if (dout) select(counts, factor * member.gradient(z, t, c + j), Vec<T>::zero()).store(dout + c + j);
+        } else {
+          select(counts, member.value(z, t), Vec<T>::zero()).store(line + j);
+          if (dout) select(counts, factor * member.gradient(z, t), Vec<T>::zero()).store(dout + c + j);
+        }
       }
       sum.add(line, kPad<T>);
     }

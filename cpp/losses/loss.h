@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "core/registry.h"
@@ -15,6 +16,8 @@ namespace fastnn::losses {
 
 enum class TargetKind { kDense, kClass };  // k numbers per row, or one class index in [0, k) per row
 enum class Task { kRegression, kBinary, kMulticlass };
+// What reduction="mean" is a mean over: rows, or rows and the outputs or targets of each.
+enum class Mean { kRows, kOutputs, kTargets };
 
 // The targets of a chunk: `dense` (rows, k) for kDense, or `classes` (rows) for kClass; the other one is empty.
 template <class T>
@@ -23,8 +26,9 @@ struct Targets {
   const std::int32_t* classes = nullptr;
 };
 
-// The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l).
-enum class Reduction { kMean, kSum };
+// The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l). kBatchMean is a mean over rows alone
+// of a loss whose mean is over outputs as well.
+enum class Reduction { kMean, kSum, kBatchMean };
 // Every loss has the parameter `reduction`, first in its table. This is the struct of losses without other parameters.
 struct LossParams {
   Reduction reduction = Reduction::kMean;
@@ -42,9 +46,16 @@ inline constexpr Field kReduction =
 //     using Params = HuberParams;
 //     static constexpr std::array kFields{kReduction<Params>, field<&Params::delta>("delta", above(0), ...)};
 //     explicit Huber(const Params& p);                 // where it has parameters of its own
-//     static constexpr TargetKind kTarget; static constexpr Task kTask; static constexpr bool kMeanOverOutputs;
-//     static constexpr Interval kTargets, kOutputs;    // where not all numbers make sense; others are refused
-//     static constexpr const char* kOutputsRemedy;     // with kOutputs: what a network without such outputs lacks
+//     static constexpr TargetKind kTarget; static constexpr Task kTask; static constexpr Mean kMean;
+//     static constexpr bool kTakesProbabilities;       // of kClass: targets may be probabilities of the classes instead
+//     static constexpr Interval kTargets, kOutputs;    // where not all numbers make sense; others are refused. Where
+//                                                      // they depend on parameters: static Interval outputs(const Params&)
+//     static Index first_bounded(const Params&, Index k);  // the first of k outputs to which the range applies
+//     static constexpr const char* kOutputsRemedy;     // with such a range: what a network without such outputs lacks
+//     static constexpr const char* kPredicts;          // what predict gives, if it is not what the task says
+//     static Index outputs_per_target(const Params&);  // where there are several
+//     static Reals class_weights(const Params&);       // where classes have weights: row() multiplies with them, and
+//                                                      // means are divided by the sum of those of the rows
 //     // unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
 //     // beyond k. dout == nullptr: value only.
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
@@ -52,7 +63,7 @@ inline constexpr Field kReduction =
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
 //     // where it pays, a whole chunk at once: link(Matrix<T> out) instead of the above, and, for shapes that it takes,
 //     // rows() instead of row()
-//     static bool takes(Index rows, Index k);
+//     bool takes(const Targets<T>& t, Index rows, Index k) const;
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
 
@@ -69,11 +80,18 @@ struct Loops {
 
 struct Row : fastnn::Row {
   TargetKind target;
+  bool takes_probabilities;
   Task task;
-  bool mean_over_outputs;  // reduction="mean" divides by (weights of the batch) x k instead of the weights alone
+  Mean mean;
+  const char* predicts;  // "" where the task says it
   Reduction (*reduction)(const Values& values);
-  Interval targets, outputs;   // values outside are refused when targets are gathered and losses are computed
+  // Values outside are refused when targets are gathered and losses are computed.
+  Interval (*targets)(const Values& values);
+  Interval (*outputs)(const Values& values);
+  Index (*first_bounded)(const Values& values, Index k);
   const char* outputs_remedy;  // what the message about outputs advises
+  Index (*outputs_per_target)(const Values& values);
+  Reals (*class_weights)(const Values& values);  // empty: all are 1
   Loops<float> f32;
   Loops<double> f64;
 
@@ -82,19 +100,24 @@ struct Row : fastnn::Row {
     return of_type<T>(f32, f64);
   }
   bool is_sum(const Values& values) const { return reduction(values) == Reduction::kSum; }
+  // Are targets of this number of columns class indices?
+  bool takes_classes(Index cols) const { return target == TargetKind::kClass && (cols == 1 || !takes_probabilities); }
+  Index target_cols(const Values& values, Index k) const { return k / outputs_per_target(values); }
   // The loss of the rows in `sums`, which have k outputs each.
   double average(const Values& values, const Sums& sums, Index k) const {
-    return is_sum(values) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums.weight, k);
+    return is_sum(values) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(values, sums.divisor, k);
   }
   // The factor of the gradients besides the weights, which are in units of 2^exponent.
   double scale(const Values& values, const Sums& sums, Index k) const {
-    return is_sum(values) ? power_of_two(sums.exponent) : 1 / divisor(sums.weight, k);
+    return is_sum(values) ? power_of_two(sums.exponent) : 1 / divisor(values, sums.divisor, k);
   }
 
  private:
-  double divisor(double weight, Index k) const {
+  // k = 1 where the mean over outputs has been taken.
+  double divisor(const Values& values, double weight, Index k) const {
     if (weight == 0) return 1;
-    return mean_over_outputs ? weight * static_cast<double>(k) : weight;
+    if (mean == Mean::kRows || reduction(values) == Reduction::kBatchMean) return weight;
+    return weight * static_cast<double>(mean == Mean::kOutputs ? k : std::max<Index>(1, target_cols(values, k)));
   }
 };
 
@@ -102,8 +125,8 @@ template <class T, template <class> class L>
 double value_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const T* weights, T scale,
                   Matrix<T> dout) noexcept {
   const L<T> loss = made<L<T>>(values);
-  if constexpr (requires { L<T>::takes(out.rows, out.cols); })
-    if (L<T>::takes(out.rows, out.cols)) return loss.rows(out, t, weights, scale, dout);
+  if constexpr (requires { loss.takes(t, out.rows, out.cols); })
+    if (loss.takes(t, out.rows, out.cols)) return loss.rows(out, t, weights, scale, dout);
   double sum = 0;
   for (Index r = 0; r < out.rows; ++r) {
     const T weight = weights ? weights[r] : T(1);
@@ -135,50 +158,97 @@ double right_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const 
   return sum;
 }
 
+// What a member says of itself, or the usual.
 template <class M>
-constexpr Interval targets_of() {
-  if constexpr (requires { M::kTargets; }) return M::kTargets;
-  return {};
-}
-template <class M>
-constexpr Interval outputs_of() {
-  if constexpr (requires { M::kOutputs; }) return M::kOutputs;
-  return {};
-}
-template <class M>
-constexpr const char* remedy_of() {
-  if constexpr (requires { M::kOutputsRemedy; }) return M::kOutputsRemedy;
-  return "";
-}
+struct Facts {
+  using Params = typename M::Params;
+
+  static Params params(const Values& values) { return values.as<Params>(); }
+  static Interval targets(const Values& values) {
+    if constexpr (requires(const Params& p) { M::targets(p); }) return M::targets(params(values));
+    if constexpr (requires { M::kTargets; }) return M::kTargets;
+    (void)values;
+    return {};
+  }
+  static Interval outputs(const Values& values) {
+    if constexpr (requires(const Params& p) { M::outputs(p); }) return M::outputs(params(values));
+    if constexpr (requires { M::kOutputs; }) return M::kOutputs;
+    (void)values;
+    return {};
+  }
+  static Index first_bounded(const Values& values, Index k) {
+    if constexpr (requires(const Params& p) { M::first_bounded(p, k); }) return M::first_bounded(params(values), k);
+    (void)values, (void)k;
+    return 0;
+  }
+  static Index outputs_per_target(const Values& values) {
+    if constexpr (requires(const Params& p) { M::outputs_per_target(p); }) return M::outputs_per_target(params(values));
+    (void)values;
+    return 1;
+  }
+  static Reals class_weights(const Values& values) {
+    if constexpr (requires(const Params& p) { M::class_weights(p); }) return M::class_weights(params(values));
+    (void)values;
+    return {};
+  }
+  static constexpr const char* remedy() {
+    if constexpr (requires { M::kOutputsRemedy; }) return M::kOutputsRemedy;
+    return "";
+  }
+  static constexpr const char* predicts() {
+    if constexpr (requires { M::kPredicts; }) return M::kPredicts;
+    return "";
+  }
+  static constexpr bool takes_probabilities() {
+    return requires { M::kTakesProbabilities; };
+  }
+};
 
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
+  using Its = Facts<L<float>>;
   return {row_of<L<float>>(name, class_name, formula),
           L<float>::kTarget,
+          Its::takes_probabilities(),
           L<float>::kTask,
-          L<float>::kMeanOverOutputs,
-          [](const Values& values) { return values.as<typename L<float>::Params>().reduction; },
-          targets_of<L<float>>(),
-          outputs_of<L<float>>(),
-          remedy_of<L<float>>(),
+          L<float>::kMean,
+          Its::predicts(),
+          [](const Values& values) { return Its::params(values).reduction; },
+          Its::targets,
+          Its::outputs,
+          Its::first_bounded,
+          Its::remedy(),
+          Its::outputs_per_target,
+          Its::class_weights,
           {value_loop<float, L>, link_loop<float, L>, right_loop<float, L>},
           {value_loop<double, L>, link_loop<double, L>, right_loop<double, L>}};
 }
 
-// The first row of x with a number outside the interval, or -1. If the interval has no limits, x is not read.
+// The first number of the first row with numbers outside of the range of targets or outputs; row -1: there is none. If
+// the range has no limits, nothing is read.
+struct Outside {
+  Index row = -1, column = 0;
+  explicit operator bool() const { return row >= 0; }
+};
 template <class T>
-Index first_outside(const Interval& interval, ConstMatrix<T> x) noexcept;
+Outside outside_targets(const Row& row, const Values& values, ConstMatrix<T> targets) noexcept;
+template <class T>
+Outside outside_outputs(const Row& row, const Values& values, ConstMatrix<T> out) noexcept;
+
+// Throws Refused if the loss cannot have k outputs: if they are no multiple of the outputs of a target, or a list of
+// parameters does not have a number for each.
+void check_outputs(const std::string& where, const Row& row, const Values& values, Index k);
 
 // Gathers the targets of rows ids[0], ids[1], ... from y, as many as `dense` has rows, in `dense` or in `classes`,
-// whichever the loss takes. good: all are finite and in the range of the loss, or classes in [0, k).
+// whichever y has. good: all are finite and in the range of the loss, or classes in [0, k).
 template <class T>
 struct Read {
   Targets<T> targets;
   bool good;
 };
 template <class T>
-Read<T> read_targets(const Row& row, const kernels::Source& y, kernels::RowIds ids, Index k, Matrix<T> dense,
-                     std::int32_t* classes) noexcept;
+Read<T> read_targets(const Row& row, const Values& values, const kernels::Source& y, kernels::RowIds ids, Index k,
+                     Matrix<T> dense, std::int32_t* classes) noexcept;
 
 // Rows in a caller's memory, neither padded nor aligned. Rows of more than kLongRow outputs need as many rows of
 // `scratch`.

@@ -31,17 +31,19 @@ bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& ro
       const bool is_long = width > kSize;
       return Matrix<T>{is_long ? rows.scratch[which].row(first) : local[which], n, k, width};
     };
-    const Matrix<T> out = part(0), target = part(1), dout = part(2);
+    const Matrix<T> out = part(0), dout = part(2);
+    Matrix<T> target = part(1);
     Targets<T> targets;
     copy_rows<T>(rows.out.middle_rows(first, n), out);
     if (rows.classes != nullptr) {
       targets.classes = rows.classes + first;
     } else {
+      target.cols = rows.target.cols;
       copy_rows<T>(rows.target.middle_rows(first, n), target);
       targets.dense = target;
-      if (first_outside<T>(row.targets, targets.dense) >= 0) return false;
+      if (outside_targets<T>(row, values, targets.dense)) return false;
     }
-    if (first_outside<T>(row.outputs, ConstMatrix<T>(out)) >= 0) return false;
+    if (outside_outputs<T>(row, values, out)) return false;
     sum += row.loops<T>().value(values, out, targets, rows.weights ? rows.weights + first : nullptr, scale, dout);
     for (Index r = 0; r < n; ++r) std::copy_n(dout.row(r), k, rows.dout.row(first + r));
   }

@@ -149,7 +149,7 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
   return {row_of<M>(name, class_name, formula),
           M::kStates,
           kept<M>,
-          [](const Values& values, std::int64_t t) { return Values(M::coefficients(values.as<P>(), t)); },
+          [](const Values& values, std::int64_t t) { return Bytes(M::coefficients(values.as<P>(), t)); },
           [](const Values& values) { return values.as<P>().lr; },
           [](const Values& values) { return values.as<P>().l1; },
           [](const Values& values, double factor) {

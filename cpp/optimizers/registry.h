@@ -28,7 +28,7 @@ constexpr StateSet only(int state) { return 1U << static_cast<unsigned>(state); 
 
 // The coefficients of one parameter's update in one step, a struct that the member defines. They are computed once per
 // step, in double, and read by every tile.
-using Coefficients = Values;
+using Coefficients = Bytes;
 
 // A tile to update: rows x cols (with padding) of parameter, gradient and states; all rows are 64-byte aligned. The
 // padding columns of the gradient are zero, and the update of zeros must give zero.

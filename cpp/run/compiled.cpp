@@ -18,6 +18,7 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
       state_size(network.size()) {
   require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
           " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
+  losses::check_outputs("compile", *loss, loss_values, network.n_outputs());
   Rules made = rules_for(network, spec.optimizer_values);
   placed_ = made.any;
   n_states = std::popcount(placed_);

@@ -110,7 +110,7 @@ void Engine<T>::gather(Range rows) noexcept {
   if (!kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), ws_.input().middle_rows(rows.first, rows.count)))
     flag(Verdict::kBadX);
   if (data_.y &&
-      !losses::read_targets<T>(*compiled_->loss, data_.y, ids, net_.n_outputs(),
+      !losses::read_targets<T>(*compiled_->loss, compiled_->loss_values, data_.y, ids, net_.n_outputs(),
                                ws_.targets.middle_rows(rows.first, rows.count), ws_.labels.data() + rows.first)
            .good)
     flag(Verdict::kBadTarget);
@@ -123,12 +123,14 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
   const Values& values = compiled_->loss_values;
   const ConstMatrix<T> out = ws_.output().middle_rows(rows.first, rows.count);
   losses::Targets<T> targets;
-  if (row.target == losses::TargetKind::kDense)
-    targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
-  else
+  if (row.takes_classes(data_.y.cols)) {
     targets.classes = ws_.labels.data() + rows.first;
-  if (const Index bad = losses::first_outside<T>(row.outputs, out); bad >= 0) {
-    outside_.note(rows.first + bad, out.row(bad)[row.outputs.first_excluded(out.row(bad), out.cols)]);
+  } else {
+    targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
+    targets.dense.cols = row.target_cols(values, out.cols);
+  }
+  if (const losses::Outside bad = losses::outside_outputs<T>(row, values, out)) {
+    outside_.note(rows.first + bad.row, out.row(bad.row)[bad.column]);
     flag(Verdict::kBadOutput);
   }
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;

@@ -136,6 +136,7 @@ class Engine final : public parallel::Program {
             .packed = plan_->packs_w};
   }
   void begin_batch() noexcept;
+  void weigh_classes() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;
   void gather(Range rows) noexcept;
   void loss(Range rows, Index chunk) noexcept;

@@ -25,10 +25,22 @@ void Engine<T>::begin_batch() noexcept {
   losses::Weighed weighed{losses::unweighted(batch_rows_)};
   if (data_.weights) weighed = losses::weigh<T>(data_.weights, {order_, batch_first_}, batch_rows_, ws_.weights.data());
   sums_ = weighed.sums;
+  weigh_classes();
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
   if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step);
+}
+
+// The mean of a loss with weights of classes is divided by those of the batch's rows, which have to be read before its
+// gradient. Rows whose class is wrong are found when they are gathered.
+template <class T>
+void Engine<T>::weigh_classes() noexcept {
+  const Reals table = compiled_->loss->class_weights(compiled_->loss_values);
+  if (table.empty() || !data_.y || !compiled_->loss->takes_classes(data_.y.cols)) return;
+  kernels::gather_classes(data_.y, {order_, batch_first_}, batch_rows_, net_.n_outputs(), ws_.labels.data());
+  const T* weights = data_.weights ? ws_.weights.data() : nullptr;
+  sums_.divisor = losses::weight_of_classes<T>(table.all(), ws_.labels.data(), weights, batch_rows_);
 }
 
 template <class T>
@@ -108,7 +120,7 @@ int Engine<T>::end_batch() noexcept {
     if (wants_accuracy)
       for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
-    if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.weight;
+    if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.divisor;
     totals_.sums.add(sums_);
   }
   if (goal.update) {

@@ -48,9 +48,9 @@ inline void refuse_weights(const std::string& where, const char* argument, const
 // The refusal of a number outside the interval that the loss's registry row states for targets or for outputs; row,
 // column and value are not yet set.
 inline Refusal refusal_of_range(const std::string& where, const char* why, const std::string& argument,
-                                const losses::Row& row) {
+                                const losses::Row& row, const Values& values) {
   const bool is_output = std::string_view(why) == reason::kOutput;
-  const Interval& interval = is_output ? row.outputs : row.targets;
+  const Interval interval = is_output ? row.outputs(values) : row.targets(values);
   return {.where = where,
           .reason = why,
           .argument = argument,

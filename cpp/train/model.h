@@ -95,6 +95,7 @@ class Model {
   virtual void compile(const CompileSpec& spec) = 0;
   virtual void set_optimizer_values(const run::OptimizerValues& values) = 0;  // as Compiled::set_values
   virtual const losses::Row* loss() const = 0;                                // nullptr before compile
+  virtual const Values& loss_values() const = 0;                              // of a compiled model
   virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
   virtual bool loss_is_sum() const = 0;  // whether the compiled loss adds the losses of rows instead of averaging them
 

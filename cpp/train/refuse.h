@@ -45,7 +45,8 @@ struct CellSearch {
              [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
         return changed(reason::kNotFinite, data.names->grad);
       case Verdict::kBadOutput: {
-        Refusal refusal = run::refusal_of_range(where, reason::kOutput, data.names->outputs, *compiled->loss);
+        Refusal refusal =
+            run::refusal_of_range(where, reason::kOutput, data.names->outputs, *compiled->loss, compiled->loss_values);
         refusal.row = ids[outside.row()], refusal.value = outside.value();
         throw Refused(std::move(refusal));
       }
@@ -86,10 +87,11 @@ struct CellSearch {
   }
   void target() const {
     const losses::Row& loss = *compiled->loss;
-    if (loss.target == losses::TargetKind::kClass)
+    const Interval range = loss.targets(compiled->loss_values);
+    if (loss.takes_classes(data.y.cols))
       return run::refuse_classes(where, data.names->y, data.y, ids, count, n_outputs);
-    find(data.y, run::refusal_of_range(where, reason::kTarget, data.names->y, loss),
-         [&](double v, Index) { return std::isfinite(static_cast<T>(v)) && loss.targets.template excludes<T>(v); });
+    find(data.y, run::refusal_of_range(where, reason::kTarget, data.names->y, loss, compiled->loss_values),
+         [&](double v, Index) { return std::isfinite(static_cast<T>(v)) && range.template excludes<T>(v); });
     find(data.y, cell(reason::kNotFinite, data.names->y, kName),
          [](double v, Index) { return !std::isfinite(static_cast<T>(v)); });
   }

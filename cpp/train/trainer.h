@@ -49,6 +49,7 @@ class Trainer final : public Model {
   void compile(const CompileSpec& spec) override;
   void set_optimizer_values(const run::OptimizerValues& values) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
+  const Values& loss_values() const override { return compiled_->loss_values; }
   bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
   const optimizers::Row* optimizer() const override { return compiled_ ? compiled_->optimizer : nullptr; }
 

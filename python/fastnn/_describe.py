@@ -69,8 +69,11 @@ class Description:
         raise FrozenInstanceError(f"[{type(self).__name__}] {name} cannot be deleted")
 
     def __post_init__(self) -> None:
-        # A wrong value is refused here, not at the first step.
-        self.hyper()
+        # A wrong value is refused here, not at the first step. A list that its owner changes later,
+        # or an array, must not change the description.
+        for name, value in self.hyper().items():
+            if isinstance(value, list):
+                vars(self)[name] = tuple(value)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ._fields import Field
+    from ._registry import Row
 
-__all__ = ["docstring", "parameters", "sentence", "wrapped"]
+__all__ = ["docstring", "example_of", "parameters", "sentence", "wrapped"]
 
 Entry = tuple[str, str]  # "name : type" and its description, which may be empty
 
@@ -35,6 +36,15 @@ def sentence(text: str) -> str:
     if first.replace("-", "").isalpha() and len(first) > 1:
         text = text[0].upper() + text[1:]
     return text if text.endswith(".") else text + "."
+
+
+def example_of(row: Row) -> tuple[list[list[float]], list[Any]]:
+    """Return outputs and targets of one row, for the examples of a loss."""
+    each = row["outputs_per_target"]
+    out = [[0.25, 0.75] if each <= 2 else [0.25, 0.5, 0.75][:each]]
+    if row["target"] == "class":
+        return out, [1]
+    return out, [[0.5, 1.0][: len(out[0]) // each]]
 
 
 def parameters(fields: Iterable[Field]) -> list[Entry]:

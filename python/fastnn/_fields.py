@@ -8,6 +8,7 @@ one name: ``betas`` for ``beta1`` and ``beta2``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from . import _registry, _validate
 from ._hints import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ._registry import Parameter
 
@@ -32,7 +33,7 @@ __all__ = [
     "spread",
 ]
 
-Value = float | bool | str
+Value = float | bool | str | list[float] | None
 
 _TYPES = {"real": float, "count": int, "flag": bool}
 
@@ -83,6 +84,11 @@ class Field:
             words = ", ".join(map(_literal, first["choices"]))
             kind = Literal[tuple(first["choices"])]  # type: ignore[valid-type]
             return cls(name, defaults[0], f"Literal[{words}]", kind, f"{{{words}}}", doc)
+        if first["kind"] == "reals":
+            text = "Sequence[float] | None" if first["default"] is None else "Sequence[float]"
+            kind = Sequence[float] | None if first["default"] is None else Sequence[float]
+            words = "sequence of float" + (", one for each output" if first["per_output"] else "")
+            return cls(name, first["default"], text, kind, words, doc)
         plain = _TYPES[first["kind"]]
         return cls(name, defaults[0], plain.__name__, plain, plain.__name__, doc)
 
@@ -182,6 +188,8 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
         if isinstance(value, str) and value in param["choices"]:
             return value
         raise _registry.unknown(where, name, value, param["choices"])
+    if param["kind"] == "reals":
+        return _checked_list(where, name, param, value)
     if param["kind"] == "flag":
         return _validate.flag(where, name, value)
     if param["kind"] == "count":
@@ -202,6 +210,23 @@ def _ends(param: Parameter) -> tuple[int, ...]:
     return tuple(int(end) for end in (param["lowest"], param["highest"]) if math.isfinite(end))
 
 
+def _checked_list(where: str, name: str, param: Parameter, value: Any) -> list[float] | None:
+    """Return the numbers of a list, a tuple or an array of one axis; None if it is permitted."""
+    if value is None and param["default"] is None:
+        return None
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"[{where}] {name} is {shown(value)}; expected a list of numbers")
+    if not value:
+        raise ValueError(f"[{where}] {name} is empty; expected numbers")
+    one = {**param, "kind": "real"}
+    return [
+        float(_checked_value(where, f"{name}[{at}]", one, number))  # type: ignore[arg-type]
+        for at, number in enumerate(value)
+    ]
+
+
 def _permits(param: Parameter, number: float) -> bool:
     low, high = float(param["lowest"]), float(param["highest"])
     above = number > low if param["open_below"] else number >= low
@@ -213,7 +238,7 @@ def _range_text(param: Parameter, also_all: bool = False) -> str:
 
     Without limits it is empty, unless `also_all` is set.
     """
-    if param["kind"] not in ("real", "count"):
+    if param["kind"] not in ("real", "count", "reals"):
         return ""
     low, high = (float(param[end]) for end in ("lowest", "highest"))
     first, last = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (low, high))

@@ -47,7 +47,8 @@ class Refused(Exception):  # noqa: N818
     """
 
     where = ""
-    rows = cols = row = column = -1  # -1: any number is expected, or the row or column is unknown
+    # -1: any number is expected, or the row or column is unknown
+    rows = cols = or_cols = row = column = -1
     vector = flatten = classes = open_below = open_above = False
     of = by = came = dtype = remedy = ""
     shape: tuple[int, ...] = ()
@@ -192,7 +193,9 @@ def _shape(r: Refused, hints: _Hints) -> str:
     n = str(r.rows) if r.rows >= 0 else "n"
     came = f"{r.argument} has shape {r.shape}"
     if r.classes:
-        return f"{came}; {r.by} expects class indices of shape ({n},){hints.of_classes(r.rows)}"
+        soft = f" or probabilities of shape ({n}, {r.or_cols})" if r.or_cols >= 0 else ""
+        hint = hints.of_classes(r.rows)
+        return f"{came}; {r.by} expects class indices of shape ({n},){soft}{hint}"
     if r.by and r.of:  # targets, whose expected shape depends on the loss
         fitting = f"({n},) or ({n}, 1)" if r.cols == 1 else f"({n}, {r.cols})"
         hint = hints.of_outputs(r.rows, r.cols, r.came)
@@ -230,6 +233,10 @@ def _number(value: float) -> str:
     """Return the number as text: integers without a point, others with six digits."""
     whole = math.isfinite(value) and value == int(value) and abs(value) < 1e10
     return str(int(value)) if whole else f"{value:g}"
+
+
+def _plural(count: float, what: str) -> str:
+    return f"{count:.0f} {what}{'s' * (count != 1)}"
 
 
 def _cell(r: Refused, value: str = "") -> str:
@@ -297,6 +304,14 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
     "weight": lambda r, _: f"{_cell(r)}; expected {_finite(r)} of at least 0",
     "target": _outside,
     "output": _outside,
+    "outputs": lambda r, _: (
+        f"{r.by} on {_plural(r.value, 'output')}; expected a multiple of {r.cols}: {r.cols} "
+        "outputs for each target"
+    ),
+    "per_output": lambda r, _: (
+        f"{r.by} {r.argument} has {_plural(r.shape[0], 'number')}; expected one for each of the "
+        f"{_plural(r.value, 'output')}"
+    ),
     "no_weight": lambda r, _: f"{r.argument} is zero for all rows; expected a positive one",
     "not_compiled": lambda *_: (
         "the model is not compiled; expected model.compile(optimizer=..., loss=...) before"

@@ -24,7 +24,7 @@ import pytest
 from fastnn import callbacks, data, nn, optim
 from fastnn import functional as F
 from fastnn.functional._functions import loss_name
-from members import TWINS, defaults_of, names, outputs, paired, row_of, sizes_of, targets
+from members import TWINS, defaults_of, fitted, names, outputs, paired, row_of, sizes_of, targets
 from models import class_of
 
 SMALL: dict[str, Any] = {
@@ -320,7 +320,8 @@ def add_members() -> None:
         CALLS[name] = getattr(F, name), {"z": X} | given
     for name in names("losses"):
         row, given = row_of("losses", name), defaults("losses", name)
-        out, target = outputs(rng, name, 6, 2), targets(rng, name, 6, 2)
+        _, k = fitted(name, {}, 2)
+        out, target = outputs(rng, name, 6, k), targets(rng, name, 6, k)
         arrays = {"out": out, "target": target, "sample_weight": WEIGHTS}
         made = getattr(nn, row["class_name"])
         CALLS[row["class_name"]] = made(), arrays

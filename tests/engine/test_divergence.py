@@ -33,7 +33,7 @@ WAYS = ["fit", "fit, clipped", "train_step", "own loop"]
 def network(dtype: str, loss: str, optimizer: str, clip: float | None, **hyper: float) -> Any:
     name, more = OPTIMIZERS[optimizer]
     layers = [linear(F, 8), ("batch_norm1d", {"num_features": 8}), ("relu", {}), linear(8, K)]
-    net = _core.Network(layers + ending(loss), dtype, 1)
+    net = _core.Network(layers + ending(loss, K), dtype, 1)
     net.compile(loss, {}, name, {**more, **hyper}, max_grad_norm=clip)
     return net
 

@@ -184,7 +184,7 @@ def test_a_gradient_made_elsewhere(layers: Layers, optimizer: str, dtype: str, d
 @both_dtypes
 @pytest.mark.parametrize("loss", names("losses"))
 def test_every_loss_makes_its_own_gradient(rng: np.random.Generator, loss: str, dtype: str) -> None:
-    layers = NETWORKS["plain"] + ending(loss)
+    layers = NETWORKS["plain"] + ending(loss, 3)
     own, given = (make(layers, dtype, loss=loss) for _ in range(2))
     for _ in range(5):
         x = rng.standard_normal((BATCH, 7))

@@ -39,7 +39,7 @@ def trainings() -> dict[str, Case]:
         gentle = [hyper | {"lr": 0.003} for hyper in hyper_cases("optimizers", optimizer)]
         for loss in names("losses"):
             for k, hyper in enumerate(gentle if loss == "mse" else gentle[::-1][:1]):
-                layers = plain + ending(loss)
+                layers = plain + ending(loss, N_OUT)
                 found[f"{loss} {optimizer} {k}"] = layers, loss, optimizer, hyper
     for room in ("activations", "inputs", "layers"):
         for k, case in enumerate(cases(room)):

@@ -245,7 +245,11 @@ def without_a_loss(name: str) -> tuple[float, float]:
 def test_losses_count_the_last_column(name: str, dtype: str) -> None:
     """Only the last column is wrong, so it alone has a loss."""
     summed = {"reduction": "sum"}
+    if reference.LOSSES[name].outputs_per_target() > 1:
+        pytest.skip("its outputs come in blocks, of which none ends in the last column alone")
     if reference.LOSSES[name].target == "class":
+        if name != "cross_entropy":
+            pytest.skip("it reads the column of the label alone")
         out = np.zeros((1, COLUMNS), dtype)
         out[0, -1] = 30
         loss, grad = _core.loss(name, summed, out, np.array([COLUMNS - 1]), None)

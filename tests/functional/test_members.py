@@ -16,7 +16,7 @@ from fastnn import _core, _registry, reference
 from fastnn.functional._functions import loss_name
 from guard_pages import at_the_end
 from layouts import DTYPES, LAYOUTS, close, draws
-from members import cases, hyper_cases, names, outputs, paired, targets
+from members import cases, fitted, hyper_cases, names, outputs, paired, targets
 
 LOSSES = {name: getattr(F, loss_name(row)) for name, row in _registry.rows("losses").items()}
 RULES = [
@@ -120,9 +120,21 @@ def test_step() -> None:
 
 
 def outputs_and_targets(
-    rng: np.random.Generator, name: str, shape: tuple[int, int], dtype: str
+    rng: np.random.Generator,
+    name: str,
+    shape: tuple[int, int],
+    dtype: str,
+    hyper: dict[str, Any] | None = None,
 ) -> tuple[Any, Any]:
-    return outputs(rng, name, *shape, dtype), targets(rng, name, *shape, dtype)
+    """Of at least this shape: as many outputs as the loss needs."""
+    _, k = fitted(name, hyper or {}, shape[1])
+    given = (shape[0], k, dtype, hyper)
+    return outputs(rng, name, *given), targets(rng, name, *given)
+
+
+def takes_one_output(name: str) -> bool:
+    row = reference.LOSSES[name]
+    return row.target == "dense" and row.outputs_per_target() == 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -131,7 +143,8 @@ def outputs_and_targets(
 def test_losses(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], shape: tuple[int, int], dtype: str
 ) -> None:
-    out, target = outputs_and_targets(rng, name, shape, dtype)
+    hyper, _ = fitted(name, hyper, shape[1])
+    out, target = outputs_and_targets(rng, name, shape, dtype, hyper)
     weights, factor = rng.uniform(0.1, 2, shape[0]), reference.LOSSES[name].tolerance
     for w in (None, weights.astype(dtype)):
         loss, grad = LOSSES[name](out, target, w, **hyper)
@@ -153,7 +166,7 @@ def test_losses_take_any_layout(rng: np.random.Generator, name: str, layout: str
     assert np.array_equal(same, grad)
 
 
-@pytest.mark.parametrize("name", [n for n in LOSSES if reference.LOSSES[n].target == "dense"])
+@pytest.mark.parametrize("name", [n for n in LOSSES if takes_one_output(n)])
 def test_one_output_with_or_without_its_axis(rng: np.random.Generator, name: str) -> None:
     out, target = outputs_and_targets(rng, name, (6, 1), "float64")
     loss, grad = LOSSES[name](out, target)
@@ -167,13 +180,13 @@ def test_one_output_with_or_without_its_axis(rng: np.random.Generator, name: str
 @pytest.mark.parametrize("shape", [(1, 1), (9, 1), (5, 3), (40, 10), (3, 16), (300, 33), (2, 5000)])
 def test_losses_stay_inside_the_callers_memory(rng, shape, dtype) -> None:
     """Value and gradient do not depend on whether rows are adjacent, with weights or without."""
-    n, k = shape
+    n = shape[0]
     for name, loss in LOSSES.items():
         out, target = outputs_and_targets(rng, name, shape, dtype)
         for weights in (None, rng.uniform(0.5, 2, n)):
             for reduction in ("mean", "sum"):
                 plain = loss(out, target, weights, reduction=reduction)
-                wide = np.pad(out, ((0, 1), (3, 5)))[:n, 3 : 3 + k]
+                wide = np.pad(out, ((0, 1), (3, 5)))[:n, 3 : 3 + out.shape[1]]
                 long_way = loss(wide, target.tolist(), weights, reduction=reduction)
                 given = at_the_end(out), at_the_end(target)
                 other = loss(

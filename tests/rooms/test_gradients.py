@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from differences import check_dx, check_network, network
-from members import cases, ending, everything, linear, names, network_with, targets
+from members import cases, ending, everything, fitted, linear, names, network_with, targets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +42,11 @@ def test_one_elementwise_layer_after_the_other(
 @pytest.mark.parametrize(("name", "hyper"), cases("losses"))
 def test_losses(rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool) -> None:
     layers = [linear(N_IN, WIDTH), ("tanh", {}), linear(WIDTH, N_OUT)]
-    made = network(layers + ending(name), name, **hyper)
+    hyper, k = fitted(name, hyper, N_OUT)
+    made = network(layers + ending(name, N_OUT, hyper), name, **hyper)
     w = rng.uniform(0.5, 2, N) if weighted else None
-    check_network(made, rng.standard_normal((N, N_IN)), targets(rng, name, N, N_OUT), w)
+    y = targets(rng, name, N, k, hyper=hyper)
+    check_network(made, rng.standard_normal((N, N_IN)), y, w)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -16,7 +16,17 @@ from conftest import AWKWARD_SIZES, TOLERANCE
 from differences import assert_slopes, differences
 from fastnn import _core, reference
 from layouts import DTYPES, close
-from members import Layers, cases, ending, linear, names, outputs, targets
+from members import (
+    Layers,
+    cases,
+    ending,
+    fitted,
+    linear,
+    names,
+    outputs,
+    targets,
+    without_reduction,
+)
 from pairs import Pair
 
 ROWS = reference.LOSSES
@@ -25,8 +35,8 @@ every_loss = pytest.mark.parametrize("name", names("losses"))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
-def network_of(name: str, n_in: int, k: int) -> Layers:
-    return [linear(n_in, k), *ending(name)]
+def network_of(name: str, n_in: int, k: int, hyper: dict[str, Any] | None = None) -> Layers:
+    return [linear(n_in, k), *ending(name, k, hyper)]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -35,8 +45,10 @@ def network_of(name: str, n_in: int, k: int) -> Layers:
 def test_kernels(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], dtype: str, weighted: bool
 ) -> None:
-    for n, k in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
-        out, y = outputs(rng, name, n, k, dtype), targets(rng, name, n, k, dtype)
+    given = hyper
+    for n, wished in zip(AWKWARD_SIZES, reversed(AWKWARD_SIZES), strict=True):
+        hyper, k = fitted(name, given, wished)
+        out, y = outputs(rng, name, n, k, dtype, hyper), targets(rng, name, n, k, dtype, hyper)
         w = rng.uniform(0, 2, n).astype(dtype) if weighted else None
         value, dout = _core.loss(name, hyper, out, y, w)
         # The twin computes in float64, at the very same points.
@@ -53,7 +65,8 @@ def test_kernels(
 def test_slopes(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], k: int, weighted: bool
 ) -> None:
-    out, y = outputs(rng, name, 7, k), targets(rng, name, 7, k)
+    hyper, k = fitted(name, hyper, k)
+    out, y = outputs(rng, name, 7, k, hyper=hyper), targets(rng, name, 7, k, hyper=hyper)
     w = rng.uniform(0, 2, 7) if weighted else None
     _, dout = _core.loss(name, hyper, out, y, w)
     assert_slopes(dout, differences(lambda: _core.loss(name, hyper, out, y, w)[0], out))
@@ -64,7 +77,8 @@ def test_slopes(
 def test_in_torch(
     rng: np.random.Generator, torch: Any, name: str, hyper: dict[str, Any], k: int
 ) -> None:
-    out, y = outputs(rng, name, 33, k), targets(rng, name, 33, k)
+    hyper, k = fitted(name, hyper, k)
+    out, y = outputs(rng, name, 33, k, hyper=hyper), targets(rng, name, 33, k, hyper=hyper)
     value, dout = _core.loss(name, hyper, out, y)
     expected, gradient = in_torch.loss(torch, name, hyper, out, y)
     assert value == pytest.approx(expected, rel=1e-13 * ROWS[name].tolerance)
@@ -73,8 +87,12 @@ def test_in_torch(
 
 @pytest.mark.parametrize(("name", "hyper"), in_torch.torch_cases("losses"))
 def test_extremes_in_torch(torch: Any, name: str, hyper: dict[str, Any]) -> None:
+    if ROWS[name].torch.at_extremes is None:
+        pytest.skip("torch's own formula is not finite there")
+    hyper, _ = fitted(name, hyper, 2)
     far = [1e4, -1e4, 0.0, 40.0, -40.0]
-    out = np.clip([[a, b] for a in far for b in far], *ROWS[name].output_range)
+    allowed = ROWS[name].output_range(**without_reduction(hyper))
+    out = np.clip([[a, b] for a in far for b in far], *allowed)
     for side in (0, 1):
         labels = np.full(len(out), side)
         y = labels if ROWS[name].target == "class" else np.full(out.shape, float(side))
@@ -98,8 +116,10 @@ def test_inside_a_network(
 ) -> None:
     n, n_in, k = awkward_shape
     k = max(k, 2) if ROWS[name].target == "class" else k  # one class is no choice
-    pair = Pair(network_of(name, n_in, k), dtype).compile(name, loss_hyper=hyper)
-    x, y = rng.standard_normal((n, n_in)).astype(dtype), targets(rng, name, n, k, dtype)
+    hyper, k = fitted(name, hyper, k)
+    pair = Pair(network_of(name, n_in, k, hyper), dtype).compile(name, loss_hyper=hyper)
+    x = rng.standard_normal((n, n_in)).astype(dtype)
+    y = targets(rng, name, n, k, dtype, hyper)
     w = rng.uniform(0.1, 2, n) if weighted else None
     values = [net.loss_and_grad(x, y, w) for net in (pair.engine, pair.twin)]
     pair.close(*values, "linear")
@@ -176,17 +196,22 @@ def test_logits_of_ten_thousand(dtype: str, reduction: str) -> None:
 def test_extremes(name: str, hyper: dict[str, Any], dtype: str) -> None:
     """Outputs and targets that overflow a careless formula give what the twin gives."""
     far = np.array([-1e4, -1e3, -89, -1, 0, 1, 89, 1e3, 1e4])
-    out = np.stack(np.meshgrid(far, far), axis=-1).reshape(-1, 2).astype(dtype)
+    hyper, k = fitted(name, hyper, 2)
+    grid = np.meshgrid(*[far] * k)
+    out = np.stack(grid, axis=-1).reshape(-1, k).astype(dtype)
     row = ROWS[name]
-    for ends_with, parameters in ending(name):
+    for ends_with, parameters in ending(name, k, hyper):
         out = reference.activation(ends_with, parameters, out)
         out[out < np.finfo(dtype).smallest_normal] = 0  # as the engine has them: docs/numerics.md
     for side in (0, 1):
-        y = np.full(len(out), side) if row.target == "class" else np.full(out.shape, side, dtype)
+        columns = k // row.outputs_per_target(**without_reduction(hyper))
+        dense = np.full((len(out), columns), side, dtype)
+        y = np.full(len(out), side) if row.target == "class" else dense
         value, dout = _core.loss(name, hyper, out, y)
-        expected, expected_dout = reference.loss(name, hyper, out, y)
-        assert np.isfinite(value)
-        assert np.isfinite(dout).all()
+        with np.errstate(over="ignore"):
+            expected, expected_dout = reference.loss(name, hyper, out, y)
+        assert np.isfinite(value) == np.isfinite(expected)
+        assert np.array_equal(np.isfinite(dout), np.isfinite(expected_dout))
         rtol = TOLERANCE[dtype, "loss"] * row.tolerance
         np.testing.assert_allclose(value, expected, rtol=rtol)
         np.testing.assert_allclose(dout, expected_dout, rtol=rtol, atol=1e-30 + rtol / len(out))
@@ -220,7 +245,8 @@ def test_a_confident_row_keeps_its_small_gradient(rows: int, k: int, dtype: str)
 
 @every_loss
 def test_weights_are_repetitions(rng: np.random.Generator, name: str) -> None:
-    out, y = outputs(rng, name, 5, 3), targets(rng, name, 5, 3)
+    _, k = fitted(name, {}, 3)
+    out, y = outputs(rng, name, 5, k), targets(rng, name, 5, k)
     times = np.array([1, 3, 0, 2, 1])
     value, dout = _core.loss(name, {}, out, y, times.astype(float))
     again, dagain = _core.loss(name, {}, out.repeat(times, axis=0), y.repeat(times, axis=0))
@@ -232,8 +258,9 @@ def test_weights_are_repetitions(rng: np.random.Generator, name: str) -> None:
 
 @every_loss
 def test_rows_that_weigh_nothing(rng: np.random.Generator, name: str) -> None:
-    pair = Pair(network_of(name, 4, 3)).compile(name)
-    x, y, w = rng.standard_normal((6, 4)), targets(rng, name, 6, 3), np.zeros(6)
+    _, k = fitted(name, {}, 3)
+    pair = Pair(network_of(name, 4, k)).compile(name)
+    x, y, w = rng.standard_normal((6, 4)), targets(rng, name, 6, k), np.zeros(6)
     before = [p["array"].copy() for p in pair.engine.parameters()]
     assert pair.engine.train_step(x, y, w) == 0
     for p, was in zip(pair.engine.parameters(), before, strict=True):
@@ -245,10 +272,141 @@ def test_rows_that_weigh_nothing(rng: np.random.Generator, name: str) -> None:
 @every_loss
 def test_targets_of_any_dtype(rng: np.random.Generator, name: str) -> None:
     """Rows are gathered from the caller's array, and a column may come without its axis."""
-    k = 3 if ROWS[name].target == "class" else 1
+    _, k = fitted(name, {}, 3 if ROWS[name].target == "class" else 1)
     network = Pair(network_of(name, 4, k)).compile(name).engine
     x, y = rng.standard_normal((9, 4)), rng.integers(0, 2, 9)
     expected = network.loss_and_grad(x, y)
     for dtype in ("bool", "uint8", "int16", "int32", "uint64"):
         assert network.loss_and_grad(x, y.astype(dtype)) == expected
         assert network.loss_and_grad(x, y.astype(dtype)[:, None]) == expected
+
+
+# -- probabilities of classes, weights of classes, lists -------------------------------------------
+
+SMOOTHED = [
+    {},
+    {"label_smoothing": 0.1},
+    {"weight": True},
+    {"weight": True, "label_smoothing": 0.3},
+]
+
+
+def with_weights(hyper: dict[str, Any], k: int) -> dict[str, Any]:
+    weights = {"weight": [0.5 + j for j in range(k)]} if "weight" in hyper else {}
+    return {**hyper, **weights}
+
+
+@both_dtypes
+@pytest.mark.parametrize("k", [2, 3, 17, 40])
+@pytest.mark.parametrize("hyper", SMOOTHED, ids=str)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_probabilities_of_classes(
+    rng: np.random.Generator,
+    torch: Any,
+    hyper: dict[str, Any],
+    k: int,
+    reduction: str,
+    dtype: str,
+) -> None:
+    """As targets of cross-entropy, with the twin, differences and torch; in networks, too."""
+    hyper = with_weights(hyper, k) | {"reduction": reduction}
+    out = (3 * rng.standard_normal((9, k))).astype(dtype)
+    y = rng.dirichlet(np.ones(k), 9).astype(dtype)
+    w = rng.uniform(0.5, 2, 9)
+    for weights in (None, w):
+        value, dout = _core.loss("cross_entropy", hyper, out, y, weights)
+        expected, gradient = reference.loss("cross_entropy", hyper, out.astype(float), y, weights)
+        close(value, expected, dtype, "loss")
+        close(dout, gradient, dtype, "loss")
+    if dtype == "float64":
+        value, dout = _core.loss("cross_entropy", hyper, out, y)
+        slopes = differences(lambda: _core.loss("cross_entropy", hyper, out, y)[0], out)
+        assert_slopes(dout, slopes)
+        expected, gradient = in_torch.loss(torch, "cross_entropy", hyper, out, y)
+        assert value == pytest.approx(expected, rel=1e-13)
+        np.testing.assert_allclose(dout, gradient, rtol=1e-12, atol=1e-15)
+    pair = Pair([linear(4, k)], dtype).compile("cross_entropy", loss_hyper=hyper)
+    x = rng.standard_normal((9, 4)).astype(dtype)
+    pair.close(*(net.loss_and_grad(x, y, w) for net in (pair.engine, pair.twin)), "linear")
+    pair.same_gradients("linear")
+    ours, theirs = (net.evaluate(x, y, w, metrics=True) for net in (pair.engine, pair.twin))
+    pair.close(ours["loss"], theirs["loss"], "linear")
+    assert ours["accuracy"] == pytest.approx(theirs["accuracy"])
+
+
+@pytest.mark.parametrize("k", [3, 40])
+def test_one_hot_rows_are_their_classes(rng: np.random.Generator, k: int) -> None:
+    out, labels = rng.standard_normal((8, k)), rng.integers(0, k, 8)
+    for hyper in ({}, {"label_smoothing": 0.2}):
+        value, dout = _core.loss("cross_entropy", hyper, out, labels)
+        soft, dsoft = _core.loss("cross_entropy", hyper, out, np.eye(k)[labels])
+        assert soft == pytest.approx(value, rel=1e-14)
+        np.testing.assert_allclose(dsoft, dout, rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll"])
+def test_weights_of_classes_over_an_epoch(rng: np.random.Generator, name: str) -> None:
+    """The loss of an epoch is the mean over all its rows, which a larger batch has at once."""
+    hyper = {"weight": [0.0, 0.5, 3.0, 1.0]}
+    pair = Pair([linear(4, 4)]).compile(name, "sgd", {"lr": 0.0}, loss_hyper=hyper)
+    x, y, w = rng.standard_normal((23, 4)), rng.integers(0, 4, 23), rng.uniform(0.5, 2, 23)
+    for weights in (None, w):
+        at_once = pair.twin.evaluate(x, y, weights, metrics=True)
+        for n_threads in (1, 3):
+            report = pair.engine.fit(
+                x, y, weights, batch_size=5, epochs=1, metrics=True, n_threads=n_threads
+            )
+            assert report["loss"][0] == pytest.approx(at_once["loss"], rel=1e-12)
+            assert report["accuracy"][0] == pytest.approx(at_once["accuracy"], rel=1e-12)
+        ours = pair.engine.evaluate(x, y, weights, metrics=True)
+        assert ours["loss"] == pytest.approx(at_once["loss"], rel=1e-12)
+
+
+def test_outputs_that_a_loss_cannot_have() -> None:
+    cases_of: list[tuple[str, dict[str, Any], int, str]] = [
+        ("gaussian_nll", {}, 3, r"GaussianNLLLoss on 3 outputs; expected a multiple of 2: 2 out"),
+        ("quantile", {}, 4, r"QuantileLoss on 4 outputs; expected a multiple of 3: 3 outputs for"),
+        ("nll", {"weight": [1.0, 2.0]}, 3, r"NLLLoss weight has 2 numbers; expected one for each"),
+        ("bce_with_logits", {"pos_weight": [1.0]}, 2, r"pos_weight has 1 number; expected one for"),
+        ("bce_with_logits", {"pos_weight": [-1.0]}, 1, r"pos_weight has -1; expected a list of f"),
+        ("quantile", {"quantiles": []}, 3, r"quantiles is empty; expected a list of finite num"),
+        ("quantile", {"quantiles": [0.5, 1.5]}, 2, r"quantiles has 1\.5; expected a list of fini"),
+    ]
+    for name, hyper, k, text in cases_of:
+        network = _core.Network([linear(2, k)])
+        with pytest.raises(ValueError, match=text):
+            network.compile(name, hyper, "sgd", {})
+        y = np.zeros(4, int) if ROWS[name].target == "class" else np.zeros((4, k))
+        with pytest.raises(ValueError, match=text):
+            _core.loss(name, hyper, np.zeros((4, k)), y)
+
+
+def test_blocks_of_outputs() -> None:
+    """Means come before variances, and all outputs of a quantile before those of the next."""
+    out = np.array([[1.0, 2.0, 0.5, 4.0]])
+    value, dout = _core.loss("gaussian_nll", {"log_variance": False}, out, np.array([[1.0, 4.0]]))
+    assert value == pytest.approx((np.log(0.5) + np.log(4.0) + 1) / 4, rel=1e-15)
+    np.testing.assert_allclose(dout, [[0, -0.25, 0.5, 0]], atol=1e-16)
+    value, dout = _core.loss("quantile", {"quantiles": [0.25, 0.9]}, out, np.array([[2.0, 2.0]]))
+    assert value == pytest.approx((0.25 * 1 + 0 + 0.9 * 1.5 + 0.1 * 2) / 4, rel=1e-14)
+    np.testing.assert_allclose(dout, np.array([[-0.25, 0, -0.9, 0.1]]) / 4, rtol=1e-14)
+
+
+@both_dtypes
+def test_small_errors_keep_their_digits(dtype: str) -> None:
+    """log(cosh(e)) is e^2 / 2 there, where |e| - log(2) + ... would be rounding noise."""
+    e = np.array([[1e-3], [1e-5], [0.3], [0.999], [1.001], [50.0]], dtype)
+    for row in e:
+        value, _ = _core.loss("log_cosh", {}, row[None], np.zeros((1, 1), dtype))
+        exact = np.log(np.cosh(np.longdouble(row[0])))
+        if row[0] < 1e-2:
+            exact = np.longdouble(row[0]) ** 2 / 2 - np.longdouble(row[0]) ** 4 / 12
+        assert value == pytest.approx(float(exact), rel=8 * np.finfo(dtype).eps)
+
+
+def test_focal_of_easy_rows_keeps_its_digits(rng: np.random.Generator) -> None:
+    """At z = 30 the probability lacks 1e-13 to 1, and the loss is a product of such numbers."""
+    value, dout = _core.loss("focal", {"alpha": -1.0}, np.array([[30.0]]), np.ones((1, 1)))
+    q = np.exp(-30.0) / (1 + np.exp(-30.0))
+    assert value == pytest.approx(q**2 * np.log1p(np.exp(-30.0)), rel=1e-13)
+    assert dout[0, 0] == pytest.approx(-3 * q**3, rel=1e-9)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 N = 75
 ROWS = {row["name"]: row for row in REGISTRIES["losses"]}
-BINARY = [name for name in names("losses") if ROWS[name]["task"] == "binary"]
+DENSE = [name for name in names("losses") if ROWS[name]["target"] == "dense"]
+BINARY = [name for name in DENSE if ROWS[name]["targets"] == "0 to 1"]
 # Two labels, and the one of them that is wrong; in every dtype that holds both.
 LABELS = [(-1, 1, -1), (1, 2, 2), (0, 255, 255)]
 LABELS_OF_DTYPES = [
@@ -125,24 +126,72 @@ def test_soft_targets_are_targets() -> None:
             call()
 
 
-@pytest.mark.parametrize("name", [n for n in names("losses") if n not in BINARY])
+@pytest.mark.parametrize("name", [n for n in DENSE if ROWS[n]["targets"] == ""])
 def test_other_losses_take_any_numbers(name: str) -> None:
-    assert ROWS[name]["targets"] == ROWS[name]["outputs"] == ""
-    if ROWS[name]["target"] == "dense":
-        x, y = data(-1e4, 1e4)
-        model = nn.Sequential(nn.Linear(4, 1))
-        model.compile("sgd", name)
-        assert np.isfinite(model.evaluate(x, y)["loss"])
+    assert ROWS[name]["outputs"] == ""
+    x, y = data(-1e4, 1e4)
+    model = nn.Sequential(nn.Linear(4, ROWS[name]["outputs_per_target"]))
+    model.compile("sgd", name)
+    assert np.isfinite(model.evaluate(x, y)["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper", "k", "y", "words"),
+    [
+        (
+            "poisson_nll",
+            {},
+            1,
+            -1,
+            r"y has -1 at row 3, column 0; PoissonNLLLoss expects at least",
+        ),
+        ("kl_div", {}, 1, -0.5, r"y has -0\.5 at row 3, column 0; KLDivLoss expects at least 0"),
+        ("hinge", {}, 1, 2, r"y has 2 at row 3, column 0; HingeLoss expects -1 to 1"),
+        ("squared_hinge", {}, 1, -3, r"y has -3 at row 3, column 0; SquaredHingeLoss expects -1"),
+        ("cross_entropy", {}, 2, 1.5, r"y has 1\.5 at row 3, column 1; CrossEntropyLoss expects 0"),
+    ],
+)
+def test_targets_out_of_range(
+    name: str, hyper: dict[str, Any], k: int, y: float, words: str
+) -> None:
+    x, good = data(0, 1, k)
+    good[3, k - 1] = y
+    model = nn.Sequential(nn.Linear(4, k))
+    model.compile("sgd", getattr(nn, ROWS[name]["class_name"])(**hyper))
+    with pytest.raises(ValueError, match=rf"^\[Sequential.fit\] {words}"):
+        model.fit(x, good)
+    with pytest.raises(ValueError, match=rf"^\[Sequential.evaluate\] {words}"):
+        model.evaluate(x, good)
+
+
+def test_rates_and_variances_that_are_negative() -> None:
+    x, y = data(0, 1)
+    out = np.array([[-3.0, 2.0], [-3.0, -0.25]])
+    model = nn.Sequential(nn.Linear(4, 2))
+    model.compile("sgd", nn.GaussianNLLLoss(log_variance=False))
+    for array in model.state_dict().values():
+        array[...] = 0
+    model.state_dict()["0.bias"][...] = [-3, -0.25]
+    words = "expects at least 0: variances cannot be negative .a Softplus or Exp at the end"
+    with pytest.raises(ValueError, match=rf"outputs have -0.25 at row 0; GaussianNLLLoss {words}"):
+        model.fit(x, y)
+    with pytest.raises(ValueError, match=rf"out has -0.25 at row 1, column 1; .* {words}"):
+        F.gaussian_nll_loss(out, y[:2], log_variance=False)
+    with pytest.raises(ValueError, match="out has -3 at row 0, column 0; PoissonNLLLoss"):
+        F.poisson_nll_loss(out, np.ones((2, 2)), log_input=False)
+
+
+def interval(low: float, high: float) -> str:
+    if np.isinf([low, high]).all():
+        return ""
+    return f"at least {low:g}" if np.isinf(high) else f"{low:g} to {high:g}"
 
 
 def test_the_twin_has_the_same_ranges() -> None:
     for name, row in ROWS.items():
         twin = reference.LOSSES[name]
-        for ours, theirs in (
-            (row["targets"], twin.target_range),
-            (row["outputs"], twin.output_range),
-        ):
-            assert ours == ("" if np.isinf(theirs).all() else f"{theirs[0]:g} to {theirs[1]:g}")
+        assert row["targets"] == interval(*twin.target_range())
+        assert row["outputs"] == interval(*twin.output_range())
     half = np.full((2, 1), 0.5)
     for name in BINARY:
         with pytest.raises(ValueError, match="targets have -1; expected 0 to 1"):

@@ -100,8 +100,9 @@ def test_losses_agree_with_the_twin():
     for row in _core.registries()["losses"]:
         twin = reference.LOSSES[row["name"]]
         assert row["params"][0]["name"] == "reduction"
-        for fact in ("target", "task", "mean_over_outputs"):
+        for fact in ("target", "task", "mean", "takes_probabilities"):
             assert row[fact] == getattr(twin, fact), (row["name"], fact)
+        assert row["outputs_per_target"] == twin.outputs_per_target()
 
 
 def test_activations_agree_with_the_twin():

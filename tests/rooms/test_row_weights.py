@@ -30,7 +30,7 @@ both_reductions = pytest.mark.parametrize("reduction", ["mean", "sum"])
 def pair_of(
     name: str, dtype: str = "float64", lr: float = 0.0, optimizer: str = "sgd", **hyper: Any
 ) -> Pair:
-    layers = [linear(5, 8), ("tanh", {}), linear(8, K), *ending(name)]
+    layers = [linear(5, 8), ("tanh", {}), linear(8, K), *ending(name, K)]
     return Pair(layers, dtype).compile(name, optimizer, {"lr": lr}, loss_hyper=hyper)
 
 

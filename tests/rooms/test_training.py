@@ -15,7 +15,7 @@ import pytest
 
 from fastnn import _core, reference
 from layouts import DTYPES, close
-from members import Layers, cases, ending, hyper_cases, linear, names, network_with, targets
+from members import Layers, cases, ending, fitted, hyper_cases, linear, names, network_with, targets
 from pairs import Pair
 
 STEPS = 20
@@ -42,12 +42,16 @@ def train(
     loss: str = "mse",
     sizes: tuple[int, ...] = (33,),
     weighted: bool = False,
+    hyper: dict[str, Any] | None = None,
 ) -> None:
     """Take 20 steps, on batches of these sizes in turn, and compare after each."""
     n_in, k = pair.engine.n_features, pair.engine.n_outputs
     for step in range(STEPS):
         n = sizes[step % len(sizes)]
-        x, y = rng.standard_normal((n, n_in)).astype(pair.dtype), targets(rng, loss, n, k)
+        x, y = (
+            rng.standard_normal((n, n_in)).astype(pair.dtype),
+            targets(rng, loss, n, k, hyper=hyper),
+        )
         y = y.astype(pair.dtype) if y.ndim == 2 else y
         w = rng.uniform(0, 2, n).astype(pair.dtype) if weighted else None
         ours, theirs = (net.train_step(x, y, w) for net in (pair.engine, pair.twin))
@@ -69,9 +73,10 @@ def test_optimizers(rng: np.random.Generator, name: str, hyper: dict[str, Any], 
 def test_losses(
     rng: np.random.Generator, name: str, hyper: dict[str, Any], weighted: bool, dtype: str
 ) -> None:
-    layers = PLAIN + ending(name)
+    hyper, _ = fitted(name, hyper, 3)
+    layers = PLAIN + ending(name, 3, hyper)
     pair = Pair(layers, dtype).compile(name, "sgd", {"lr": 0.01}, loss_hyper=hyper)
-    train(pair, rng, name, weighted=weighted)
+    train(pair, rng, name, weighted=weighted, hyper=hyper)
 
 
 @both_dtypes
@@ -269,7 +274,7 @@ def test_orders_are_the_twins() -> None:
 @pytest.mark.parametrize("metrics", [False, True])
 @pytest.mark.parametrize("loss", names("losses"))
 def test_history_of_every_loss(rng: np.random.Generator, loss: str, metrics: bool) -> None:
-    layers = PLAIN + ending(loss)
+    layers = PLAIN + ending(loss, 3)
     pair = Pair(layers).compile(loss, "sgd", {"lr": 0.01})
     x, y = rng.standard_normal((40, 7)), targets(rng, loss, 40, 3)
     ours, theirs = (

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn import _core, _registry
 from fastnn._core import plain_activation, plain_activation_backward, plain_loss, plain_step
-from fastnn._docstrings import Entry, docstring, parameters
+from fastnn._docstrings import Entry, docstring, example_of, parameters
 from fastnn._fields import Field, fields_of
 
 from ._activations import backward, forward
@@ -208,11 +208,12 @@ def loss_name(row: Row) -> str:
 def _loss(row: Row) -> Source:
     name, fields, dense = row["name"], fields_of(row["params"]), row["target"] == "dense"
     function = loss_name(row)
-    out = [[0.25, 0.75]]
-    target: list[Any] = [[0.5, 1.0]] if dense else [1]
+    out, target = example_of(row)
     value, grad = _core.loss(name, {}, np.array(out), np.array(target))
     range_of = {what: f" {row[what]}".rstrip() for what in ("targets", "outputs")}
-    means = "all elements" if row["mean_over_outputs"] else "rows"
+    means = {"rows": "rows", "outputs": "all elements", "targets": "all targets"}[row["mean"]]
+    soft = ", or probabilities of the classes (n, k)" if row["takes_probabilities"] else ""
+    same = "of the shape of `out`" if row["outputs_per_target"] == 1 else "(n, targets)"
     whole = f'loss("{function}", "{name}", values, out, target, sample_weight)'
     return Source(
         function,
@@ -240,12 +241,12 @@ def _loss(row: Row) -> Source:
                     ),
                     (
                         "target : (n, k) or (n,) array_like",
-                        f"Numbers{range_of['targets']}, of the shape of `out`.",
+                        f"Numbers{range_of['targets']}, {same}.",
                     )
                     if dense
                     else (
                         "target : (n,) array_like of integers",
-                        "The right classes, 0 to k-1; one number for one row.",
+                        f"The right classes, 0 to k-1; one number for one row{soft}.",
                     ),
                     (
                         "sample_weight : (n,) array_like, optional",

@@ -44,7 +44,9 @@ def loss(
     arrays = {what: as_array(where, what, value) for what, value in given.items()}
     shape = arrays["out"].shape
     if row["target"] == "class" and len(shape) == 1:  # a vector is one row of scores
-        arrays |= {"out": arrays["out"][None], "target": np.atleast_1d(arrays["target"])}
+        one = np.atleast_1d(arrays["target"])
+        soft = row["takes_probabilities"] and one.shape == shape and one.size > 1
+        arrays |= {"out": arrays["out"][None], "target": one[None] if soft else one}
     weights = arrays.get("sample_weight")
     with Words(where, given):
         value, grad = _core.loss(name, settings, arrays["out"], arrays["target"], weights)

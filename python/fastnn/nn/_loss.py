@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _core, _validate
 from fastnn._describe import Description
-from fastnn._docstrings import sentence
+from fastnn._docstrings import example_of, sentence
 from fastnn._refusals import Words
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ _TASKS = {
     "regression": "predict gives the outputs as they are",
     "binary": "predict gives the probability of yes for each output",
     "multiclass": "predict gives the probabilities of the classes",
+}
+
+_MEANS = {
+    "rows": "rows",
+    "outputs": "all elements, rows and outputs",
+    "targets": "all targets, rows and columns",
 }
 
 
@@ -47,12 +53,13 @@ class Loss(Description):
     def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
         dense = row["target"] == "dense"
         targets = f"numbers (n, k){_within(row['targets'])}" if dense else "class indices (n,)"
+        if row["takes_probabilities"]:
+            targets += " or probabilities of the classes (n, k)"
         outputs = f" Outputs are numbers{_within(row['outputs'])}." if row["outputs"] else ""
-        added = "" if row["mean_over_outputs"] or not dense else "; the outputs of a row are added"
-        over = "all elements, rows and outputs" if row["mean_over_outputs"] else "rows"
+        predicts = f"predict gives {row['predicts']}" if row["predicts"] else _TASKS[row["task"]]
         notes = [
-            f"Targets are {targets}; {_TASKS[row['task']]}.{outputs}",
-            f"The mean is over {over}{added}.",
+            f"Targets are {targets}; {predicts}.{outputs}",
+            f"The mean is over {_MEANS[row['mean']]}.",
             *([row["note"]] if row["note"] else []),
         ]
         return sentence(row["formula"]), notes, _example(row)
@@ -95,8 +102,7 @@ def _within(interval: str) -> str:
 
 
 def _example(row: Row) -> str:
-    out = [[0.25, 0.75]]
-    target: list[Any] = [[0.5, 1.0]] if row["target"] == "dense" else [1]
+    out, target = example_of(row)
     loss, dout = _core.loss(row["name"], {}, np.array(out), np.array(target))
     return f"""
         >>> from fastnn import nn

@@ -29,8 +29,11 @@ class Torch:
     names : {parameter: what torch calls it}, where the names differ
     lacks : parameters that torch does not have
     gradients : relative difference of gradients where torch computes them with constants of float32
-    at_extremes : relative difference of gradients where torch's own formula is cut off
+    at_extremes : relative difference of gradients where torch's own formula is cut off; None:
+        there it is not finite
     options : further arguments that torch needs
+    call : (torch's object, out, target, `own` parameters) -> loss, where it is called otherwise
+    own : parameters for `call`, which torch's class does not have
     """
 
     name: str = ""
@@ -38,8 +41,10 @@ class Torch:
     names: Mapping[str, str] = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
     gradients: float = 1e-12
-    at_extremes: float = 1e-12
+    at_extremes: float | None = 1e-12
     options: Mapping[str, Any] = field(default_factory=dict)
+    call: Callable[..., Any] | None = None
+    own: tuple[str, ...] = ()
 
 
 SAME = Torch()  # the row's class name and parameters are torch's

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference import _losses_of_classes as classes
+from fastnn.reference import _losses_of_numbers as numbers
 from fastnn.reference._describe import SAME, Array, Torch, hypers_of
-from fastnn.reference.functional import log_softmax, logistic, one_hot, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,43 @@ if TYPE_CHECKING:
 __all__ = ["LOSSES", "Loss", "Sums", "loss", "weights_of"]
 
 
-def _no_link(out: Array) -> Array:
+Range = tuple[float, float]
+
+
+def _no_link(out: Array, **_hyper: Any) -> Array:
     return out
+
+
+def _one_output(**_hyper: Any) -> int:
+    return 1
+
+
+def _any_number(**_hyper: Any) -> Range:
+    return (-np.inf, np.inf)
+
+
+def _zero_to_one(**_hyper: Any) -> Range:
+    return (0, 1)
+
+
+def _at_least_zero(**_hyper: Any) -> Range:
+    return (0, np.inf)
+
+
+def _between_signs(**_hyper: Any) -> Range:
+    return (-1, 1)
+
+
+def _all_columns(_k: int) -> int:
+    return 0
+
+
+def _second_half(k: int) -> int:
+    return k // 2
+
+
+def _all_one(_target: Array, **_hyper: Any) -> Array | None:
+    return None
 
 
 def _nothing_right(out: Array, _target: Array) -> Array:
@@ -41,10 +77,15 @@ class Loss:
     f, df : (out, target) -> losses of all elements; their derivatives with respect to `out`
     target : "dense", as many numbers per row as outputs; or "class", one index per row
     task : "regression", "binary" or "multiclass"
-    mean_over_outputs : whether reduction="mean" also divides by the number of outputs
-    link : raw outputs -> predictions
+    mean : what reduction="mean" is a mean over besides rows: "rows", "outputs" or "targets"
+    takes_probabilities : whether a "class" loss takes probabilities (n, k), too
+    outputs_per_target : hyperparameters -> number of outputs for each target
+    divides : (target, hyperparameters) -> weights of the rows' classes that a mean is divided by
+    link : (raw outputs, hyperparameters) -> predictions
     right : (out, target) -> fraction of right outputs of each row
-    target_range, output_range : smallest and largest allowed number, both included
+    target_range, output_range : hyperparameters -> smallest and largest allowed number, included
+    first_bounded : number of outputs -> the first of them to which output_range applies
+    tries : hyperparameters to try besides those that the registry says
     torch : its name in torch; None if torch does not have it
     tolerance : factor on the tolerance of all losses, in tests
     """
@@ -54,11 +95,16 @@ class Loss:
     df: Callable[..., Array]
     target: str = "dense"
     task: str = "regression"
-    mean_over_outputs: bool = True
-    link: Callable[[Array], Array] = _no_link
+    mean: str = "outputs"
+    takes_probabilities: bool = False
+    outputs_per_target: Callable[..., int] = _one_output
+    divides: Callable[..., Array | None] = _all_one
+    link: Callable[..., Array] = _no_link
     right: Callable[[Array, Array], Array] = _nothing_right
-    target_range: tuple[float, float] = (-np.inf, np.inf)
-    output_range: tuple[float, float] = (-np.inf, np.inf)
+    target_range: Callable[..., Range] = _any_number
+    output_range: Callable[..., Range] = _any_number
+    first_bounded: Callable[[int], int] = _all_columns
+    tries: tuple[dict[str, Any], ...] = ()
     torch: Torch | None = SAME
     tolerance: float = 1.0
 
@@ -67,29 +113,33 @@ class Loss:
         """Names and defaults of the hyperparameters."""
         return {"reduction": "mean"} | hypers_of(self.f)
 
-    def targets(self, y: Any, out: Array) -> Array:
-        """Return `y` in the form that f and df take: class indices (n,), or the shape of `out`."""
-        if self.target == "class":
-            return np.asarray(y, dtype=np.int64).reshape(len(out))
+    def targets(self, y: Any, out: Array, **hyper: Any) -> Array:
+        """Return `y` in the form that f and df take: class indices (n,), or numbers (n, k)."""
+        n, k = out.shape
+        soft = self.takes_probabilities and np.shape(y) == (n, k)
+        if self.target == "class" and not soft:
+            return np.asarray(y, dtype=np.int64).reshape(n)
         dense: Array = np.asarray(y, dtype=out.dtype)
         if dense.ndim == 1:
             dense = dense[:, None]
-        if dense.shape != out.shape:
+        if dense.shape != (n, k // self.outputs_per_target(**hyper)):
             raise ValueError(f"targets have shape {dense.shape}, outputs {out.shape}")
-        _check_range("targets", dense, self.target_range)
-        _check_range("outputs", out, self.output_range)
+        _check_range("targets", dense, self.target_range(**hyper))
+        _check_range("outputs", out[:, self.first_bounded(k) :], self.output_range(**hyper))
         return dense
 
     def value(
         self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> float:
         """Return the loss of a batch."""
-        return self.average(self.sums(out, y, weight, **hyper), out.shape[1], reduction)
+        sums = self.sums(out, y, weight, **hyper)
+        return self.average(sums, out.shape[1], reduction, **hyper)
 
     def sums(self, out: Array, y: Any, weight: Any = None, **hyper: Any) -> Sums:
         """Return the sums over rows from which averages are computed, in double."""
-        losses = self.f(out, self.targets(y, out), **hyper).reshape(len(out), -1)
-        right = self.right(out, self.targets(y, out))
+        target = self.targets(y, out, **hyper)
+        losses = self.f(out, target, **hyper).reshape(len(out), -1)
+        right = self.right(out, target)
         w, exponent = weights_of(weight, out)
         w = w.astype(np.float64)
         return Sums(
@@ -97,35 +147,49 @@ class Loss:
             float(np.sum(w * losses.sum(axis=1, dtype=np.float64))),
             float(np.sum(w * right)),
             exponent,
+            self._weight(w, target, **hyper),
         )
 
-    def average(self, sums: Sums, outputs: int, reduction: str = "mean") -> float:
+    def average(self, sums: Sums, outputs: int, reduction: str = "mean", **hyper: Any) -> float:
         """Return the loss of all rows in `sums`, each of which has this number of outputs."""
         if reduction == "sum":
             return sums.loss * 2.0**sums.exponent
-        return sums.loss / self._divisor(sums.weight, outputs)
+        return sums.loss / self._divisor(sums.divisor, outputs, reduction, **hyper)
+
+    def _weight(self, w: Array, target: Array, **hyper: Any) -> float:
+        """Return the sum over rows of their weights, times those of their classes."""
+        classes_weights = self.divides(target, **hyper)
+        return float(
+            np.sum(w if classes_weights is None else w * classes_weights, dtype=np.float64)
+        )
 
     def gradient(
         self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> Array:
         """Return dvalue/dout, in the dtype of `out`."""
         w, exponent = weights_of(weight, out)
-        total = float(np.sum(w, dtype=np.float64))
-        scale = 2.0**exponent if reduction == "sum" else 1 / self._divisor(total, out.shape[1])
+        target = self.targets(y, out, **hyper)
+        total = self._weight(w, target, **hyper)
+        divisor = self._divisor(total, out.shape[1], reduction, **hyper)
+        scale = 2.0**exponent if reduction == "sum" else 1 / divisor
         factors = w * out.dtype.type(scale)
-        result: Array = factors[:, None] * self.df(out, self.targets(y, out), **hyper)
+        result: Array = factors[:, None] * self.df(out, target, **hyper)
         return result
 
-    def _divisor(self, weight: float, outputs: int) -> float:
+    def _divisor(self, weight: float, outputs: int, reduction: str, **hyper: Any) -> float:
         if weight == 0:
             return 1.0  # all rows have weight zero, and the loss is zero
-        return weight * outputs if self.mean_over_outputs else weight
+        if self.mean == "rows" or reduction == "batchmean":
+            return weight
+        each = self.outputs_per_target(**hyper) if self.mean == "targets" else 1
+        return weight * max(1, outputs // each)
 
 
 @dataclass(frozen=True)
 class Sums:
     """Sums over rows of w, w l, and w times the fraction of right outputs, in units of 2^exponent.
 
+    A mean of losses is divided by `divisor`, which is that of w unless classes have weights.
     Sums of several batches can be added, even in different units.
     """
 
@@ -133,6 +197,7 @@ class Sums:
     loss: float = 0.0
     right: float = 0.0
     exponent: int = -1022
+    divisor: float = 0.0
 
     def __add__(self, other: Sums) -> Sums:
         exponent = max(self.exponent, other.exponent)
@@ -142,6 +207,7 @@ class Sums:
             self.loss * a + other.loss * b,
             self.right * a + other.right * b,
             exponent,
+            self.divisor * a + other.divisor * b,
         )
 
     @property
@@ -170,142 +236,128 @@ def _check_range(what: str, numbers: Array, allowed: tuple[float, float]) -> Non
         )
 
 
-def mse(out: Array, target: Array) -> Array:
-    """Return the squared error (torch's MSELoss)."""
-    squares: Array = (out - target) ** 2
-    return squares
-
-
-def mse_df(out: Array, target: Array) -> Array:
-    """Return 2 (out - target)."""
-    return 2 * (out - target)
-
-
-def half_mse(out: Array, target: Array) -> Array:
-    """Return half the squared error, whose derivative is the error; many courses use this form."""
-    halves: Array = 0.5 * (out - target) ** 2
-    return halves
-
-
-def half_mse_df(out: Array, target: Array) -> Array:
-    """Return out - target."""
-    return out - target
-
-
-def l1(out: Array, target: Array) -> Array:
-    """Return the absolute error."""
-    result: Array = np.abs(out - target)
-    return result
-
-
-def l1_df(out: Array, target: Array) -> Array:
-    """Return the sign of the error: +1, -1 or 0."""
-    result: Array = np.sign(out - target)
-    return result
-
-
-def cross_entropy(out: Array, target: Array) -> Array:
-    """Return -log of the probability of the right class in softmax(out)."""
-    return -log_softmax(out)[np.arange(len(out)), target]
-
-
-def cross_entropy_df(out: Array, target: Array) -> Array:
-    """Return the probabilities minus the one-hot target."""
-    return softmax(out) - one_hot(target, out.shape[1], out.dtype)
-
-
-def right_class(out: Array, target: Array) -> Array:
-    """Return 1 for rows whose largest output is that of the right class, and 0 for others."""
-    right: Array = (out.argmax(axis=1) == target).astype(np.float64)
-    return right
-
-
-def bce_with_logits(out: Array, target: Array) -> Array:
-    """Return -t log(p) - (1 - t) log(1 - p) with p = logistic(out), without overflow in exp."""
-    result: Array = np.maximum(out, 0) - out * target + np.log1p(np.exp(-np.abs(out)))
-    return result
-
-
-def bce_with_logits_df(out: Array, target: Array) -> Array:
-    """Return the probabilities minus the targets."""
-    return logistic(out) - target
-
-
-def right_logits(out: Array, target: Array) -> Array:
-    """Return the fraction of outputs on the right side of 0, where the probability is 0.5."""
-    share: Array = np.mean((out > 0) == (target > 0.5), axis=1)
-    return share
-
-
-def bce(out: Array, target: Array) -> Array:
-    """Return -t log(p) - (1 - t) log(1 - p) for probabilities p = out.
-
-    As in torch, logarithms are at least -100, so that p = 0 and p = 1 have a finite loss.
-    """
-    with np.errstate(divide="ignore"):  # log(0) = -inf is replaced by -100
-        log_p, log_1p = np.log(out), np.log1p(-out)
-    result: Array = -target * np.maximum(log_p, -100) - (1 - target) * np.maximum(log_1p, -100)
-    return result
-
-
-def bce_df(out: Array, target: Array) -> Array:
-    """Return (p - t) / (p (1 - p)), with the lower limit of the denominator as in torch."""
-    result: Array = (out - target) / np.maximum(out * (1 - out), 1e-12)
-    return result
-
-
-def right_probabilities(out: Array, target: Array) -> Array:
-    """Return the fraction of outputs on the right side of 0.5."""
-    share: Array = np.mean((out > 0.5) == (target > 0.5), axis=1)
-    return share
-
-
-def huber(out: Array, target: Array, *, delta: float = 1.0) -> Array:
-    """Half the squared error up to delta, and linear beyond."""
-    e = np.abs(out - target)
-    result: Array = np.where(e <= delta, 0.5 * e * e, delta * (e - 0.5 * delta))
-    return result
-
-
-def huber_df(out: Array, target: Array, *, delta: float = 1.0) -> Array:
-    """Return the error, clipped to +-delta."""
-    result: Array = np.clip(out - target, -delta, delta)
-    return result
+def _gaussian_in_torch(module: Any, out: Any, y: Any, *, log_variance: bool = True) -> Any:
+    """Call torch's loss, which takes means and variances as two arguments."""
+    mean, spread = out.tensor_split(2, dim=1)
+    return module(mean, y, spread.exp() if log_variance else spread)
 
 
 LOSSES = {
-    "mse": Loss("MSELoss", f=mse, df=mse_df),
-    "half_mse": Loss("HalfMSELoss", f=half_mse, df=half_mse_df, torch=Torch("MSELoss", factor=0.5)),
-    "l1": Loss("L1Loss", f=l1, df=l1_df),
-    "huber": Loss("HuberLoss", f=huber, df=huber_df),
+    "mse": Loss("MSELoss", f=numbers.mse, df=numbers.mse_df),
+    "half_mse": Loss(
+        "HalfMSELoss",
+        f=numbers.half_mse,
+        df=numbers.half_mse_df,
+        torch=Torch("MSELoss", factor=0.5),
+    ),
+    "l1": Loss("L1Loss", f=numbers.l1, df=numbers.l1_df),
+    "huber": Loss("HuberLoss", f=numbers.huber, df=numbers.huber_df),
+    "smooth_l1": Loss("SmoothL1Loss", f=numbers.smooth_l1, df=numbers.smooth_l1_df),
+    "log_cosh": Loss("LogCoshLoss", f=numbers.log_cosh, df=numbers.log_cosh_df, torch=None),
+    "quantile": Loss(
+        "QuantileLoss",
+        f=numbers.quantile,
+        df=numbers.quantile_df,
+        outputs_per_target=numbers.quantile_outputs,
+        torch=None,
+    ),
+    "poisson_nll": Loss(
+        "PoissonNLLLoss",
+        f=numbers.poisson_nll,
+        df=numbers.poisson_nll_df,
+        link=numbers.poisson_rates,
+        target_range=_at_least_zero,
+        output_range=numbers.poisson_range,
+    ),
+    "gaussian_nll": Loss(
+        "GaussianNLLLoss",
+        f=numbers.gaussian_nll,
+        df=numbers.gaussian_nll_df,
+        mean="targets",
+        outputs_per_target=numbers.two_outputs,
+        link=numbers.gaussian_moments,
+        output_range=numbers.gaussian_range,
+        first_bounded=_second_half,
+        torch=Torch(call=_gaussian_in_torch, own=("log_variance",), at_extremes=None),
+    ),
     "cross_entropy": Loss(
         "CrossEntropyLoss",
-        f=cross_entropy,
-        df=cross_entropy_df,
+        f=classes.cross_entropy,
+        df=classes.cross_entropy_df,
         target="class",
         task="multiclass",
-        mean_over_outputs=False,
-        link=softmax,
-        right=right_class,
+        mean="rows",
+        takes_probabilities=True,
+        divides=classes.weights_of_rows,
+        link=classes.probabilities,
+        right=classes.right_class,
+        target_range=_zero_to_one,  # of probabilities
+    ),
+    "nll": Loss(
+        "NLLLoss",
+        f=classes.nll,
+        df=classes.nll_df,
+        target="class",
+        task="multiclass",
+        mean="rows",
+        divides=classes.weights_of_rows,
+        link=classes.exponential,
+        right=classes.right_class,
+    ),
+    "kl_div": Loss(
+        "KLDivLoss",
+        f=classes.kl_div,
+        df=classes.kl_div_df,
+        link=classes.exponential,
+        target_range=classes.kl_div_range,
+        tries=({"reduction": "batchmean"},),
     ),
     "bce_with_logits": Loss(
         "BCEWithLogitsLoss",
-        f=bce_with_logits,
-        df=bce_with_logits_df,
+        f=classes.bce_with_logits,
+        df=classes.bce_with_logits_df,
         task="binary",
-        link=logistic,
-        right=right_logits,
-        target_range=(0, 1),
+        link=classes.probabilities_of_yes,
+        right=classes.right_logits,
+        target_range=_zero_to_one,
     ),
     "bce": Loss(
         "BCELoss",
-        f=bce,
-        df=bce_df,
+        f=classes.bce,
+        df=classes.bce_df,
         task="binary",
-        right=right_probabilities,
-        target_range=(0, 1),
-        output_range=(0, 1),
+        right=classes.right_probabilities,
+        target_range=_zero_to_one,
+        output_range=_zero_to_one,
         torch=Torch(at_extremes=1e-8),  # its limit of the denominator is float32's 1e-12
+    ),
+    "focal": Loss(
+        "FocalLoss",
+        f=classes.focal,
+        df=classes.focal_df,
+        task="binary",
+        link=classes.probabilities_of_yes,
+        right=classes.right_logits,
+        target_range=_zero_to_one,
+        torch=None,
+    ),
+    "hinge": Loss(
+        "HingeLoss",
+        f=classes.hinge,
+        df=classes.hinge_df,
+        task="binary",
+        right=classes.right_logits,
+        target_range=_between_signs,
+        torch=None,
+    ),
+    "squared_hinge": Loss(
+        "SquaredHingeLoss",
+        f=classes.squared_hinge,
+        df=classes.squared_hinge_df,
+        task="binary",
+        right=classes.right_logits,
+        target_range=_between_signs,
+        torch=None,
     ),
 }
 

@@ -297,8 +297,7 @@ class Network:
         return self.loss.sums(self.outputs, y, w, **hyper)
 
     def _logs(self, sums: Sums, metrics: bool) -> dict[str, float]:
-        reduction = self.loss_hyper.get("reduction", "mean")
-        logs = {"loss": self.loss.average(sums, self.outputs.shape[1], reduction)}
+        logs = {"loss": self.loss.average(sums, self.outputs.shape[1], **self.loss_hyper)}
         if metrics and self.loss.task != "regression":
             logs["accuracy"] = sums.accuracy
         return logs
@@ -306,4 +305,5 @@ class Network:
     def predict(self, x: Any, link: bool = True) -> Array:
         """Return the outputs, through the loss's link (softmax, logistic or nothing) if `link`."""
         outputs = self.forward(x, training=False)
-        return self.loss.link(outputs) if link else outputs
+        hyper = {name: v for name, v in self.loss_hyper.items() if name != "reduction"}
+        return self.loss.link(outputs, **hyper) if link else outputs

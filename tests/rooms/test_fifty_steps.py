@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fifty steps in torch: activations, losses and optimizers together, with all their parameters.
+
+The truth is torch in float64. In float64 the engine agrees with it to 1e-12; in float32 its error
+is at most eight times that of torch in float32, or 2e-5. Every member that torch has, with each of
+its parameters, is in some of the quick cases; the nightly ones are the whole product of the rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import in_torch
+from fastnn import _core
+from members import TWINS, Layers, ending, fitted, linear, targets
+
+ROWS, N_IN, N_OUT, STEPS = 16, 7, 3, 50
+ROOMS = ("activations", "losses", "optimizers")
+CASES = {room: [tuple(case.values) for case in in_torch.torch_cases(room)] for room in ROOMS}
+FLOAT64, FLOAT32, OF_TORCH = 1e-12, 2e-5, 8
+
+Member = tuple[str, dict[str, Any]]
+
+
+def quick() -> list[tuple[Member, Member, Member]]:
+    """As many combinations as the longest room has cases, with every case of every room."""
+    longest = max(map(len, CASES.values()))
+    return [
+        tuple(CASES[room][k % len(CASES[room])] for room in ROOMS)  # type: ignore[misc]
+        for k in range(longest)
+    ]
+
+
+def named(member: Member) -> str:
+    return "-".join([member[0], *member[1]])
+
+
+def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: Member) -> None:
+    name, hyper = loss
+    hyper, k = fitted(name, hyper, N_OUT)
+    layers: Layers = [linear(N_IN, 9), activation, linear(9, 8), activation, linear(8, N_OUT)]
+    layers += ending(name, N_OUT, hyper)
+    rule, values = optimizer
+    values = values | {"lr": 0.002}
+    single, double = (_core.Network(layers, dtype, 3) for dtype in ("float32", "float64"))
+    for p, q in zip(single.parameters(), double.parameters(), strict=True):
+        q["array"][...] = p["array"]
+    truth = in_torch.network(torch, layers, double)
+    other = copy.deepcopy(truth).float()
+    for network in (single, double):
+        network.compile(name, hyper, rule, values)
+    rng = np.random.default_rng(5)
+    measures = {m: in_torch.loss_of(torch, name, hyper, m) for m in (torch.float64, torch.float32)}
+    rules = [in_torch.optimizer(torch, rule, values, m.parameters()) for m in (truth, other)]
+    for _ in range(STEPS):
+        x = rng.standard_normal((ROWS, N_IN)).astype(np.float32)
+        y = targets(rng, name, ROWS, k, "float32", hyper)
+        for model, step, dtype in zip((truth, other), rules, measures, strict=True):
+            step.zero_grad()
+            target = torch.from_numpy(y)
+            target = target.to(dtype) if target.is_floating_point() else target
+            measures[dtype](model(torch.from_numpy(x).to(dtype)), target).backward()
+            step.step()
+        for network in (single, double):
+            network.train_step(x, y)
+    exact, theirs = in_torch.values(truth), in_torch.values(other)
+    largest = max(np.abs(value).max() for value in exact.values())
+    assert np.isfinite(largest)
+
+    def error(of: dict[str, np.ndarray]) -> float:
+        return max(float(np.abs(of[key] - exact[key]).max()) for key in exact) / float(largest)
+
+    ours = [
+        error({p["key"]: p["array"] for p in network.parameters()}) for network in (single, double)
+    ]
+    factor = TWINS["activations"][activation[0]].tolerance * TWINS["losses"][name].tolerance
+    factor *= TWINS["optimizers"][rule].tolerance
+    assert ours[1] <= FLOAT64 * factor
+    assert ours[0] <= max(OF_TORCH * error(theirs), FLOAT32)
+
+
+@pytest.mark.parametrize("members", quick(), ids=lambda members: " ".join(map(named, members)))
+def test_every_case_once(torch: Any, members: tuple[Member, Member, Member]) -> None:
+    after_fifty_steps(torch, *members)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("optimizer", CASES["optimizers"], ids=named)
+@pytest.mark.parametrize("loss", CASES["losses"], ids=named)
+def test_the_whole_product(torch: Any, loss: Member, optimizer: Member) -> None:
+    for activation in CASES["activations"]:
+        after_fifty_steps(torch, activation, loss, optimizer)
+
+
+def test_every_member_is_in_the_product() -> None:
+    for room, cases in CASES.items():
+        assert {name for name, _ in cases} == set(in_torch.torch_names(room))
+    assert len(list(itertools.product(*CASES.values()))) > 1000
