@@ -12,7 +12,7 @@ from fastnn import _core, _registry, _validate
 from fastnn._describe import Optimizer, described
 from fastnn._fields import checked
 from fastnn._optimizers import OPTIMIZERS
-from fastnn._refusals import refused
+from fastnn._refusals import Words, refused
 
 from ._loss import Loss
 from ._members import LOSSES
@@ -70,6 +70,15 @@ class Compiled:
                 "classes"
             )
 
+    def need_probabilities(self, where: str) -> None:
+        """Refuse losses without probabilities of classes."""
+        self.need_classes(where)
+        if self.loss.row["predicts"]:
+            raise ValueError(
+                f"[{where}] {type(self.loss).__name__} has no probabilities, predict gives "
+                f"{self.loss.row['predicts']}; expected a loss with probabilities"
+            )
+
     def probabilities(self, p: Array) -> Array:
         """Return the predictions p as probabilities (n, classes).
 
@@ -94,14 +103,15 @@ class Compiled:
 
     def apply(self, where: str, network: _core.Network) -> None:
         """Compile the core's network with these settings."""
-        network.compile(
-            self.loss.registry_name,
-            self.loss.hyper(),
-            self.optimizer.registry_name,
-            self.optimizer.hyper(),
-            self._groups(where, network),
-            **self.settings,
-        )
+        with Words(where):
+            network.compile(
+                self.loss.registry_name,
+                self.loss.hyper(),
+                self.optimizer.registry_name,
+                self.optimizer.hyper(),
+                self._groups(where, network),
+                **self.settings,
+            )
 
     def with_lr(self, where: str, network: _core.Network, lr: Any) -> Compiled:
         """Set another learning rate from the next step on; return the settings with it."""

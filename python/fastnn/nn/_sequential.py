@@ -504,7 +504,7 @@ class Sequential:
         array([[0.5, 0.5]], dtype=float32)
         """
         with self._call("predict_proba", n_threads) as call:
-            call.compiled.need_classes(call.where)
+            call.compiled.need_probabilities(call.where)
             outputs = call.network.predict(call.array("X", x), True, None, call.threads)
             return call.compiled.probabilities(outputs)
 

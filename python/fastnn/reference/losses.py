@@ -129,18 +129,18 @@ class Loss:
         return dense
 
     def value(
-        self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
+        self, out: Array, y: Any, sample_weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> float:
         """Return the loss of a batch."""
-        sums = self.sums(out, y, weight, **hyper)
+        sums = self.sums(out, y, sample_weight, **hyper)
         return self.average(sums, out.shape[1], reduction, **hyper)
 
-    def sums(self, out: Array, y: Any, weight: Any = None, **hyper: Any) -> Sums:
+    def sums(self, out: Array, y: Any, sample_weight: Any = None, **hyper: Any) -> Sums:
         """Return the sums over rows from which averages are computed, in double."""
         target = self.targets(y, out, **hyper)
         losses = self.f(out, target, **hyper).reshape(len(out), -1)
         right = self.right(out, target)
-        w, exponent = weights_of(weight, out)
+        w, exponent = weights_of(sample_weight, out)
         w = w.astype(np.float64)
         return Sums(
             float(np.sum(w)),
@@ -158,16 +158,14 @@ class Loss:
 
     def _weight(self, w: Array, target: Array, **hyper: Any) -> float:
         """Return the sum over rows of their weights, times those of their classes."""
-        classes_weights = self.divides(target, **hyper)
-        return float(
-            np.sum(w if classes_weights is None else w * classes_weights, dtype=np.float64)
-        )
+        of_classes = self.divides(target, **hyper)
+        return float(np.sum(w if of_classes is None else w * of_classes, dtype=np.float64))
 
     def gradient(
-        self, out: Array, y: Any, weight: Any = None, reduction: str = "mean", **hyper: Any
+        self, out: Array, y: Any, sample_weight: Any = None, reduction: str = "mean", **hyper: Any
     ) -> Array:
         """Return dvalue/dout, in the dtype of `out`."""
-        w, exponent = weights_of(weight, out)
+        w, exponent = weights_of(sample_weight, out)
         target = self.targets(y, out, **hyper)
         total = self._weight(w, target, **hyper)
         divisor = self._divisor(total, out.shape[1], reduction, **hyper)
@@ -176,13 +174,13 @@ class Loss:
         result: Array = factors[:, None] * self.df(out, target, **hyper)
         return result
 
-    def _divisor(self, weight: float, outputs: int, reduction: str, **hyper: Any) -> float:
-        if weight == 0:
+    def _divisor(self, total: float, outputs: int, reduction: str, **hyper: Any) -> float:
+        if total == 0:
             return 1.0  # all rows have weight zero, and the loss is zero
         if self.mean == "rows" or reduction == "batchmean":
-            return weight
+            return total
         each = self.outputs_per_target(**hyper) if self.mean == "targets" else 1
-        return weight * max(1, outputs // each)
+        return total * max(1, outputs // each)
 
 
 @dataclass(frozen=True)
