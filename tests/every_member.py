@@ -94,14 +94,69 @@ assert_type(
     nn.HuberLoss,
 )
 assert_type(
+    nn.SmoothL1Loss(
+        reduction="mean",
+        beta=1.0,
+    ),
+    nn.SmoothL1Loss,
+)
+assert_type(
+    nn.LogCoshLoss(
+        reduction="mean",
+    ),
+    nn.LogCoshLoss,
+)
+assert_type(
+    nn.QuantileLoss(
+        reduction="mean",
+        quantiles=(0.1, 0.5, 0.9),
+    ),
+    nn.QuantileLoss,
+)
+assert_type(
+    nn.PoissonNLLLoss(
+        reduction="mean",
+        log_input=True,
+        full=False,
+        eps=1e-08,
+    ),
+    nn.PoissonNLLLoss,
+)
+assert_type(
+    nn.GaussianNLLLoss(
+        reduction="mean",
+        full=False,
+        eps=1e-06,
+        log_variance=True,
+    ),
+    nn.GaussianNLLLoss,
+)
+assert_type(
     nn.CrossEntropyLoss(
         reduction="mean",
+        weight=None,
+        label_smoothing=0.0,
     ),
     nn.CrossEntropyLoss,
 )
 assert_type(
+    nn.NLLLoss(
+        reduction="mean",
+        weight=None,
+    ),
+    nn.NLLLoss,
+)
+assert_type(
+    nn.KLDivLoss(
+        reduction="mean",
+        log_target=False,
+    ),
+    nn.KLDivLoss,
+)
+assert_type(
     nn.BCEWithLogitsLoss(
         reduction="mean",
+        pos_weight=None,
     ),
     nn.BCEWithLogitsLoss,
 )
@@ -110,6 +165,26 @@ assert_type(
         reduction="mean",
     ),
     nn.BCELoss,
+)
+assert_type(
+    nn.FocalLoss(
+        reduction="mean",
+        gamma=2.0,
+        alpha=0.25,
+    ),
+    nn.FocalLoss,
+)
+assert_type(
+    nn.HingeLoss(
+        reduction="mean",
+    ),
+    nn.HingeLoss,
+)
+assert_type(
+    nn.SquaredHingeLoss(
+        reduction="mean",
+    ),
+    nn.SquaredHingeLoss,
 )
 assert_type(
     optim.SGD(
@@ -268,9 +343,19 @@ assert_type(F.mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.half_mse_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.l1_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.huber_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.smooth_l1_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.log_cosh_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.quantile_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.poisson_nll_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.gaussian_nll_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.cross_entropy([x], [1]), tuple[float, NDArray[Any]])
+assert_type(F.nll_loss([x], [1]), tuple[float, NDArray[Any]])
+assert_type(F.kl_div_loss([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.bce_with_logits([x], [x]), tuple[float, NDArray[Any]])
 assert_type(F.bce_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.focal_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.hinge_loss([x], [x]), tuple[float, NDArray[Any]])
+assert_type(F.squared_hinge_loss([x], [x]), tuple[float, NDArray[Any]])
 F.sgd_step_([x], [x])
 assert_type(F.sgd_state([x]), OptimizerState)
 F.adam_step_([x], [x], F.adam_state([x]))

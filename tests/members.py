@@ -231,12 +231,14 @@ def ending(loss: str, outputs: int, hyper: Hyper | None = None) -> Layers:
 
 
 def _in_range(loss: str, hyper: Hyper) -> Layers:
+    if reference.LOSSES[loss].ends:
+        return [(reference.LOSSES[loss].ends, {})]
     low, high = reference.LOSSES[loss].output_range(**without_reduction(hyper))
     if np.isinf((low, high)).all():
         return []
     anything = np.linspace(-30, 30, 61)
     for name, row in reference.ACTIVATIONS.items():
         a = row.f(anything[:, None])
-        if low <= a.min() and a.max() <= high:
+        if low < a.min() and a.max() <= high:
             return [(name, {})]
     raise AssertionError(f"no activation ends inside {low} to {high}, which {loss} expects")

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _registry, nn
 from fastnn._describe import Description, fields_of_class
+from fastnn._docstrings import example_of
 from fastnn._fields import fields_of, meaning_and_range
 from fastnn._optimizers import OPTIMIZERS
-from fastnn.functional._functions import MAKERS
+from fastnn.functional._functions import MAKERS, loss_name
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def tables_page() -> str:
 
 
 # The arguments of the program for parameters without a default.
-ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]", "out": "[x]"}
+ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]"}
 PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs."""
 
 from __future__ import annotations
@@ -210,6 +211,7 @@ def program() -> str:
             cls = f"{module}.{row['class_name']}"
             made = f"\n    {cls}({values}\n    ),\n    {cls},\n" if fields else f"{cls}(), {cls}"
             lines.append(f"assert_type({made})")
+    examples = {loss_name(row): example_of(row) for row in _registry.rows("losses").values()}
     for maker in MAKERS.values():
         source = maker()
         given: list[str] = []
@@ -219,8 +221,8 @@ def program() -> str:
                 break
             if name == "state":
                 given.append(f"F.{source.name.removesuffix('_step_')}_state([x])")
-            elif name == "target":
-                given.append("[1]" if "integers" in source.doc else "[x]")
+            elif source.name in examples:
+                given.append(repr(examples[source.name][name == "target"]))
             else:
                 given.append(ARGUMENTS[name])
         call = f"F.{source.name}({', '.join(given)})"

@@ -36,7 +36,9 @@ struct CrossEntropy {
                                       "share of the targets that all classes have equally", tries(0.1))};
   static constexpr Interval kTargets{.lowest = 0, .highest = 1};  // of probabilities
   static Reals class_weights(const Params& p) { return p.weight; }
-  explicit CrossEntropy(const Params& p) : weight(p.weight), smoothing(p.label_smoothing) {}
+  explicit CrossEntropy(const Params& p) : weight(p.weight), smoothing(p.label_smoothing) {
+    for (const double each : weight.all()) all_weights += each;
+  }
 
   double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const {
     if (target || smoothing != 0) return mixed_row(out, target, label, k, scale, dout);
@@ -90,7 +92,7 @@ struct CrossEntropy {
   }
 
   Reals weight;
-  double smoothing;
+  double smoothing, all_weights = 0;
 
  private:
   static T weighted(const T* weights, Index r, T scale) { return weights ? weights[r] * scale : scale; }
@@ -111,8 +113,18 @@ struct CrossEntropy {
         const auto slope = factor * (share * Vec<T>::load(dout + c) - terms(target, label, k, c));
         select(inside<T>(c, k), slope, Vec<T>::zero()).store(dout + c);
       }
+      if (!target) dout[label] = static_cast<T>(static_cast<double>(scale) * slope_at(out, label, k, largest, sum));
     }
     return total * log(sum) + below;
+  }
+  // softmax_y C - c_y at the label y: (softmax_y - 1) C + (C - c_y), of which both terms are accurate where softmax_y is
+  // close to 1. C - c_y is the share of the other classes.
+  double slope_at(const T* out, std::int32_t label, Index k, T largest, double sum) const {
+    const double its = weight.empty() ? 1 : weight.data[label];
+    const double all = weight.empty() ? static_cast<double>(k) : all_weights;
+    const double each = smoothing / static_cast<double>(k), total = (1 - smoothing) * its + each * all;
+    const double e = static_cast<double>(exp(Vec<T>::set(out[label] - largest)).lanes()[0]);
+    return total * ((e - sum) / sum) + each * (all - its);
   }
   Vec<T> terms(const T* target, std::int32_t label, Index k, Index c) const {
     const auto kept = Vec<T>::set(static_cast<T>(1 - smoothing));

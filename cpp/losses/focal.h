@@ -7,7 +7,7 @@
 #pragma once
 
 #include <array>
-#include <cmath>
+#include <limits>
 
 #include "losses/bce_with_logits.h"
 
@@ -28,7 +28,7 @@ struct Focal : Logits<T, Focal<T>> {
                             "weight of targets of 1, those of 0 have 1 - alpha; below 0: no weights", tries(0.6))};
   explicit Focal(const Params& p)
       : whole(static_cast<int>(p.gamma)),
-        fraction(static_cast<T>(p.gamma - std::floor(p.gamma))),
+        fraction(static_cast<T>(p.gamma - whole)),
         gamma(Vec<T>::set(static_cast<T>(p.gamma))),
         of_ones(Vec<T>::set(static_cast<T>(p.alpha < 0 ? 1 : p.alpha))),
         of_zeros(Vec<T>::set(static_cast<T>(p.alpha < 0 ? 1 : 1 - p.alpha))) {}

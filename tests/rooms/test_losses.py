@@ -67,6 +67,7 @@ def test_slopes(
 ) -> None:
     hyper, k = fitted(name, hyper, k)
     out, y = outputs(rng, name, 7, k, hyper=hyper), targets(rng, name, 7, k, hyper=hyper)
+    out = ROWS[name].smooth(out, **without_reduction(hyper))
     w = rng.uniform(0, 2, 7) if weighted else None
     _, dout = _core.loss(name, hyper, out, y, w)
     assert_slopes(dout, differences(lambda: _core.loss(name, hyper, out, y, w)[0], out))
@@ -93,6 +94,8 @@ def test_extremes_in_torch(torch: Any, name: str, hyper: dict[str, Any]) -> None
     far = [1e4, -1e4, 0.0, 40.0, -40.0]
     allowed = ROWS[name].output_range(**without_reduction(hyper))
     out = np.clip([[a, b] for a in far for b in far], *allowed)
+    for ends_with, parameters in ending(name, 2, hyper) if ROWS[name].ends else ():
+        out = reference.activation(ends_with, parameters, out)
     for side in (0, 1):
         labels = np.full(len(out), side)
         y = labels if ROWS[name].target == "class" else np.full(out.shape, float(side))
@@ -279,134 +282,3 @@ def test_targets_of_any_dtype(rng: np.random.Generator, name: str) -> None:
     for dtype in ("bool", "uint8", "int16", "int32", "uint64"):
         assert network.loss_and_grad(x, y.astype(dtype)) == expected
         assert network.loss_and_grad(x, y.astype(dtype)[:, None]) == expected
-
-
-# -- probabilities of classes, weights of classes, lists -------------------------------------------
-
-SMOOTHED = [
-    {},
-    {"label_smoothing": 0.1},
-    {"weight": True},
-    {"weight": True, "label_smoothing": 0.3},
-]
-
-
-def with_weights(hyper: dict[str, Any], k: int) -> dict[str, Any]:
-    weights = {"weight": [0.5 + j for j in range(k)]} if "weight" in hyper else {}
-    return {**hyper, **weights}
-
-
-@both_dtypes
-@pytest.mark.parametrize("k", [2, 3, 17, 40])
-@pytest.mark.parametrize("hyper", SMOOTHED, ids=str)
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_probabilities_of_classes(
-    rng: np.random.Generator,
-    torch: Any,
-    hyper: dict[str, Any],
-    k: int,
-    reduction: str,
-    dtype: str,
-) -> None:
-    """As targets of cross-entropy, with the twin, differences and torch; in networks, too."""
-    hyper = with_weights(hyper, k) | {"reduction": reduction}
-    out = (3 * rng.standard_normal((9, k))).astype(dtype)
-    y = rng.dirichlet(np.ones(k), 9).astype(dtype)
-    w = rng.uniform(0.5, 2, 9)
-    for weights in (None, w):
-        value, dout = _core.loss("cross_entropy", hyper, out, y, weights)
-        expected, gradient = reference.loss("cross_entropy", hyper, out.astype(float), y, weights)
-        close(value, expected, dtype, "loss")
-        close(dout, gradient, dtype, "loss")
-    if dtype == "float64":
-        value, dout = _core.loss("cross_entropy", hyper, out, y)
-        slopes = differences(lambda: _core.loss("cross_entropy", hyper, out, y)[0], out)
-        assert_slopes(dout, slopes)
-        expected, gradient = in_torch.loss(torch, "cross_entropy", hyper, out, y)
-        assert value == pytest.approx(expected, rel=1e-13)
-        np.testing.assert_allclose(dout, gradient, rtol=1e-12, atol=1e-15)
-    pair = Pair([linear(4, k)], dtype).compile("cross_entropy", loss_hyper=hyper)
-    x = rng.standard_normal((9, 4)).astype(dtype)
-    pair.close(*(net.loss_and_grad(x, y, w) for net in (pair.engine, pair.twin)), "linear")
-    pair.same_gradients("linear")
-    ours, theirs = (net.evaluate(x, y, w, metrics=True) for net in (pair.engine, pair.twin))
-    pair.close(ours["loss"], theirs["loss"], "linear")
-    assert ours["accuracy"] == pytest.approx(theirs["accuracy"])
-
-
-@pytest.mark.parametrize("k", [3, 40])
-def test_one_hot_rows_are_their_classes(rng: np.random.Generator, k: int) -> None:
-    out, labels = rng.standard_normal((8, k)), rng.integers(0, k, 8)
-    for hyper in ({}, {"label_smoothing": 0.2}):
-        value, dout = _core.loss("cross_entropy", hyper, out, labels)
-        soft, dsoft = _core.loss("cross_entropy", hyper, out, np.eye(k)[labels])
-        assert soft == pytest.approx(value, rel=1e-14)
-        np.testing.assert_allclose(dsoft, dout, rtol=1e-12, atol=1e-16)
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "nll"])
-def test_weights_of_classes_over_an_epoch(rng: np.random.Generator, name: str) -> None:
-    """The loss of an epoch is the mean over all its rows, which a larger batch has at once."""
-    hyper = {"weight": [0.0, 0.5, 3.0, 1.0]}
-    pair = Pair([linear(4, 4)]).compile(name, "sgd", {"lr": 0.0}, loss_hyper=hyper)
-    x, y, w = rng.standard_normal((23, 4)), rng.integers(0, 4, 23), rng.uniform(0.5, 2, 23)
-    for weights in (None, w):
-        at_once = pair.twin.evaluate(x, y, weights, metrics=True)
-        for n_threads in (1, 3):
-            report = pair.engine.fit(
-                x, y, weights, batch_size=5, epochs=1, metrics=True, n_threads=n_threads
-            )
-            assert report["loss"][0] == pytest.approx(at_once["loss"], rel=1e-12)
-            assert report["accuracy"][0] == pytest.approx(at_once["accuracy"], rel=1e-12)
-        ours = pair.engine.evaluate(x, y, weights, metrics=True)
-        assert ours["loss"] == pytest.approx(at_once["loss"], rel=1e-12)
-
-
-def test_outputs_that_a_loss_cannot_have() -> None:
-    cases_of: list[tuple[str, dict[str, Any], int, str]] = [
-        ("gaussian_nll", {}, 3, r"GaussianNLLLoss on 3 outputs; expected a multiple of 2: 2 out"),
-        ("quantile", {}, 4, r"QuantileLoss on 4 outputs; expected a multiple of 3: 3 outputs for"),
-        ("nll", {"weight": [1.0, 2.0]}, 3, r"NLLLoss weight has 2 numbers; expected one for each"),
-        ("bce_with_logits", {"pos_weight": [1.0]}, 2, r"pos_weight has 1 number; expected one for"),
-        ("bce_with_logits", {"pos_weight": [-1.0]}, 1, r"pos_weight has -1; expected a list of f"),
-        ("quantile", {"quantiles": []}, 3, r"quantiles is empty; expected a list of finite num"),
-        ("quantile", {"quantiles": [0.5, 1.5]}, 2, r"quantiles has 1\.5; expected a list of fini"),
-    ]
-    for name, hyper, k, text in cases_of:
-        network = _core.Network([linear(2, k)])
-        with pytest.raises(ValueError, match=text):
-            network.compile(name, hyper, "sgd", {})
-        y = np.zeros(4, int) if ROWS[name].target == "class" else np.zeros((4, k))
-        with pytest.raises(ValueError, match=text):
-            _core.loss(name, hyper, np.zeros((4, k)), y)
-
-
-def test_blocks_of_outputs() -> None:
-    """Means come before variances, and all outputs of a quantile before those of the next."""
-    out = np.array([[1.0, 2.0, 0.5, 4.0]])
-    value, dout = _core.loss("gaussian_nll", {"log_variance": False}, out, np.array([[1.0, 4.0]]))
-    assert value == pytest.approx((np.log(0.5) + np.log(4.0) + 1) / 4, rel=1e-15)
-    np.testing.assert_allclose(dout, [[0, -0.25, 0.5, 0]], atol=1e-16)
-    value, dout = _core.loss("quantile", {"quantiles": [0.25, 0.9]}, out, np.array([[2.0, 2.0]]))
-    assert value == pytest.approx((0.25 * 1 + 0 + 0.9 * 1.5 + 0.1 * 2) / 4, rel=1e-14)
-    np.testing.assert_allclose(dout, np.array([[-0.25, 0, -0.9, 0.1]]) / 4, rtol=1e-14)
-
-
-@both_dtypes
-def test_small_errors_keep_their_digits(dtype: str) -> None:
-    """log(cosh(e)) is e^2 / 2 there, where |e| - log(2) + ... would be rounding noise."""
-    e = np.array([[1e-3], [1e-5], [0.3], [0.999], [1.001], [50.0]], dtype)
-    for row in e:
-        value, _ = _core.loss("log_cosh", {}, row[None], np.zeros((1, 1), dtype))
-        exact = np.log(np.cosh(np.longdouble(row[0])))
-        if row[0] < 1e-2:
-            exact = np.longdouble(row[0]) ** 2 / 2 - np.longdouble(row[0]) ** 4 / 12
-        assert value == pytest.approx(float(exact), rel=8 * np.finfo(dtype).eps)
-
-
-def test_focal_of_easy_rows_keeps_its_digits(rng: np.random.Generator) -> None:
-    """At z = 30 the probability lacks 1e-13 to 1, and the loss is a product of such numbers."""
-    value, dout = _core.loss("focal", {"alpha": -1.0}, np.array([[30.0]]), np.ones((1, 1)))
-    q = np.exp(-30.0) / (1 + np.exp(-30.0))
-    assert value == pytest.approx(q**2 * np.log1p(np.exp(-30.0)), rel=1e-13)
-    assert dout[0, 0] == pytest.approx(-3 * q**3, rel=1e-9)

@@ -30,6 +30,8 @@ __all__ = [
     "elu_backward",
     "exp",
     "exp_backward",
+    "focal_loss",
+    "gaussian_nll_loss",
     "gelu",
     "gelu_backward",
     "half_mse_loss",
@@ -39,14 +41,17 @@ __all__ = [
     "hardswish_backward",
     "hardtanh",
     "hardtanh_backward",
+    "hinge_loss",
     "huber_loss",
     "identity",
     "identity_backward",
+    "kl_div_loss",
     "l1_loss",
     "leaky_relu",
     "leaky_relu_backward",
     "lion_state",
     "lion_step_",
+    "log_cosh_loss",
     "log_sigmoid",
     "log_sigmoid_backward",
     "log_softmax",
@@ -56,6 +61,9 @@ __all__ = [
     "mse_loss",
     "nadam_state",
     "nadam_step_",
+    "nll_loss",
+    "poisson_nll_loss",
+    "quantile_loss",
     "radam_state",
     "radam_step_",
     "relu",
@@ -72,12 +80,14 @@ __all__ = [
     "sigmoid_backward",
     "silu",
     "silu_backward",
+    "smooth_l1_loss",
     "softmax",
     "softmax_backward",
     "softplus",
     "softplus_backward",
     "softsign",
     "softsign_backward",
+    "squared_hinge_loss",
     "step",
     "step_backward",
     "tanh",
@@ -478,14 +488,103 @@ def huber_loss(
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond; e = out - target."""
 
-def cross_entropy(
+def smooth_l1_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    beta: float = 1.0,
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of e^2 / (2 beta) for |e| < beta, |e| - beta / 2 beyond; e = out - target."""
+
+def log_cosh_loss(
     out: ArrayLike,
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> tuple[float, Array]:
+    """Compute the mean over all elements of log(cosh(out - target))."""
+
+def quantile_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of max(q e, (q - 1) e) for each quantile q; e = target - out.
+
+    There are q k outputs for k targets and q quantiles: first the k outputs of the first quantile,
+    then those of the second, and so on.
+    """
+
+def poisson_nll_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-08,
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of exp(out) - target out, or out - target log(out + eps)."""
+
+def gaussian_nll_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    full: bool = False,
+    eps: float = 1e-06,
+    log_variance: bool = True,
+) -> tuple[float, Array]:
+    """Compute the mean over all targets of (log(var) + (mean - target)^2 / var) / 2, var at least eps.
+
+    There are 2 k outputs for k targets: first the k means, then the k variances or their
+    logarithms.
+    """
+
+def cross_entropy(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    weight: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+) -> tuple[float, Array]:
     """Compute the mean over rows of log(sum_j exp(out_j)) - out_label."""
+
+def nll_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    weight: Sequence[float] | None = None,
+) -> tuple[float, Array]:
+    """Compute the mean over rows of -out_label.
+
+    Outputs are logarithms of probabilities: a LogSoftmax ends the network.
+    """
+
+def kl_div_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    log_target: bool = False,
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of target (log(target) - out), or exp(target) (target - out).
+
+    Outputs are logarithms of probabilities: a LogSoftmax ends the network.
+    """
 
 def bce_with_logits(
     out: ArrayLike,
@@ -493,6 +592,7 @@ def bce_with_logits(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum"] = "mean",
+    pos_weight: Sequence[float] | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of log(1 + exp(out)) - target out."""
 
@@ -504,6 +604,41 @@ def bce_loss(
     reduction: Literal["mean", "sum"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of -target log(out) - (1 - target) log(1 - out)."""
+
+def focal_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of weight (1 - p)^gamma (-log(p)), p the probability of the target."""
+
+def hinge_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of max(0, 1 - target out).
+
+    A target of 0 counts as -1, so classes 0 and 1 are targets as well.
+    """
+
+def squared_hinge_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of max(0, 1 - target out)^2.
+
+    A target of 0 counts as -1, so classes 0 and 1 are targets as well.
+    """
 
 def sgd_step_(
     params: Arrays,

@@ -316,7 +316,12 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
     more = [field.name for field in cls.more_fields]
     names = [param["name"] for param in params]
     given = fields_of(where, f"the {what}", entry, (what, *names, *more))
-    values = {name: _scalar(where, f"{what}: {name}", given[name]) for name in names}
+    values = {  # the class checks lists of numbers
+        p["name"]: given[p["name"]]
+        if p["kind"] == "reals"
+        else _scalar(where, f"{what}: {p['name']}", given[p["name"]])
+        for p in params
+    }
     arguments = joined(params, values)
     if "param_groups" in more:
         groups = _groups_of(where, given["param_groups"])

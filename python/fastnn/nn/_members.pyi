@@ -2,6 +2,7 @@
 # written by tools/stubs.py from the registries of the core; do not edit
 """The activations and losses."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
@@ -17,27 +18,37 @@ __all__ = [
     "CrossEntropyLoss",
     "ELU",
     "Exp",
+    "FocalLoss",
     "GELU",
+    "GaussianNLLLoss",
     "HalfMSELoss",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeLoss",
     "HuberLoss",
     "Identity",
+    "KLDivLoss",
     "L1Loss",
     "LeakyReLU",
+    "LogCoshLoss",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "Mish",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "QuantileLoss",
     "ReLU",
     "ReLU6",
     "SELU",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Softsign",
+    "SquaredHingeLoss",
     "Step",
     "Tanh",
 ]
@@ -314,16 +325,123 @@ class HuberLoss(Loss):
     delta: float = 1.0
 
 @dataclass(repr=False, eq=False)
+class SmoothL1Loss(Loss):
+    """e^2 / (2 beta) for |e| < beta, |e| - beta / 2 beyond; e = out - target.
+
+    Targets are numbers (n, k); predict gives the outputs as they are.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    beta: float = 1.0
+
+@dataclass(repr=False, eq=False)
+class LogCoshLoss(Loss):
+    """log(cosh(out - target)).
+
+    Targets are numbers (n, k); predict gives the outputs as they are.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+
+@dataclass(repr=False, eq=False)
+class QuantileLoss(Loss):
+    """max(q e, (q - 1) e) for each quantile q; e = target - out.
+
+    Targets are numbers (n, k); predict gives the outputs as they are.
+
+    The mean is over all elements, rows and outputs.
+
+    There are q k outputs for k targets and q quantiles: first the k outputs of the first quantile,
+    then those of the second, and so on.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9)
+
+@dataclass(repr=False, eq=False)
+class PoissonNLLLoss(Loss):
+    """exp(out) - target out, or out - target log(out + eps).
+
+    Targets are numbers (n, k) at least 0; predict gives the rates.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    log_input: bool = True
+    full: bool = False
+    eps: float = 1e-08
+
+@dataclass(repr=False, eq=False)
+class GaussianNLLLoss(Loss):
+    """(log(var) + (mean - target)^2 / var) / 2, var at least eps.
+
+    Targets are numbers (n, k); predict gives the means, then the variances.
+
+    The mean is over all targets, rows and columns.
+
+    There are 2 k outputs for k targets: first the k means, then the k variances or their
+    logarithms.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    full: bool = False
+    eps: float = 1e-06
+    log_variance: bool = True
+
+@dataclass(repr=False, eq=False)
 class CrossEntropyLoss(Loss):
     """log(sum_j exp(out_j)) - out_label.
 
-    Targets are class indices (n,); predict gives the probabilities of the classes.
+    Targets are class indices (n,) or probabilities of the classes (n, k); predict gives the
+    probabilities of the classes.
 
     The mean is over rows.
     """
 
     _: KW_ONLY
     reduction: Literal["mean", "sum"] = "mean"
+    weight: Sequence[float] | None = None
+    label_smoothing: float = 0.0
+
+@dataclass(repr=False, eq=False)
+class NLLLoss(Loss):
+    """-out_label.
+
+    Targets are class indices (n,); predict gives the probabilities of the classes.
+
+    The mean is over rows.
+
+    Outputs are logarithms of probabilities: a LogSoftmax ends the network.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    weight: Sequence[float] | None = None
+
+@dataclass(repr=False, eq=False)
+class KLDivLoss(Loss):
+    """Target (log(target) - out), or exp(target) (target - out).
+
+    Targets are numbers (n, k) at least 0; predict gives the probabilities.
+
+    The mean is over all elements, rows and outputs.
+
+    Outputs are logarithms of probabilities: a LogSoftmax ends the network.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
+    log_target: bool = False
 
 @dataclass(repr=False, eq=False)
 class BCEWithLogitsLoss(Loss):
@@ -336,6 +454,7 @@ class BCEWithLogitsLoss(Loss):
 
     _: KW_ONLY
     reduction: Literal["mean", "sum"] = "mean"
+    pos_weight: Sequence[float] | None = None
 
 @dataclass(repr=False, eq=False)
 class BCELoss(Loss):
@@ -345,6 +464,48 @@ class BCELoss(Loss):
     Outputs are numbers from 0 to 1.
 
     The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+
+@dataclass(repr=False, eq=False)
+class FocalLoss(Loss):
+    """Weight (1 - p)^gamma (-log(p)), p the probability of the target.
+
+    Targets are numbers (n, k) from 0 to 1; predict gives the probability of yes for each output.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+    gamma: float = 2.0
+    alpha: float = 0.25
+
+@dataclass(repr=False, eq=False)
+class HingeLoss(Loss):
+    """max(0, 1 - target out).
+
+    Targets are numbers (n, k) from -1 to 1; predict gives the scores: above 0 is yes.
+
+    The mean is over all elements, rows and outputs.
+
+    A target of 0 counts as -1, so classes 0 and 1 are targets as well.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum"] = "mean"
+
+@dataclass(repr=False, eq=False)
+class SquaredHingeLoss(Loss):
+    """max(0, 1 - target out)^2.
+
+    Targets are numbers (n, k) from -1 to 1; predict gives the scores: above 0 is yes.
+
+    The mean is over all elements, rows and outputs.
+
+    A target of 0 counts as -1, so classes 0 and 1 are targets as well.
     """
 
     _: KW_ONLY

@@ -216,6 +216,15 @@ def gaussian_nll_df(
     return np.concatenate([e * inverse, slope], axis=1)
 
 
+def above_least_variance(
+    out: Array, *, eps: float = 1e-6, log_variance: bool = True, **_hyper: Any
+) -> Array:
+    """Return outputs whose variances are above eps, where the derivative is that of the loss."""
+    mean, spread = np.split(out, 2, axis=1)
+    least = math.log(eps) if log_variance else eps
+    return np.concatenate([mean, np.maximum(spread, least + 0.01)], axis=1)
+
+
 def gaussian_moments(out: Array, *, log_variance: bool = True, **_hyper: Any) -> Array:
     """Return the means, then the variances."""
     if not log_variance:

@@ -85,6 +85,8 @@ class Loss:
     right : (out, target) -> fraction of right outputs of each row
     target_range, output_range : hyperparameters -> smallest and largest allowed number, included
     first_bounded : number of outputs -> the first of them to which output_range applies
+    ends : the activation with which networks for it end, if its outputs are logarithms
+    smooth : (outputs, hyperparameters) -> outputs at which df is the derivative of f
     tries : hyperparameters to try besides those that the registry says
     torch : its name in torch; None if torch does not have it
     tolerance : factor on the tolerance of all losses, in tests
@@ -104,6 +106,8 @@ class Loss:
     target_range: Callable[..., Range] = _any_number
     output_range: Callable[..., Range] = _any_number
     first_bounded: Callable[[int], int] = _all_columns
+    ends: str = ""
+    smooth: Callable[..., Array] = _no_link
     tries: tuple[dict[str, Any], ...] = ()
     torch: Torch | None = SAME
     tolerance: float = 1.0
@@ -266,6 +270,7 @@ LOSSES = {
         link=numbers.poisson_rates,
         target_range=_at_least_zero,
         output_range=numbers.poisson_range,
+        tolerance=10,  # exp(out) - target cancels digits where a rate is right
     ),
     "gaussian_nll": Loss(
         "GaussianNLLLoss",
@@ -276,6 +281,7 @@ LOSSES = {
         link=numbers.gaussian_moments,
         output_range=numbers.gaussian_range,
         first_bounded=_second_half,
+        smooth=numbers.above_least_variance,
         torch=Torch(call=_gaussian_in_torch, own=("log_variance",), at_extremes=None),
     ),
     "cross_entropy": Loss(
@@ -301,6 +307,7 @@ LOSSES = {
         divides=classes.weights_of_rows,
         link=classes.exponential,
         right=classes.right_class,
+        ends="log_softmax",
     ),
     "kl_div": Loss(
         "KLDivLoss",
@@ -308,6 +315,7 @@ LOSSES = {
         df=classes.kl_div_df,
         link=classes.exponential,
         target_range=classes.kl_div_range,
+        ends="log_softmax",
         tries=({"reduction": "batchmean"},),
     ),
     "bce_with_logits": Loss(
