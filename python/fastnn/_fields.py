@@ -86,9 +86,10 @@ class Field:
             return cls(name, defaults[0], f"Literal[{words}]", kind, f"{{{words}}}", doc)
         if first["kind"] == "reals":
             text = "Sequence[float] | None" if first["default"] is None else "Sequence[float]"
-            kind = Sequence[float] | None if first["default"] is None else Sequence[float]
+            numbers: Any = Sequence[float]
+            numbers = numbers | None if first["default"] is None else numbers
             words = "sequence of float" + (", one for each output" if first["per_output"] else "")
-            return cls(name, first["default"], text, kind, words, doc)
+            return cls(name, first["default"], text, numbers, words, doc)
         plain = _TYPES[first["kind"]]
         return cls(name, defaults[0], plain.__name__, plain, plain.__name__, doc)
 

@@ -77,9 +77,9 @@ def test_bad_x(call, bad, kind, text, y):
     ("bad", "kind", "text"),
     [
         (
-            np.zeros((N, 3)),
+            np.zeros((N, 4)),
             ValueError,
-            r"y has shape \(20, 3\); CrossEntropyLoss expects class ind",
+            r"y has shape \(20, 4\); CrossEntropyLoss expects class ind",
         ),
         (np.zeros(N - 1, int), ValueError, "y has 19 rows, X has 20"),
         (np.full(N, "cat"), TypeError, "y has dtype <U3; expected"),

@@ -121,12 +121,12 @@ def test_matrices() -> None:
         with pytest.raises(ValueError, match=text):
             call(X, row)
     assert made.train_step(X, np.asarray(row).ravel()) == twin.train_step(X, CLASSES)
-    one_hot = as_matrix(F.one_hot(CLASSES, 3))
+    one_hot = as_matrix(F.one_hot(CLASSES, 4))
     with pytest.raises(ValueError, match=r"one-hot rows take np\.asarray\(y\)\.argmax\(axis=1\)$"):
         made.fit(X, one_hot)
     assert np.asarray(one_hot).argmax(axis=1).tolist() == CLASSES.tolist()
     with pytest.raises(ValueError, match=r"one-hot rows take y\.argmax\(axis=1\)$"):
-        made.fit(X, F.one_hot(CLASSES, 3))
+        made.fit(X, F.one_hot(CLASSES, 4))
     with pytest.raises(
         ValueError, match=r"sample_weight has .*np\.asarray\(sample_weight\)\.ravel"
     ):

@@ -127,7 +127,10 @@ def test_inputs(mistake: str, call: Call) -> None:
     assert said(call, model("cross_entropy", 3), x, CLASSES, None) == text
 
 
-EXPECTS_CLASSES = "{{y}} has shape {}; CrossEntropyLoss expects class indices of shape (20,)"
+EXPECTS_CLASSES = (
+    "{{y}} has shape {}; CrossEntropyLoss expects class indices of shape (20,) or probabilities of "
+    "shape (20, 3)"
+)
 EXPECTS_NUMBERS = "{y} has shape (20,); MSELoss on 3 outputs expects (20, 3)"
 # By the kind of model: targets that do not fit it, and what is said.
 MISTAKES_OF_Y: dict[str, tuple[str, int, Any, str]] = {
@@ -135,8 +138,8 @@ MISTAKES_OF_Y: dict[str, tuple[str, int, Any, str]] = {
     "one-hot": (
         "cross_entropy",
         3,
-        F.one_hot(CLASSES, 3),
-        EXPECTS_CLASSES.format("(20, 3)") + "; from one-hot rows take {code}.argmax(axis=1)",
+        F.one_hot(CLASSES, 4),
+        EXPECTS_CLASSES.format("(20, 4)") + "; from one-hot rows take {code}.argmax(axis=1)",
     ),
     "one row": (
         "cross_entropy",

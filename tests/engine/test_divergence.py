@@ -62,7 +62,7 @@ def assert_said(error: BaseException, start: str) -> None:
 def assert_whole(net: Any, x: np.ndarray) -> None:
     assert all(np.isfinite(array).all() for array in weights(net))
     assert not net.busy
-    assert net.predict(x).shape == (len(x), K)
+    assert net.predict(x).shape == (len(x), net.n_outputs)
 
 
 def by_fit(net: Any, x: np.ndarray, y: np.ndarray) -> list[float]:

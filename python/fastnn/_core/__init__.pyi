@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 # Names with an underscore exist for the type checker alone.
 _Array: TypeAlias = NDArray[Any]
-_Hyper: TypeAlias = Mapping[str, float | bool | str]
+_Hyper: TypeAlias = Mapping[str, float | bool | str | Sequence[float] | None]
 _Split: TypeAlias = tuple[_Array, _Array, _Array | None]
 
 class _Entry(TypedDict):

@@ -916,7 +916,8 @@ class Sequential:
         >>> model.lr, model.optimizer.lr
         (0.1, 0.1)
         """
-        return float(self._call("lr").compiled.optimizer.hyper()["lr"])
+        rate: Any = self._call("lr").compiled.optimizer.hyper()["lr"]
+        return float(rate)
 
     @lr.setter
     def lr(self, value: float) -> None:

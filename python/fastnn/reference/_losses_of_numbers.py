@@ -63,7 +63,7 @@ def huber_df(out: Array, target: Array, *, delta: float = 1.0) -> Array:
 
 def smooth_l1(out: Array, target: Array, *, beta: float = 1.0) -> Array:
     """Squared over 2 beta up to an error of beta, and linear beyond; the L1 loss for beta = 0."""
-    e = np.abs(out - target)
+    e: Array = np.abs(out - target)
     if beta == 0:
         return e
     result: Array = np.where(e < beta, 0.5 * e * e / beta, e - 0.5 * beta)
@@ -73,9 +73,10 @@ def smooth_l1(out: Array, target: Array, *, beta: float = 1.0) -> Array:
 def smooth_l1_df(out: Array, target: Array, *, beta: float = 1.0) -> Array:
     """Return the error over beta up to an error of beta, and its sign beyond."""
     e = out - target
+    sign: Array = np.sign(e)
     if beta == 0:
-        return np.sign(e)
-    result: Array = np.where(np.abs(e) < beta, e / beta, np.sign(e))
+        return sign
+    result: Array = np.where(np.abs(e) < beta, e / beta, sign)
     return result
 
 
