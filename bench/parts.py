@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,7 @@ def main() -> int:
     made.add_argument("--without-torch", action="store_true")
     options = made.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    warnings.filterwarnings("ignore", message="reduction: 'mean' divides")  # KLDivLoss of torch
     torch = None
     if not options.without_torch:
         import torch

@@ -25,9 +25,15 @@ def again(model: nn.Sequential, **options: Any) -> nn.Sequential:
     return made("load", through_json(taken("save", model, **options)), nn.Sequential)
 
 
-def rows(loss: str = "cross_entropy", k: int = K, dtype: str = "float64") -> tuple[Any, Any]:
+def rows(
+    loss: str = "cross_entropy",
+    k: int = K,
+    dtype: str = "float64",
+    hyper: dict[str, Any] | None = None,
+) -> tuple[Any, Any]:
     rng = np.random.default_rng(4)
-    return rng.standard_normal((ROWS, F)).astype(dtype), members.targets(rng, loss, ROWS, k)
+    x = rng.standard_normal((ROWS, F)).astype(dtype)
+    return x, members.targets(rng, loss, ROWS, k, hyper=hyper)
 
 
 def same_state(a: nn.Sequential, b: nn.Sequential) -> None:

@@ -17,8 +17,8 @@ void raise_refusal(const Refusal& r) {
   const py::object refused = py::module_::import("fastnn._refusals").attr("refused");
   const py::object error = refused(
       r.reason, r.argument, arg("where") = r.where, arg("cols") = e.cols, arg("or_cols") = e.or_cols,
-      arg("rows") = e.rows, arg("vector") = e.vector, arg("flatten") = e.flatten, arg("classes") = e.classes,
-      arg("of") = e.of, arg("by") = e.by, arg("came") = r.came, arg("dtype") = r.dtype,
+      arg("outputs") = e.outputs, arg("rows") = e.rows, arg("vector") = e.vector, arg("flatten") = e.flatten,
+      arg("classes") = e.classes, arg("of") = e.of, arg("by") = e.by, arg("came") = r.came, arg("dtype") = r.dtype,
       arg("shape") = py::tuple(py::cast(r.shape)), arg("needed") = py::tuple(py::cast(r.needed)), arg("row") = r.row,
       arg("column") = r.column, arg("value") = r.value, arg("lowest") = r.lowest, arg("highest") = r.highest,
       arg("open_below") = r.open_below, arg("open_above") = r.open_above, arg("remedy") = r.remedy);

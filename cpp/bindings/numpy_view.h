@@ -39,6 +39,7 @@ class NumpyView {
 inline Expected targets_of(const losses::Row& loss, const Values& values, Expected outputs) {
   outputs.by = loss.class_name;
   if (loss.takes_probabilities) outputs.or_cols = outputs.cols;
+  if (loss.outputs_per_target(values) > 1) outputs.outputs = outputs.cols;
   outputs.cols = loss.target_cols(values, outputs.cols);
   outputs.vector = outputs.cols == 1;
   if (loss.target == losses::TargetKind::kClass) outputs.cols = 1, outputs.vector = outputs.classes = true;

@@ -49,6 +49,7 @@ inline constexpr const char* kNoGradients = "no_gradients";
 struct Expected {
   Index cols = -1;       // -1 means any number
   Index or_cols = -1;    // permitted as well
+  Index outputs = -1;    // of targets: the outputs that they belong to, if there are several for each
   Index rows = -1;       // -1 means any number
   bool vector = false;   // an array of shape (rows,) counts as one column
   bool flatten = false;  // an array of shape (rows, d1, d2, ...) counts as d1 d2 ... columns

@@ -48,7 +48,7 @@ class Refused(Exception):  # noqa: N818
 
     where = ""
     # -1: any number is expected, or the row or column is unknown
-    rows = cols = or_cols = row = column = -1
+    rows = cols = or_cols = outputs = row = column = -1
     vector = flatten = classes = open_below = open_above = False
     of = by = came = dtype = remedy = ""
     shape: tuple[int, ...] = ()
@@ -199,7 +199,7 @@ def _shape(r: Refused, hints: _Hints) -> str:
     if r.by and r.of:  # targets, whose expected shape depends on the loss
         fitting = f"({n},) or ({n}, 1)" if r.cols == 1 else f"({n}, {r.cols})"
         hint = hints.of_outputs(r.rows, r.cols, r.came)
-        outputs = f"{r.cols} output{'s' * (r.cols > 1)}"
+        outputs = _plural(r.outputs if r.outputs >= 0 else r.cols, "output")
         return f"{came}; {r.by} on {outputs} expects {fitting}{hint}"
     if r.of or r.rows >= 0:  # weights and gradients, which need the rows of X, and `out`
         fitting = f"({n},)" if r.cols == 1 and r.vector else f"({n}, {r.cols})"

@@ -47,9 +47,11 @@ def test_every_layer(name: str, hyper: dict[str, Any], dtype: str) -> None:
 @both_dtypes
 @pytest.mark.parametrize(("name", "hyper"), members.cases("losses"))
 def test_every_loss(name: str, hyper: dict[str, Any], dtype: str) -> None:
+    hyper, _ = members.fitted(name, hyper, K)
     layers = [members.linear(F, WIDTH), ("tanh", {}), members.linear(WIDTH, K)]
-    model = nn.Sequential(*(layer_of(*e) for e in layers + members.ending(name)), dtype=dtype)
-    x, y = rows(name, dtype=dtype)
+    layers += members.ending(name, K, hyper)
+    model = nn.Sequential(*(layer_of(*e) for e in layers), dtype=dtype)
+    x, y = rows(name, dtype=dtype, hyper=hyper)
     loss = _entries.LOSSES[name](**members.paired("losses", name, hyper))
     model.compile(optim.SGD(0.01, momentum=0.5), loss, max_grad_value=0.5)
     model.fit(x, y, batch_size=7)

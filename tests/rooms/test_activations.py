@@ -14,7 +14,8 @@ import pytest
 import in_torch
 from conftest import AWKWARD_SIZES, TOLERANCE
 from differences import assert_slopes, differences
-from fastnn import _core, reference
+from fastnn import _core, nn, reference
+from fastnn import functional as F
 from layouts import DTYPES, close, draws
 from members import cases, network_with, off_kinks, row_of
 from pairs import Pair
@@ -176,3 +177,34 @@ def test_softmax_at_ten_thousand(dtype: str) -> None:
     expected = [[0, -2e4, -1e4], [-np.log(3)] * 3, [-np.log(2), -np.log(2), -2e4 - np.log(2)]]
     rtol = TOLERANCE[dtype, "activation"]
     np.testing.assert_allclose(log_p, np.array(expected).astype(dtype), rtol=rtol)
+
+
+def test_limits_have_an_order() -> None:
+    """Of two parameters whose row says that one is above the other, by class, function and core."""
+    text = r"max_val = -?1\.0; expected above min_val, which is (-1|2)\.0"
+    for call in (
+        lambda: nn.Hardtanh(2.0),
+        lambda: nn.Hardtanh(max_val=-1.0),
+        lambda: F.hardtanh(np.ones(3), 2.0),
+        lambda: F.hardtanh_backward(np.ones(3), np.ones(3), max_val=-1.0),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()
+    for hyper in ({"min_val": 2.0}, {"max_val": -1.0}):
+        with pytest.raises(ValueError, match=r"\[hardtanh\] max_val = -?1; expected above min_val"):
+            _core.activation("hardtanh", hyper, np.ones((2, 2)))
+        with pytest.raises(ValueError, match=r"max_val = -?1; expected above min_val, which is"):
+            _core.Network([("linear", {"in_features": 2, "out_features": 2}), ("hardtanh", hyper)])
+    assert F.hardtanh([-5.0, 0.5, 5.0], 0.0, 3.0).tolist() == [0, 0.5, 3]
+
+
+def test_a_step_says_that_it_does_not_learn() -> None:
+    """And the layers behind it do."""
+    for documented in (nn.Step, F.step, F.step_backward):
+        assert "do not learn" in " ".join((documented.__doc__ or "").split())
+    model = nn.Sequential(nn.Linear(2, 3), nn.Step(), nn.Linear(3, 1), dtype="float64")
+    model.compile("sgd", "mse")
+    first, last = model[0].weight.copy(), model[2].weight.copy()
+    model.train_step(np.ones((4, 2)), np.ones(4))
+    assert np.array_equal(model[0].weight, first)
+    assert not np.array_equal(model[2].weight, last)

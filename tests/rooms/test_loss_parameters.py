@@ -112,6 +112,10 @@ def test_outputs_that_a_loss_cannot_have() -> None:
         ("quantile", {"quantiles": []}, 3, r"quantiles is empty; expected a list of finite num"),
         ("quantile", {"quantiles": [0.5, 1.5]}, 2, r"quantiles has 1\.5; expected a list of fini"),
     ]
+    network = _core.Network([linear(2, 6)])
+    network.compile("quantile", {}, "sgd", {})
+    with pytest.raises(ValueError, match=r"y has shape \(4, 4\); QuantileLoss on 6 outputs exp"):
+        network.evaluate(np.zeros((4, 2)), np.zeros((4, 4)))
     for name, hyper, k, text in cases_of:
         network = _core.Network([linear(2, k)])
         with pytest.raises(ValueError, match=text):
