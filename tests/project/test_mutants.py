@@ -76,7 +76,7 @@ def test_the_program_says_what_survived(monkeypatch, capsys, survives):
     out = capsys.readouterr().out
     assert Pretended.applied == ["ties count as right", "ties count as wrong"]
     assert f"2 mutations, {1 if survives else 2} killed" in out
-    assert ("not killed: ties count as right (cpp/losses/cross_entropy.h)" in out) == bool(survives)
+    assert ("not killed: ties count as right (cpp/losses/classes.h)" in out) == bool(survives)
 
 
 def test_the_program_lists_without_running(monkeypatch, capsys):

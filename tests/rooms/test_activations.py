@@ -200,7 +200,7 @@ def test_limits_have_an_order() -> None:
 
 def test_a_step_says_that_it_does_not_learn() -> None:
     """And the layers behind it do."""
-    for documented in (nn.Step, F.step, F.step_backward):
+    for documented in (nn.Step, F.step):
         assert "do not learn" in " ".join((documented.__doc__ or "").split())
     model = nn.Sequential(nn.Linear(2, 3), nn.Step(), nn.Linear(3, 1), dtype="float64")
     model.compile("sgd", "mse")
