@@ -12,6 +12,8 @@ import pytest
 
 pytest_plugins = ["plugin_torch_count"]
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # its default is a library that no test needs
+
 # The largest difference allowed between engine and twin, relative to the largest value. In float64
 # it covers the rounding errors of sums in another order, in float32 a few ulp (6e-8) times the
 # length of the chain of operations.

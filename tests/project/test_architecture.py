@@ -51,13 +51,13 @@ PYTHON_ORDER = (
     {"_describe"},
     {"_protocols"},
     {"_optimizers"},
-    {"functional", "optim", "callbacks", "info", "data"},
+    {"functional", "optim", "callbacks", "info", "data", "exchange"},
     {"nn"},
     {"_pair"},
     {"_demo", "_bench"},
     {"__main__"},
 )
-TWIN_READERS = {"_pair", "_demo", "_bench"}
+TWIN_READERS = {"_pair", "_demo", "_bench", "exchange"}
 RANK = {name: rank for rank, names in enumerate(PYTHON_ORDER) for name in names}
 
 # The same inside nn, where Sequential stands on all others.
@@ -67,12 +67,13 @@ NN_ORDER = (
     {"_layer", "_loss"},
     {"_containers", "_members", "_layers"},
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
+    {"_layer_data"},
     {"_arguments"},
     {"_run"},
     {"_config"},
     {"_backup", "_pickled"},
     {"_sequential"},
-    {"_loading"},
+    {"_exchange", "_loading"},
 )
 NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}
 

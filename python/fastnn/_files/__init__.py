@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-__all__ = ["Content", "checked_path", "read", "read_tensors", "write"]
+__all__ = ["Content", "checked_path", "path_name", "read", "read_tensors", "replacing", "write"]
 
 KINDS = {".safetensors": safetensors, ".npz": npz}
 _START = 256  # bytes by which the kind is recognised
@@ -42,7 +42,8 @@ class Content(NamedTuple):
     sha256: str
 
 
-def _path(where: str, path: Any) -> str:
+def path_name(where: str, path: Any) -> str:
+    """Return a path as text; what is no path of a file is refused."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"[{where}] path is {path!r:.60}; expected a str or a pathlib.Path")
     name = os.fspath(path)
@@ -53,7 +54,7 @@ def _path(where: str, path: Any) -> str:
 
 def checked_path(where: str, path: Any) -> str:
     """Return the path of a file that can be written; one whose suffix names no kind is refused."""
-    name = _path(where, path)
+    name = path_name(where, path)
     if PurePath(name).suffix not in KINDS:
         raise ValueError(f"[{where}] path is {name!r}; expected a name that ends with {_either()}")
     return name
@@ -117,7 +118,7 @@ def read(where: str, path: Any) -> Content:
     OSError
         If it cannot be opened or read.
     """
-    with opened(where, _path(where, path)) as source:
+    with opened(where, path_name(where, path)) as source:
         kind = _kind(source)
         texts, entries = kind.index(source)
         if texts is None or not header.is_ours(texts):
@@ -167,7 +168,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     {'0.bias': (2,), '0.weight': (2, 3)}
     """
     where = "read_tensors"
-    with opened(where, _path(where, path)) as source:
+    with opened(where, path_name(where, path)) as source:
         kind = _kind(source)
         texts, entries = kind.index(source)
         if texts is not None and header.is_ours(texts):

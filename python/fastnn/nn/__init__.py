@@ -9,6 +9,7 @@ from fastnn._first_use import on_first_use
 
 from . import _containers, _layers, _members
 from ._containers import *  # noqa: F403
+from ._exchange import from_keras, from_torch
 from ._history import History
 from ._layer import Activation, Layer
 from ._layers import *  # noqa: F403
@@ -19,7 +20,16 @@ from ._summary import Summary
 if TYPE_CHECKING:
     from ._members import *  # noqa: F403
 
-__all__ = ["Activation", "History", "Layer", "Loss", "Sequential", "Summary"]
+__all__ = [
+    "Activation",
+    "History",
+    "Layer",
+    "Loss",
+    "Sequential",
+    "Summary",
+    "from_keras",
+    "from_torch",
+]
 __all__ += _containers.__all__
 __all__ += _layers.__all__
 __all__ += _members.__all__

@@ -37,6 +37,7 @@ __all__ = [
     "Entry",
     "LayerEntries",
     "LayerReader",
+    "class_of",
     "description_entry",
     "description_of",
     "fields_of",
@@ -86,7 +87,7 @@ def _entries(
             yield {"same_as": first[id(layer)]}
             continue
         kind = layer.registry_name
-        if kind not in _registry_names() or type(layer) is not _class_of(kind):
+        if kind not in _registry_names() or type(layer) is not class_of(kind):
             found.foreign[key] = layer
         if layer.children:
             inside = list(_entries(layer.children, f"{key}.", found, first))
@@ -161,7 +162,8 @@ def _registry_names() -> dict[str, object]:
     return {**_CLASSES, **dict.fromkeys(ACTIVATIONS)}
 
 
-def _class_of(kind: str) -> type[Layer]:
+def class_of(kind: str) -> type[Layer]:
+    """Return the class of a layer, activation or container by its registry name."""
     found = _CLASSES.get(kind)
     return ACTIVATIONS[kind] if found is None else found
 
@@ -169,7 +171,7 @@ def _class_of(kind: str) -> type[Layer]:
 @functools.cache
 def _setting_names(kind: str) -> tuple[str, ...]:
     """Return the names of the settings in an entry of the layers called `kind`."""
-    cls = _class_of(kind)
+    cls = class_of(kind)
     if issubclass(cls, Activation):
         return tuple(
             param["name"] for param in _registry.rows(cls.room)[cls.registry_name]["params"]
@@ -247,7 +249,7 @@ class LayerReader:
         known = _registry_names()
         if kind not in known:
             raise _registry.unknown(where, "layer", kind[:80], known)
-        return _class_of(kind)
+        return class_of(kind)
 
     def _layer(self, key: str, cls: type[Layer], entry: Entry, depth: int) -> Layer:
         where = f"layer {key}"

@@ -9,7 +9,7 @@ method has its documentation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy import ndarray
@@ -19,7 +19,7 @@ from fastnn._assign import is_free, refusal
 from fastnn._refusals import Refused, name_caller
 from fastnn.errors import FastnnError
 
-from . import _arguments, _backup, _config, _pickled, _rows, _state
+from . import _arguments, _backup, _config, _layer_data, _pickled, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
@@ -1026,6 +1026,106 @@ class Sequential:
         if print_fn is not None:
             print_fn(str(table))
         return table
+
+    # The model in other libraries.
+
+    def to_torch(self) -> Any:
+        """Make a ``torch.nn.Sequential`` of this model, with copies of its values.
+
+        Its ``state_dict`` has the keys of this one. It gives raw outputs, as `forward` does: in
+        torch the link belongs to the loss, too. Parameters of frozen layers have
+        ``requires_grad=False``. `Rescale` and `Residual`, which torch does not have, become small
+        modules of `fastnn.exchange`, and `nn.from_torch` knows them.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In training mode, as every new module: call its ``eval()`` before predicting with it.
+
+        Raises
+        ------
+        ValueError
+            A layer that torch does not have.
+        ImportError
+            If torch is not installed.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np, torch
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+        >>> module = model.to_torch()
+        >>> list(module.state_dict()) == list(model.state_dict())
+        True
+        >>> x = np.ones((3, 4), np.float32)
+        >>> bool(np.allclose(module(torch.tensor(x)).detach(), model.forward(x), atol=1e-6))
+        True
+        """
+        from fastnn.exchange import _torch
+
+        return _torch.write("Sequential.to_torch", _layer_data.taken(self._tree))
+
+    def to_onnx(
+        self,
+        path: Any = None,
+        *,
+        outputs: Literal["predictions", "raw"] = "predictions",
+        opset: int | None = None,
+    ) -> Any:
+        """Make an ONNX model of this model, with its values, and optionally write it to a file.
+
+        Its input ``x`` has the shape (n, n_features), with any n, and the model's dtype; Rescale
+        is part of it. Rows that Flatten takes have to be flattened by the caller.
+
+        Parameters
+        ----------
+        path : str or PathLike, optional
+            File to write, such as ``"model.onnx"``. The weights are inside of it. A file that is
+            there is replaced as a whole, as by `save`.
+        outputs : {"predictions", "raw"}, default "predictions"
+            The name of the output, of shape (n, n_outputs): what `predict` gives, where the
+            compiled loss' link is included; or what `forward` gives.
+        opset : int, optional
+            Version of ONNX's operators. By default 18, the oldest that has all that are needed.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ValueError, TypeError
+            A model without parameters, or a wrong argument.
+        OSError
+            If the file cannot be written.
+        ImportError
+            If onnx is not installed; the extra ``fastnn-cpu[onnx]`` has it.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import onnx
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> model.compile("adam", "cross_entropy")
+        >>> made = model.to_onnx()
+        >>> onnx.checker.check_model(made, full_check=True)
+        >>> [node.op_type for node in made.graph.node]
+        ['Gemm', 'Relu', 'Gemm', 'Softmax']
+        >>> [node.op_type for node in model.to_onnx(outputs="raw").graph.node]
+        ['Gemm', 'Relu', 'Gemm']
+        """
+        from fastnn.exchange import _onnx
+
+        call = self._call("to_onnx")
+        loss = None if self._compiled is None else self._compiled.loss.registry_name
+        made = _onnx.write(call.where, _layer_data.taken(self._tree, loss), outputs, opset)
+        if path is not None:
+            _onnx.save(call.where, path, made)
+        return made
 
     # The model as a list of layers.
 

@@ -20,7 +20,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Torch:
-    """What a member is in torch, for tests that compare the two.
+    """What a member is in torch, for the exchange of models and for tests that compare the two.
 
     Parameters
     ----------

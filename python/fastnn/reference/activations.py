@@ -137,18 +137,18 @@ def _elu_kinks(*, alpha: float = 1.0) -> tuple[float, ...]:
 
 
 # With these two, activations of mean 0 and variance 1 keep them from layer to layer.
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def selu(z: Array) -> Array:
     """Return scale elu(z), with the alpha and the scale of the self-normalising networks."""
-    scaled: Array = _SELU_SCALE * elu(z, alpha=_SELU_ALPHA)
+    scaled: Array = SELU_SCALE * elu(z, alpha=SELU_ALPHA)
     return scaled
 
 
 def selu_df(z: Array) -> Array:
     """Return scale times the derivative of elu."""
-    scaled: Array = _SELU_SCALE * elu_df(z, alpha=_SELU_ALPHA)
+    scaled: Array = SELU_SCALE * elu_df(z, alpha=SELU_ALPHA)
     return scaled
 
 

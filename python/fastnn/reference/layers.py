@@ -320,6 +320,8 @@ class Sequential(Layer):
 class Residual(Sequential):
     """y = f(x) + x, f the layers one after the other: the gradient reaches x on both ways."""
 
+    torch = None
+
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
         return super().forward(x, training, step, draw) + x
 

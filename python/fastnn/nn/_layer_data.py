@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers of a model as plain data and back, for the libraries with which models are exchanged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _keys, _state
+from ._entries import class_of, headed
+from ._layer import Layer, ParameterLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fastnn.exchange._model import LayerData, ModelData
+
+    from ._tree import Tree
+
+__all__ = ["Pairs", "layers_of", "taken"]
+
+Pairs = list[tuple[ParameterLayer, "LayerData"]]
+
+
+def taken(tree: Tree, loss: str | None = None) -> ModelData:
+    """Return the model with copies of its values, which are of one moment."""
+    from fastnn.exchange._model import LayerData, ModelData
+
+    values = {} if tree.network is None else _state.copied_values(tree.network, None)
+
+    def described(layers: Iterable[Layer], prefix: str = "") -> Iterator[LayerData]:
+        for key, layer in _keys.named(tuple(layers), prefix):
+            name, hyper = layer.spec()
+            yield LayerData(
+                name,
+                {word: value for word, value in hyper.items() if word != "layers"},
+                key,
+                values.get(key, {}),
+                isinstance(layer, ParameterLayer) and layer.frozen,
+                tuple(described(layer.children, f"{key}.")),
+            )
+
+    sizes = (0, 0) if tree.network is None else (tree.network.n_features, tree.network.n_outputs)
+    return ModelData(tuple(described(tree.layers)), tree.dtype, loss, *sizes)
+
+
+def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer]:
+    """Return new layers without values; a wrong parameter is refused with the place of its layer.
+
+    Those that will have values are appended to `pairs`, each with its data.
+    """
+    made: list[Layer] = []
+    for each in data:
+        inner = layers_of(where, each.layers, pairs)
+        cls: Any = class_of(each.name)
+        with headed(where, f"layer {each.key!r}" if each.key else "the layer"):
+            layer = cls(*inner, **each.hyper)
+        if isinstance(layer, ParameterLayer):
+            pairs.append((layer, each))
+            if each.frozen:
+                layer.freeze()
+        made.append(layer)
+    return made
