@@ -368,3 +368,73 @@ def test_altered_histories_are_refused(data, tmp_path):
     refused("training.callbacks has ", training=training | {"callbacks": [3]})
     refused("training", training={})
     refused("seed", seed=-1)
+    path.unlink()
+    interrupted(data, path, Noting())
+    content = _files.read("here", path)
+    with_state = content.config["training"] | {"callbacks": [["Noting", True]]}
+    _files.write("here", path, content.config | {"training": with_state}, content.arrays)
+    with pytest.raises(ModelFileError, match="the state of Noting is True; expected a dictionary"):
+        fit(compiled(), data, path, Noting())
+
+
+class Latest(Noting):
+    """Uses nothing of the state that it has taken over."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.notes = {"epochs": []}
+        super().on_epoch_end(epoch, logs)
+
+
+ODD = [None, True, -1, 2**70, 1.5, "", "x", [], [[]], {}, {"dict": 3}, {"array": "callbacks.0"}]
+
+
+def mutated(value: Any, rng: np.random.Generator) -> Any:
+    """A copy of `value` in which one place, at any depth, has something odd or is gone."""
+    inside = list(value.items() if isinstance(value, dict) else enumerate(value))
+    at, chosen = inside[rng.integers(len(inside))]
+    copied = dict(value) if isinstance(value, dict) else list(value)
+    if isinstance(chosen, (dict, list)) and chosen and rng.random() < 0.8:
+        copied[at] = mutated(chosen, rng)
+    elif rng.random() < 0.2:
+        del copied[at]
+    else:
+        copied[at] = ODD[rng.integers(len(ODD))]
+    return copied
+
+
+@pytest.mark.parametrize("times", [60, pytest.param(5000, marks=pytest.mark.nightly, id="nightly")])
+def test_altered_backups_are_refused_or_go_on(data, tmp_path, times):
+    """Whatever the config of a backup says: no other error, and no half of a training."""
+    from fastnn import _files
+
+    path, rng, refused = tmp_path / "backup.npz", np.random.default_rng(4), []
+
+    def others() -> list[cb.Callback]:
+        checkpoint = cb.ModelCheckpoint(tmp_path / "{epoch}.npz", "val_loss", True, keep=1)
+        return [cb.EarlyStopping(patience=9), checkpoint, Latest()]
+
+    interrupted(data, path, *others())
+    content = _files.read("here", path)
+    mine = tmp_path / "mine.npz"
+    mine.write_bytes(b"mine")
+    for _ in range(times):
+        config = dict(content.config)
+        config["training"] = mutated(config["training"], rng)
+        if rng.random() < 0.3:
+            config = mutated(config, rng)
+        _files.write("here", path, config, content.arrays)
+        try:
+            history = fit(compiled(), data, path, *others(), epochs=4)
+        except ValueError as error:
+            refused.append(str(error))
+        else:
+            assert history.epoch[-1] == 3 or config["training"]["stopped"] is True
+    assert len(refused) > times / 3
+    assert all(message.startswith("[") for message in refused)
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_backup_is_no_directory(data, tmp_path):
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        fit(compiled(), data, tmp_path / "folder.npz")

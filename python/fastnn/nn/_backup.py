@@ -99,7 +99,9 @@ class _Training:
         with _of_a_file():
             saved = without_training(_config.Saved(config, arrays))
             parts = _config.parts_of(where, saved, {}, finite=True)
-            states = [unpacked(where, state, arrays) for _, state in training["callbacks"]]
+            states = [
+                _state_of(where, name, state, arrays) for name, state in training["callbacks"]
+            ]
             _check_history(where, self._run, parts.epochs_seen, parts.history)
         done, epochs = parts.history.epoch[-1] + 1, self._run.settings["epochs"]
         if done > epochs:
@@ -216,6 +218,14 @@ def _training_entry(where: str, config: dict[str, Any]) -> dict[str, Any]:
                 f"[{where}] {_ENTRY}.callbacks has {shown(each)}; expected a name and a state"
             )
     return training
+
+
+def _state_of(where: str, name: str, value: Any, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Return the state of a callback."""
+    state = unpacked(where, value, arrays)
+    if not isinstance(state, dict):
+        raise TypeError(f"[{where}] the state of {name} is {shown(state)}; expected a dictionary")
+    return state
 
 
 @contextmanager
