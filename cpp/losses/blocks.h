@@ -1,5 +1,6 @@
 // Outputs of a row that are several blocks of equal length, one behind the other, each with a number for every target.
-// A block need not begin at an aligned address, nor end where padding begins: its numbers go through a line on the stack.
+// A block need not begin at an aligned address, nor end where padding begins: its numbers go through a line on the
+// stack.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,7 +1,8 @@
 // Cross-entropy of softmax(out), computed from logits: with a class index, l = log(sum_j exp(out_j)) - out_label; with
 // probabilities t_j of the classes, l = sum_j t_j (log(sum_i exp(out_i)) - out_j). label_smoothing replaces the target
 // distribution t by (1 - s) t + s / k, and weights multiply the terms of the classes, both as in torch.
-// predict applies softmax; a row is right if the label, or the first largest t, is the index of its first largest output.
+// predict applies softmax; a row is right if the label, or the first largest t, is the index of its first largest
+// output.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -117,8 +118,8 @@ struct CrossEntropy {
     }
     return total * log(sum) + below;
   }
-  // softmax_y C - c_y at the label y: (softmax_y - 1) C + (C - c_y), of which both terms are accurate where softmax_y is
-  // close to 1. C - c_y is the share of the other classes.
+  // softmax_y C - c_y at the label y: (softmax_y - 1) C + (C - c_y), of which both terms are accurate where softmax_y
+  // is close to 1. C - c_y is the share of the other classes.
   double slope_at(const T* out, std::int32_t label, Index k, T largest, double sum) const {
     const double its = weight.empty() ? 1 : weight.data[label];
     const double all = weight.empty() ? static_cast<double>(k) : all_weights;

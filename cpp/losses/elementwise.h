@@ -1,7 +1,7 @@
 // The loop over a row for losses that are sums over outputs, l(out_1, t_1) + ... + l(out_k, t_k). Such a loss defines
-// value(z, t) and gradient(z, t) on vectors, which may use its parameters, and link and right if it needs its own. Where
-// outputs have different parameters, value and gradient have the column as a third argument.
-// Rows of out, target and dout are padded; the padding columns of out and target are not counted.
+// value(z, t) and gradient(z, t) on vectors, which may use its parameters, and link and right if it needs its own.
+// Where outputs have different parameters, value and gradient have the column as a third argument. Rows of out, target
+// and dout are padded; the padding columns of out and target are not counted.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

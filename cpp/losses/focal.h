@@ -1,7 +1,7 @@
 // Focal loss of logits (Lin, Goyal, Girshick, He and Dollar 2017): binary cross-entropy times q^gamma, where q is what
-// the probability of the target lacks to 1, so that easy rows count less; and times alpha for targets of 1 and 1 - alpha
-// for targets of 0, unless alpha is negative (the convention of torchvision's sigmoid_focal_loss).
-// With s = sigmoid(z) and r = sigmoid(-z), q = s (1 - t) + r t has no cancellation, and
+// the probability of the target lacks to 1, so that easy rows count less; and times alpha for targets of 1 and 1 -
+// alpha for targets of 0, unless alpha is negative (the convention of torchvision's sigmoid_focal_loss). With s =
+// sigmoid(z) and r = sigmoid(-z), q = s (1 - t) + r t has no cancellation, and
 //   dl/dz = weight q^gamma (s (1 - t) - r t + gamma (1 - 2 t) (s r / q) l), l the binary cross-entropy.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once

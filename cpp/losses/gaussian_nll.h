@@ -1,8 +1,8 @@
-// Negative log-likelihood of targets under normal distributions whose means and variances are outputs: 2 k outputs for k
-// targets, first the k means, then their k variances, or logarithms of variances with log_variance=True, the default.
+// Negative log-likelihood of targets under normal distributions whose means and variances are outputs: 2 k outputs for
+// k targets, first the k means, then their k variances, or logarithms of variances with log_variance=True, the default.
 //   l = (log(v) + (mean - t)^2 / v) / 2, v the variance or eps if it is smaller; full adds log(2 pi) / 2.
-// As in torch, the gradient by the variance is that of the formula at v, also where v is eps. With s = log(variance) and
-// m = max(s, log(eps)), 1 / v is exp(-m): neither tail overflows before the square of the error does.
+// As in torch, the gradient by the variance is that of the formula at v, also where v is eps. With s = log(variance)
+// and m = max(s, log(eps)), 1 / v is exp(-m): neither tail overflows before the square of the error does.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

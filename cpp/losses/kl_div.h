@@ -1,6 +1,6 @@
-// Kullback-Leibler divergence of targets from outputs that are log-probabilities: t (log(t) - out), 0 where t is 0; with
-// log_target=True targets are logarithms as well, exp(t) (t - out). reduction="mean" is over all elements, as in torch,
-// and "batchmean", which is the divergence of the distributions, over rows. predict gives probabilities.
+// Kullback-Leibler divergence of targets from outputs that are log-probabilities: t (log(t) - out), 0 where t is 0;
+// with log_target=True targets are logarithms as well, exp(t) (t - out). reduction="mean" is over all elements, as in
+// torch, and "batchmean", which is the divergence of the distributions, over rows. predict gives probabilities.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -26,8 +26,8 @@ struct Targets {
   const std::int32_t* classes = nullptr;
 };
 
-// The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l). kBatchMean is a mean over rows alone
-// of a loss whose mean is over outputs as well.
+// The loss of a batch with the weights w of its rows: sum(w l) / sum(w), or sum(w l). kBatchMean is a mean over rows
+// alone, for losses whose mean is over outputs as well.
 enum class Reduction { kMean, kSum, kBatchMean };
 // Every loss has the parameter `reduction`, first in its table. This is the struct of losses without other parameters.
 struct LossParams {
@@ -45,24 +45,24 @@ inline constexpr Field kReduction =
 //   template <class T> struct Huber {
 //     using Params = HuberParams;
 //     static constexpr std::array kFields{kReduction<Params>, field<&Params::delta>("delta", above(0), ...)};
-//     explicit Huber(const Params& p);                 // where it has parameters of its own
+//     explicit Huber(const Params& p);                 // if it has parameters of its own
 //     static constexpr TargetKind kTarget; static constexpr Task kTask; static constexpr Mean kMean;
-//     static constexpr bool kTakesProbabilities;       // of kClass: targets may be probabilities of the classes instead
-//     static constexpr Interval kTargets, kOutputs;    // where not all numbers make sense; others are refused. Where
-//                                                      // they depend on parameters: static Interval outputs(const Params&)
+//     static constexpr bool kTakesProbabilities;       // with kClass: targets may also be probabilities of classes
+//     static constexpr Interval kTargets, kOutputs;    // the permitted numbers, if not all are. If they depend on
+//                                                      // parameters: static Interval outputs(const Params&)
 //     static Index first_bounded(const Params&, Index k);  // the first of k outputs to which the range applies
 //     static constexpr const char* kOutputsRemedy;     // with such a range: what a network without such outputs lacks
-//     static constexpr const char* kPredicts;          // what predict gives, if it is not what the task says
-//     static Index outputs_per_target(const Params&);  // where there are several
-//     static Reals class_weights(const Params&);       // where classes have weights: row() multiplies with them, and
+//     static constexpr const char* kPredicts;          // what predict gives, if it does not follow from the task
+//     static Index outputs_per_target(const Params&);  // if it is not 1
+//     static Reals class_weights(const Params&);       // if classes have weights: row() multiplies by them, and
 //                                                      // means are divided by the sum of those of the rows
-//     // unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
-//     // beyond k. dout == nullptr: value only.
+//     // The unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
+//     // beyond k. If dout is nullptr, only the value is computed.
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
 //     void link(T* out, Index k) const;                                          // in place, columns beyond k stay 0
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
-//     // where it pays, a whole chunk at once: link(Matrix<T> out) instead of the above, and, for shapes that it takes,
-//     // rows() instead of row()
+//     // If it is faster, a whole chunk at once: link(Matrix<T> out) instead of the above, and rows() instead of row()
+//     // for the shapes for which takes() is true.
 //     bool takes(const Targets<T>& t, Index rows, Index k) const;
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
@@ -100,7 +100,7 @@ struct Row : fastnn::Row {
     return of_type<T>(f32, f64);
   }
   bool is_sum(const Values& values) const { return reduction(values) == Reduction::kSum; }
-  // Are targets of this number of columns class indices?
+  // Whether targets with this number of columns are class indices.
   bool takes_classes(Index cols) const { return target == TargetKind::kClass && (cols == 1 || !takes_probabilities); }
   Index target_cols(const Values& values, Index k) const { return k / outputs_per_target(values); }
   // The loss of the rows in `sums`, which have k outputs each.
@@ -113,7 +113,7 @@ struct Row : fastnn::Row {
   }
 
  private:
-  // k = 1 where the mean over outputs has been taken.
+  // k is 1 if the mean over outputs has been taken already.
   double divisor(const Values& values, double weight, Index k) const {
     if (weight == 0) return 1;
     if (mean == Mean::kRows || reduction(values) == Reduction::kBatchMean) return weight;
@@ -158,7 +158,7 @@ double right_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const 
   return sum;
 }
 
-// What a member says of itself, or the usual.
+// The properties that a member declares, and the usual values of those that it does not declare.
 template <class M>
 struct Facts {
   using Params = typename M::Params;

@@ -1,6 +1,6 @@
-// Negative log-likelihood of counts t under a Poisson distribution of rate r: r - t log(r), without the terms of t alone.
-// The output is log(r), or r itself with log_input=False, where eps keeps the logarithm finite. full adds Stirling's
-// approximation of log(t!), t log(t) - t + log(2 pi t) / 2 for t > 1, as torch does. predict gives the rate.
+// Negative log-likelihood of counts t under a Poisson distribution of rate r: r - t log(r), without the terms of t
+// alone. The output is log(r), or r itself with log_input=False, where eps keeps the logarithm finite. full adds
+// Stirling's approximation of log(t!), t log(t) - t + log(2 pi t) / 2 for t > 1, as torch does. predict gives the rate.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,5 +1,5 @@
-// Smooth L1 loss of the error e = out - target: e^2 / (2 beta) for |e| < beta, and |e| - beta / 2 beyond (Girshick 2015).
-// beta = 0 is the L1 loss, as in torch.
+// Smooth L1 loss of the error e = out - target: e^2 / (2 beta) for |e| < beta, and |e| - beta / 2 beyond (Girshick
+// 2015). beta = 0 is the L1 loss, as in torch.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

@@ -1,4 +1,5 @@
-// Gathers the targets of a loss, and checks targets and outputs against the ranges in its row and the number of outputs.
+// Gathers the targets of a loss, and checks targets and outputs against the ranges in its row and the number of
+// outputs.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/refusal.h"
 #include "kernels/gather.h"
