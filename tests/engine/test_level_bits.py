@@ -77,6 +77,7 @@ def functions(dtype: str) -> dict[str, str]:
         name: np.nan_to_num(_core.testing.elementary(name, x), nan=7.0)
         for name in ("exp", "log", "log1p", "sigmoid", "tanh", "sqrt")
     }
+    values["expm1"] = np.nan_to_num(_core.testing.elementary("expm1", -np.abs(x)), nan=7.0)
     corrections = [_core.testing.power_complement(b, t) for b in (0.9, 0.999) for t in range(1, 99)]
     return {name: digest([y]) for name, y in values.items()} | {
         "power": digest([np.array(corrections)])
