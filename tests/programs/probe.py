@@ -26,7 +26,7 @@ def run(
 
     The program can import what tests share, and starts in this folder.
     """
-    imports = [str(PROGRAMS.parent), os.environ.get("PYTHONPATH", "")]
+    imports = [str(PROGRAMS), str(PROGRAMS.parent), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [program, *arguments],
         stdout=subprocess.PIPE,
