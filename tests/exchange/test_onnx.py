@@ -26,7 +26,8 @@ from exchanged import (
 from fastnn import nn, reference
 from fastnn.exchange import _onnx
 from fastnn.exchange._onnx_operators import ACTIVATIONS, LAYERS, LINKS
-from members import Layers, ending, linear, names
+from fastnn.nn._members import LOSSES
+from members import Layers, cases, ending, fitted, linear, names, paired
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,11 +90,14 @@ def test_networks(onnx: Any, rng: np.random.Generator, layers: Layers, dtype: st
 
 
 @both_dtypes
-@pytest.mark.parametrize("loss", names("losses"))
-def test_the_link_of_every_loss(onnx: Any, rng: np.random.Generator, loss: str, dtype: str) -> None:
-    model = model_of([linear(N_IN, 3), *ending(loss)], dtype, rng)
-    model.compile("sgd", loss)
-    proto = check(onnx, model, rows(rng, dtype))
+@pytest.mark.parametrize(("loss", "hyper"), cases("losses"))
+def test_the_link_of_every_loss(
+    onnx: Any, rng: np.random.Generator, loss: str, hyper: dict[str, Any], dtype: str
+) -> None:
+    hyper, _ = fitted(loss, hyper, 3)
+    model = model_of([linear(N_IN, 3), *ending(loss, 3, hyper)], dtype, rng)
+    model.compile("sgd", LOSSES[loss](**paired("losses", loss, hyper)))
+    proto = check(onnx, model, rows(rng, dtype) / 8)
     facts = {entry.key: entry.value for entry in proto.metadata_props}
     assert facts["loss"] == loss
 

@@ -49,12 +49,14 @@ class ModelData:
     layers : its outermost layers
     dtype : "float32" or "float64"
     loss : registry name of the loss whose link predictions need; None for raw outputs
+    loss_hyper : the parameters of the loss under the names of its row
     columns, outputs : numbers of columns of X and of the outputs, where they are known
     """
 
     layers: tuple[LayerData, ...]
     dtype: str
     loss: str | None = None
+    loss_hyper: Mapping[str, Any] = field(default_factory=dict)
     columns: int = 0
     outputs: int = 0
 

@@ -101,7 +101,8 @@ def write(where: str, model: ModelData, outputs: Any, opset: Any) -> Any:
     graph = Graph(onnx, model.dtype)
     x = graph.chain("x", model.layers)
     if outputs == "predictions" and model.loss is not None:
-        LINKS[reference.LOSSES[model.loss].link.__name__](graph, x)
+        link = LINKS[reference.LOSSES[model.loss].link.__name__]
+        link(graph, x, model.outputs, **model.loss_hyper)
     graph.nodes[-1].output[0] = outputs  # the last node is the one that made x
     size = sum(len(each.raw_data) for each in graph.constants.values())
     if size > LARGEST - 2**20:

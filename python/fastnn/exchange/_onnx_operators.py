@@ -284,10 +284,44 @@ LAYERS: dict[str, Callable[[Graph, str, LayerData], str]] = {
 }
 
 
-# -- links of losses, by the name of the twin's function -------------------------------------------
+# -- links: (graph, name of the outputs, their number, parameters of the loss) -> predictions ------
 
-LINKS: dict[str, Callable[[Graph, str], str]] = {
-    "_no_link": _identity,
-    "softmax": _softmax,
-    "logistic": _sigmoid,
+
+def _as_it_is(_g: Graph, out: str, _columns: int, **_hyper: Any) -> str:
+    return out
+
+
+def _probabilities(g: Graph, out: str, _columns: int, **_hyper: Any) -> str:
+    return _softmax(g, out)
+
+
+def _probabilities_of_yes(g: Graph, out: str, _columns: int, **_hyper: Any) -> str:
+    return _sigmoid(g, out)
+
+
+def _exponential(g: Graph, out: str, _columns: int, **_hyper: Any) -> str:
+    return _exp(g, out)
+
+
+def _poisson_rates(g: Graph, out: str, _columns: int, log_input: bool, **_hyper: Any) -> str:
+    return _exp(g, out) if log_input else out
+
+
+def _gaussian_moments(g: Graph, out: str, columns: int, log_variance: bool, **_hyper: Any) -> str:
+    if not log_variance:
+        return out
+    start, middle, end, axis = (g.indices(n) for n in (0, columns // 2, columns, 1))
+    mean = g.node("Slice", out, start, middle, axis)
+    spread = g.node("Slice", out, middle, end, axis)
+    return g.node("Concat", mean, _exp(g, spread), axis=1)
+
+
+# By the name of the function in the twin's row of the loss.
+LINKS: dict[str, Callable[..., str]] = {
+    "_no_link": _as_it_is,
+    "probabilities": _probabilities,
+    "probabilities_of_yes": _probabilities_of_yes,
+    "exponential": _exponential,
+    "poisson_rates": _poisson_rates,
+    "gaussian_moments": _gaussian_moments,
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import _keys, _state
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from fastnn.exchange._model import LayerData, ModelData
 
+    from ._loss import Loss
     from ._tree import Tree
 
 __all__ = ["Pairs", "layers_of", "taken"]
@@ -21,7 +23,7 @@ __all__ = ["Pairs", "layers_of", "taken"]
 Pairs = list[tuple[ParameterLayer, "LayerData"]]
 
 
-def taken(tree: Tree, loss: str | None = None) -> ModelData:
+def taken(tree: Tree, loss: Loss | None = None) -> ModelData:
     """Return the model with copies of its values, which are of one moment."""
     from fastnn.exchange._model import LayerData, ModelData
 
@@ -39,8 +41,12 @@ def taken(tree: Tree, loss: str | None = None) -> ModelData:
                 tuple(described(layer.children, f"{key}.")),
             )
 
-    sizes = (0, 0) if tree.network is None else (tree.network.n_features, tree.network.n_outputs)
-    return ModelData(tuple(described(tree.layers)), tree.dtype, loss, *sizes)
+    made = ModelData(tuple(described(tree.layers)), tree.dtype)
+    if tree.network is not None:
+        made = replace(made, columns=tree.network.n_features, outputs=tree.network.n_outputs)
+    if loss is not None:
+        made = replace(made, loss=loss.registry_name, loss_hyper=loss.hyper())
+    return made
 
 
 def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer]:

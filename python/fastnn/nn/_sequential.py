@@ -1121,7 +1121,7 @@ class Sequential:
         from fastnn.exchange import _onnx
 
         call = self._call("to_onnx")
-        loss = None if self._compiled is None else self._compiled.loss.registry_name
+        loss = None if self._compiled is None else self._compiled.loss
         made = _onnx.write(call.where, _layer_data.taken(self._tree, loss), outputs, opset)
         if path is not None:
             _onnx.save(call.where, path, made)
