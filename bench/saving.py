@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time and memory of saving and loading a large model: `python -m bench.saving [--folder DIR]`.
+"""Time and memory of saving and loading a large model: `python -m bench.saving [--own]`.
 
 The model has ten million parameters and Adam's state: 126 MB. The floor is the time of writing as
 many bytes with one call and fsync, or of reading them, plus their SHA-256. torch.save, np.savez and
@@ -41,6 +41,7 @@ SUFFIXES = {
     "np.savez": ".numpy.npz",
     "joblib": ".joblib",
 }
+OWN = list(SUFFIXES)[:3]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -91,7 +92,9 @@ def saver(name: str, path: Path) -> Callable[[], Any]:
         data = np.concatenate([array.ravel() for array in arrays().values()])
         return partial(write, path, data.view(np.uint8).data)
     if name.startswith("fastnn"):
-        return partial(model().save, path)
+        saved = model()
+        _first_use(path)
+        return partial(saved.save, path)
     held = arrays()
     if name == "torch.save":
         import torch
@@ -105,6 +108,16 @@ def saver(name: str, path: Path) -> Callable[[], Any]:
     return partial(joblib.dump, held, path)
 
 
+def _first_use(path: Path) -> None:
+    """Save and load a small model: what that imports is not part of the measurement."""
+    import fastnn
+    from fastnn import nn
+
+    small = path.with_name(f"small{path.suffix}")
+    nn.Sequential(nn.Linear(2, 2)).save(small)
+    fastnn.load(small)
+
+
 def loader(name: str, path: Path) -> Callable[[], Any]:
     """Return a function that loads the file once."""
     if name == "floor":
@@ -112,7 +125,7 @@ def loader(name: str, path: Path) -> Callable[[], Any]:
     if name.startswith("fastnn"):
         import fastnn
 
-        model()  # what a first use imports and allocates is not part of the measurement
+        _first_use(path)
         return partial(fastnn.load, path)
     if name == "torch.save":
         import torch
@@ -164,6 +177,12 @@ def turn(what: str, name: str, folder: Path) -> list[float]:
     return found
 
 
+def is_installed(name: str) -> bool:
+    """Return whether the library that `name` begins with can be imported."""
+    module = name.partition(".")[0].replace("np", "numpy")
+    return importlib.util.find_spec(module) is not None
+
+
 def measured(
     what: str, names: list[str], folder: Path, rounds: int
 ) -> tuple[dict[str, Any], list[list[str]], bool]:
@@ -197,14 +216,10 @@ def main() -> int:
         child(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
         return 0
     made = parser(__doc__, rounds=5)
+    made.add_argument("--own", action="store_true", help="leave out the other libraries")
     made.add_argument("--folder", help="where the files are written; by default the temporary one")
     given = made.parse_args()
-    installed = {name for name in ("torch", "joblib") if importlib.util.find_spec(name)}
-    names = [
-        name
-        for name in SUFFIXES
-        if name.partition(".")[0] in {"np", *installed, *SUFFIXES} or name.startswith("fastnn")
-    ]
+    names = [name for name in SUFFIXES if name in OWN or (not given.own and is_installed(name))]
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         rows, good = {}, True
         lines: list[list[str]] = []

@@ -28,7 +28,7 @@ class BatchArgs;
 class Network {
  public:
   Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
-          std::uint64_t seed);
+          std::uint64_t seed, bool initialize);
 
   // If a method is called on an object whose __init__ never ran, pybind11 allocates memory for the C++ object and does
   // not construct it. So operator new constructs an empty network, in which model() finds no model and refuses the
@@ -95,6 +95,7 @@ class Network {
   // Writes values in the order of parameters(); None leaves a parameter as it is. If one of them does not fit, none is
   // written.
   void load(const py::list& values, std::int64_t batches);
+  void load_state(int number, const py::dict& arrays);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
   void set_progress(std::int64_t step, std::int64_t batches, std::int64_t draw);
 

@@ -65,9 +65,9 @@ run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict
 }  // namespace
 
 Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
-                 std::uint64_t seed) {
+                 std::uint64_t seed, bool initialize) {
   require(dtype == "float32" || dtype == "float64", "[Network] unknown dtype '", dtype, "'; known: float32, float64");
-  model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed);
+  model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed, initialize);
   flatten_ = model_->flattens();
   flops_per_row_ = model_->flops_per_row();
 }

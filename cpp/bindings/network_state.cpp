@@ -2,10 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
-#include <algorithm>
-#include <cstring>
-
 #include "bindings/network.h"
+#include "kernels/transpose.h"
 
 namespace fastnn::bindings {
 
@@ -19,13 +17,44 @@ py::object shared_owner(const std::shared_ptr<void>& owner) {
   return capsule;
 }
 
+py::dtype dtype_of(const Model& model) {
+  return model.is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+}
+
+// Copies between a parameter, or its state, which is (I, O) with padded rows, and an array in torch's layout, which is
+// (O, I) without gaps.
+template <class T>
+void copy_out(const train::ParameterView& view, void* array) {
+  const auto& p = view.parameter;
+  kernels::transpose<T>({static_cast<const T*>(view.data), p.rows, p.cols, p.stride},
+                        {static_cast<T*>(array), p.cols, p.rows, p.rows});
+}
+template <class T>
+void copy_in(const void* array, const train::ParameterView& view) {
+  const auto& p = view.parameter;
+  kernels::transpose<T>({static_cast<const T*>(array), p.cols, p.rows, p.rows},
+                        {static_cast<T*>(view.data), p.rows, p.cols, p.stride});
+}
+
+// The array that is to be copied into a parameter, or into its state.
+py::array given_for(const Model& model, const train::ParameterView& view, const py::handle& value) {
+  const auto& p = view.parameter;
+  if (!py::isinstance<py::array>(value) || !py::reinterpret_borrow<py::array>(value).dtype().equal(dtype_of(model)))
+    throw py::type_error("[load] '" + p.key() + "' does not fit; expected an array of " +
+                         (model.is_double() ? "float64" : "float32"));
+  auto array = py::reinterpret_borrow<py::array>(value);
+  require(array.size() == p.rows * p.cols && (array.flags() & py::array::c_style), "[load] '", p.key(), "' has shape ",
+          shape_text(array), "; expected (", p.cols, ", ", p.rows, ") without gaps");
+  return array;
+}
+
 }  // namespace
 
 py::list Network::parameters(const py::object& self, int array, const std::optional<std::string>& layer) {
   const bool busy = model().gate().writing();
   std::optional<train::Gate::Writer> writer;
   if (array == Model::kGradients) writer.emplace(model().gate(), "gradients");  // which may allocate them
-  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+  const py::dtype dtype = dtype_of(model());
   const auto item = dtype.itemsize();
   py::list rows;
   for (const auto& view : model().parameters(array, layer)) {
@@ -58,16 +87,13 @@ py::dict Network::optimizer_state(const py::object& self) {
 // another thread trains without the GIL.
 py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers) {
   const train::Gate::Reader reader(model().gate(), "copy");
-  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
+  const py::dtype dtype = dtype_of(model());
   const auto copy_to = [&](const py::dict& copied, const std::vector<train::ParameterView>& views) {
     for (const auto& view : views) {
       const auto& p = view.parameter;
       py::array to =
-          p.two_dimensional() ? py::array(dtype, {p.rows, p.cols}) : py::array(dtype, std::vector<Index>{p.cols});
-      const auto row = static_cast<std::size_t>(p.cols * dtype.itemsize());
-      for (Index r = 0; r < p.rows; ++r)
-        std::memcpy(static_cast<char*>(to.mutable_data()) + r * p.cols * dtype.itemsize(),
-                    static_cast<const char*>(view.data) + r * p.stride * dtype.itemsize(), row);
+          p.two_dimensional() ? py::array(dtype, {p.cols, p.rows}) : py::array(dtype, std::vector<Index>{p.cols});
+      (model().is_double() ? copy_out<double> : copy_out<float>)(view, to.mutable_data());
       copied[p.key().c_str()] = to;
     }
   };
@@ -95,32 +121,33 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
 void Network::load(const py::list& values, std::int64_t batches) {
   const auto views = model().parameters(Model::kValues);
   require(values.size() == views.size(), "[load] ", values.size(), " arrays came; expected ", views.size());
-  const py::dtype dtype = model().is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
-  std::vector<std::optional<py::array>> given;
+  std::vector<std::optional<py::array>> given(views.size());
   for (std::size_t i = 0; i < views.size(); ++i) {
     const py::object value = values[i];
-    given.emplace_back();
-    if (value.is_none()) continue;
-    const auto& p = views[i].parameter;
-    const bool fits = py::isinstance<py::array>(value) && py::reinterpret_borrow<py::array>(value).dtype().equal(dtype);
-    if (!fits)
-      throw py::type_error("[load] array " + std::to_string(i) + " does not fit; expected one of " + this->dtype());
-    given.back() = py::reinterpret_borrow<py::array>(value);
-    require(given.back()->size() == p.rows * p.cols && (given.back()->flags() & py::array::c_style), "[load] array ", i,
-            " has shape ", shape_text(*given.back()), "; expected (", p.rows, ", ", p.cols, ") without gaps");
+    if (!value.is_none()) given[i] = given_for(model(), views[i], value);
   }
   require(batches >= 0, "[load] batches = ", batches, "; expected a number >= 0");
   const WithoutGil free;
   const train::Gate::PatientWriter writer(model().gate(), "load_state_dict");
-  for (std::size_t i = 0; i < views.size(); ++i) {
-    if (!given[i]) continue;
-    const auto& p = views[i].parameter;
-    const auto item = static_cast<std::size_t>(dtype.itemsize()), row = item * static_cast<std::size_t>(p.cols);
-    for (Index r = 0; r < p.rows; ++r)
-      std::memcpy(static_cast<char*>(views[i].data) + static_cast<std::size_t>(r * p.stride) * item,
-                  static_cast<const char*>(given[i]->data()) + static_cast<std::size_t>(r) * row, row);
-  }
+  for (std::size_t i = 0; i < views.size(); ++i)
+    if (given[i]) (model().is_double() ? copy_in<double> : copy_in<float>)(given[i]->data(), views[i]);
   model().set_progress({model().step(), batches, model().draw()});
+}
+
+void Network::load_state(int number, const py::dict& arrays) {
+  refuse_unless(model().loss() != nullptr, "load_state", reason::kNotCompiled);
+  require(number >= 0 && number < model().n_states(), "[load_state] number = ", number, "; expected one below ",
+          model().n_states());
+  const auto views = model().parameters(number);
+  std::vector<py::array> given;
+  for (const auto& view : views) {
+    const auto key = view.parameter.key();
+    require(arrays.contains(key.c_str()), "[load_state] '", key, "' is missing");
+    given.push_back(given_for(model(), view, arrays[key.c_str()]));
+  }
+  const train::Gate::Writer writer(model().gate(), "load");
+  for (std::size_t i = 0; i < views.size(); ++i)
+    (model().is_double() ? copy_in<double> : copy_in<float>)(given[i].data(), views[i]);
 }
 
 void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& steps) {

@@ -16,8 +16,8 @@ namespace {
 // returned, where std::bad_alloc would end the process. Here the exception is caught as in any call, and the object
 // remains one whose __init__ did not run.
 void make_network(py::detail::value_and_holder& place, const std::vector<std::pair<std::string, py::dict>>& layer_list,
-                  const std::string& dtype, std::uint64_t seed) {
-  auto made = std::make_unique<Network>(layer_list, dtype, seed);
+                  const std::string& dtype, std::uint64_t seed, bool initialize) {
+  auto made = std::make_unique<Network>(layer_list, dtype, seed, initialize);
   place.value_ptr() = made.get();
   try {
     place.type->init_instance(place.inst, &made);
@@ -84,7 +84,7 @@ void register_network(py::module_& m) {
   const auto none = py::none();
   py::class_<Network> cls(m, "Network", "Layers, their values and their training; see fastnn.nn.Sequential.");
   cls.def("__init__", &make_network, py::detail::is_new_style_constructor(), arg("layers"), arg("dtype") = "float32",
-          arg("seed") = 0)
+          arg("seed") = 0, arg("initialize") = true)
       .def_property_readonly("n_features", [](Network& n) { return n.model().n_features(); })
       .def_property_readonly("n_outputs", [](Network& n) { return n.model().n_outputs(); })
       .def_property_readonly("dtype", &Network::dtype)
@@ -100,7 +100,10 @@ void register_network(py::module_& m) {
       .def_property_readonly("epochs", &Network::epochs, "How many epochs all calls of fit have ended.")
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
       .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"), arg("draw") = 0)
-      .def("load", &Network::load, arg("values"), arg("num_batches"))
+      .def("load", &Network::load, arg("values"), arg("num_batches"),
+           "Copies values, in torch's layout and in the order of parameters(); None leaves one as it is.")
+      .def("load_state", &Network::load_state, arg("number"), arg("arrays"),
+           "Copies a state of the optimizer, in torch's layout and by the keys of the parameters.")
       .def_property("stop", &Network::asked_to_stop, &Network::ask_to_stop)
       .def(
           "parameters",

@@ -109,7 +109,7 @@ void register_testing(py::module_& m) {
   m.def(
       "phase_items",
       [](const Shapes& linears, Index rows) {
-        const graph::Network<float> network(linear_relu(linears), 0);
+        const graph::Network<float> network(linear_relu(linears), 0, true);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
           static constexpr const char* kNames[] = {"rows", "blocks", "repack", "tiles", "update"};
@@ -122,7 +122,7 @@ void register_testing(py::module_& m) {
   m.def(
       "packed_copies",
       [](const Shapes& linears, Index rows, int frozen) {
-        graph::Network<float> network(linear_relu(linears), 0);
+        graph::Network<float> network(linear_relu(linears), 0, true);
         for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
         const auto plan = plan::make_plan(network, rows, {});
         std::vector<std::pair<bool, bool>> read;

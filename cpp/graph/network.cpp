@@ -31,7 +31,7 @@ std::string kinds_with_width() {
 }  // namespace
 
 template <class T>
-Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed) : seed_(seed) {
+Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed, bool initialize) : seed_(seed) {
   n_features_ = first_columns(configs);
   require(n_features_ != 0, "[Network] needs at least one layer with a width (", kinds_with_width(), ")");
   auto config = configs.begin();
@@ -55,6 +55,7 @@ Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed) : se
   }
   frozen_.assign(nodes_.size(), false);
   allocate();
+  for (int k = 0; initialize && k < depth(); ++k) layer(k).initialize(seed_);
 }
 
 template <class T>
@@ -79,7 +80,6 @@ void Network<T>::allocate() {
     std::vector<Matrix<T>> views;
     for (const auto& p : parameters_of(k)) views.push_back(p.in(values_.data()));
     layer(k).bind(views);
-    layer(k).initialize(seed_);
   }
 }
 

@@ -42,8 +42,9 @@ struct Parameter {
 template <class T>
 class Network {
  public:
-  // Throws std::invalid_argument if the widths of two neighbours do not fit or a name is unknown.
-  Network(const std::vector<Config>& configs, std::uint64_t seed);
+  // Throws std::invalid_argument if the widths of two neighbours do not fit or a name is unknown. Without `initialize`
+  // all values are zero, for callers that set all of them.
+  Network(const std::vector<Config>& configs, std::uint64_t seed, bool initialize);
 
   Index n_features() const { return n_features_; }
   Index n_outputs() const { return nodes_.back().layer->out(); }

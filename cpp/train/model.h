@@ -125,6 +125,7 @@ class Model {
   virtual void force_materialised(bool on) = 0;            // for tests of the two forms
 };
 
-std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed);
+std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed,
+                                  bool initialize);
 
 }  // namespace fastnn::train

@@ -302,10 +302,11 @@ void Trainer<T>::raise(const char* where, Verdict verdict, Engine<T>& run, const
 template class Trainer<float>;
 template class Trainer<double>;
 
-std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed) {
+std::unique_ptr<Model> make_model(const std::vector<graph::Config>& configs, bool is_double, std::uint64_t seed,
+                                  bool initialize) {
   const FloatMode mode;
-  if (is_double) return std::make_unique<Trainer<double>>(configs, seed);
-  return std::make_unique<Trainer<float>>(configs, seed);
+  if (is_double) return std::make_unique<Trainer<double>>(configs, seed, initialize);
+  return std::make_unique<Trainer<float>>(configs, seed, initialize);
 }
 
 }  // namespace fastnn::train

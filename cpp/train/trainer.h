@@ -33,7 +33,8 @@ using run::Verdict;
 template <class T>
 class Trainer final : public Model {
  public:
-  Trainer(const std::vector<graph::Config>& configs, std::uint64_t seed) : net_(configs, seed) {}
+  Trainer(const std::vector<graph::Config>& configs, std::uint64_t seed, bool initialize)
+      : net_(configs, seed, initialize) {}
 
   bool is_double() const override { return sizeof(T) == sizeof(double); }
   Index n_features() const override { return net_.n_features(); }

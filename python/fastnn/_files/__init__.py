@@ -3,8 +3,8 @@
 
 The kind of a new file follows from its suffix, and that of an existing file from its first bytes;
 no reader is tried after another one. The modules, from the bottom up: `atomic` writes and `source`
-reads bytes, `strict_json` and `tensors` check what an unknown author may have written, `header`
-has the texts and the checksum, `safetensors` and `npz` the two kinds.
+reads bytes, `strict_json` and `tensors` check what an unknown author may have written, `digest`
+computes the checksum, `header` has it and the texts, `safetensors` and `npz` the two kinds.
 """
 
 from __future__ import annotations
@@ -181,8 +181,9 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 def _content(source: Source, texts: dict[str, Any], entries: dict[str, tensors.Entry]) -> Content:
     head = header.Header.of(source, texts)
     config = head.parsed_config(source)
-    digest = head.digest(entries)
-    arrays = tensors.values(source, entries, digest)
-    if digest.hexdigest() != head.sha256:
+    with head.digest(entries) as digest:
+        arrays = tensors.values(source, entries, digest)
+        sha256 = digest.hexdigest()
+    if sha256 != head.sha256:
         raise source.wrong("the checksum does not fit: the file was altered, or is damaged")
     return Content(config, arrays, head.version, head.sha256)

@@ -11,12 +11,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import strict_json, tensors
+from .digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,10 +75,11 @@ class Header(NamedTuple):
             raise source.wrong(f"{SHA256} is {given[SHA256]!a:.80}; expected 64 hexadecimal digits")
         return cls(*(given[name] for name in _names()))
 
-    def digest(self, entries: Mapping[str, Entry]) -> Any:
+    def digest(self, entries: Mapping[str, Entry]) -> Digest:
         """Return a SHA-256 that the bytes of the arrays are to be added to, in their order."""
         described = [self.format, self.version, self.config, tensors.table(entries)]
-        return hashlib.sha256(json.dumps(described, separators=(",", ":")).encode("ascii"))
+        start = json.dumps(described, separators=(",", ":")).encode("ascii")
+        return Digest(start, sum(entry.size for entry in entries.values()))
 
     def parsed_config(self, source: Source) -> dict[str, Any]:
         """Return the config as Python values."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .atomic import Replacement
+    from .digest import Digest
     from .source import Source
     from .tensors import Entry
 
@@ -110,9 +111,9 @@ def write(
     arrays: Mapping[str, NDArray[Any]],
 ) -> None:
     """Write a model file."""
-    digest = head.digest(entries)
-    members = [_append(file, name, entries[name], arrays[name], digest) for name in entries]
-    texts = header.texts(head._replace(sha256=digest.hexdigest()))
+    with head.digest(entries) as digest:
+        members = [_append(file, name, entries[name], arrays[name], digest) for name in entries]
+        texts = header.texts(head._replace(sha256=digest.hexdigest()))
     text = np.frombuffer(json.dumps(texts, separators=(",", ":")).encode("ascii"), np.uint8)
     strict_json.check(text.tobytes(), file.size)
     members.append(_append(file, METADATA, tensors.Entry("U8", text.shape, 0), text))
@@ -120,17 +121,17 @@ def write(
 
 
 def _append(
-    file: Replacement, name: str, entry: Entry, array: NDArray[Any], digest: Any = None
+    file: Replacement, name: str, entry: Entry, array: NDArray[Any], digest: Digest | None = None
 ) -> Member:
     start = _npy_header(entry.dtype, entry.shape)
     member = Member(name + SUFFIX, 0, len(start) + entry.size, file.size)
     file.write(member.local() + start)
     crc = zlib.crc32(start)
     for piece in tensors.pieces(array):
-        file.write(piece)
-        crc = zlib.crc32(piece, crc)
         if digest is not None:
             digest.update(piece)
+        file.write(piece)
+        crc = zlib.crc32(piece, crc)
     file.patch(member.offset + _CRC, struct.pack("<I", crc))
     return member._replace(crc=crc)
 

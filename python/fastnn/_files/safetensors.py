@@ -57,12 +57,13 @@ def write(
     text += b" " * (-len(text) % ALIGNMENT)
     checksum = text.index(header.UNKNOWN_SHA256.encode("ascii"))
     file.write(len(text).to_bytes(LENGTH, "little") + text)
-    digest = head.digest(entries)
-    for name in entries:
-        for piece in tensors.pieces(arrays[name]):
-            file.write(piece)
-            digest.update(piece)
-    file.patch(LENGTH + checksum, digest.hexdigest().encode("ascii"))
+    with head.digest(entries) as digest:
+        for name in entries:
+            for piece in tensors.pieces(arrays[name]):
+                digest.update(piece)
+                file.write(piece)
+        sha256 = digest.hexdigest()
+    file.patch(LENGTH + checksum, sha256.encode("ascii"))
 
 
 def index(source: Source) -> tuple[dict[str, Any] | None, dict[str, Entry]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .digest import Digest
     from .source import Source
 
 __all__ = [
@@ -135,7 +136,7 @@ def _cut(view: memoryview) -> Iterator[memoryview]:
 
 
 def values(
-    source: Source, entries: Mapping[str, Entry], digest: Any = None
+    source: Source, entries: Mapping[str, Entry], digest: Digest | None = None
 ) -> dict[str, NDArray[Any]]:
     """Read all arrays in their order, and add their bytes to the digest, if there is one."""
     found = {}

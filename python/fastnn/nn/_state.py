@@ -77,7 +77,7 @@ def _by_layer(taken: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
     for key, array in taken["values"].items():
         layer, _, name = key.rpartition(".")
         values = found.setdefault(layer, {})
-        values[name] = array.T
+        values[name] = array
         if name == "running_var":
             values[COUNTER] = np.array(taken["num_batches"], np.int64)
     return found
@@ -90,8 +90,7 @@ def snapshot(network: _core.Network) -> Snapshot:
     """
     taken = network.snapshot()
     counters = {name: taken[name] for name in ("step", "draw", "num_batches", "epochs")}
-    states = [{key: array.T for key, array in state.items()} for state in taken["state"]]
-    return Snapshot(_by_layer(taken), states, taken["steps"], **counters)
+    return Snapshot(_by_layer(taken), taken["state"], taken["steps"], **counters)
 
 
 def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
@@ -192,7 +191,7 @@ def load(
         if key in values
     }
     # Copies, because the given values may be views of this model.
-    write(network, {key: np.array(value, order="F") for key, value in given.items()})
+    write(network, {key: np.array(value, order="C") for key, value in given.items()})
     return IncompatibleKeys(missing, unexpected)
 
 
@@ -206,8 +205,8 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     for entry in network.parameters():
         key = entry["layer"]
         value = values.get(f"{key}.{entry['name']}")
-        dtype = entry["array"].dtype  # the core has (in, out)
-        found.append(None if value is None else np.ascontiguousarray(value.T, dtype))
+        dtype = entry["array"].dtype
+        found.append(None if value is None else np.ascontiguousarray(value, dtype))
         if entry["name"] == "running_var":
             batches = int(values.get(f"{key}.{COUNTER}", batches))
     network.load(found, batches)
@@ -219,8 +218,8 @@ def restore(network: _core.Network, taken: Snapshot, *, optimizer: bool) -> None
     `optimizer`: whether the network was compiled as the one of the snapshot, and gets its states.
     """
     if optimizer:
-        for entries, saved in zip(network.optimizer_state()["state"], taken.states, strict=True):
-            for entry in entries:
-                entry["array"][...] = saved[entry["key"]].T
+        for number, state in enumerate(taken.states):
+            contiguous = {key: np.ascontiguousarray(array) for key, array in state.items()}
+            network.load_state(number, contiguous)
         network.set_optimizer_steps(taken.updates)
     network.set_progress(taken.step, taken.num_batches, taken.draw)

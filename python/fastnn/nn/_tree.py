@@ -84,17 +84,21 @@ class Tree:
         with_values = [(key, layer) for key, layer in named if isinstance(layer, ParameterLayer)]
         if not with_values:
             return made
+        by_layer = {
+            key: (values or {}).get(key) or _values_in(taken, layer) or layer.values()
+            for key, layer in with_values
+        }
+        # A new layer has the values that the network draws.
         made.network = network = _core.Network(
-            [layer.spec() for layer in made.layers], self.dtype, self.seed
+            [layer.spec() for layer in made.layers],
+            self.dtype,
+            self.seed,
+            initialize=not all(by_layer.values()),
         )
         known = {
-            f"{key}.{name}": value
-            for key, layer in with_values
-            for name, value in (
-                (values or {}).get(key) or _values_in(taken, layer) or layer.values()
-            ).items()
+            f"{key}.{name}": value for key, own in by_layer.items() for name, value in own.items()
         }
-        if known:  # a new layer has the values that the network has drawn
+        if known:
             _state.write(network, known)
         for key, layer in with_values:
             if layer.frozen:
