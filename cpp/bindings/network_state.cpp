@@ -145,6 +145,7 @@ void Network::load_state(int number, const py::dict& arrays) {
     require(arrays.contains(key.c_str()), "[load_state] '", key, "' is missing");
     given.push_back(given_for(model(), view, arrays[key.c_str()]));
   }
+  const WithoutGil free;
   const train::Gate::Writer writer(model().gate(), "load");
   for (std::size_t i = 0; i < views.size(); ++i)
     (model().is_double() ? copy_in<double> : copy_in<float>)(given[i].data(), views[i]);

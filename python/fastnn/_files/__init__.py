@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fastnn import __version__
 
@@ -20,14 +20,25 @@ from .atomic import replacing
 from .source import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from numpy.typing import NDArray
 
     from .source import Source
 
-__all__ = ["Content", "checked_path", "path_name", "read", "read_tensors", "replacing", "write"]
+__all__ = [
+    "Content",
+    "checked_path",
+    "path_name",
+    "read",
+    "read_and_make",
+    "read_tensors",
+    "replacing",
+    "write",
+]
+
+T = TypeVar("T")
 
 KINDS = {".safetensors": safetensors, ".npz": npz}
 _START = 256  # bytes by which the kind is recognised
@@ -118,12 +129,21 @@ def read(where: str, path: Any) -> Content:
     OSError
         If it cannot be opened or read.
     """
+    return read_and_make(where, path, lambda content: content)
+
+
+def read_and_make(where: str, path: Any, make: Callable[[Content], T]) -> T:
+    """Read a model file as `read` does, and return what `make` makes of the content.
+
+    It is made while a second thread still computes the checksum. If that does not fit, this is the
+    error, whatever `make` returned or raised.
+    """
     with opened(where, path_name(where, path)) as source:
         kind = _kind(source)
         texts, entries = kind.index(source)
         if texts is None or not header.is_ours(texts):
             raise source.wrong(_PLAIN[kind])
-        return _content(source, texts, entries)
+        return _made(source, texts, entries, make)
 
 
 _PLAIN = {
@@ -172,18 +192,30 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         kind = _kind(source)
         texts, entries = kind.index(source)
         if texts is not None and header.is_ours(texts):
-            return _content(source, texts, entries).arrays
+            return _made(source, texts, entries, lambda content: content.arrays)
         if kind is npz:
             raise source.wrong(_PLAIN[npz])
         return tensors.values(source, entries)
 
 
-def _content(source: Source, texts: dict[str, Any], entries: dict[str, tensors.Entry]) -> Content:
+def _made(
+    source: Source,
+    texts: dict[str, Any],
+    entries: dict[str, tensors.Entry],
+    make: Callable[[Content], T],
+) -> T:
     head = header.Header.of(source, texts)
     config = head.parsed_config(source)
+    failure: Exception | None = None
     with head.digest(entries) as digest:
         arrays = tensors.values(source, entries, digest)
+        try:
+            made = make(Content(config, arrays, head.version, head.sha256))
+        except Exception as error:
+            failure = error
         sha256 = digest.hexdigest()
     if sha256 != head.sha256:
         raise source.wrong("the checksum does not fit: the file was altered, or is damaged")
-    return Content(config, arrays, head.version, head.sha256)
+    if failure is not None:
+        raise failure
+    return made

@@ -18,7 +18,6 @@ __all__ = ["Digest"]
 # From so many bytes on, half a millisecond for a thread is little. hashlib and the calls that read
 # and write release the GIL.
 WORTH_A_THREAD = 8_000_000
-AHEAD = 8  # pieces that wait for the thread at most: their memory cannot be freed
 
 
 class Digest:
@@ -34,7 +33,7 @@ class Digest:
 
     def __init__(self, start: bytes, size: int) -> None:
         self._sha256 = hashlib.sha256(start)
-        self._pieces: queue.Queue[memoryview | None] = queue.Queue(AHEAD)
+        self._pieces: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         if size >= WORTH_A_THREAD:
             with suppress(RuntimeError):  # no thread can be started: it works without one

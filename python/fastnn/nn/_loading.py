@@ -4,19 +4,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fastnn import _files
 from fastnn.errors import ModelFileError
 
 from . import _backup, _config
 from ._sequential import Sequential
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from numpy.typing import NDArray
 
 __all__ = ["load"]
 
@@ -60,17 +54,16 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     >>> bool((twin.predict([[1, 2, 3]]) == model.predict([[1, 2, 3]])).all())
     True
     """
-    content = _files.read("load", path)
-    return made(os.fspath(path), content.config, content.arrays)
+    return _files.read_and_make("load", path, partial(_made, path))
 
 
-def made(path: str, config: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Sequential:
-    """Return the model that the content of a file describes."""
+def _made(path: str | os.PathLike[str], content: _files.Content) -> Sequential:
     try:
-        saved = _backup.without_training(_config.Saved(config, dict(arrays)))
+        saved = _config.Saved(content.config, content.arrays)
+        saved = _backup.without_training(saved)
         return _config.made("load", saved, Sequential)
     except (ValueError, TypeError) as error:
         text = str(error).removeprefix("[load] ")
         if len(text) > _LONGEST:  # it may list what the file has
             text = f"{text[:_LONGEST]} ..."
-        raise ModelFileError(f"[load] {path}: {text}") from error
+        raise ModelFileError(f"[load] {os.fspath(path)}: {text}") from error
