@@ -27,8 +27,8 @@ class BatchArgs;
 
 class Network {
  public:
-  Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
-          std::uint64_t seed, bool initialize);
+  Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype, std::uint64_t seed,
+          bool initialize);
 
   // If a method is called on an object whose __init__ never ran, pybind11 allocates memory for the C++ object and does
   // not construct it. So operator new constructs an empty network, in which model() finds no model and refuses the

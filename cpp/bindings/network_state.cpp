@@ -17,9 +17,7 @@ py::object shared_owner(const std::shared_ptr<void>& owner) {
   return capsule;
 }
 
-py::dtype dtype_of(const Model& model) {
-  return model.is_double() ? py::dtype::of<double>() : py::dtype::of<float>();
-}
+py::dtype dtype_of(const Model& model) { return model.is_double() ? py::dtype::of<double>() : py::dtype::of<float>(); }
 
 // Copies between a parameter, or its state, which is (I, O) with padded rows, and an array in torch's layout, which is
 // (O, I) without gaps.
