@@ -85,6 +85,7 @@ class Loss:
     right : (out, target) -> fraction of right outputs of each row
     target_range, output_range : hyperparameters -> smallest and largest allowed number, included
     first_bounded : number of outputs -> the first of them to which output_range applies
+    jumps : whether df jumps where an output is its target
     ends : the activation with which networks for it end, if its outputs are logarithms
     smooth : (outputs, hyperparameters) -> outputs at which df is the derivative of f
     tries : hyperparameters to try besides those that the registry says
@@ -106,6 +107,7 @@ class Loss:
     target_range: Callable[..., Range] = _any_number
     output_range: Callable[..., Range] = _any_number
     first_bounded: Callable[[int], int] = _all_columns
+    jumps: bool = False
     ends: str = ""
     smooth: Callable[..., Array] = _no_link
     tries: tuple[dict[str, Any], ...] = ()
@@ -252,7 +254,7 @@ LOSSES = {
         df=numbers.half_mse_df,
         torch=Torch("MSELoss", factor=0.5),
     ),
-    "l1": Loss("L1Loss", f=numbers.l1, df=numbers.l1_df),
+    "l1": Loss("L1Loss", f=numbers.l1, df=numbers.l1_df, jumps=True),
     "huber": Loss("HuberLoss", f=numbers.huber, df=numbers.huber_df),
     "smooth_l1": Loss("SmoothL1Loss", f=numbers.smooth_l1, df=numbers.smooth_l1_df),
     "log_cosh": Loss("LogCoshLoss", f=numbers.log_cosh, df=numbers.log_cosh_df, torch=None),
@@ -261,6 +263,7 @@ LOSSES = {
         f=numbers.quantile,
         df=numbers.quantile_df,
         outputs_per_target=numbers.quantile_outputs,
+        jumps=True,
         torch=None,
     ),
     "poisson_nll": Loss(
