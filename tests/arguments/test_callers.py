@@ -62,6 +62,8 @@ BUSY: dict[str, list[Callable[[Model], object]]] = {
     "Sequential.state_dict": [lambda m: m.state_dict()],
     "Sequential.load_state_dict": [lambda m: m.load_state_dict({})],
     "Sequential.save": [lambda m: m.save("unwritten.npz")],
+    "Sequential.to_torch": [lambda m: m.to_torch()],
+    "Sequential.to_onnx": [lambda m: m.to_onnx()],
     "Sequential.freeze": [lambda m: m.freeze()],
     "Sequential.unfreeze": [lambda m: m.unfreeze()],
     "Sequential.lr": [set_lr],

@@ -396,7 +396,7 @@ def test_the_calls_are_those_that_exist() -> None:
         assert set(CALLS[name][1]) == set(parameters), name
     for name, function in inspect.getmembers(nn.Sequential, inspect.isfunction):
         parameters = set(inspect.signature(function).parameters) - {"self", "print_fn"}
-        if name.startswith("_") or not parameters:
+        if name.startswith("_") or not parameters or name == "to_onnx":  # needs onnx
             continue
         rows = [set(given) for call, (_, given) in CALLS.items() if f"Sequential.{name}" in call]
         assert set().union(*rows) >= parameters, name

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fastnn._refusals import Words
+
 from . import _keys, _state
 from ._entries import class_of, headed
 from ._layer import Layer, ParameterLayer
@@ -23,11 +25,12 @@ __all__ = ["Pairs", "layers_of", "taken"]
 Pairs = list[tuple[ParameterLayer, "LayerData"]]
 
 
-def taken(tree: Tree, loss: Loss | None = None) -> ModelData:
-    """Return the model with copies of its values, which are of one moment."""
+def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
+    """Return the model with copies of its values, which are of one moment, for the call `where`."""
     from fastnn.exchange._model import LayerData, ModelData
 
-    values = {} if tree.network is None else _state.copied_values(tree.network, None)
+    with Words(where):
+        values = {} if tree.network is None else _state.copied_values(tree.network, None)
 
     def described(layers: Iterable[Layer], prefix: str = "") -> Iterator[LayerData]:
         for key, layer in _keys.named(tuple(layers), prefix):

@@ -1065,7 +1065,8 @@ class Sequential:
         """
         from fastnn.exchange import _torch
 
-        return _torch.write("Sequential.to_torch", _layer_data.taken(self._tree))
+        where = "Sequential.to_torch"
+        return _torch.write(where, _layer_data.taken(where, self._tree))
 
     def to_onnx(
         self,
@@ -1122,7 +1123,8 @@ class Sequential:
 
         call = self._call("to_onnx")
         loss = None if self._compiled is None else self._compiled.loss
-        made = _onnx.write(call.where, _layer_data.taken(self._tree, loss), outputs, opset)
+        model = _layer_data.taken(call.where, self._tree, loss)
+        made = _onnx.write(call.where, model, outputs, opset)
         if path is not None:
             _onnx.save(call.where, path, made)
         return made
