@@ -34,7 +34,13 @@ _SINGULAR = {
 @functools.cache
 def rows(room: str) -> dict[str, Row]:
     """Return the registry rows of a room ("activations", "losses", ...) by name."""
-    return {entry["name"]: entry for entry in _core.registries()[room]}
+    return {entry["name"]: entry for entry in _registries()[room]}
+
+
+@functools.cache
+def _registries() -> dict[str, list[Row]]:
+    """Return the rows of all rooms; the core makes them anew for every call."""
+    return _core.registries()
 
 
 def row(where: str, room: str, name: str) -> dict[str, Any]:
