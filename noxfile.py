@@ -241,3 +241,12 @@ def docs(session: nox.Session) -> None:
     """Run the examples in the docstrings."""
     session.install(".[test]")
     session.run("pytest", "--doctest-modules", "--pyargs", "fastnn", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run fastnn.load under atheris for 60 seconds, or as many as are given."""
+    session.install(".", "atheris>=3.0")
+    seconds = session.posargs[0] if session.posargs else "60"
+    folder = session.create_tmp()  # the corpus is kept from run to run
+    session.run("python", "tests/programs/fuzz_load.py", folder, f"-max_total_time={seconds}")
