@@ -23,6 +23,8 @@ py::dict param(const Field& field) {
   py::dict d(py::arg("name") = field.name, py::arg("kind") = kKinds[static_cast<int>(field.kind)]);
   const bool is_list = field.kind == Kind::kReals;
   d["default"] = is_list ? python_list(field.standard_list.all()) : python_value(field, field.standard);
+  if (field.is_required) d["default"] = py::none();
+  d["required"] = field.is_required;
   d["per_output"] = field.per_output;
   d["lowest"] = field.range.lowest;
   d["highest"] = field.range.highest;

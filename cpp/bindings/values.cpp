@@ -146,6 +146,13 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
   return values;
 }
 
+Values values_of(const std::string& where, const Row& row, const py::dict& given) {
+  for (const Field& field : row.params)
+    require(!field.is_required || given.contains(field.name), where, " has no ", field.name, "; expected ",
+            permitted(field));
+  return changed(where, row.params, row.defaults(), given);
+}
+
 bool plain_values(Fields fields, PyObject* given, Values& values) {
   if (!PyDict_CheckExact(given)) return false;
   PyObject *key = nullptr, *value = nullptr;

@@ -17,10 +17,8 @@ namespace py = pybind11;
 // `values` after the changes in `given`, such as {"momentum": 0.9, "nesterov": True, "reduction": "sum", "betas": (0.9,
 // 0.99)}. Throws std::invalid_argument or TypeError with a message that begins with `where`.
 Values changed(const std::string& where, Fields fields, Values values, const py::dict& given);
-// The defaults of the registry row after the changes in `given`.
-inline Values values_of(const std::string& where, const Row& row, const py::dict& given) {
-  return changed(where, row.params, row.defaults(), given);
-}
+// The defaults of the registry row after the changes in `given`, which must have the fields that have no default.
+Values values_of(const std::string& where, const Row& row, const py::dict& given);
 
 // The settings of a call, from its keyword arguments.
 template <class P>

@@ -108,6 +108,7 @@ struct Field {
   std::uint64_t most;  // of a count: the largest number of its type
   std::array<const char*, kMaxChoices> choices;
   const char* doc;
+  bool is_required;   // whether it has to be given: there is no default
   Number standard;    // the default
   bool is_tried;      // whether tests try another value,
   Number tried;       // which is permitted and makes a difference
@@ -160,6 +161,8 @@ constexpr TriesList tries(double first, double second, Numbers... more) {
 }
 struct PerOutput {};
 inline constexpr PerOutput kPerOutput{};
+struct Required {};
+inline constexpr Required kRequired{};
 struct Pair {
   const char* name;
 };
@@ -223,6 +226,7 @@ constexpr void add(Field& field, const TriesList& given) {
   field.is_tried = true, field.tried_list = given.values, field.tried_size = given.size;
 }
 constexpr void add(Field& field, PerOutput) { field.per_output = true; }
+constexpr void add(Field& field, Required) { field.is_required = true; }
 constexpr void add(Field& field, fastnn::Pair given) { field.pair = given.name; }
 constexpr void add(Field& field, AboveField given) { field.above = given.name; }
 constexpr void add(Field& field, const char* doc) { field.doc = doc; }
@@ -230,7 +234,7 @@ constexpr void add(Field& field, const char* doc) { field.doc = doc; }
 }  // namespace detail
 
 // The arguments after the name, in any order: the range or the choices, the documentation, tries(), pair(),
-// above_field(), kPerOutput. A flag or a choice needs no tries(): tests try its other values. What tests try of a list
+// above_field(), kPerOutput, kRequired. A flag or a choice needs no tries(): tests try its other values. What tests try of a list
 // for each output is repeated for as many outputs as there are.
 template <auto kMember, class... More>
 constexpr Field field(const char* name, More... more) {

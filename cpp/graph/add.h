@@ -28,7 +28,7 @@ class Add final : public layers::Layer<T> {
       for (Index c = cols.first; c < cols.first + padded<T>(cols.count); c += Vec<T>::kLanes)
         (Vec<T>::load(s.x.row(r) + c) + Vec<T>::load(s.x2.row(r) + c)).store(s.y.row(r) + c);
   }
-  // dx is dy, in the same memory.
+  // dx is dy, in the same memory; dx2 is a copy, where it is needed and has memory of its own.
   void backward(const layers::Slot<T>& s, layers::Range rows, layers::Range cols,
                 const layers::Batch&) const noexcept override {
     if (!s.dx2 || s.dx2.data == s.dy.data) return;

@@ -12,7 +12,7 @@
 namespace fastnn::layers {
 
 struct BatchNorm1dParams {
-  Index num_features = 1;
+  Index num_features = 0;
   double eps = 1e-5, momentum = 0.1;
 };
 
@@ -21,7 +21,7 @@ class BatchNorm1d final : public Layer<T> {
  public:
   using Params = BatchNorm1dParams;
   static constexpr std::array kFields{
-      field<&Params::num_features>("num_features", kWidths, "columns of x"),
+      field<&Params::num_features>("num_features", kWidths, kRequired, "columns of x"),
       field<&Params::eps>("eps", at_least(0), "added to the variance", tries(3e-4)),
       field<&Params::momentum>("momentum", within(0, 1), "share of the new batch in the running statistics",
                                tries(0.07)),

@@ -4,14 +4,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
 
+#include "kernels/reduce.h"
 #include "layers/layer.h"
 
 namespace fastnn::layers {
 
 struct LayerNormParams {
-  Index normalized_shape = 1;
+  Index normalized_shape = 0;
   double eps = 1e-5;
   bool elementwise_affine = true, bias = true;
 };
@@ -21,7 +25,7 @@ class LayerNorm final : public Layer<T> {
  public:
   using Params = LayerNormParams;
   static constexpr std::array kFields{
-      field<&Params::normalized_shape>("normalized_shape", kWidths, "columns of x"),
+      field<&Params::normalized_shape>("normalized_shape", kWidths, kRequired, "columns of x"),
       field<&Params::eps>("eps", at_least(0), "added to the variance", tries(3e-4)),
       field<&Params::elementwise_affine>("elementwise_affine", "multiply by weight and add bias"),
       field<&Params::bias>("bias", "add bias"),
@@ -53,6 +57,14 @@ class LayerNorm final : public Layer<T> {
                      const PrefetchTargets<T>* prefetch) const noexcept override;
 
  private:
+  // Calls each(first, count) for the columns of a row in blocks for which there is an array of doubles on the stack. The
+  // size of a block is a multiple of LaneSum's lanes, so that every column is added to the lane that it has in a whole
+  // row.
+  static constexpr Index kBlock = 512;
+  template <class Each>
+  static void in_blocks(Index columns, Each each) noexcept {
+    for (Index c = 0; c < columns; c += kBlock) each(c, std::min(kBlock, columns - c));
+  }
   struct Statistics {  // of a row; forward leaves them in its scratch for backward
     double mean, inv_std;
   };
@@ -63,5 +75,120 @@ class LayerNorm final : public Layer<T> {
   bool has_weight_, has_bias_;
   T *weight_ = nullptr, *bias_ = nullptr;
 };
+
+template <class T>
+std::vector<ParamShape> LayerNorm<T>::params() const {
+  std::vector<ParamShape> shapes;
+  if (has_weight_) shapes.push_back({"weight", 1, this->out()});
+  if (has_bias_) shapes.push_back({"bias", 1, this->out()});
+  return shapes;
+}
+
+template <class T>
+void LayerNorm<T>::bind(std::span<const Matrix<T>> values) {
+  if (has_weight_) weight_ = values[0].data;
+  if (has_bias_) bias_ = values[1].data;
+}
+
+template <class T>
+void LayerNorm<T>::initialize(std::uint64_t) {
+  if (has_weight_) std::fill_n(weight_, this->out(), T(1));
+  if (has_bias_) std::fill_n(bias_, this->out(), T(0));
+}
+
+// Two passes over the row: the mean, and then the squared deviations from it, which lose no digits if the mean is
+// large.
+template <class T>
+typename LayerNorm<T>::Statistics LayerNorm<T>::measure(const T* x) const noexcept {
+  const Index n = this->out();
+  kernels::LaneSum sum, squares;
+  sum.add(x, n);
+  const double mean = sum.total() / static_cast<double>(n);
+  double deviation[kBlock];
+  in_blocks(n, [&](Index first, Index count) {
+    for (Index c = 0; c < count; ++c) deviation[c] = static_cast<double>(x[first + c]) - mean;
+    squares.add_squares(deviation, count);
+  });
+  return {mean, 1 / std::sqrt(squares.total() / static_cast<double>(n) + eps_)};
+}
+
+template <class T>
+typename LayerNorm<T>::Statistics LayerNorm<T>::kept(const Slot<T>& s, Index row) noexcept {
+  Statistics statistics;
+  std::memcpy(&statistics, s.scratch.row(row), sizeof statistics);
+  return statistics;
+}
+
+template <class T>
+void LayerNorm<T>::forward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept {
+  const Index n = this->out();
+  for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+    const T* x = s.x.row(r);
+    T* y = s.y.row(r);
+    const auto [mean, inv_std] = measure(x);
+    if (s.scratch) {
+      const Statistics statistics{mean, inv_std};
+      std::memcpy(s.scratch.row(r), &statistics, sizeof statistics);
+    }
+    for (Index c = 0; c < n; ++c) y[c] = static_cast<T>((static_cast<double>(x[c]) - mean) * inv_std);
+    for (Index c = 0; has_weight_ && c < n; ++c) y[c] *= weight_[c];
+    for (Index c = 0; has_bias_ && c < n; ++c) y[c] += bias_[c];
+    std::fill(y + n, y + padded<T>(n), T(0));
+  }
+}
+
+// partial: sums over the chunk of dy * xhat and of dy, column by column.
+template <class T>
+void LayerNorm<T>::backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept {
+  const Index n = this->out();
+  std::fill_n(partial, 2 * n, 0.0);
+  for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+    const T *x = s.x.row(r), *dy = s.dy.row(r);
+    const auto [mean, inv_std] = kept(s, r);
+    for (Index c = 0; c < n; ++c) {
+      partial[c] += static_cast<double>(dy[c]) * ((static_cast<double>(x[c]) - mean) * inv_std);
+      partial[n + c] += static_cast<double>(dy[c]);
+    }
+  }
+}
+
+template <class T>
+void LayerNorm<T>::backward_merge(const Slot<T>& s, Index chunks, Index) const noexcept {
+  std::fill_n(s.merged, merged_size(), 0.0);
+  for (Index k = 0; k < chunks; ++k)
+    for (Index i = 0; i < merged_size(); ++i) s.merged[i] += s.partials[k * partial_size() + i];
+}
+
+// With g = dy * weight: dx = inv_std (g - mean(g) - xhat mean(g xhat)), both means over the row; in place of dy.
+template <class T>
+void LayerNorm<T>::backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept {
+  const Index n = this->out();
+  for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+    const T* x = s.x.row(r);
+    T* dy = s.dy.row(r);
+    const auto [mean, inv_std] = kept(s, r);
+    kernels::LaneSum sum, cross;
+    double g[kBlock], product[kBlock];
+    const auto xhat = [&](Index c) { return (static_cast<double>(x[c]) - mean) * inv_std; };
+    const auto gradient = [&](Index c) {
+      return has_weight_ ? static_cast<double>(dy[c]) * static_cast<double>(weight_[c]) : static_cast<double>(dy[c]);
+    };
+    in_blocks(n, [&](Index first, Index count) {
+      for (Index c = 0; c < count; ++c) g[c] = gradient(first + c), product[c] = g[c] * xhat(first + c);
+      sum.add(g, count);
+      cross.add(product, count);
+    });
+    const double shift = sum.total() / static_cast<double>(n), slope = cross.total() / static_cast<double>(n);
+    for (Index c = 0; c < n; ++c) dy[c] = static_cast<T>(inv_std * ((gradient(c) - shift) - xhat(c) * slope));
+  }
+}
+
+template <class T>
+void LayerNorm<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, Matrix<T> grad,
+                                 const PrefetchTargets<T>*) const noexcept {
+  const double* sums = s.merged + param * this->out();
+  for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(sums[cols.first + c]);
+  for (Index c = cols.count; c < padded<T>(cols.count); ++c) grad.data[c] = T(0);
+}
 
 }  // namespace fastnn::layers

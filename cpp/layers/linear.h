@@ -11,7 +11,7 @@
 namespace fastnn::layers {
 
 struct LinearParams {
-  Index in_features = 1, out_features = 1;
+  Index in_features = 0, out_features = 0;
   bool bias = true;
 };
 
@@ -20,8 +20,8 @@ class Linear final : public Layer<T> {
  public:
   using Params = LinearParams;
   static constexpr std::array kFields{
-      field<&Params::in_features>("in_features", kWidths, "columns of x"),
-      field<&Params::out_features>("out_features", kWidths, "columns of y"),
+      field<&Params::in_features>("in_features", kWidths, kRequired, "columns of x"),
+      field<&Params::out_features>("out_features", kWidths, kRequired, "columns of y"),
       field<&Params::bias>("bias", "add b"),
   };
   static Index expects(const Params& p) { return p.in_features; }

@@ -28,7 +28,7 @@ class Builder {
   }
 
   Plan build() {
-    wanted_ = net_.wanted_gradients(plan_.goal.need_dx);
+    plan_.wanted = net_.wanted_gradients(plan_.goal.need_dx);
     const bool backward = plan_.goal.gradient != Gradient::kNone;
     add_repacking(backward);
     open_rows();
@@ -130,7 +130,7 @@ class Builder {
   }
 
   // Is the gradient of the output of node k (or of the input rows, kInput) needed?
-  bool wanted(int k) const { return wanted_[static_cast<std::size_t>(k + 1)]; }
+  bool wanted(int k) const { return plan_.wanted[static_cast<std::size_t>(k + 1)]; }
   bool needs_dx(int k) const {
     return std::ranges::any_of(net_.node(k).inputs, [&](int value) { return wanted(value); });
   }
@@ -219,7 +219,6 @@ class Builder {
   const Network<T>& net_;
   Plan plan_;
   Phase rows_{.kind = Phase::kRows};
-  std::vector<bool> wanted_;  // network.h
 };
 
 }  // namespace

@@ -87,6 +87,7 @@ struct Plan {
   struct PackedCopies {
     bool w = false, wt = false;
   };
+  std::vector<bool> wanted;                 // gradients that the backward pass computes, as Network::wanted_gradients
   std::vector<PackedCopies> packed_copies;  // by layer: the packed copies that have to be updated with W
   std::vector<int> trained;                 // parameters that have tiles
   std::vector<Tile> tiles;

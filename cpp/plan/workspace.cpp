@@ -13,8 +13,10 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
 
   for (int k = 0; k < network.depth(); ++k) {
     const auto& layer = network.layer(k);
-    if (layer.partial_size() == 0) continue;
     auto& slot = slots_[static_cast<std::size_t>(k)];
+    if (const auto& inputs = network.node(k).inputs; inputs.size() > 1)
+      seconds_.push_back({static_cast<std::size_t>(k), static_cast<std::size_t>(inputs[1] + 1), slot.dx2.data});
+    if (layer.partial_size() == 0) continue;
     sums_.emplace_back(max_chunks(rows) * layer.partial_size());
     slot.partials = sums_.back().data();
     sums_.emplace_back(layer.merged_size());

@@ -20,6 +20,10 @@ class Workspace {
   bool has_dx() const { return has_dx_; }
   // Makes all views show the first `rows` rows.
   void set_rows(Index rows);
+  // Slots have dx2 only where the gradient of that input is among those that the plan computes.
+  void set_wanted(const std::vector<bool>& wanted) {
+    for (const auto& second : seconds_) slots_[second.node].dx2.data = wanted[second.wanted] ? second.memory : nullptr;
+  }
   layers::Slot<T>& slot(int layer) { return slots_[static_cast<std::size_t>(layer)]; }
   Matrix<T> input() { return input_; }
   Matrix<T> output() { return slots_.back().y; }
@@ -57,7 +61,12 @@ class Workspace {
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
   std::vector<Matrix<T>> gradients_;  // of the prepared rows, then of the output of each node
-  Arena<T> arena_;                    // the memory of all matrices
+  struct Second {
+    std::size_t node, wanted;  // wanted: the index in Plan::wanted
+    T* memory;                 // of dx2
+  };
+  std::vector<Second> seconds_;  // of the nodes with two inputs
+  Arena<T> arena_;               // the memory of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
   Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has

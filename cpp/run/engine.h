@@ -99,7 +99,10 @@ class Engine final : public parallel::Program {
   // Sets the data of the following runs: `rows` rows of `data` in `order` (nullptr: in sequence), in batches.
   void feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size);
   // Sets the plans for full and for ragged batches (the same plan if there is no ragged batch).
-  void use(const Plan* full, const Plan* ragged) { full_ = full, ragged_ = ragged; }
+  void use(const Plan* full, const Plan* ragged) {
+    full_ = full, ragged_ = ragged;
+    ws_.set_wanted(full->wanted);
+  }
   bool wants_accuracy = false;
   Progress progress;
 

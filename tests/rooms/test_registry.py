@@ -81,6 +81,20 @@ def test_layers_are_the_same_everywhere():
         assert class_name in nn.__all__
 
 
+@pytest.mark.parametrize("row", _core.registries()["layers"], ids=lambda row: row["name"])
+def test_sizes_of_layers_have_no_default(row):
+    twin = inspect.signature(reference.LAYERS[row["name"]]).parameters.values()
+    sizes = [p["name"] for p in row["params"] if p["required"]]
+    assert sizes == [p.name for p in twin if p.default is p.empty]
+    for param in row["params"]:
+        assert (param["default"] is None) == param["required"]
+    if sizes:
+        with pytest.raises(
+            ValueError, match=rf"\[{row['name']}\] has no {sizes[0]}; expected a wh"
+        ):
+            _core.Network([(row["name"], {})])
+
+
 @pytest.mark.parametrize(("room", "row"), DESCRIBED, ids=ids(DESCRIBED))
 def test_defaults_are_the_same_everywhere(room, row):
     classes, twin, module = ROOMS[room]
