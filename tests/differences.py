@@ -49,7 +49,7 @@ def network(layers: Layers, loss: str = "mse", **options: Any) -> Any:
 
 def draw_again(made: Any) -> None:
     """Let the next training pass draw the dropout masks of the first one since the last update."""
-    made.set_progress(made.step, made.num_batches)
+    made.set_progress(made.step)
 
 
 def check_network(made: Any, x: Any, y: Any, w: Any = None, training: bool = True) -> None:

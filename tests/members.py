@@ -8,6 +8,7 @@ registry is a case of every test that is made from here, without a line of its o
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np

@@ -57,7 +57,7 @@ class Pair:
         self._same_entries(self.engine.parameters(), self.twin.parameters(), kind)
         ours, theirs = self.engine.optimizer_state(), self.twin.optimizer_state()
         assert ours["step"] == theirs["step"] == self.engine.step
-        assert self.engine.num_batches == self.twin.num_batches
+        assert self.engine.num_batches() == self.twin.num_batches()
         assert self.engine.draw == self.twin.draw
         for mine, other in zip(ours["state"], theirs["state"], strict=True):
             with_state = {entry["key"] for entry in other}
@@ -95,12 +95,12 @@ def snapshot(network: Any) -> list[np.ndarray]:
 
 def bits(network: Any) -> list[Any]:
     """Return all that training moves as bytes, and the counters: equal lists are equal states."""
-    counters = [network.step, network.num_batches, network.draw]
+    counters = [network.step, network.num_batches(), network.draw]
     return [*(array.tobytes() for array in snapshot(network)), *counters]
 
 
 def same_bits(a: Any, b: Any) -> None:
     """Assert that two networks are in the same state, to the bit."""
-    assert (a.step, a.num_batches, a.draw) == (b.step, b.num_batches, b.draw)
+    assert (a.step, a.num_batches(), a.draw) == (b.step, b.num_batches(), b.draw)
     for left, right in zip(snapshot(a), snapshot(b), strict=True):
         np.testing.assert_array_equal(left, right)

@@ -94,10 +94,10 @@ class Network {
   py::dict snapshot(const std::optional<std::vector<std::string>>& layers);
   // Writes values in the order of parameters(); None leaves a parameter as it is. If one of them does not fit, none is
   // written.
-  void load(const py::list& values, std::int64_t batches);
+  void load(const py::list& values, const std::map<std::string, std::int64_t>& batches);
   void load_state(int number, const py::dict& arrays);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
-  void set_progress(std::int64_t step, std::int64_t batches, std::int64_t draw);
+  void set_progress(std::int64_t step, std::int64_t draw);
 
  private:
   Network() = default;

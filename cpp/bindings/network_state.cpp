@@ -96,11 +96,17 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
     }
   };
   py::dict values;
-  py::dict taken(py::arg("values") = values, py::arg("num_batches") = model().batches());
+  py::dict taken(py::arg("values") = values);
   if (layers) {
-    for (const auto& layer : *layers) copy_to(values, model().parameters(Model::kValues, layer));
+    py::dict batches;
+    for (const auto& layer : *layers) {
+      copy_to(values, model().parameters(Model::kValues, layer));
+      for (const auto& [key, count] : model().batches(layer)) batches[key.c_str()] = count;
+    }
+    taken["num_batches"] = batches;
     return taken;
   }
+  taken["num_batches"] = model().batches();
   copy_to(values, model().parameters(Model::kValues));
   taken["step"] = model().step();
   taken["draw"] = model().draw();
@@ -116,7 +122,7 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
   return taken;
 }
 
-void Network::load(const py::list& values, std::int64_t batches) {
+void Network::load(const py::list& values, const std::map<std::string, std::int64_t>& batches) {
   const auto views = model().parameters(Model::kValues);
   require(values.size() == views.size(), "[load] ", values.size(), " arrays came; expected ", views.size());
   std::vector<std::optional<py::array>> given(views.size());
@@ -124,12 +130,11 @@ void Network::load(const py::list& values, std::int64_t batches) {
     const py::object value = values[i];
     if (!value.is_none()) given[i] = given_for(model(), views[i], value);
   }
-  require(batches >= 0, "[load] batches = ", batches, "; expected a number >= 0");
   const WithoutGil free;
   const train::Gate::PatientWriter writer(model().gate(), "load_state_dict");
+  model().set_batches(batches);  // checks them first
   for (std::size_t i = 0; i < views.size(); ++i)
     if (given[i]) (model().is_double() ? copy_in<double> : copy_in<float>)(given[i]->data(), views[i]);
-  model().set_progress({model().step(), batches, model().draw()});
 }
 
 void Network::load_state(int number, const py::dict& arrays) {
@@ -165,11 +170,10 @@ void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& ste
   for (const auto& [key, step] : steps) model().set_optimizer_step(places[key], step);
 }
 
-void Network::set_progress(std::int64_t step, std::int64_t batches, std::int64_t draw) {
+void Network::set_progress(std::int64_t step, std::int64_t draw) {
   const train::Gate::Writer writer(model().gate(), "load");
-  require(step >= 0 && batches >= 0 && draw >= 0, "[set_progress] step = ", step, ", batches = ", batches,
-          ", draw = ", draw, "; expected numbers >= 0");
-  model().set_progress({step, batches, draw});
+  require(step >= 0 && draw >= 0, "[set_progress] step = ", step, ", draw = ", draw, "; expected numbers >= 0");
+  model().set_progress({step, draw});
 }
 
 }  // namespace fastnn::bindings

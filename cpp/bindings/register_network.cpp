@@ -91,7 +91,9 @@ void register_network(py::module_& m) {
       .def_property_readonly("flops_per_row", [](Network& n) { return n.model().flops_per_row(); })
       .def_property_readonly("threads_used", [](Network& n) { return n.model().threads_used(); })
       .def_property_readonly("step", [](Network& n) { return n.model().step(); })
-      .def_property_readonly("num_batches", [](Network& n) { return n.model().batches(); })
+      .def(
+          "num_batches", [](Network& n, const std::optional<std::string>& layer) { return n.model().batches(layer); },
+          arg("layer") = none, "From how many training batches each layer has taken the statistics that it keeps.")
       .def(
           "expect_idle", [](Network& n, const std::string& where) { n.model().gate().expect_idle(where.c_str()); },
           arg("where"), "Raises ModelBusyError, headed by `where`, while a call trains the model.")
@@ -99,7 +101,7 @@ void register_network(py::module_& m) {
       .def_property_readonly("history", &Network::history)
       .def_property_readonly("epochs", &Network::epochs, "How many epochs all calls of fit have ended.")
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
-      .def("set_progress", &Network::set_progress, arg("step"), arg("num_batches"), arg("draw") = 0)
+      .def("set_progress", &Network::set_progress, arg("step"), arg("draw") = 0)
       .def("load", &Network::load, arg("values"), arg("num_batches"),
            "Copies values, in torch's layout and in the order of parameters(); None leaves one as it is.")
       .def("load_state", &Network::load_state, arg("number"), arg("arrays"),

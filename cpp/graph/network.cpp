@@ -54,6 +54,7 @@ Network<T>::Network(const std::vector<Config>& configs, std::uint64_t seed, bool
     }
   }
   frozen_.assign(nodes_.size(), false);
+  batches_.assign(nodes_.size(), 0);
   allocate();
   for (int k = 0; initialize && k < depth(); ++k) layer(k).initialize(seed_);
 }

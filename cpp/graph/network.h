@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -80,6 +81,10 @@ class Network {
   void set_frozen(const std::string& key, bool frozen);
   bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
   bool trains(int layer) const;
+  // Of each node: training batches from which the layer has taken statistics of the whole batch, as BatchNorm1d does.
+  const std::vector<std::int64_t>& batches() const { return batches_; }
+  void set_batches(const std::vector<std::int64_t>& batches) { batches_ = batches; }
+  void count_batch(int layer) { ++batches_[static_cast<std::size_t>(layer)]; }
   // Which gradients the backward pass has to compute; element k + 1 is that of the output of node k, element 0 that of
   // the prepared rows. A gradient is needed if the node or a node before it has something to train. If the gradient of
   // the input is asked for, all are needed.
@@ -96,6 +101,7 @@ class Network {
   std::unordered_map<std::string, std::vector<int>> nodes_of_;  // by the keys of layers and containers
   std::vector<std::vector<int>> readers_;
   std::vector<bool> frozen_;
+  std::vector<std::int64_t> batches_;
   std::vector<Parameter> parameters_;  // in the order of the layers
   std::vector<std::size_t> first_;     // the parameters of layer k are parameters_[first_[k]] to [first_[k + 1] - 1]
   Buffer<T> values_;

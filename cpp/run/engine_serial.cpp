@@ -111,9 +111,11 @@ template <class T>
 int Engine<T>::end_batch() noexcept {
   const Goal& goal = plan_->goal;
   if (goal.forward && batch().own_statistics()) {
-    for (int k = 0; k < net_.depth(); ++k)
-      if (!net_.layer(k).traits().row_local && !net_.frozen(k)) net_.layer(k).commit(ws_.slot(k), batch_rows_);
-    ++progress.batches;
+    for (int k = 0; k < net_.depth(); ++k) {
+      if (net_.layer(k).traits().row_local || net_.frozen(k)) continue;
+      net_.layer(k).commit(ws_.slot(k), batch_rows_);
+      net_.count_batch(k);
+    }
   }
   if (goal.forward && goal.training) ++progress.draw;
   if (goal.gradient == Gradient::kLoss) {

@@ -10,12 +10,10 @@
 
 namespace fastnn::run {
 
-// Counters of a model. Dropout's random numbers depend on `step` and `draw`; `batches` is BatchNorm's
-// num_batches_tracked.
+// Counters of a model, on which dropout's random numbers depend.
 struct Progress {
   std::int64_t step = 0;
-  std::int64_t batches = 0;  // training batches of more than one row, which changed the running statistics
-  std::int64_t draw = 0;     // training passes since the last update
+  std::int64_t draw = 0;  // training passes since the last update
 };
 
 template <class T>
@@ -23,14 +21,16 @@ class Snapshot {
  public:
   // steps: number of updates of each parameter.
   void take(const Buffer<T>& values, const Buffer<T>& states, const std::vector<std::int64_t>& steps,
-            Progress progress) {
+            const std::vector<std::int64_t>& batches, Progress progress) {
     steps_ = steps;
+    batches_ = batches;
     const Index size = values.size() + states.size();
     if (copy_.size() != size) copy_ = Buffer<T>(size);
     copy(copy_.data(), values.data(), values.size());
     copy(copy_.data() + values.size(), states.data(), states.size());
     progress_ = progress;
   }
+  const std::vector<std::int64_t>& batches() const { return batches_; }
   Progress put_back(T* values, Buffer<T>& states, std::vector<std::int64_t>& steps) const {
     std::copy(steps_.begin(), steps_.end(), steps.begin());
     const Index n_values = copy_.size() - states.size();
@@ -44,7 +44,7 @@ class Snapshot {
     if (size > 0) std::memcpy(to, from, sizeof(T) * static_cast<std::size_t>(size));
   }
   Buffer<T> copy_;  // values, then states
-  std::vector<std::int64_t> steps_;
+  std::vector<std::int64_t> steps_, batches_;
   Progress progress_;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -113,7 +114,10 @@ class Model {
 
   virtual int threads_used() const = 0;
   virtual std::int64_t step() const = 0;
-  virtual std::int64_t batches() const = 0;
+  // By the key of each layer that takes statistics of whole batches, or of one layer: from how many training batches
+  // it has taken them.
+  virtual std::map<std::string, std::int64_t> batches(const std::optional<std::string>& layer = {}) const = 0;
+  virtual void set_batches(const std::map<std::string, std::int64_t>& batches) = 0;
   virtual std::int64_t draw() const = 0;
   virtual void set_progress(Progress progress) = 0;
   // The number of updates since compile of a parameter, by its index in parameters(kValues). It can be set only in a

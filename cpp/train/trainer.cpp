@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/check.h"
 #include "core/float_mode.h"
 #include "core/refusal.h"
 #include "kernels/reduce.h"
@@ -64,10 +65,33 @@ void Trainer<T>::change_layer(const std::vector<std::string>& layers, const grap
 }
 
 template <class T>
+std::map<std::string, std::int64_t> Trainer<T>::batches(const std::optional<std::string>& layer) const {
+  std::map<std::string, std::int64_t> found;
+  const auto add = [&](int k) {
+    if (!net_.layer(k).traits().row_local) found[net_.node(k).key] = net_.batches()[static_cast<std::size_t>(k)];
+  };
+  if (layer)
+    for (const int k : net_.nodes_of(*layer)) add(k);
+  else
+    for (int k = 0; k < net_.depth(); ++k) add(k);
+  return found;
+}
+
+template <class T>
+void Trainer<T>::set_batches(const std::map<std::string, std::int64_t>& batches) {
+  std::vector<std::int64_t> all = net_.batches();
+  for (const auto& [key, count] : batches) {
+    require(count >= 0, "[Network] ", count, " batches of layer ", key, "; expected a number >= 0");
+    for (const int k : net_.nodes_of(key)) all[static_cast<std::size_t>(k)] = count;
+  }
+  net_.set_batches(all);
+}
+
+template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
   const FloatMode mode;
   compiled_ = Compiled<T>(net_, spec);  // First, because it throws if it refuses `spec`: then nothing has changed.
-  progress_ = {.batches = progress_.batches};
+  progress_ = {};
   plans_.clear();
 }
 

@@ -67,7 +67,8 @@ class Trainer final : public Model {
 
   int threads_used() const override { return threads_used_; }
   std::int64_t step() const override { return progress_.step; }
-  std::int64_t batches() const override { return progress_.batches; }
+  std::map<std::string, std::int64_t> batches(const std::optional<std::string>& layer) const override;
+  void set_batches(const std::map<std::string, std::int64_t>& batches) override;
   std::int64_t draw() const override { return progress_.draw; }
   void set_progress(Progress progress) override { progress_ = progress; }
   std::int64_t optimizer_step(std::size_t parameter) const override {
@@ -108,8 +109,11 @@ class Trainer final : public Model {
   [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,
                           const std::int64_t* order, const std::string& when);
   void need_compiled(const char* where) const;
-  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, progress_); }
-  void restore() { progress_ = saved_.put_back(net_.values(), *compiled_->states, compiled_->steps); }
+  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, net_.batches(), progress_); }
+  void restore() {
+    net_.set_batches(saved_.batches());
+    progress_ = saved_.put_back(net_.values(), *compiled_->states, compiled_->steps);
+  }
 
   Network<T> net_;
   std::optional<Compiled<T>> compiled_;

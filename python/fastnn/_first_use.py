@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ __all__ = ["on_first_use"]
 
 
 def on_first_use(
-    names: dict[str, Any], members: ModuleType
+    names: dict[str, Any], members: ModuleType, **homes: str
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` of a module that also has all names of `members`.
 
@@ -23,9 +24,14 @@ def on_first_use(
         The globals of the module. What was made once is kept there.
     members : module
         Lists the names in ``__all__`` and makes each in its ``__getattr__``.
+    **homes
+        Further names, and the module of the package that has each: ``Summary="_summary"``.
     """
 
     def attribute(name: str) -> object:
+        if name in homes:
+            home = import_module(f"{names['__name__']}.{homes[name]}")
+            return names.setdefault(name, getattr(home, name))
         if name not in members.__all__:
             raise AttributeError(f"module {names['__name__']!r} has no attribute {name!r}")
         return names.setdefault(name, getattr(members, name))

@@ -11,17 +11,15 @@ import math
 import operator
 import sys
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core, _registry
 from ._hints import shown
 from ._refusals import READABLE, refused
 
 __all__ = [
-    "Array",
     "as_array",
     "dtype_name",
     "flag",
@@ -36,7 +34,10 @@ __all__ = [
     "thread_count",
 ]
 
-Array = NDArray[Any]
+if TYPE_CHECKING:  # numpy.typing takes a millisecond to import
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
 
 
 def as_array(where: str, what: str, value: Any) -> Array:

@@ -40,7 +40,7 @@ CASES = {
 for name in ("fit", "train_step", "train_step_grad", "loss_and_grad", "forward", "backward",
              "clip_grad_norm", "apply_gradients", "evaluate", "predict", "compile", "parameters",
              "gradients", "optimizer_state", "set_frozen", "frozen", "set_progress",
-             "change_layer"):
+             "change_layer", "num_batches"):
     net = _core.Network.__new__(_core.Network)
     arguments = {"fit": (x, y), "train_step": (x, y), "train_step_grad": (x, y), "predict": (x,),
                  "loss_and_grad": (x, y), "forward": (x, True), "backward": (x,),
@@ -50,7 +50,7 @@ for name in ("fit", "train_step", "train_step_grad", "loss_and_grad", "forward",
     more = {"batch_size": 2, "epochs": 1} if name == "fit" else {}
     refused(lambda: getattr(net, name)(*arguments, **more))
 for name in ("n_features", "n_outputs", "dtype", "flops_per_row", "threads_used", "step",
-             "num_batches", "draw", "busy"):
+             "draw", "busy"):
     refused(lambda: getattr(_core.Network.__new__(_core.Network), name))
 """,
     "an order that changes while it is used": """

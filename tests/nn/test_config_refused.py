@@ -53,7 +53,7 @@ WRONG: list[tuple[Callable[[Saved, Any], None], Any, str]] = [
     (change("step"), 2**63, "step is 9223372036854775808"),
     (change("draw"), True, "draw is True"),
     (change("epochs"), 1.0, "epochs is 1.0"),
-    (change("num_batches"), 3, "num_batches_tracked' is 2; expected 3"),
+    (change("num_batches"), 3, "unknown 'num_batches'"),
     (change("more"), 1, "the config has|unknown 'more'"),
     (change("layers"), {}, r"layers is \{\}; expected a list"),
     (change("layers"), [], "compiled.updates lacks nothing and has the unknown '0.weight'"),
@@ -154,6 +154,7 @@ def single(key: str, value: float) -> Callable[[Saved], None]:
         (lambda saved: saved.arrays.pop("0.weight"), "missing: 0.weight; unexpected: none"),
         (single("0.weight", np.nan), "'0.weight' has values that are not finite"),
         (single("1.running_var", -1.0), "'1.running_var' has values below 0"),
+        (single("1.num_batches_tracked", -1), "'1.num_batches_tracked' is -1; expected an integer"),
         (
             single("optimizer.exp_avg_sq.0.weight", np.nan),
             "'optimizer.exp_avg_sq.0.weight' has NaN",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from typing import Any
 
@@ -142,3 +143,21 @@ def test_a_model_in_use_is_not_loaded() -> None:
         thread.join()
     assert loaded[0] > 0
     assert seen <= right
+
+
+def test_counters_of_layers_are_their_own() -> None:
+    """In torch, a layer that is frozen by eval() keeps its counter as well as its statistics."""
+    layers = nn.BatchNorm1d(3), nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)
+    model, other = nn.Sequential(*layers), nn.Sequential(*layers)
+    model[2].freeze()
+    model.compile("sgd", "mse")
+    model.fit(np.eye(3), np.ones(3), batch_size=3, epochs=5)
+    counts = {key: int(value) for key, value in model.state_dict().items() if "batches" in key}
+    assert counts == {"0.num_batches_tracked": 5, "2.num_batches_tracked": 0}
+    other.load_state_dict(model.state_dict())
+    assert {key: other.state_dict()[key] for key in counts} == counts
+    assert {key: copy.deepcopy(model).state_dict()[key] for key in counts} == counts
+    assert model[:3].state_dict()["0.num_batches_tracked"] == 5
+    other.load_state_dict({"2.num_batches_tracked": 7}, strict=False)
+    assert other.state_dict()["0.num_batches_tracked"] == 5
+    assert other.state_dict()["2.num_batches_tracked"] == 7

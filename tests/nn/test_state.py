@@ -246,3 +246,20 @@ def test_other_names_of_layers_move_along(how):
     assert twin.body["linear"][1] is twin[4]
     assert model.head is model[-1]
     assert (twin.body["none"] is model.body["none"]) == (how == "copy")
+
+
+@pytest.mark.parametrize("owner", ["a model", "nobody"])
+def test_a_deep_copy_of_a_layer_copies_its_values_once(owner: str) -> None:
+    layer = nn.Sequential(nn.Linear(500, 400))[0]
+    if owner == "nobody":
+        layer = copy.copy(layer)
+    tracemalloc.start()
+    try:
+        other = copy.deepcopy(layer)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * layer.weight.nbytes
+    np.testing.assert_array_equal(other.weight, layer.weight)
+    other.weight[...] = 0
+    assert layer.weight.all()

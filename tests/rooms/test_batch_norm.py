@@ -53,7 +53,7 @@ def test_a_row_is_normalised_as_in_prediction(rng: np.random.Generator, dtype: s
     np.testing.assert_array_equal(network.forward(x, True), network.predict(x, link=False))
     for mine, was in zip(statistics(network), before, strict=True):
         np.testing.assert_array_equal(mine, was)
-    assert network.num_batches == 1
+    assert set(network.num_batches().values()) == {1}
 
 
 @both_dtypes
@@ -89,7 +89,7 @@ def test_every_way_to_train_on_it(
     for network in (pair.engine, pair.twin):
         network.fit(x, y, batch_size=32, epochs=2, shuffle=False)
     pair.same_values()
-    assert pair.engine.num_batches == 2
+    assert pair.engine.num_batches() == {"1": 2, "5": 2}
     for _ in range(2):
         for rows in (slice(0, 32), slice(32, 33)):
             before = statistics(own.engine)
@@ -269,3 +269,18 @@ def test_frozen_it_keeps_its_statistics(rng: np.random.Generator) -> None:
     for p, was in zip(pair.engine.parameters(), before, strict=True):
         assert (p["array"] == was).all() == (p["layer"] == "1")
     pair.same_values()
+
+
+def test_each_counts_the_batches_of_its_statistics(rng: np.random.Generator) -> None:
+    norm = ("batch_norm1d", {"num_features": 6})
+    pair = Pair([linear(5, 6, False), norm, linear(6, 6, False), norm, linear(6, 3)]).compile()
+    x, y = rng.standard_normal((17, 5)), rng.standard_normal((17, 3))
+    counts = []
+    for frozen in ((), ("1",), ("1", "3")):
+        for key in frozen:
+            pair.freeze(key)
+        for net in (pair.engine, pair.twin):
+            net.fit(x, y, batch_size=5, epochs=1)
+        pair.same_values()
+        counts.append(pair.engine.num_batches())
+    assert counts == [{"1": 4, "3": 4}, {"1": 4, "3": 8}, {"1": 4, "3": 8}]

@@ -40,7 +40,7 @@ def test_masks_are_the_twins(dtype: str, width: int) -> None:
         np.testing.assert_array_equal(mask, twin)
         np.testing.assert_array_equal(mask, F.dropout_mask((5, width), P, **drawn, dtype=dtype))
     made = _core.Network([linear(3, width), ("dropout", {"p": P})], dtype, SEED)
-    made.set_progress(3, 0, 6)
+    made.set_progress(3, 6)
     x = np.ones((4, 3), dtype)
     for draw in (6, 7):
         mask = _core.dropout_mask((4, width), P, SEED, layer=1, step=3, draw=draw, dtype=dtype)
@@ -71,7 +71,7 @@ def test_nothing_or_everything_is_dropped(rng: np.random.Generator, p: float, dt
 def test_wide_rows(rng: np.random.Generator, width: int, dtype: str) -> None:
     # With long vectors, many blocks of a row are drawn at a time, and the rest one by one.
     made = _core.Network([linear(3, width), ("dropout", {"p": 0.4})], dtype, 9)
-    made.set_progress(3, 0)
+    made.set_progress(3)
     x = draws(rng, (5, 3), dtype)
     mask = reference.dropout_mask((5, width), 0.4, 9, 1, 3, np.dtype(dtype))
     np.testing.assert_array_equal(made.forward(x, True), made.forward(x, False) * mask)

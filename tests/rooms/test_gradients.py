@@ -56,7 +56,7 @@ def test_layers(rng: np.random.Generator, name: str, hyper: dict[str, Any], trai
     for p in made.parameters():
         if p["array"].ndim == 1:  # off the initial zeros and ones
             p["array"][...] += rng.uniform(0.1, 0.5, p["array"].shape)
-    made.set_progress(11, 0)  # dropout's mask of some later step
+    made.set_progress(11)  # dropout's mask of some later step
     x, y = rng.standard_normal((N, N_IN)), rng.standard_normal((N, N_OUT))
     before = [p["array"].copy() for p in made.parameters()]
     check_network(made, x, y, training=training)

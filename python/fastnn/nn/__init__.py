@@ -15,10 +15,10 @@ from ._layer import Activation, Layer
 from ._layers import *  # noqa: F403
 from ._loss import Loss
 from ._sequential import Sequential
-from ._summary import Summary
 
 if TYPE_CHECKING:
     from ._members import *  # noqa: F403
+    from ._summary import Summary
 
 __all__ = [
     "Activation",
@@ -35,4 +35,4 @@ __all__ += _layers.__all__
 __all__ += _members.__all__
 
 if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
-    __getattr__, __dir__ = on_first_use(globals(), _members)
+    __getattr__, __dir__ = on_first_use(globals(), _members, Summary="_summary")

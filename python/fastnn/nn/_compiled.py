@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Compiled"]
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """The settings of one call of compile."""
 
     optimizer: Optimizer
@@ -116,7 +115,7 @@ class Compiled:
     def with_lr(self, where: str, network: _core.Network, lr: Any) -> Compiled:
         """Set another learning rate from the next step on; return the settings with it."""
         optimizer: Any = self.optimizer
-        changed = replace(self, optimizer=replace(optimizer, lr=lr))
+        changed = self._replace(optimizer=replace(optimizer, lr=lr))
         network.set_optimizer_params(changed.optimizer.hyper(), changed._groups(where, network))
         return changed
 

@@ -4,7 +4,7 @@
 `Saved.config` has values of JSON only: names of the registries' members, hyperparameters by name,
 counters and the history; nothing in it names code, a type or a path. ::
 
-    dtype, seed, step, draw, epochs, num_batches
+    dtype, seed, step, draw, epochs
     layers    [{"layer": "linear", "in_features": 4, ...}, {"layer": "residual", "layers": [...]}]
     frozen    ["0"]                    keys of the layers that do not train
     compiled  {"optimizer": {"optimizer": "adam", "lr": 0.1, ..., "param_groups": [["*.bias", {}]]},
@@ -54,7 +54,6 @@ _NAMES = (
     "seed",
     "layers",
     "frozen",
-    "num_batches",
     "epochs",
     "step",
     "draw",
@@ -204,7 +203,6 @@ def _described(
         "seed": tree.seed,
         "layers": layers,
         "frozen": [key for key, layer in _with_values(tree.layers) if layer.frozen],
-        "num_batches": snapshot.num_batches,
         "epochs": model._epochs_seen if model._run is None else model._run.epochs_seen,
         "step": snapshot.step if optimizer else 0,
         "draw": snapshot.draw if optimizer else 0,
@@ -248,8 +246,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     reader = LayerReader(where, arrays, foreign)
     layers = reader.layers("layers", config["layers"])
     counters = {
-        name: _validate.integer(where, name, config[name], 0)
-        for name in ("num_batches", "epochs", "step", "draw")
+        name: _validate.integer(where, name, config[name], 0) for name in ("epochs", "step", "draw")
     }
     epochs = counters.pop("epochs")
     values = _expected_values(dtype, layers)
@@ -260,11 +257,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     batches: _Expected = {f"{key}.{_state.COUNTER}": ("int64", ()) for key in counter}
     _compare(where, arrays, {**values, **batches, **states}, reader.settings)
     for key in batches:
-        if arrays[key] != counters["num_batches"]:
-            raise ValueError(
-                f"[{where}] '{key}' is {arrays[key]}; expected {counters['num_batches']}, the "
-                "num_batches of the config"
-            )
+        _validate.integer(where, f"'{key}'", arrays[key][()], 0)
     if finite:
         for key in (*values, *states):
             _check_finite(where, key, arrays[key])

@@ -7,6 +7,7 @@ a layer gives NumPy views.
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
@@ -334,6 +335,13 @@ class ParameterLayer(ModelLayer):
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:
         super()._bind(network, keys)
         vars(self).update(_waiting=None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        state = self.__getstate__()
+        waiting = state.pop("_waiting", None)  # copies already
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__({**copy.deepcopy(state, memo), "_waiting": waiting})
+        return twin
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
         if values is None and self._network is not None:

@@ -181,11 +181,9 @@ class Linear(ParameterLayer):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        vars(self).update(
-            in_features=_validate.integer("Linear", "in_features", in_features),
-            out_features=_validate.integer("Linear", "out_features", out_features),
-            has_bias=_validate.flag("Linear", "bias", bias),
-        )
+        settings = {"in_features": in_features, "out_features": out_features, "bias": bias}
+        known = self._checked(settings)
+        vars(self).update(has_bias=known.pop("bias"), **known)
 
     @property
     def weight(self) -> Array:
@@ -233,7 +231,8 @@ class BatchNorm1d(ParameterLayer):
 
     The variance of a batch of a single row is zero. So such a batch is normalised by the running
     statistics in training, too, and does not change them or ``num_batches_tracked``. ``fit`` with
-    only such batches is refused, unless the layer is frozen.
+    only such batches is refused, unless the layer is frozen. A frozen layer keeps its running
+    statistics and its counter.
 
     Parameters
     ----------
@@ -258,8 +257,7 @@ class BatchNorm1d(ParameterLayer):
     momentum: Setting[float] = Setting()
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__(eps=eps, momentum=momentum)
-        vars(self)["num_features"] = _validate.integer("BatchNorm1d", "num_features", num_features)
+        super().__init__(num_features=num_features, eps=eps, momentum=momentum)
 
     @property
     def weight(self) -> Array:
@@ -349,14 +347,10 @@ class LayerNorm(ParameterLayer):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        super().__init__(eps=eps)
-        where = "LayerNorm"
-        affine = _validate.flag(where, "elementwise_affine", elementwise_affine)
-        vars(self).update(
-            normalized_shape=_validate.integer(where, "normalized_shape", normalized_shape),
-            elementwise_affine=affine,
-            has_bias=_validate.flag(where, "bias", bias) and affine,
+        super().__init__(
+            normalized_shape=normalized_shape, eps=eps, elementwise_affine=elementwise_affine
         )
+        vars(self)["has_bias"] = self._checked({"bias": bias})["bias"] and self.elementwise_affine
 
     @property
     def weight(self) -> Array | None:

@@ -23,7 +23,6 @@ from . import _arguments, _backup, _config, _layer_data, _pickled, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
-from ._summary import Summary, summarize
 from ._tree import Tree
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from ._history import History
     from ._layer import Layer
     from ._loss import Loss
+    from ._summary import Summary
 
 __all__ = ["Sequential"]
 
@@ -1022,6 +1022,8 @@ class Sequential:
         >>> model.summary(print_fn=None).parameters
         58
         """
+        from ._summary import summarize  # imported only when it is needed
+
         table = summarize(self._tree.layers, self.n_features, self._tree.dtype)
         if print_fn is not None:
             print_fn(str(table))

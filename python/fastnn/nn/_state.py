@@ -56,7 +56,6 @@ class Snapshot(NamedTuple):
     updates: dict[str, int]  # of each parameter
     step: int
     draw: int
-    num_batches: int
     epochs: int  # that fits have ended so far
 
 
@@ -78,8 +77,16 @@ def _by_layer(taken: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
         layer, _, name = key.rpartition(".")
         values = found.setdefault(layer, {})
         values[name] = array
-        if name == "running_var":
-            values[COUNTER] = np.array(taken["num_batches"], np.int64)
+    return _with_counters(found, taken["num_batches"])
+
+
+def _with_counters(
+    found: dict[str, dict[str, Array]], batches: Mapping[str, int]
+) -> dict[str, dict[str, Array]]:
+    """Add to the values of layers from how many batches they have taken statistics."""
+    for layer, values in found.items():
+        if layer in batches:
+            values[COUNTER] = np.array(batches[layer], np.int64)
     return found
 
 
@@ -89,7 +96,7 @@ def snapshot(network: _core.Network) -> Snapshot:
     Raises ModelBusyError while another thread trains the model.
     """
     taken = network.snapshot()
-    counters = {name: taken[name] for name in ("step", "draw", "num_batches", "epochs")}
+    counters = {name: taken[name] for name in ("step", "draw", "epochs")}
     return Snapshot(_by_layer(taken), taken["state"], taken["steps"], **counters)
 
 
@@ -114,9 +121,7 @@ def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[st
         values = found.setdefault(entry["layer"], {})
         values[entry["name"]] = view = entry["array"].T
         network.lend(view)
-        if entry["name"] == "running_var":
-            values[COUNTER] = np.array(network.num_batches, np.int64)
-    return found
+    return _with_counters(found, network.num_batches(key))
 
 
 def layer_values(network: _core.Network, key: str) -> dict[str, Array]:
@@ -200,15 +205,14 @@ def write(network: _core.Network, values: Mapping[str, Array]) -> None:
 
     None of them may be a view of this network.
     """
-    batches = network.num_batches
+    counters = {key: values.get(f"{key}.{COUNTER}") for key in network.num_batches()}
+    batches = {key: int(count) for key, count in counters.items() if count is not None}
     found: list[Array | None] = []
     for entry in network.parameters():
         key = entry["layer"]
         value = values.get(f"{key}.{entry['name']}")
         dtype = entry["array"].dtype
         found.append(None if value is None else np.ascontiguousarray(value, dtype))
-        if entry["name"] == "running_var":
-            batches = int(values.get(f"{key}.{COUNTER}", batches))
     network.load(found, batches)
 
 
@@ -222,4 +226,4 @@ def restore(network: _core.Network, taken: Snapshot, *, optimizer: bool) -> None
             contiguous = {key: np.ascontiguousarray(array) for key, array in state.items()}
             network.load_state(number, contiguous)
         network.set_optimizer_steps(taken.updates)
-    network.set_progress(taken.step, taken.num_batches, taken.draw)
+    network.set_progress(taken.step, taken.draw)

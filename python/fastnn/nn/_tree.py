@@ -149,7 +149,7 @@ class Tree:
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""
         if self.network is None:
-            return _state.Snapshot({}, [], {}, 0, 0, 0, 0)
+            return _state.Snapshot({}, [], {}, 0, 0, 0)
         return _state.snapshot(self.network)
 
     def __str__(self) -> str:

@@ -215,6 +215,7 @@ class BatchNorm1d(Layer):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_batches = 0  # from which the running statistics have been taken
 
     def build(self, dtype: Any, seed: int, number: int) -> None:
         n = self.num_features
@@ -236,6 +237,7 @@ class BatchNorm1d(Layer):
         return y.astype(x.dtype)
 
     def _update_statistics(self, mean: Array, var: Array, n_rows: int) -> None:
+        self.num_batches += 1
         unbiased = var * n_rows / (n_rows - 1)
         for name, new in (("running_mean", mean), ("running_var", unbiased)):
             running = self.statistics[name]

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference.layers import INPUTS, Layer, backward_through, leaves, make_layer
+from fastnn.reference.layers import (
+    INPUTS,
+    BatchNorm1d,
+    Layer,
+    backward_through,
+    leaves,
+    make_layer,
+)
 from fastnn.reference.losses import LOSSES, Sums
 from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
 from fastnn.reference.random import permutation
@@ -43,7 +50,6 @@ class Network:
             layer.build(self.dtype, seed, number)
         self.step = 0  # updates done so far
         self.draw = 0  # passes since the last update: dropout draws anew in each
-        self.num_batches = 0  # training batches that BatchNorm has learned from
         self.max_grad_norm: float | None = None
         self.max_grad_value: float | None = None
         self.states: dict[tuple[str, str], list[Array]] = {}
@@ -150,6 +156,14 @@ class Network:
         self.step, self.draw = step, 0
         self.steps = dict.fromkeys(self.states, step)
 
+    def num_batches(self) -> dict[str, int]:
+        """From how many batches each BatchNorm1d has taken its running statistics."""
+        return {
+            key: layer.num_batches
+            for key, layer in self.leaves.items()
+            if isinstance(layer, BatchNorm1d)
+        }
+
     # -- one step -----------------------------------------------------------------------------
 
     def forward(self, x: Any, training: bool = False) -> Array:
@@ -160,7 +174,6 @@ class Network:
                 y = y.astype(self.dtype, copy=False)
             y = layer.forward(y, training, self.step, self.draw)
         self.draw += training
-        self.num_batches += training and len(y) > 1
         return y
 
     def backward(self, grad: Any, need_dx: bool = False) -> Array | None:
