@@ -273,14 +273,15 @@ def test_frozen_it_keeps_its_statistics(rng: np.random.Generator) -> None:
 
 def test_each_counts_the_batches_of_its_statistics(rng: np.random.Generator) -> None:
     norm = ("batch_norm1d", {"num_features": 6})
-    pair = Pair([linear(5, 6, False), norm, linear(6, 6, False), norm, linear(6, 3)]).compile()
+    below, between = linear(5, 6, bias=False), linear(6, 6, bias=False)
+    pair = Pair([below, norm, ("relu", {}), between, norm, linear(6, 3)]).compile()
     x, y = rng.standard_normal((17, 5)), rng.standard_normal((17, 3))
     counts = []
-    for frozen in ((), ("1",), ("1", "3")):
+    for frozen in ((), ("1",), ("1", "4")):
         for key in frozen:
             pair.freeze(key)
         for net in (pair.engine, pair.twin):
             net.fit(x, y, batch_size=5, epochs=1)
         pair.same_values()
         counts.append(pair.engine.num_batches())
-    assert counts == [{"1": 4, "3": 4}, {"1": 4, "3": 8}, {"1": 4, "3": 8}]
+    assert counts == [{"1": 4, "4": 4}, {"1": 4, "4": 8}, {"1": 4, "4": 8}]
