@@ -79,8 +79,8 @@ BUSY: dict[str, list[Callable[[Model], object]]] = {
     "copy of Sequential": [copy.deepcopy, pickle.dumps, copy.copy],
     "copy of Linear": [lambda m: copy.deepcopy(m[0]), lambda m: pickle.dumps(m[0])],
 }
-# They read or write nothing of the network that training changes, or have a test below.
-FREE = {"stop", "summary", "predict_proba", "to_onnx", "to_torch"}
+# They read or write nothing of the network that training changes.
+FREE = {"stop", "summary", "predict_proba"}
 
 
 @pytest.mark.parametrize("name", BUSY)
@@ -109,21 +109,6 @@ def test_every_method_is_looked_at() -> None:
     }
     looked_at = {name.removeprefix("Sequential.") for name in BUSY}
     assert methods - looked_at - FREE == set()
-
-
-@pytest.mark.parametrize("name", ["to_onnx", "to_torch"])
-def test_what_exports_a_model_is_refused_as_well(name: str) -> None:
-    pytest.importorskip(name.removeprefix("to_"))
-    model = made()
-
-    def in_the_middle(_: int) -> Any:
-        with pytest.raises(
-            ModelBusyError, match=rf"^\[Sequential\.{name}\] the model is being trained"
-        ):
-            getattr(model, name)()
-        return np.arange(len(X))
-
-    model._network.fit(X, Y, orders=in_the_middle)
 
 
 def test_predict_proba() -> None:
