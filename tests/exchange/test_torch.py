@@ -254,6 +254,8 @@ def refused(torch: Any) -> dict[str, tuple[Any, str]]:
         def forward(self, x: Any) -> Any:
             return super().forward(x) * 2
 
+    replaced = t.Linear(2, 2)
+    replaced.forward = lambda x: 2 * x
     hooked = t.Linear(2, 2)
     hooked.register_forward_hook(lambda *_: None)
     linear = t.Linear(2, 2)
@@ -267,6 +269,8 @@ def refused(torch: Any) -> dict[str, tuple[Any, str]]:
     return {
         "unknown": (lines, "module '1.0' is a Conv1d; expected one of .*torch.nn.Linear"),
         "own": (t.Sequential(Own()), "module '0' is a Own; .*The forward of a class of one's own"),
+        "replaced": (t.Sequential(replaced), "module '0' is a Linear whose forward was replaced"),
+        "lazy": (t.Sequential(t.LazyLinear(2)), "module '0' is a LazyLinear without values"),
         "skip": (Skip(linear), "the module is a Skip; expected one of"),
         "affine": (
             t.BatchNorm1d(3, affine=False),

@@ -116,7 +116,7 @@ def _dtype_of(where: str, module: Any) -> str:
 def _layer(where: str, key: str, module: Any) -> LayerData:
     names = {cls: name for name, cls in _classes().items()}
     cls: Any = next((cls for cls in type(module).__mro__ if cls in names), None)
-    if cls is None or type(module).forward is not cls.forward:
+    if cls is None or getattr(module.forward, "__func__", None) is not cls.forward:
         raise ValueError(f"[{where}] {_position(key)} is {_described(module)}")
     _refuse_changed(where, key, module)
     name = names[cls]
@@ -140,7 +140,10 @@ def _described(module: Any) -> str:
     import torch
 
     known = sorted(f"torch.nn.{cls.__name__}" for cls in _classes().values() if _is_torchs(cls))
-    text = f"a {type(module).__name__}; expected one of {', '.join(known)}"
+    text = f"a {type(module).__name__}"
+    if "forward" in vars(module):
+        text += " whose forward was replaced"
+    text += f"; expected one of {', '.join(known)}"
     if not _is_torchs(type(module)) and not isinstance(module, torch.nn.Sequential):
         text += (
             ". The forward of a class of one's own cannot be read: give its layers as a "
@@ -157,6 +160,11 @@ def _refuse_changed(where: str, key: str, module: Any) -> None:
     """Refuse modules that compute something else than their class: hooks, parametrizations."""
     import torch
 
+    if any(map(torch.nn.parameter.is_lazy, module.parameters(recurse=False))):
+        raise ValueError(
+            f"[{where}] {_position(key)} is a {type(module).__name__} without values; expected a "
+            "module with values: call it on a row first"
+        )
     if torch.nn.utils.parametrize.is_parametrized(module):
         raise ValueError(
             f"[{where}] {_position(key)} is parametrized; expected plain parameters: "
