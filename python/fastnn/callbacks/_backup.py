@@ -127,7 +127,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self) -> None:
         """Remove the backup, or mark it as that of a training that has ended."""
         if self.delete:
-            Path(self.path).unlink(missing_ok=True)
+            Path(self.path).resolve().unlink(missing_ok=True)  # not a link to it, as when saving
         else:
             self._write(ended=True)
 
