@@ -19,7 +19,7 @@ import pytest
 
 import fastnn
 import handmade
-from fastnn import ModelFileError
+from fastnn import ModelFileError, nn
 from fastnn._files import read, read_tensors, tensors, write
 
 SUFFIXES = (".safetensors", ".npz")
@@ -201,6 +201,29 @@ def test_what_cannot_be_saved(tmp_path):
                 write("save", path.with_suffix(suffix), config, arrays)
             assert str(caught.value).startswith("[save] ")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_load_would_refuse_is_not_saved(tmp_path):
+    """The former file stays, and the message says how to save the model nevertheless."""
+    model = nn.Sequential(nn.Linear(3, 2))
+    for suffix in SUFFIXES:
+        path = tmp_path / f"model{suffix}"
+        model.save(path)
+        former = path.read_bytes()
+        model[0].weight[1, 1] = np.nan
+        with pytest.raises(
+            ValueError, match=r"^\[Sequential.save\] '0.weight' has values that are"
+        ):
+            model.save(path)
+        model[0].weight[1, 1] = 0.5
+        count = 300_000
+        model.history = nn.History(history={"loss": [0.5] * count}, epoch=list(range(count)))
+        with pytest.raises(ValueError, match=r"more values than .*model.history = None"):
+            model.save(path)
+        assert path.read_bytes() == former
+        model.history = None
+        model.save(path)
+        assert fastnn.load(path)[0].weight[1, 1] == 0.5
 
 
 def test_large_archives_are_refused():

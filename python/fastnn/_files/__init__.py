@@ -102,7 +102,10 @@ def write(where: str, path: Any, config: Mapping[str, Any], arrays: Mapping[str,
         try:
             kind.write(file, head, entries, arrays)
         except ValueError as error:
-            raise ValueError(f"[{where}] the model cannot be saved: it has {error}") from error
+            raise ValueError(
+                f"[{where}] the model cannot be saved: it has {error}; a long history is left out "
+                "after model.history = None"
+            ) from error
 
 
 def _either() -> str:

@@ -119,6 +119,8 @@ def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
     TypeError
         If a layer, the loss or the optimizer is of a class that no registry knows, or the history
         has something other than numbers.
+    ValueError
+        If a value is not finite.
     ModelBusyError
         If another thread trains the model.
     """
@@ -135,6 +137,8 @@ def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
             "expected one of fastnn's, because a file holds no code. Pickle the model, or store "
             "model.state_dict() alone"
         )
+    for key, array in saved.arrays.items():  # what `made` would refuse
+        _check_finite(where, key, array)
     return saved
 
 

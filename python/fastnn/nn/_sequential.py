@@ -797,10 +797,10 @@ class Sequential:
 
         The file has the layers with their settings, values and freeze flags, the settings of
         compile, the optimizer's state, the position of all random streams, the history, and a
-        checksum; see docs/saving.md. It holds no code. Equal models give equal files, byte for
-        byte. The file at `path` is replaced as a whole: whenever this call fails or is killed,
-        the former file is there. A model may be saved while it trains, in callbacks for example;
-        then the state is that of the end of the last epoch.
+        checksum; see docs/saving.md. It holds no code, and nothing of a subclass: what
+        ``fastnn.load`` returns is a Sequential. Equal models give equal files, byte for byte. The
+        file at `path` is replaced as a whole: whenever this call fails or is killed, the former
+        file is there. In callbacks, the state is that of the end of the epoch.
 
         Parameters
         ----------
@@ -813,13 +813,13 @@ class Sequential:
         Raises
         ------
         ValueError
-            If `path` has another suffix.
+            If `path` has another suffix, or a value of the model is not finite.
         TypeError
             If a layer, the loss or the optimizer is of a class of your own. Pickle such a model.
         OSError
             If the file cannot be written.
         ModelBusyError
-            If another thread trains the model by other calls than fit.
+            If another thread trains the model; a callback of that fit may save it.
 
         Examples
         --------
