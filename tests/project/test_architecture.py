@@ -54,7 +54,7 @@ PYTHON_ORDER = (
     {"functional", "optim", "callbacks", "info", "data", "exchange"},
     {"nn"},
     {"_pair"},
-    {"_demo", "_bench"},
+    {"_demo", "_bench", "_model_commands"},
     {"__main__"},
 )
 TWIN_READERS = {"_pair", "_demo", "_bench", "exchange"}
