@@ -16,8 +16,9 @@ import pytest
 import members
 from fastnn import callbacks, nn, optim
 from fastnn.errors import ModelBusyError
-from fastnn.nn import _entries
+from fastnn.nn import _config, _entries
 from fastnn.nn._config import Saved, made, taken
+from fastnn.nn._tree import Tree
 from layouts import DTYPES
 from models import layer_of
 from saved import WIDTH, F, K, again, goes_on_alike, mixed, rows, same_state, through_json
@@ -243,6 +244,27 @@ def test_of_one_moment_or_refused_while_another_thread_trains(
         assert each.config["step"] == 2 * each.config["epochs"]
         if each.config["epochs"] % 20 != 0:  # there, a fit may have just begun
             assert len(each.config["history"]["epoch"]) == each.config["epochs"] % 20
+
+
+def test_the_call_is_named_if_the_history_lags_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network may be free when the state is taken, and in training again right afterwards."""
+    x, y = rows(dtype="float32")
+    model = mixed("float32")
+    model.compile("adam", "cross_entropy")
+    network, taken_before = model._tree.network, model._tree.snapshot()
+    assert network is not None
+    monkeypatch.setattr(_config, "_is_of", lambda *_: False)
+    monkeypatch.setattr(Tree, "snapshot", lambda _: taken_before)
+    said = []
+
+    def in_the_middle(_: int) -> Any:
+        with pytest.raises(ModelBusyError) as caught:
+            taken("Sequential.save", model)
+        said.append(str(caught.value))
+        return np.arange(len(x))
+
+    network.fit(x, y, orders=in_the_middle)
+    assert said[0].startswith("[Sequential.save] the model is being trained by another call")
 
 
 def test_the_config_knows_every_member() -> None:

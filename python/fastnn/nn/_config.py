@@ -170,7 +170,8 @@ def everything(where: str, model: _Model, *, optimizer: bool = True) -> tuple[Sa
             if model._run is run and model._tree is tree and _is_of(snapshot, run):
                 return found
         # Another thread has ended an epoch, or a fit, and the history does not show it yet.
-        tree.expect_idle(where)
+        if tree.network is not None:
+            tree.network.expect_idle(where)
         time.sleep(1e-3)
     raise RuntimeError(f"[{where}] another thread has changed the model again and again")
 
