@@ -246,6 +246,21 @@ def test_of_one_moment_or_refused_while_another_thread_trains(
             assert len(each.config["history"]["epoch"]) == each.config["epochs"] % 20
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_only_finite_values_are_taken(bad: float) -> None:
+    """Also where a sum overflows, or two infinities have none."""
+    largest = float(np.finfo(np.float32).max)
+    for values in ([largest, largest], [largest, -largest]):
+        model = nn.Sequential(nn.Linear(2, 1))
+        model[0].weight[0] = values
+        assert taken("save", model).arrays["0.weight"].tolist() == [values]
+        model[0].weight[0, 1] = bad
+        with pytest.raises(
+            ValueError, match=r"^\[save\] '0.weight' has values that are not finite"
+        ):
+            taken("save", model)
+
+
 def test_the_call_is_named_if_the_history_lags_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network may be free when the state is taken, and in training again right afterwards."""
     x, y = rows(dtype="float32")
