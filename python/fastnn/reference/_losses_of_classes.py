@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Losses of classes and probabilities."""
+"""Losses of classes and probabilities; their functions and rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference._describe import Torch
+from fastnn.reference._loss import Loss
 from fastnn.reference.functional import log_softmax, logistic, one_hot, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastnn.reference._describe import Array
+    from fastnn.reference._loss import Range
 
 
 def _terms(out: Array, target: Array, weight: Any, label_smoothing: float) -> Array:
@@ -216,3 +219,96 @@ def squared_hinge_df(out: Array, target: Array) -> Array:
     """Return -2 t max(0, 1 - t z)."""
     result: Array = -2 * _side(target) * hinge(out, target)
     return result
+
+
+def zero_to_one(**_hyper: Any) -> Range:
+    return (0, 1)
+
+
+def between_signs(**_hyper: Any) -> Range:
+    return (-1, 1)
+
+
+LOSSES_OF_CLASSES = {
+    "cross_entropy": Loss(
+        "CrossEntropyLoss",
+        f=cross_entropy,
+        df=cross_entropy_df,
+        target="class",
+        task="multiclass",
+        mean="rows",
+        takes_probabilities=True,
+        divides=weights_of_rows,
+        link=probabilities,
+        right=right_class,
+        target_range=zero_to_one,  # of probabilities
+    ),
+    "nll": Loss(
+        "NLLLoss",
+        f=nll,
+        df=nll_df,
+        target="class",
+        task="multiclass",
+        mean="rows",
+        divides=weights_of_rows,
+        link=exponential,
+        right=right_class,
+        ends="log_softmax",
+    ),
+    "kl_div": Loss(
+        "KLDivLoss",
+        f=kl_div,
+        df=kl_div_df,
+        link=exponential,
+        target_range=kl_div_range,
+        ends="log_softmax",
+        tries=({"reduction": "batchmean"},),
+    ),
+    "bce_with_logits": Loss(
+        "BCEWithLogitsLoss",
+        f=bce_with_logits,
+        df=bce_with_logits_df,
+        task="binary",
+        link=probabilities_of_yes,
+        right=right_logits,
+        target_range=zero_to_one,
+    ),
+    "bce": Loss(
+        "BCELoss",
+        f=bce,
+        df=bce_df,
+        task="binary",
+        right=right_probabilities,
+        target_range=zero_to_one,
+        output_range=zero_to_one,
+        torch=Torch(at_extremes=1e-8),  # its limit of the denominator is float32's 1e-12
+    ),
+    "focal": Loss(
+        "FocalLoss",
+        f=focal,
+        df=focal_df,
+        task="binary",
+        link=probabilities_of_yes,
+        right=right_logits,
+        target_range=zero_to_one,
+        torch=None,
+    ),
+    "hinge": Loss(
+        "HingeLoss",
+        f=hinge,
+        df=hinge_df,
+        task="binary",
+        right=right_logits,
+        target_range=between_signs,
+        torch=None,
+    ),
+    "squared_hinge": Loss(
+        "SquaredHingeLoss",
+        f=squared_hinge,
+        df=squared_hinge_df,
+        task="binary",
+        right=right_logits,
+        target_range=between_signs,
+        torch=None,
+    ),
+}

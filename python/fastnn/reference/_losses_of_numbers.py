@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Losses of numbers: errors, counts, distributions and quantiles."""
+"""Losses of numbers: errors, counts, distributions and quantiles; their functions and rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference._describe import Torch
+from fastnn.reference._loss import Loss
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastnn.reference._describe import Array
+    from fastnn.reference._loss import Range
 
 
 def mse(out: Array, target: Array) -> Array:
@@ -243,3 +247,61 @@ def gaussian_range(*, log_variance: bool = True, **_hyper: Any) -> tuple[float, 
 def two_outputs(**_hyper: Any) -> int:
     """Return the number of outputs for each target: mean and variance."""
     return 2
+
+
+def at_least_zero(**_hyper: Any) -> Range:
+    return (0, np.inf)
+
+
+def second_half(k: int) -> int:
+    return k // 2
+
+
+def _gaussian_in_torch(module: Any, out: Any, y: Any, *, log_variance: bool = True) -> Any:
+    """Call torch's loss, which takes means and variances as two arguments."""
+    mean, spread = out.tensor_split(2, dim=1)
+    return module(mean, y, spread.exp() if log_variance else spread)
+
+
+LOSSES_OF_NUMBERS = {
+    "mse": Loss("MSELoss", f=mse, df=mse_df),
+    "half_mse": Loss(
+        "HalfMSELoss",
+        f=half_mse,
+        df=half_mse_df,
+        torch=Torch("MSELoss", factor=0.5),
+    ),
+    "l1": Loss("L1Loss", f=l1, df=l1_df, jumps=True),
+    "huber": Loss("HuberLoss", f=huber, df=huber_df),
+    "smooth_l1": Loss("SmoothL1Loss", f=smooth_l1, df=smooth_l1_df),
+    "log_cosh": Loss("LogCoshLoss", f=log_cosh, df=log_cosh_df, torch=None),
+    "quantile": Loss(
+        "QuantileLoss",
+        f=quantile,
+        df=quantile_df,
+        outputs_per_target=quantile_outputs,
+        jumps=True,
+        torch=None,
+    ),
+    "poisson_nll": Loss(
+        "PoissonNLLLoss",
+        f=poisson_nll,
+        df=poisson_nll_df,
+        link=poisson_rates,
+        target_range=at_least_zero,
+        output_range=poisson_range,
+        tolerance=10,  # exp(out) - target cancels digits where a rate is right
+    ),
+    "gaussian_nll": Loss(
+        "GaussianNLLLoss",
+        f=gaussian_nll,
+        df=gaussian_nll_df,
+        mean="targets",
+        outputs_per_target=two_outputs,
+        link=gaussian_moments,
+        output_range=gaussian_range,
+        first_bounded=second_half,
+        smooth=above_least_variance,
+        torch=Torch(call=_gaussian_in_torch, own=("log_variance",), at_extremes=None),
+    ),
+}
