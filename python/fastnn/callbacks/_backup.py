@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _validate
@@ -108,7 +107,9 @@ class BackupAndRestore(Callback):
         training : BackedUp
             The run of fit.
         """
-        from fastnn import _files  # only who has a backup needs it
+        from pathlib import Path  # only who has a backup needs these
+
+        from fastnn import _files
 
         where = type(self).__name__
         self._training = training
@@ -127,6 +128,8 @@ class BackupAndRestore(Callback):
     def on_train_end(self) -> None:
         """Remove the backup, or mark it as that of a training that has ended."""
         if self.delete:
+            from pathlib import Path
+
             Path(self.path).resolve().unlink(missing_ok=True)  # not a link to it, as when saving
         else:
             self._write(ended=True)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +141,11 @@ class ModelCheckpoint(Monitor):
         self.model.save(file, include_optimizer=self.include_optimizer)
         self._written.pop(file, None)  # a name that comes again is the newest
         self._written[file] = figures
-        while self.keep is not None and len(self._written) > self.keep:
+        if self.keep is None or len(self._written) <= self.keep:
+            return
+        from pathlib import Path  # takes 3 ms to import
+
+        while len(self._written) > self.keep:
             oldest = next(iter(self._written))
             Path(oldest).unlink(missing_ok=True)
             del self._written[oldest]
@@ -225,6 +228,8 @@ class _Template:
                 "formats of an integer for epoch and of floats for the others"
             ) from None
         _files.checked_path(where, name)
+        from pathlib import Path
+
         if not Path(self._folder).is_dir():
             raise FileNotFoundError(f"[{where}] there is no folder {self._folder!r}; make it first")
 
