@@ -170,14 +170,15 @@ def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) 
         for name, value in flat.items()
     }
     for name, param in known.items():
-        _check_above(where, name, param, {k: p["default"] for k, p in known.items()} | found)
+        if param["above"]:
+            _check_above(where, name, param, default_values(params) | found)
     return found
 
 
 def _check_above(where: str, name: str, param: Parameter, values: Mapping[str, Any]) -> None:
     """Refuse a value that is not above that of the parameter which its row names."""
     other = param["above"]
-    if other and not values[name] > values[other]:
+    if not values[name] > values[other]:
         raise ValueError(
             f"[{where}] {name} = {shown(values[name])}; expected above {other}, which is "
             f"{shown(values[other])}"
