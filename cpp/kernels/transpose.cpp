@@ -9,14 +9,14 @@ namespace fastnn::kernels {
 
 // Rows of `to` that are written at a time: their pages stay in the TLB, and with short vectors their lines in L1 until
 // they are full.
-constexpr Index kBlock = 256;
+constexpr Index kRowsAtATime = 256;
 
 // Square by square in registers; what is left at the edges, one element at a time.
 template <class T>
 void transpose(ConstMatrix<T> from, Matrix<T> to) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
-  for (Index c0 = 0; c0 < from.cols; c0 += kBlock) {
-    const Index end = std::min(from.cols, c0 + kBlock);
+  for (Index c0 = 0; c0 < from.cols; c0 += kRowsAtATime) {
+    const Index end = std::min(from.cols, c0 + kRowsAtATime);
     for (Index r0 = 0; r0 < from.rows; r0 += kLanes) {
       Index c = c0;
       for (; r0 + kLanes <= from.rows && c + kLanes <= end; c += kLanes) {
