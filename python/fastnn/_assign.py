@@ -8,12 +8,12 @@ that can take effect between two steps.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["is_free", "refusal"]
+__all__ = ["class_of_ours", "is_declared", "is_free", "own_attributes", "refusal"]
 
 _FREEZE = "freeze() and unfreeze() decide what trains"
 _MODES = "there are no modes: fit and train_step train, predict does not, forward takes training="
@@ -33,14 +33,27 @@ def _is_ours(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == "fastnn"
 
 
+def is_declared(owner: object, name: str) -> bool:
+    """Return whether a class of fastnn has or annotates the attribute."""
+    ours = [vars(base) for base in type(owner).__mro__ if _is_ours(base)]
+    return any(name in names or name in names.get("__annotations__", {}) for names in ours)
+
+
 def is_free(owner: object, name: str) -> bool:
     """Return whether `name` is private, or an attribute of a user's subclass."""
-    cls = type(owner)
     if name.startswith("_"):
         return True
-    ours = [vars(base) for base in cls.__mro__ if _is_ours(base)]
-    declared = any(name in names or name in names.get("__annotations__", {}) for names in ours)
-    return not (_is_ours(cls) or declared or name in _ADVICE)
+    return not (_is_ours(type(owner)) or is_declared(owner, name) or name in _ADVICE)
+
+
+def own_attributes(owner: object) -> dict[str, Any]:
+    """Return the attributes that only a user's subclass knows."""
+    return {name: value for name, value in vars(owner).items() if not is_declared(owner, name)}
+
+
+def class_of_ours(cls: type) -> type:
+    """Return the first base of `cls`, or itself, that is defined by fastnn."""
+    return next(base for base in cls.__mro__ if _is_ours(base))
 
 
 def refusal(owner: object, name: str, advice: str, known: Iterable[str] = ()) -> str:

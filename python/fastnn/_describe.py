@@ -85,6 +85,20 @@ class Description:
     def __hash__(self) -> int:
         return hash((type(self), *self._values()))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+    def __setstate__(self, state: Any) -> None:
+        where, names = type(self).__name__, [f.name for f in fields(self)]
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise TypeError(f"[{where}] the state is {shown(state)}; expected a dictionary")
+        if not set(names) <= state.keys():
+            raise ValueError(f"[{where}] the state has not all of: {', '.join(names)}")
+        made = object.__new__(type(self))
+        vars(made).update(state)
+        made.__post_init__()  # checks the values
+        vars(self).update(vars(made))
+
     def _values(self) -> tuple[Any, ...]:
         """Return the values of all fields; a pair may be given as a list or as a tuple."""
         return tuple(_without_lists(getattr(self, f.name)) for f in fields(self))
@@ -99,6 +113,13 @@ class Description:
         params = self.row["params"]
         values = {f.name: getattr(self, f.name) for f in fields_of(params)}
         return checked(type(self).__name__, params, values)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with dictionaries in the place of `Overrides`."""
+    if isinstance(value, Overrides):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value
 
 
 def _without_lists(value: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from contextlib import contextmanager
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,19 @@ from . import _core, _registry
 from ._hints import shown
 from ._refusals import READABLE, refused
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 __all__ = [
     "as_array",
+    "dictionary",
     "dtype_name",
     "flag",
+    "headed",
     "integer",
     "is_masked_array",
     "metrics",
+    "names",
     "not_negative",
     "number",
     "numbers",
@@ -164,6 +171,38 @@ def dtype_name(where: str, dtype: Any) -> str:
     if dtype is None or name not in ("float32", "float64"):
         raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected float32 or float64")
     return name
+
+
+@contextmanager
+def headed(where: str, what: str) -> Iterator[None]:
+    """Name the call and a part of its argument in the errors of the block."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        text = str(error).removeprefix(f"[{where}] ")
+        raise kind(f"[{where}] {what}: {text}") from None
+
+
+def dictionary(where: str, what: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return `value`, which must be a dictionary with these keys and no others."""
+    if not isinstance(value, dict):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected {', '.join(names)}")
+    if value.keys() != set(names):
+        missing = [name for name in names if name not in value]
+        unknown = [shown(name) for name in value if name not in names]
+        found = f"lacks {', '.join(missing) or 'nothing'} and has the unknown {', '.join(unknown)}"
+        if not unknown:
+            found = f"lacks {', '.join(missing)}"
+        raise ValueError(f"[{where}] {what} {found}; expected {', '.join(names) or 'nothing'}")
+    return value
+
+
+def names(where: str, what: str, value: Any) -> dict[str, Any]:
+    """Return `value`, which must be a dictionary with texts as keys."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"[{where}] {what} is {shown(value)}; expected a dictionary with names")
+    return value
 
 
 def metrics(where: str, names: Any, loss: Any) -> tuple[str, ...]:

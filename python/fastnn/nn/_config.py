@@ -33,7 +33,7 @@ from fastnn._refusals import Words
 
 from . import _keys, _state
 from ._compiled import Compiled
-from ._entries import LayerReader, description_entry, description_of, fields_of, layer_entries
+from ._entries import LayerReader, description_entry, description_of, layer_entries
 from ._history import History
 from ._layer import ParameterLayer
 from ._tree import Tree
@@ -243,7 +243,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     finite : bool
         Whether values that are not finite are refused.
     """
-    config = fields_of(where, "the config", saved.config, _NAMES)
+    config = _validate.dictionary(where, "the config", saved.config, _NAMES)
     arrays = _checked_arrays(where, saved.arrays)
     dtype = config["dtype"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
@@ -258,8 +258,11 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     trained = [key for key in values if not _state.is_buffer(key.rpartition(".")[2])]
     compiled, updates, names = _compiled_of(where, config["compiled"], trained, foreign)
     states = {f"{_OPTIMIZER}{name}.{key}": values[key] for name in names for key in trained}
-    counter = [key.rpartition(".")[0] for key in values if key.endswith(".running_var")]
-    batches: _Expected = {f"{key}.{_state.COUNTER}": ("int64", ()) for key in counter}
+    batches: _Expected = {
+        f"{key}.{_state.COUNTER}": ("int64", ())
+        for key, layer in _with_values(layers)
+        if _state.has_counter(layer.shapes())
+    }
     _compare(where, arrays, {**values, **batches, **states}, reader.settings)
     for key in batches:
         _validate.integer(where, f"'{key}'", arrays[key][()], 0)
@@ -324,7 +327,7 @@ def _compiled_of(
     """Return what was compiled, the updates of each parameter, and the names of the states."""
     if entry is None:
         return None, None, []
-    given = fields_of(where, "compiled", entry, _COMPILED_NAMES)
+    given = _validate.dictionary(where, "compiled", entry, _COMPILED_NAMES)
     settings, metrics, updates = given["settings"], given["metrics"], given["updates"]
     known = {param["name"] for param in _registry.row(where, "settings", "compile")["params"]}
     if not isinstance(settings, dict) or not settings.keys() <= known:
@@ -339,7 +342,7 @@ def _compiled_of(
     compiled = Compiled.of(where, optimizer, loss, metrics, **settings)
     if updates is None:
         return compiled, None, []
-    fields_of(where, "compiled.updates", updates, keys)
+    _validate.dictionary(where, "compiled.updates", updates, keys)
     counts = {
         key: _validate.integer(where, f"compiled.updates[{key!r}]", updates[key], 0) for key in keys
     }

@@ -11,6 +11,8 @@ import copy
 import operator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from fastnn._hints import shown
+
 from ._layer import Layer, ParameterLayer, check_kind
 
 if TYPE_CHECKING:
@@ -71,9 +73,17 @@ class Container(Layer):
         vars(made).update(vars(self), _layers=children)
         return made
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state of a copy, which belongs to no model, and neither do its layers."""
-        return {**vars(self), "_layers": tuple(copy.copy(layer) for layer in self._layers)}
+    _parts: ClassVar[tuple[str, ...]] = ("layers",)
+
+    def _given(self) -> dict[str, Any]:
+        """Return its layers as copies, which belong to no model."""
+        return {"layers": tuple(copy.copy(layer) for layer in self._layers)}
+
+    def _remake(self, given: dict[str, Any]) -> None:
+        layers = given["layers"]
+        if not isinstance(layers, (list, tuple)):
+            raise TypeError(f"layers is {shown(layers)}; expected a list of layers")
+        Container.__init__(self, *layers)
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """Return the container as the core takes it: name and layers."""

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _registry
+from fastnn import _registry, _validate
 from fastnn._fields import joined
 from fastnn._hints import shown
 from fastnn._optimizers import OPTIMIZERS
@@ -40,8 +39,6 @@ __all__ = [
     "class_of",
     "description_entry",
     "description_of",
-    "fields_of",
-    "headed",
     "layer_entries",
 ]
 
@@ -126,31 +123,6 @@ def _plain(value: Any) -> Any:
 # Entries to objects.
 
 
-@contextmanager
-def headed(where: str, what: str) -> Iterator[None]:
-    """Name the call and the part of the config in the errors of the block."""
-    try:
-        yield
-    except TypeError as error:
-        raise TypeError(f"[{where}] {what}: {error}") from None
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"[{where}] {what}: {error}") from None
-
-
-def fields_of(where: str, what: str, value: Any, names: Sequence[str]) -> Entry:
-    """Return `value`, which must be a dictionary with these keys and no others."""
-    if not isinstance(value, dict):
-        raise TypeError(f"[{where}] {what} is {shown(value)}; expected {', '.join(names)}")
-    if value.keys() != set(names):
-        missing = [name for name in names if name not in value]
-        unknown = [shown(name) for name in value if name not in names]
-        found = f"lacks {', '.join(missing) or 'nothing'} and has the unknown {', '.join(unknown)}"
-        if not unknown:
-            found = f"lacks {', '.join(missing)}"
-        raise ValueError(f"[{where}] {what} {found}; expected {', '.join(names) or 'nothing'}")
-    return value
-
-
 def _scalar(where: str, what: str, value: Any) -> Any:
     if value is None or not isinstance(value, (bool, str, Real)):
         raise TypeError(f"[{where}] {what} is {shown(value)}; expected a number, a flag or a name")
@@ -233,7 +205,7 @@ class LayerReader:
     def _class(self, what: str, entry: Any) -> type[Layer]:
         where = self._where
         if isinstance(entry, dict) and "same_as" in entry:
-            first = fields_of(where, what, entry, ("same_as",))["same_as"]
+            first = _validate.dictionary(where, what, entry, ("same_as",))["same_as"]
             layer = self._made.get(first) if isinstance(first, str) else None
             if not isinstance(layer, ModelLayer) or isinstance(layer, ParameterLayer):
                 raise ValueError(
@@ -256,16 +228,16 @@ class LayerReader:
         if "same_as" in entry:
             return self._made[entry["same_as"]]
         names = _setting_names(cls.registry_name)
-        given = fields_of(self._where, where, entry, ("layer", *names))
+        given = _validate.dictionary(self._where, where, entry, ("layer", *names))
         if issubclass(cls, Container):
             inside = self.layers(f"{where}.layers", given["layers"], f"{key}.", depth + 1)
-            with headed(self._where, where):
+            with _validate.headed(self._where, where):
                 plain: Layer = cls(*inside)
                 return self._of_user(key, plain, inside)
         settings = {name: self._setting(key, name, given[name]) for name in names}
         if issubclass(cls, Activation):
             settings = joined(_registry.rows(cls.room)[cls.registry_name]["params"], settings)
-        with headed(self._where, where):
+        with _validate.headed(self._where, where):
             return self._of_user(key, cls(**settings), ())
 
     def _setting(self, key: str, name: str, value: Any) -> Any:
@@ -317,7 +289,7 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
     params = _registry.rows(cls.room)[kind]["params"]
     more = [field.name for field in cls.more_fields]
     names = [param["name"] for param in params]
-    given = fields_of(where, f"the {what}", entry, (what, *names, *more))
+    given = _validate.dictionary(where, f"the {what}", entry, (what, *names, *more))
     values = {  # the class checks lists of numbers
         p["name"]: given[p["name"]]
         if p["kind"] == "reals"
@@ -330,7 +302,7 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
         arguments["param_groups"] = {
             pattern: joined(params, own) for pattern, own in groups.items()
         }
-    with headed(where, what):
+    with _validate.headed(where, what):
         plain = cls(**arguments)
         given_by_user = foreign.get(what, plain)
         if not (isinstance(given_by_user, cls) and given_by_user.hyper() == plain.hyper()):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overloa
 
 import numpy as np
 
-from fastnn import _registry
-from fastnn._assign import is_free, refusal
+from fastnn import _registry, _validate
+from fastnn._assign import class_of_ours, is_declared, is_free, own_attributes, refusal
 from fastnn._describe import Description
 from fastnn._docstrings import sentence
 from fastnn._fields import checked
+from fastnn._hints import shown
 from fastnn._refusals import Words
 
 from . import _state
@@ -111,6 +112,38 @@ class Layer:
     def counts(self) -> tuple[int, int]:
         """Return the numbers of its own parameters and of its own running statistics."""
         return 0, 0
+
+    # Copies and pickles of a layer have the arguments of its constructor, values, and what a
+    # subclass adds; the constructor of the subclass is not called.
+
+    _parts: ClassVar[tuple[str, ...]] = ("settings",)  # the names in the state
+
+    def _given(self) -> dict[str, Any]:
+        """Return from what the layer can be made again, by these names."""
+        kind: Any = class_of_ours(type(self))
+        return {"settings": dict(kind.spec(self)[1]) if kind.registry_name else {}}
+
+    def _remake(self, given: dict[str, Any]) -> None:
+        """Become the layer from which `_given` came; wrong parts raise an error."""
+        settings = given["settings"]
+        if not isinstance(settings, dict):
+            raise TypeError(f"settings is {shown(settings)}; expected a dictionary")
+        kind: Any = class_of_ours(type(self))
+        kind.__init__(self, **settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self._given(), "attributes": own_attributes(self)}
+
+    def __setstate__(self, state: Any) -> None:
+        where = type(self).__name__
+        made = object.__new__(type(self))
+        with _validate.headed(where, "the state"):
+            given = _validate.dictionary(where, "the state", state, (*self._parts, "attributes"))
+            made._remake(given)
+            for name in _validate.names(where, "attributes", given["attributes"]):
+                if is_declared(made, name):
+                    raise ValueError(f"{name!r} is no attribute that a subclass may add")
+        vars(self).update(vars(made), **given["attributes"])
 
     def freeze(self) -> Self:
         """Freeze the layer, so that training does not change its parameters; return the layer.
@@ -231,18 +264,12 @@ class ModelLayer(Layer):
 
     def _copy(self, values: dict[str, Array] | None = None) -> Self:
         """Return a copy with the same settings, values and freeze flag that has no model."""
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(self._unbound(values))
+        twin = object.__new__(type(self))
+        vars(twin).update(self._unbound(values))
         return twin
 
     def _bare(self) -> Self:
         return self._copy({})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self._unbound(None)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
 
 
 class ParameterLayer(ModelLayer):
@@ -254,6 +281,7 @@ class ParameterLayer(ModelLayer):
 
     _waiting: dict[str, Array] | None
     _frozen: bool
+    _parts: ClassVar[tuple[str, ...]] = ("settings", "values", "frozen")
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -350,6 +378,31 @@ class ParameterLayer(ModelLayer):
         elif values is None:
             values = {name: np.array(value) for name, value in (self._waiting or {}).items()}
         return {**super()._unbound(values), "_waiting": values or None}
+
+    def _given(self) -> dict[str, Any]:
+        values = self._unbound(None)["_waiting"]
+        return {**super()._given(), "values": values, "frozen": self._frozen}
+
+    def _remake(self, given: dict[str, Any]) -> None:
+        super()._remake(given)
+        kind, values = type(self).__name__, given["values"]
+        vars(self)["_frozen"] = _validate.flag(kind, "frozen", given["frozen"])
+        if values is None:
+            return
+        shapes = self.shapes()
+        if _state.has_counter(shapes):
+            shapes = {**shapes, _state.COUNTER: ()}
+        for name, array in _validate.dictionary(kind, "values", values, tuple(shapes)).items():
+            kinds = "i" if name == _state.COUNTER else "f"
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+                raise TypeError(f"{name} is {shown(array)}; expected an array of numbers")
+            if array.shape != shapes[name] or array.dtype.itemsize not in (4, 8):
+                raise ValueError(
+                    f"{name} is {array.dtype} of shape {array.shape}; expected {shapes[name]}"
+                )
+            if name == _state.COUNTER and array < 0:
+                raise ValueError(f"{name} is {array}; expected a number of at least 0")
+        vars(self)["_waiting"] = {name: np.asarray(array) for name, array in values.items()}
 
 
 def check_kind(where: str, position: int, layer: Any) -> None:

@@ -14,7 +14,6 @@ from fastnn import _validate
 from fastnn._assign import is_free
 
 from . import _config, _keys
-from ._entries import fields_of, headed
 from ._history import History
 from ._layer import Layer
 
@@ -67,13 +66,13 @@ def deeply_copied(state: Any, memo: dict[int, Any]) -> Any:
 def restore(model: Any, state: Any) -> None:
     """Make `model` the one of `state`; if anything in it is wrong, it stays as it was."""
     where = type(model).__name__
-    with headed(where, "the state"):
-        given = fields_of(where, "the state", state, _NAMES)
+    with _validate.headed(where, "the state"):
+        given = _validate.dictionary(where, "the state", state, _NAMES)
         threads = given["n_threads"]
         if threads != 0:
             threads = _validate.thread_count(where, threads)
         attributes = _own_attributes(where, model, given["attributes"])
-        foreign = _dictionary("foreign", given["foreign"])
+        foreign = _validate.names(where, "foreign", given["foreign"])
         saved = _config.Saved(given["config"], given["arrays"])
         parts = _config.parts_of(where, saved, foreign, finite=False)
         if isinstance(parts.history, History) and given["fit"] is not None:
@@ -96,15 +95,9 @@ def _walk(model: Any) -> Any:
     return _keys.walk(model._tree.layers)
 
 
-def _dictionary(what: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise TypeError(f"{what} is {type(value).__name__}; expected a dictionary with names")
-    return value
-
-
 def _own_attributes(where: str, model: Any, given: Any) -> dict[str, Any]:
     """Return the attributes of a subclass, refusing those that belong to the model itself."""
-    attributes = _dictionary("attributes", given)
+    attributes = _validate.names(where, "attributes", given)
     for name in attributes:
         if name in _OWN or not (name == "stop_training" or is_free(model, name)):
             raise ValueError(f"{name[:80]!r} is no attribute that a {where} may have")

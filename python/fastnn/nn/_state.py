@@ -32,6 +32,8 @@ __all__ = [
     "write",
 ]
 
+# A layer with a running variance also has the number of the batches that went into it.
+VARIANCE = "running_var"
 COUNTER = "num_batches_tracked"
 _STATISTICS = "running_"
 
@@ -165,7 +167,7 @@ def _as_value(where: str, key: str, value: Any, own: Array) -> Array:
     looks: list[tuple[Array, str, str]] = [
         (~np.isfinite(converted), "values that are not finite: ", f"finite {own.dtype}")
     ]
-    if key.endswith("running_var"):
+    if key.endswith(VARIANCE):
         looks.append((array < 0, "", "at least 0"))
     for wrong, kind, expected in looks:
         if wrong.any():
