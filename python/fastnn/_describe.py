@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from . import _registry
 from ._assign import refusal
 from ._docstrings import docstring, parameters, sentence
-from ._fields import Field, Value, checked, fields_of
+from ._fields import Field, Value, argument_names, checked, fields_of
 from ._hints import shown
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Description:
     def hyper(self) -> dict[str, Value]:
         """Return the checked parameters under the names of the row."""
         params = self.row["params"]
-        values = {f.name: getattr(self, f.name) for f in fields_of(params)}
+        values = {name: getattr(self, name) for name in argument_names(params)}
         return checked(type(self).__name__, params, values)
 
 

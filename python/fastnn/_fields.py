@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Field",
     "Value",
+    "argument_names",
     "checked",
     "default_values",
     "fields_of",
@@ -109,6 +110,11 @@ def _groups(params: Sequence[Parameter]) -> dict[str, list[Parameter]]:
 def fields_of(params: Sequence[Parameter]) -> list[Field]:
     """Return the arguments for the parameters of a row, in the order of the row."""
     return [Field.of(name, group) for name, group in _groups(params).items()]
+
+
+def argument_names(params: Sequence[Parameter]) -> list[str]:
+    """Return the names of the arguments for the parameters of a row, in the order of the row."""
+    return list(_groups(params))
 
 
 def meaning_and_range(params: Sequence[Parameter], name: str) -> tuple[str, str]:

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _validate
 from fastnn._hints import shown
 from fastnn.callbacks import BackupAndRestore, Callback
 from fastnn.callbacks._states import packed, unpacked
 from fastnn.errors import ModelFileError
 
 from . import _config, _keys, _state
-from ._entries import fields_of, layer_entries
+from ._entries import layer_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -206,7 +207,7 @@ def _training_entry(where: str, config: dict[str, Any]) -> dict[str, Any]:
             f"[{where}] the file has a model, but is no backup of a training; expected one, or no "
             "file: give another path, or load the model by fastnn.load"
         )
-    training = fields_of(where, _ENTRY, config[_ENTRY], list(_KINDS))
+    training = _validate.dictionary(where, _ENTRY, config[_ENTRY], list(_KINDS))
     for name, kind in _KINDS.items():
         if not isinstance(training[name], kind):
             raise TypeError(

@@ -61,7 +61,8 @@ _NAMES = (
     "history",
 )
 _COMPILED_NAMES = ("optimizer", "loss", "metrics", "settings", "updates")
-_DTYPES = ("float32", "float64")
+_DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "int64")}
+_OF_MODELS = ("float32", "float64")
 _OPTIMIZER = "optimizer."
 _TRIES = 1000  # of a millisecond each
 
@@ -246,22 +247,23 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     config = _validate.dictionary(where, "the config", saved.config, _NAMES)
     arrays = _checked_arrays(where, saved.arrays)
     dtype = config["dtype"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected {' or '.join(_DTYPES)}")
+    if not isinstance(dtype, str) or dtype not in _OF_MODELS:
+        raise ValueError(f"[{where}] dtype is {shown(dtype)}; expected {' or '.join(_OF_MODELS)}")
     reader = LayerReader(where, arrays, foreign)
     layers = reader.layers("layers", config["layers"])
     counters = {
         name: _validate.integer(where, name, config[name], 0) for name in ("epochs", "step", "draw")
     }
     epochs = counters.pop("epochs")
-    values = _expected_values(dtype, layers)
+    owners = dict(_with_values(layers))
+    values = _expected_values(dtype, owners)
     trained = [key for key in values if not _state.is_buffer(key.rpartition(".")[2])]
     compiled, updates, names = _compiled_of(where, config["compiled"], trained, foreign)
     states = {f"{_OPTIMIZER}{name}.{key}": values[key] for name in names for key in trained}
     batches: _Expected = {
         f"{key}.{_state.COUNTER}": ("int64", ())
-        for key, layer in _with_values(layers)
-        if _state.has_counter(layer.shapes())
+        for key, layer in owners.items()
+        if f"{key}.{_state.VARIANCE}" in values
     }
     _compare(where, arrays, {**values, **batches, **states}, reader.settings)
     for key in batches:
@@ -272,7 +274,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     history = foreign.get("history")
     if config["history"] is not None:
         history = History.of_config(where, config["history"])
-    _freeze(where, layers, config["frozen"])
+    _freeze(where, owners, config["frozen"])
     by_layer: dict[str, dict[str, Array]] = {}
     for key in (*values, *batches):
         layer, _, name = key.rpartition(".")
@@ -313,10 +315,10 @@ def _checked_arrays(where: str, arrays: Any) -> dict[str, Array]:
     return {key: np.asarray(array) for key, array in arrays.items()}  # without subclasses
 
 
-def _expected_values(dtype: str, layers: tuple[Layer, ...]) -> _Expected:
+def _expected_values(dtype: str, owners: Mapping[str, ParameterLayer]) -> _Expected:
     return {
         f"{key}.{name}": (dtype, shape)
-        for key, layer in _with_values(layers)
+        for key, layer in owners.items()
         for name, shape in layer.shapes().items()
     }
 
@@ -360,7 +362,7 @@ def _compare(
         raise ValueError(f"[{where}] the arrays do not fit: missing: {absent}; unexpected: {extra}")
     for key, (dtype, shape) in expected.items():
         array = arrays[key]
-        if array.dtype != np.dtype(dtype) or array.shape != shape:
+        if array.dtype != _DTYPES[dtype] or array.shape != shape:
             raise ValueError(
                 f"[{where}] '{key}' is {array.dtype} of shape {array.shape}; expected {dtype} of "
                 f"shape {shape}"
@@ -389,9 +391,8 @@ def _check_finite(where: str, key: str, array: Array) -> None:
         raise ValueError(f"[{where}] '{key}' has values below 0; expected at least 0")
 
 
-def _freeze(where: str, layers: tuple[Layer, ...], keys: Any) -> None:
+def _freeze(where: str, known: Mapping[str, ParameterLayer], keys: Any) -> None:
     """Freeze the layers with these keys."""
-    known = dict(_with_values(layers))
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise TypeError(f"[{where}] frozen is {shown(keys)}; expected a list of layers' keys")
     for key in keys:

@@ -129,6 +129,7 @@ def _scalar(where: str, what: str, value: Any) -> Any:
     return value
 
 
+@functools.cache
 def _registry_names() -> dict[str, object]:
     """Return the names that an entry of a layer may have."""
     return {**_CLASSES, **dict.fromkeys(ACTIVATIONS)}

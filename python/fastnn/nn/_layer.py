@@ -390,7 +390,7 @@ class ParameterLayer(ModelLayer):
         if values is None:
             return
         shapes = self.shapes()
-        if _state.has_counter(shapes):
+        if _state.VARIANCE in shapes:
             shapes = {**shapes, _state.COUNTER: ()}
         for name, array in _validate.dictionary(kind, "values", values, tuple(shapes)).items():
             kinds = "i" if name == _state.COUNTER else "f"
