@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _validate
 from fastnn._refusals import Words
 
 from . import _keys, _state
-from ._entries import class_of, headed
+from ._entries import class_of
 from ._layer import Layer, ParameterLayer
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer
     for each in data:
         inner = layers_of(where, each.layers, pairs)
         cls: Any = class_of(each.name)
-        with headed(where, f"layer {each.key!r}" if each.key else "the layer"):
+        with _validate.headed(where, f"layer {each.key!r}" if each.key else "the layer"):
             layer = cls(*inner, **each.hyper)
         if isinstance(layer, ParameterLayer):
             pairs.append((layer, each))
