@@ -366,9 +366,9 @@ class ParameterLayer(ModelLayer):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         state = self.__getstate__()
-        waiting = state.pop("_waiting", None)  # copies already
-        twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__setstate__({**copy.deepcopy(state, memo), "_waiting": waiting})
+        values = state.pop("values")  # copies already
+        twin = memo[id(self)] = object.__new__(type(self))
+        twin.__setstate__({**copy.deepcopy(state, memo), "values": values})
         return twin
 
     def _unbound(self, values: dict[str, Array] | None) -> dict[str, Any]:
