@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -99,27 +99,50 @@ def _literal(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def _groups(params: Sequence[Parameter]) -> dict[str, list[Parameter]]:
-    """Return the parameters by the name of their argument, in the order of the row."""
-    found: dict[str, list[Parameter]] = {}
-    for param in params:
-        found.setdefault(param["pair"] or param["name"], []).append(param)
+class _Table(NamedTuple):
+    """The parameters of a row in the forms in which they are looked up."""
+
+    params: Sequence[Parameter]
+    groups: dict[str, list[Parameter]]  # by the name of their argument, in the order of the row
+    known: dict[str, Parameter]  # by name
+    spelled: dict[str, str]  # how the user writes a parameter: "betas[0]" for beta1
+    bounded: list[Parameter]  # those that have to be above another one
+
+
+_tables: dict[int, _Table] = {}  # by the id of the parameters, which the table keeps alive
+
+
+def _table(params: Sequence[Parameter]) -> _Table:
+    """Return the table of a row's parameters, which is made once, since rows do not change."""
+    found = _tables.get(id(params))
+    if found is None:
+        groups: dict[str, list[Parameter]] = {}
+        for param in params:
+            groups.setdefault(param["pair"] or param["name"], []).append(param)
+        spelled = {
+            part["name"]: name if len(parts) == 1 else f"{name}[{at}]"
+            for name, parts in groups.items()
+            for at, part in enumerate(parts)
+        }
+        known = {param["name"]: param for param in params}
+        found = _Table(params, groups, known, spelled, [p for p in params if p["above"]])
+        _tables[id(params)] = found
     return found
 
 
 def fields_of(params: Sequence[Parameter]) -> list[Field]:
     """Return the arguments for the parameters of a row, in the order of the row."""
-    return [Field.of(name, group) for name, group in _groups(params).items()]
+    return [Field.of(name, group) for name, group in _table(params).groups.items()]
 
 
 def argument_names(params: Sequence[Parameter]) -> list[str]:
     """Return the names of the arguments for the parameters of a row, in the order of the row."""
-    return list(_groups(params))
+    return list(_table(params).groups)
 
 
 def meaning_and_range(params: Sequence[Parameter], name: str) -> tuple[str, str]:
     """Return as text what the argument `name` means and which numbers are permitted."""
-    group = _groups(params)[name]
+    group = _table(params).groups[name]
     ranges = dict.fromkeys(filter(None, map(_range_text, group)))
     return "; ".join(param["doc"] for param in group), "; ".join(ranges)
 
@@ -131,7 +154,7 @@ def default_values(params: Sequence[Parameter]) -> dict[str, Value]:
 
 def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with each pair split into the two parameters of the row."""
-    groups, flat = _groups(params), {}
+    groups, flat = _table(params).groups, {}
     for name, value in values.items():
         parts = groups.get(name, ())
         if len(parts) < 2:
@@ -150,7 +173,7 @@ def joined(params: Sequence[Parameter], values: Mapping[str, Value]) -> dict[str
     It is the inverse of `spread`; half of a pair and unknown names stay as they are.
     """
     found: dict[str, Any] = dict(values)
-    for name, parts in _groups(params).items():
+    for name, parts in _table(params).groups.items():
         halves = [part["name"] for part in parts]
         if len(halves) > 1 and set(halves) <= set(values):
             found[name] = tuple(found.pop(half) for half in halves)
@@ -161,23 +184,17 @@ def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) 
     """Return `values` under the row's names and in its types; wrong ones raise an error."""
     if not values:
         return {}
-    spelled = {
-        part["name"]: name if len(parts) == 1 else f"{name}[{at}]"
-        for name, parts in _groups(params).items()
-        for at, part in enumerate(parts)
-    }
-    known = {param["name"]: param for param in params}
+    table = _table(params)
     flat = spread(where, params, values)
     for name in flat:
-        if name not in known:
-            raise _registry.unknown(where, "parameter", name, known)
+        if name not in table.known:
+            raise _registry.unknown(where, "parameter", name, table.known)
     found = {
-        name: _checked_value(where, spelled[name], known[name], value)
+        name: _checked_value(where, table.spelled[name], table.known[name], value)
         for name, value in flat.items()
     }
-    for name, param in known.items():
-        if param["above"]:
-            _check_above(where, name, param, default_values(params) | found)
+    for param in table.bounded:
+        _check_above(where, param["name"], param, default_values(params) | found)
     return found
 
 
