@@ -27,9 +27,9 @@ T row_max(const T* z, Index k) noexcept {
 }
 
 // e = exp(z - offset) for the k columns of the row, and zero in the padding columns. Returns the sum. e may be z, or
-// nullptr if only the sum is needed.
+// nullptr if only the sum is needed. Inlined, because the caller's rows are often short.
 template <class T>
-double exponentials(const T* z, Index k, T offset, T* e) noexcept {
+[[gnu::always_inline]] inline double exponentials(const T* z, Index k, T offset, T* e) noexcept {
   const auto lowest = Vec<T>::set(std::numeric_limits<T>::lowest()), shift = Vec<T>::set(offset);
   LaneSum sum;
   alignas(kAlign) T local[kPad<T>];

@@ -101,7 +101,8 @@ struct CrossEntropy {
   // The general case: terms c_j = weight_j ((1 - s) t_j + s / k) for a distribution t, or the label's.
   // l = sum_j c_j (log(sum of exp) + largest - out_j), in which nothing is negative; dl/dout_j = softmax_j C - c_j with
   // C = sum_j c_j.
-  double mixed_row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const {
+  [[gnu::noinline]] double mixed_row(const T* out, const T* target, std::int32_t label, Index k, T scale,
+                                     T* dout) const {
     const T largest = kernels::row_max(out, k);
     const double sum = kernels::exponentials(out, k, largest, dout);
     const auto top = Vec<T>::set(largest);

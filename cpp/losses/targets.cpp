@@ -29,7 +29,9 @@ Outside outside_targets(const Row& row, const Values& values, ConstMatrix<T> tar
 
 template <class T>
 Outside outside_outputs(const Row& row, const Values& values, ConstMatrix<T> out) noexcept {
-  return first_outside<T>(row.outputs(values), out, row.first_bounded(values, out.cols));
+  const Interval allowed = row.outputs(values);
+  if (allowed.everything()) return {};
+  return first_outside<T>(allowed, out, row.first_bounded(values, out.cols));
 }
 
 void check_outputs(const std::string& where, const Row& row, const Values& values, Index k) {
