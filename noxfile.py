@@ -114,6 +114,8 @@ NOT_UNDER_ASAN = [
     "tests/functional/test_long_calls.py::test_ctrl_c_ends_a_long_product",
     # uses a stack of 32 KB, which the larger frames of the sanitizer exceed
     "tests/process/test_no_threads.py::test_threads_with_a_small_stack",
+    # limits the memory of a process, of which the sanitizer itself needs several times as much
+    "tests/files/test_hostile.py::test_refusals_take_little_time_and_memory",
 ]
 
 
@@ -155,6 +157,10 @@ THREADED = [
     "tests/functional/test_members.py",
     "tests/functional/test_long_calls.py",
     "tests/nn/test_settings.py",
+    "tests/nn/test_config.py",
+    "tests/nn/test_loading.py",
+    "tests/files/test_atomic.py",
+    "tests/files/test_digest.py",
     "tests/project/test_demo.py",
 ]
 NOT_UNDER_TSAN = [
