@@ -26,7 +26,7 @@ void for_runs(Index rows, Index cols, bool flat, Index most, F f) {
   if (flat) cols *= rows, rows = 1;
   if (rows == 0 || cols == 0) return;
   const double cost = kPerNumber * static_cast<double>(rows) * static_cast<double>(cols);
-  const auto run = [&f, cols, most](Index row, Index first, Index count) {
+  const auto run = [&f, most](Index row, Index first, Index count) {
     for (Index end = first + count; first < end; first += most) f(row, first, std::min(most, end - first));
   };
   if (cols >= kRun) {

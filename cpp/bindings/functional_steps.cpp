@@ -30,10 +30,10 @@ struct Rule {
 
 template <class T>
 void update_flat(const Rule& rule, const optimizers::Flat<T>& flat, Index n) {
-  constexpr Index kRun = 16384;
-  constexpr double kPerNumber = 30;  // the cost of one number, in floating-point operations of the matrix products
-  run_items(ceil_div(n, kRun), kPerNumber * static_cast<double>(n), 0, [&](Index item) {
-    optimizers::update<T>(rule.row, rule.coefficients, flat, item * kRun, std::min(kRun, n - item * kRun));
+  constexpr Index kNumbers = 16384;  // of an item
+  constexpr double kCost = 30;       // the cost of one number, in floating-point operations of the matrix products
+  run_items(ceil_div(n, kNumbers), kCost * static_cast<double>(n), 0, [&](Index item) {
+    optimizers::update<T>(rule.row, rule.coefficients, flat, item * kNumbers, std::min(kNumbers, n - item * kNumbers));
   });
 }
 

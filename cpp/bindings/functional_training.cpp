@@ -164,11 +164,11 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
       scratch[s] = MatrixBuffer<T>(n, k);
       rows.scratch[s] = scratch[s].view();
     }
-  constexpr double kPerNumber = 60;  // the cost of one number, in floating-point operations of the matrix products
+  constexpr double kCostOfNumber = 60;  // the cost of one number, in floating-point operations of the matrix products
   const Index group = std::max<Index>(1, 8192 / padded<T>(k));
   std::vector<double> parts(static_cast<std::size_t>(ceil_div(n, group)));
   std::atomic<bool> good{true};
-  run_items(ceil_div(n, group), kPerNumber * static_cast<double>(n * padded<T>(k)), 0, [&](Index item) {
+  run_items(ceil_div(n, group), kCostOfNumber * static_cast<double>(n * padded<T>(k)), 0, [&](Index item) {
     const Index first = item * group;
     if (!losses::add_plain_rows<T>(row, values, rows.part(first, std::min(group, n - first)), scale,
                                    parts[static_cast<std::size_t>(item)]))

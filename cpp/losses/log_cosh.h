@@ -13,7 +13,8 @@ template <class T>
 struct LogCosh : Elementwise<T, LogCosh<T>> {
   Vec<T> value(Vec<T> z, Vec<T> t) const {
     const auto one = Vec<T>::set(1), two = Vec<T>::set(2), e = abs(z - t);
-    const auto less_one = expm1(-e), w = less_one + one, near = less(e, one);
+    const auto less_one = expm1(-e), w = less_one + one;
+    const auto near = less(e, one);
     const auto inside = select(near, less_one * less_one / (two * w), w * w);
     const auto far = e - Vec<T>::set(static_cast<T>(0.69314718055994530942));
     return select(near, Vec<T>::zero(), far) + log1p(inside);

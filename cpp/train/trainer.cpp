@@ -1,5 +1,5 @@
-// All of Trainer but fit, which is in fit.cpp: training steps and their parts, evaluate and predict, and changes of
-// settings between calls.
+// All of Trainer but fit, which is in trainer_fit.cpp: training steps and their parts, evaluate and predict, and changes
+// of settings between calls.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "train/trainer.h"
 
