@@ -281,6 +281,13 @@ def test_a_wrong_state_is_refused_or_makes_something_that_works() -> None:
     assert counts["refused"] > 5 * counts["made"] / 10
 
 
+def test_a_layer_does_not_stand_for_a_container() -> None:
+    state = trained(Model()).__getstate__()
+    state["foreign"]["1"] = state["foreign"]["0"]
+    with pytest.raises(ValueError, match="layer 1: the Own in its place has other settings"):
+        Model.__new__(Model).__setstate__(state)
+
+
 @pytest.mark.nightly
 def test_ten_thousand_wrong_states(capsys: pytest.CaptureFixture[str]) -> None:
     counts = refused_or_made(10_000 // len(sources()) + 1)

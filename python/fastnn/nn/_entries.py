@@ -260,9 +260,12 @@ class LayerReader:
             return plain
         if not isinstance(given, Layer):
             raise TypeError(f"it is {shown(given)}; expected a layer")
-        layer = given._with(inside) if inside else given
-        same_kind = isinstance(layer, ParameterLayer) == isinstance(plain, ParameterLayer)
-        if not same_kind or not _same(layer.spec(), plain.spec()):
+        kinds = (Container, ParameterLayer)
+        layer = given
+        same = all(isinstance(given, kind) == isinstance(plain, kind) for kind in kinds)
+        if same and inside:
+            layer = given._with(inside)
+        if not same or not _same(layer.spec(), plain.spec()):
             raise ValueError(f"the {type(given).__name__} in its place has other settings")
         return layer
 
