@@ -194,6 +194,7 @@ assert_type(
         weight_decay=0.0,
         nesterov=False,
         l1=0.0,
+        form="torch",
     ),
     optim.SGD,
 )
@@ -205,6 +206,7 @@ assert_type(
         weight_decay=0.0,
         amsgrad=False,
         decoupled_weight_decay=False,
+        form="torch",
         l1=0.0,
     ),
     optim.Adam,

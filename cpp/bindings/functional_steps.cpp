@@ -14,10 +14,11 @@ namespace fastnn::bindings {
 
 namespace {
 
-// An optimizer with the values of its hyperparameters in step t, as one call applies it to each parameter.
+// An optimizer with the values of its hyperparameters in step t, as one call applies it to each parameter. No batch is
+// known here: its weight counts as 1.
 struct Rule {
   Rule(const optimizers::Row& its_row, const Values& values, std::int64_t t)
-      : row(its_row), coefficients(row.coefficients(values, t)), l1(row.l1(values)) {
+      : row(its_row), coefficients(row.coefficients(values, t, 1)), l1(row.l1(values)) {
     const auto kept = row.kept(values);
     for (int s = 0; s < static_cast<int>(row.states.size()); ++s)
       if (optimizers::contains(kept, s)) states.push_back(static_cast<std::size_t>(s));

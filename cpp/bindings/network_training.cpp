@@ -77,6 +77,7 @@ class FitHooks final : public train::Hooks {
   py::dict words(const train::EpochLog& log) const {
     py::dict d;
     d["loss"] = log.train.loss;
+    if (model_.penalty_in_loss()) d["penalty"] = log.penalty;
     if (metrics_) d["accuracy"] = log.train.accuracy;
     if (validates_) d["val_loss"] = log.validation.loss;
     if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;

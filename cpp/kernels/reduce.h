@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -27,6 +28,11 @@ class LaneSum {
   template <class T>
   void add_squares(const T* x, Index n) noexcept {
     run(x, n, [](auto v) { return v * v; });
+  }
+  template <class T>
+  void add_sizes(const T* x, Index n) noexcept {
+    using std::abs;
+    run(x, n, [](auto v) { return abs(v); });
   }
   double total() const noexcept {
     double lane[kLanes];
@@ -71,6 +77,13 @@ template <class T>
 double sum_of_squares(const T* x, Index n) noexcept {
   LaneSum lanes;
   lanes.add_squares(x, n);
+  return lanes.total();
+}
+
+template <class T>
+double sum_of_sizes(const T* x, Index n) noexcept {
+  LaneSum lanes;
+  lanes.add_sizes(x, n);
   return lanes.total();
 }
 

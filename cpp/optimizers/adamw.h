@@ -16,6 +16,7 @@ template <class T>
 struct AdamW : AdamUpdate<T> {
   using Params = AdamWParams;
   static constexpr auto kFields = adam_fields<Params>(kShrink<Params>, kAmsgrad<Params>);
+  static constexpr bool kShrinks = true;
   static AdamCoefficients coefficients(const Params& p, std::int64_t t) {
     return adam_coefficients(p, t, 0, 1 - p.lr * p.weight_decay);
   }

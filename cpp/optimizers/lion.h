@@ -28,6 +28,7 @@ struct Lion {
       kShrink<Params>,
       kL1<Params>,
   };
+  static constexpr bool kShrinks = true;
   enum { kExpAvg };
   static constexpr std::array kStates{State{"exp_avg"}};
   static Coefficients coefficients(const Params& p, std::int64_t) {

@@ -24,7 +24,8 @@ namespace fastnn::optimizers {
 //     enum { kExpAvg };
 //     static constexpr std::array kStates{State{"exp_avg"}};
 //     static bool keeps(int state, const Params& p);                // of the optional ones, if there are any
-//     static Coefficients coefficients(const Params& p, std::int64_t t);
+//     static Coefficients coefficients(const Params& p, std::int64_t t);  // or (p, t, batch_weight)
+//     static constexpr bool kShrinks = true;                        // if weight_decay is never added to the gradient
 //     explicit Lion(const Coefficients& c);
 //     // The new w; states in place: state[kExpAvg]. S::has(kExpAvg) where one is optional.
 //     template <class S> Vec<T> update(Vec<T> w, Vec<T> g, S& state) const;
@@ -36,6 +37,19 @@ inline constexpr Field kL1 = field<&P::l1>("l1", at_least(0), "adds l1 * sign(w)
 template <class P>
 inline constexpr Field kWeightDecay =
     field<&P::weight_decay>("weight_decay", at_least(0), "adds weight_decay * w to the gradient", tries(0.3));
+
+// Whose rules SGD and Adam follow. scikit-learn's differ from torch's: weight_decay is divided by the weights of the
+// batch's rows (by their number, if they have none), momentum adds up steps instead of gradients, so that a change of the
+// learning rate does not apply to earlier gradients, and Adam adds eps before the bias correction.
+enum class UpdateForm { kTorch, kSklearn };
+template <class P>
+inline constexpr Field kForm = field<&P::form>("form", choices("torch", "sklearn"), "whose rules the update follows");
+// The factor of w in the gradient of a batch whose rows have this sum of weights. Without weight there is no penalty,
+// either.
+inline double decay_in(UpdateForm form, double weight_decay, double batch_weight) {
+  if (form == UpdateForm::kTorch) return weight_decay;
+  return batch_weight > 0 ? weight_decay / batch_weight : 0;
+}
 
 template <class P>
 inline constexpr Field kShrink =
@@ -141,6 +155,25 @@ StateSet kept(const Values& values) {
   return set;
 }
 
+template <class M>
+Coefficients coefficients(const Values& values, std::int64_t t, double batch_weight) {
+  const auto p = values.as<typename M::Params>();
+  if constexpr (requires { M::coefficients(p, t, batch_weight); })
+    return Coefficients(M::coefficients(p, t, batch_weight));
+  else
+    return Coefficients(M::coefficients(p, t));
+}
+
+template <class M>
+double l2(const Values& values, double batch_weight) {
+  const auto p = values.as<typename M::Params>();
+  if constexpr (requires { M::kShrinks; }) return 0;
+  if constexpr (requires { p.decoupled_weight_decay; })
+    if (p.decoupled_weight_decay) return 0;
+  if constexpr (requires { p.form; }) return decay_in(p.form, p.weight_decay, batch_weight);
+  return p.weight_decay;
+}
+
 template <template <class> class O>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
   using M = O<float>;
@@ -149,9 +182,10 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
   return {row_of<M>(name, class_name, formula),
           M::kStates,
           kept<M>,
-          [](const Values& values, std::int64_t t) { return Bytes(M::coefficients(values.as<P>(), t)); },
+          coefficients<M>,
           [](const Values& values) { return values.as<P>().lr; },
           [](const Values& values) { return values.as<P>().l1; },
+          l2<M>,
           [](const Values& values, double factor) {
             auto p = values.as<P>();
             p.lr *= factor;

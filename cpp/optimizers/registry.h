@@ -54,10 +54,14 @@ struct Loops {
 struct Row : fastnn::Row {
   std::span<const State> states;  // all states, with the optional ones
   StateSet (*kept)(const Values& values);
-  Coefficients (*coefficients)(const Values& values, std::int64_t t);  // t: number of the parameter's update, from 1
+  // t: number of the parameter's update, from 1. batch_weight: the sum of the weights of the batch's rows.
+  Coefficients (*coefficients)(const Values& values, std::int64_t t, double batch_weight);
   // The two hyperparameters that every optimizer has.
   double (*lr)(const Values& values);
   double (*l1)(const Values& values);
+  // What multiplies w in the gradient: the penalty of a parameter is l2 / 2 sum(w^2) + l1 sum(|w|). It is 0 if weight
+  // decay is decoupled, which is no gradient of a penalty.
+  double (*l2)(const Values& values, double batch_weight);
   Values (*with_lr)(const Values& values, double factor);  // the learning rate times factor
   Loops<float> f32;
   Loops<double> f64;

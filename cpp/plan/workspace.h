@@ -37,9 +37,9 @@ class Workspace {
   Buffer<std::int32_t> labels;  // class targets
   Buffer<T> weights;
   Buffer<double> loss, right, gradient_bounds;  // a number per chunk
-  Buffer<double> norms;                         // a number per tile
-  void need_norms(Index tiles) {
-    if (norms.size() < tiles) norms = Buffer<double>(tiles);
+  Buffer<double> norms, penalties;              // a number per tile
+  void need_tiles(Index tiles) {
+    if (norms.size() < tiles) norms = Buffer<double>(tiles), penalties = Buffer<double>(tiles);
   }
   void need_threads(int n_threads, Index tile_size) {
     const Index share = std::max(tile_size_, tile_size);

@@ -82,7 +82,7 @@ void Compiled<T>::take(Rules made) {
 }
 
 template <class T>
-void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t step) {
+void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t step, double batch_weight) {
   const double factor = lr_factor(step);
   const auto at = [](int p) { return static_cast<std::size_t>(p); };
   for (std::size_t k = 0; k < parameters.size(); ++k) {
@@ -90,9 +90,10 @@ void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t 
     if (k > 0 && rule_of[at(p)] == rule_of[at(before)] && steps[at(p)] == steps[at(before)])
       coefficients[at(p)] = coefficients[at(before)];
     else if (factor == 1)
-      coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1);
+      coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1, batch_weight);
     else
-      coefficients[at(p)] = optimizer->coefficients(optimizer->with_lr(rule(p).values, factor), steps[at(p)] + 1);
+      coefficients[at(p)] =
+          optimizer->coefficients(optimizer->with_lr(rule(p).values, factor), steps[at(p)] + 1, batch_weight);
   }
 }
 

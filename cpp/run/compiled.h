@@ -63,8 +63,8 @@ struct Compiled {
   double largest_lr() const;
   // begin_update computes the coefficients for the next update of these parameters, and end_update counts it. Each
   // parameter counts its own updates, as in torch: one that was frozen for a while continues with its old count, and
-  // one that was frozen until now begins with the first.
-  void begin_update(const std::vector<int>& parameters, std::int64_t step);
+  // one that was frozen until now begins with the first. batch_weight: the sum of the weights of the batch's rows.
+  void begin_update(const std::vector<int>& parameters, std::int64_t step, double batch_weight);
   void end_update(const std::vector<int>& parameters);
 
   const losses::Row* loss;

@@ -230,6 +230,10 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.param = net_.values() + at;
   job.stride = p.stride;
   const auto& rule = compiled_->rule(tile.param);
+  if (compiled_->settings.penalty_in_loss)
+    ws_.penalties[&tile - plan_->tiles.data()] =
+        tile_penalty<T>({job.param, tile.rows.count, tile.cols.count, p.stride},
+                        compiled_->optimizer->l2(rule.values, batch_weight_), static_cast<double>(rule.l1));
   for (std::size_t s = 0; s < rule.states.size(); ++s) job.state[s] = rule.states[s] ? rule.states[s] + at : nullptr;
   job.grad = grad.data;
   job.grad_stride = grad.stride;

@@ -66,10 +66,24 @@ double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
   return squares;
 }
 
-// Sums over the batches of an epoch.
+// The penalty of one tile of a parameter, l2 / 2 sum(w^2) + l1 sum(|w|).
+template <class T>
+double tile_penalty(ConstMatrix<T> tile, double l2, double l1) {
+  double squares = 0, sizes = 0;
+  for (Index r = 0; r < tile.rows; ++r) {
+    if (l2 != 0) squares += kernels::sum_of_squares<T>(tile.row(r), tile.cols);
+    if (l1 != 0) sizes += kernels::sum_of_sizes<T>(tile.row(r), tile.cols);
+  }
+  return l2 / 2 * squares + l1 * sizes;
+}
+
+// Sums over the batches of an epoch. `objective` and `penalty` are of the losses with penalties and of these alone: each
+// batch counts with its rows, or once if the loss is a sum, and `counted` is the sum of these counts. So the mean of an
+// epoch is that of scikit-learn's loss_curve_.
 struct Totals {
   losses::Sums sums;
   Index steps = 0;
+  double objective = 0, penalty = 0, counted = 0;
 };
 
 // The first row with an output outside the range of the loss, and that output. Every thread records what it finds.
@@ -92,8 +106,15 @@ template <class T>
 class Engine final : public parallel::Program {
  public:
   // gradients: for the materialised form, with the layout of the network's values; the fused form needs none.
-  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, T* gradients, Progress so_far)
-      : progress(so_far), net_(network), compiled_(compiled), ws_(workspace), gradients_(gradients) {}
+  // gradients_weight: of the batch from which these are, for updates without a backward pass.
+  Engine(Network<T>& network, Compiled<T>* compiled, Workspace<T>& workspace, T* gradients, Progress so_far,
+         double gradients_weight)
+      : progress(so_far),
+        net_(network),
+        compiled_(compiled),
+        ws_(workspace),
+        gradients_(gradients),
+        batch_weight_(gradients_weight) {}
   Engine(const Engine&) = delete;
 
   // Sets the data of the following runs: `rows` rows of `data` in `order` (nullptr: in sequence), in batches.
@@ -112,6 +133,7 @@ class Engine final : public parallel::Program {
   void rewind() { cursor_ = 0, totals_ = {}; }
   const Totals& totals() const { return totals_; }
   double last_loss() const { return last_loss_; }
+  double batch_weight() const { return batch_weight_; }  // the sum of the weights of the last batch's rows
   const std::int64_t* order() const { return order_; }
   int threads_used() const { return threads_used_; }
   Index batch_first() const { return batch_first_; }  // of the batch that ended the last run
@@ -153,6 +175,7 @@ class Engine final : public parallel::Program {
   void merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept;
   void merge_loss() noexcept;
   void merge_norm() noexcept;
+  double merge_penalty() noexcept;
   void accumulate(const Op& op, Range rows) noexcept;
   void bound_gradient(int layer, Range rows, Index chunk) noexcept;
   void merge_gradient_bounds() noexcept;
@@ -175,7 +198,7 @@ class Engine final : public parallel::Program {
     Index column = 0;
   } unusable_;         // where kStatisticsNotFinite was met
   losses::Sums sums_;  // of the batch
-  double last_loss_ = 0;
+  double last_loss_ = 0, batch_weight_ = 1;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and states do not fit in L2, so they are prefetched before their update
   Totals totals_;

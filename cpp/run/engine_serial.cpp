@@ -21,15 +21,17 @@ void Engine<T>::begin_batch() noexcept {
   if (plan_->goal.forward && !batch().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
+  if (plan_->goal.gradient != Gradient::kNone) batch_weight_ = static_cast<double>(batch_rows_);
   if (!compiled_) return;
   losses::Weighed weighed{losses::unweighted(batch_rows_)};
   if (data_.weights) weighed = losses::weigh<T>(data_.weights, {order_, batch_first_}, batch_rows_, ws_.weights.data());
   sums_ = weighed.sums;
+  if (data_.weights) batch_weight_ = sums_.weight * losses::power_of_two(sums_.exponent);
   weigh_classes();
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step);
+  if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step, batch_weight_);
 }
 
 // The mean of a loss with weights of classes is divided by those of the batch's rows, which have to be read before its
@@ -108,6 +110,14 @@ void Engine<T>::merge_norm() noexcept {
 }
 
 template <class T>
+double Engine<T>::merge_penalty() noexcept {
+  if (!plan_->goal.update || !compiled_->settings.penalty_in_loss) return 0;
+  double penalty = 0;
+  for (std::size_t k = 0; k < plan_->tiles.size(); ++k) penalty += ws_.penalties[static_cast<Index>(k)];
+  return penalty;
+}
+
+template <class T>
 int Engine<T>::end_batch() noexcept {
   const Goal& goal = plan_->goal;
   if (goal.forward && batch().own_statistics()) {
@@ -124,6 +134,11 @@ int Engine<T>::end_batch() noexcept {
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
     if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.divisor;
     totals_.sums.add(sums_);
+    const double penalty = merge_penalty(), count = compiled_->loss_is_sum() ? 1 : static_cast<double>(batch_rows_);
+    last_loss_ += penalty;
+    totals_.objective += count * last_loss_;
+    totals_.penalty += count * penalty;
+    totals_.counted += count;
   }
   if (goal.update) {
     compiled_->end_update(plan_->trained);

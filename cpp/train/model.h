@@ -38,6 +38,7 @@ struct Interrupted : std::exception {
 
 struct EpochLog {
   Scores train, validation;
+  double penalty = 0;  // the part of the loss that is one, if losses have penalties
 };
 
 // Callbacks of a running fit into the bindings. They are called on the calling thread and, except for `poll`, outside
@@ -98,6 +99,7 @@ class Model {
   virtual const losses::Row* loss() const = 0;                                // nullptr before compile
   virtual const Values& loss_values() const = 0;                              // of a compiled model
   virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
+  virtual bool penalty_in_loss() const = 0;
   virtual bool loss_is_sum() const = 0;  // whether the compiled loss adds the losses of rows instead of averaging them
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;

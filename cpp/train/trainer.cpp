@@ -134,7 +134,7 @@ T* Trainer<T>::gradients() {
 
 template <class T>
 Engine<T> Trainer<T>::engine(Workspace<T>& workspace) {
-  return Engine<T>(net_, compiled_ ? &*compiled_ : nullptr, workspace, gradients_.data(), progress_);
+  return {net_, compiled_ ? &*compiled_ : nullptr, workspace, gradients_.data(), progress_, gradients_weight_};
 }
 
 template <class T>
@@ -155,7 +155,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   const Plan& todo = plans_.get(net_, rows, goal);
   Workspace<T>& ws = workspace(rows, goal.need_dx);
   if (goal.form == Form::kMaterialised) gradients();
-  ws.need_norms(static_cast<Index>(todo.tiles.size()));
+  ws.need_tiles(static_cast<Index>(todo.tiles.size()));
   Engine<T> run = engine(ws);
   run.feed(data, nullptr, rows, rows);
   run.use(&todo, &todo);
@@ -176,6 +176,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
     verdict = run.run(1, n, poll);
   }
   keep(run);
+  if (goal.gradient != Gradient::kNone) gradients_weight_ = run.batch_weight();
   if (verdict != Verdict::kGood) {
     // Some tiles of the gradients may be of this batch and others of the batch before.
     if (verdict == Verdict::kStopped && goal.form == Form::kMaterialised && goal.gradient != Gradient::kNone)

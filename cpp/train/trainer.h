@@ -51,6 +51,7 @@ class Trainer final : public Model {
   void set_optimizer_values(const run::OptimizerValues& values) override;
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
   const Values& loss_values() const override { return compiled_->loss_values; }
+  bool penalty_in_loss() const override { return compiled_ && compiled_->settings.penalty_in_loss; }
   bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
   const optimizers::Row* optimizer() const override { return compiled_ ? compiled_->optimizer : nullptr; }
 
@@ -128,7 +129,8 @@ class Trainer final : public Model {
   int threads_used_ = 0;  // by the last call that trained; 0 before the first
   bool force_materialised_ = false;
   bool gradients_ready_ = false;
-  struct {  // the forward pass that backward may continue; rows == 0 if there is none
+  double gradients_weight_ = 1;  // of the batch from which the gradients are
+  struct {                       // the forward pass that backward may continue; rows == 0 if there is none
     Index rows = 0;
     bool training = false;
   } pending_;

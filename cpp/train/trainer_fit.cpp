@@ -31,7 +31,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   const Plan& ragged = rest ? plans_.get(net_, rest, goal) : full;
   Workspace<T>& ws = workspace(batch, false);
   if (goal.form == Form::kMaterialised) gradients();
-  ws.need_norms(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
+  ws.need_tiles(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
   ws.need_threads(limit, std::max(full.tile_size, ragged.tile_size));
   Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
@@ -62,6 +62,12 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       report.steps += run.totals().steps;
       const losses::Sums& sums = run.totals().sums;
       log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
+      if (compiled_->settings.penalty_in_loss) {
+        const run::Totals& totals = run.totals();
+        const double counted = compiled_->loss_is_sum() ? 1 : totals.counted;
+        log.train.loss = totals.objective / counted;
+        log.penalty = totals.penalty / counted;
+      }
       need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
     } catch (const Interrupted&) {

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from . import _registry
+from . import _registry, _validate
 from ._assign import refusal
 from ._docstrings import docstring, parameters, sentence
 from ._fields import Field, Value, argument_names, checked, fields_of
@@ -186,6 +186,15 @@ class Optimizer(Description):
             "dict of str to dict",
             'Other values by patterns of parameters\' keys: ``{"*.bias": {"weight_decay": 0.0}}``',
         ),
+        Field(
+            "decay_bias",
+            True,
+            "bool",
+            bool,
+            "bool",
+            "Whether `weight_decay` applies to parameters of one dimension, too, such as biases "
+            "and those of norms. False is short for a group before those of `param_groups`",
+        ),
     )
 
     @classmethod
@@ -199,6 +208,8 @@ class Optimizer(Description):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        where, every = type(self).__name__, getattr(self, "decay_bias", True)
+        vars(self)["decay_bias"] = _validate.flag(where, "decay_bias", every)
         # A dictionary changed later by its owner must not change the description.
         groups = getattr(self, "param_groups", {})
         if not isinstance(groups, Mapping):
@@ -208,6 +219,11 @@ class Optimizer(Description):
             )
         self.group_hyper()  # checks the values before they are copied
         vars(self)["param_groups"] = Overrides(dict(groups))
+
+    @property
+    def decays_all(self) -> bool:
+        """Whether `weight_decay` applies to every parameter; scikit-learn's is for weights."""
+        return bool(getattr(self, "decay_bias", True)) and getattr(self, "form", "") != "sklearn"
 
     def group_hyper(self) -> dict[str, dict[str, Value]]:
         """Return the checked values of each pattern, under the registry's names."""
@@ -226,12 +242,19 @@ class Optimizer(Description):
             groups[pattern] = checked(its, self.row["params"], values)
         return groups
 
-    def hyper_of(self, where: str, keys: Iterable[str]) -> dict[str, dict[str, Value]]:
-        """Return the values of single parameters that patterns match, of those with these keys."""
+    def hyper_of(
+        self, where: str, keys: Iterable[str], vectors: Iterable[str] = ()
+    ) -> dict[str, dict[str, Value]]:
+        """Return the values of single parameters that differ from the others, by their keys.
+
+        `vectors` are the keys of the parameters of one dimension.
+        """
         import fnmatch  # imported only when it is needed
 
         known = list(keys)
         found: dict[str, dict[str, Value]] = {}
+        if not self.decays_all:
+            found = {key: {"weight_decay": 0.0} for key in vectors}
         for pattern, values in self.group_hyper().items():
             named = [key for key in known if fnmatch.fnmatchcase(key, pattern)]
             if not named:

@@ -35,7 +35,9 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
     nesterov: bool = False
     l1: float = 0.0
+    form: Literal["torch", "sklearn"] = "torch"
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class Adam(Optimizer):
@@ -52,8 +54,10 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     amsgrad: bool = False
     decoupled_weight_decay: bool = False
+    form: Literal["torch", "sklearn"] = "torch"
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class AdamW(Optimizer):
@@ -71,6 +75,7 @@ class AdamW(Optimizer):
     amsgrad: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class RMSprop(Optimizer):
@@ -89,6 +94,7 @@ class RMSprop(Optimizer):
     centered: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class Adagrad(Optimizer):
@@ -105,6 +111,7 @@ class Adagrad(Optimizer):
     eps: float = 1e-10
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class Adadelta(Optimizer):
@@ -121,6 +128,7 @@ class Adadelta(Optimizer):
     weight_decay: float = 0.0
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class Adamax(Optimizer):
@@ -136,6 +144,7 @@ class Adamax(Optimizer):
     weight_decay: float = 0.0
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class NAdam(Optimizer):
@@ -154,6 +163,7 @@ class NAdam(Optimizer):
     decoupled_weight_decay: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class RAdam(Optimizer):
@@ -171,6 +181,7 @@ class RAdam(Optimizer):
     decoupled_weight_decay: bool = False
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 @dataclass(repr=False, eq=False)
 class Lion(Optimizer):
@@ -185,5 +196,6 @@ class Lion(Optimizer):
     weight_decay: float = 0.0
     l1: float = 0.0
     param_groups: Mapping[str, Mapping[str, Any]] = ...
+    decay_bias: bool = True
 
 OPTIMIZERS: Members[Optimizer]

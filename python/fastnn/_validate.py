@@ -184,12 +184,17 @@ def headed(where: str, what: str) -> Iterator[None]:
         raise kind(f"[{where}] {what}: {text}") from None
 
 
-def dictionary(where: str, what: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return `value`, which must be a dictionary with these keys and no others."""
+def dictionary(
+    where: str, what: str, value: Any, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return `value`, which must be a dictionary with these keys and no others.
+
+    Those of them that are `optional` may be missing.
+    """
     if not isinstance(value, dict):
         raise TypeError(f"[{where}] {what} is {shown(value)}; expected {', '.join(names)}")
-    if value.keys() != set(names):
-        missing = [name for name in names if name not in value]
+    if value.keys() | set(optional) != set(names):
+        missing = [name for name in names if name not in value and name not in optional]
         unknown = [shown(name) for name in value if name not in names]
         found = f"lacks {', '.join(missing) or 'nothing'} and has the unknown {', '.join(unknown)}"
         if not unknown:

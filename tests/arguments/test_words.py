@@ -187,6 +187,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
             "metrics": ["accuracy"],
             "max_grad_norm": 1,
             "max_grad_value": None,
+            "penalty_in_loss": True,
         },
     ),
     "Sequential.save": (

@@ -48,7 +48,7 @@ def test_the_readmes_code_runs() -> None:
 NEEDS = {"saving.md": ("safetensors", "torch", "onnx", "onnxruntime")}
 
 
-@pytest.mark.parametrize("page", ["saving.md", "training.md"])
+@pytest.mark.parametrize("page", ["optimizers.md", "saving.md", "training.md"])
 def test_the_code_of_a_page_runs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,55 @@ def test_groups_are_those_of_torch(torch: Any, data: Any) -> None:
         np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=0, atol=1e-12)
 
 
+NORMED = [nn.Linear(5, 7), nn.LayerNorm(7), nn.Tanh(), nn.Linear(7, 3)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"decay_bias": False},
+        {"param_groups": {key: {"weight_decay": 0.0} for key in ("*.bias", "1.weight")}},
+        {"form": "sklearn", "weight_decay": 0.2 * 60},
+    ],
+    ids=str,
+)
+def test_no_decay_of_biases_and_norms_in_one_word(torch: Any, data: Any, values: Any) -> None:
+    x, y = data
+    model = nn.Sequential(*NORMED, dtype="float64", seed=1)
+    model.compile(optim.SGD(**({"lr": 0.1, "weight_decay": 0.2} | values)), "cross_entropy")
+    other = model.to_torch()
+    weights = [other[0].weight, other[3].weight]
+    rest = [other[0].bias, *other[1].parameters(), other[3].bias]
+    groups = [{"params": weights, "weight_decay": 0.2}, {"params": rest}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    for _ in range(10):
+        model.train_step(x, y)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(
+            other(torch.from_numpy(x)), torch.from_numpy(y)
+        ).backward()
+        optimizer.step()
+    for key, value in other.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=0, atol=1e-13)
+
+
+def test_a_group_counts_more_than_decay_bias(data: Any) -> None:
+    plain = nn.Sequential(*NORMED, dtype="float64", seed=1)
+    decayed = nn.Sequential(*NORMED, dtype="float64", seed=1)
+    groups = {"*.bias": {"weight_decay": 0.3}, "1.weight": {"weight_decay": 0.3}}
+    plain.compile(optim.AdamW(weight_decay=0.3), "cross_entropy")
+    decayed.compile(
+        optim.AdamW(weight_decay=0.3, decay_bias=False, param_groups=groups), "cross_entropy"
+    )
+    for model in (plain, decayed):
+        model.lr = 0.01  # which keeps the groups
+        model.fit(*data, batch_size=16, epochs=2)
+    for key, value in plain.state_dict().items():
+        np.testing.assert_array_equal(decayed.state_dict()[key], value)
+    with pytest.raises(TypeError, match="decay_bias is 'no'"):
+        optim.AdamW(decay_bias="no")
+
+
 def test_the_learning_rate_changes_between_steps(data: Any) -> None:
     """States and counts go on: a training whose lr is set back is one whose lr never changed."""
     x, y = data

@@ -105,7 +105,8 @@ def test_defaults_are_the_same_everywhere(room, row):
     expected = default_values(row["params"])
     assert {k: fixed(v) for k, v in cls().hyper().items()} == expected
     assert dict(twin[row["name"]].hypers) == expected
-    own = {f.name: f.default for f in fields(cls) if f.name != "param_groups"}
+    more = {f.name for f in cls.more_fields}
+    own = {f.name: f.default for f in fields(cls) if f.name not in more}
     assert MISSING not in own.values()
     assert list(spread("", row["params"], own).items()) == list(expected.items())
 

@@ -651,6 +651,7 @@ def sgd_step_(
     weight_decay: float = 0.0,
     nesterov: bool = False,
     l1: float = 0.0,
+    form: Literal["torch", "sklearn"] = "torch",
 ) -> None:
     """Make one step in place: w -= lr v, v = momentum v + (1 - dampening) g."""
 
@@ -673,6 +674,7 @@ def adam_step_(
     weight_decay: float = 0.0,
     amsgrad: bool = False,
     decoupled_weight_decay: bool = False,
+    form: Literal["torch", "sklearn"] = "torch",
     l1: float = 0.0,
 ) -> None:
     """Make one step in place: w -= lr m / (sqrt(v) + eps), m and v bias-corrected means of g and g^2."""

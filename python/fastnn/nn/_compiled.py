@@ -37,10 +37,10 @@ class Compiled(NamedTuple):
     def of(cls, where: str, optimizer: Any, loss: Any, metrics: Any, **settings: Any) -> Compiled:
         """Return the checked arguments of compile, with names replaced by descriptions.
 
-        `settings` are the parameters of the core's settings row "compile"; one that is None counts
-        as not given.
+        `settings` are the parameters of the core's settings row "compile"; one that is None or
+        False counts as not given.
         """
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {k: v for k, v in settings.items() if v is not None and v is not False}
         if {"max_grad_norm", "max_grad_value"} <= set(given):
             raise ValueError(
                 f"[{where}] max_grad_norm and max_grad_value came together; expected one of them"
@@ -134,7 +134,9 @@ class Compiled(NamedTuple):
 
     def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters of single parameters, by key, that differ from the others."""
-        if not self.optimizer.group_hyper():
+        optimizer = self.optimizer
+        if optimizer.decays_all and not optimizer.group_hyper():
             return {}
-        keys = (entry["key"] for entry in network.parameters() if entry["trainable"])
-        return self.optimizer.hyper_of(where, keys)
+        entries = [entry for entry in network.parameters() if entry["trainable"]]
+        vectors = [entry["key"] for entry in entries if entry["array"].ndim == 1]
+        return optimizer.hyper_of(where, (entry["key"] for entry in entries), vectors)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _registry, _validate
-from fastnn._fields import joined
+from fastnn._fields import fields_of, joined
 from fastnn._hints import shown
 from fastnn._optimizers import OPTIMIZERS
 
@@ -47,6 +47,8 @@ Entry = dict[str, Any]
 MOST_LAYERS = 100_000
 MOST_NESTED = 64  # containers inside each other, as in cpp/graph/containers.h
 MOST_GROUPS = 1000
+# Parameters of losses and optimizers that files of earlier versions lack: they have the defaults.
+_LATER = ("form", "decay_bias")
 
 _CLASSES: dict[str, type[Layer]] = {
     value.registry_name: value
@@ -108,6 +110,7 @@ def description_entry(what: str, value: Description) -> tuple[Entry, bool]:
     if groups is not None:
         # A list, because the last pattern counts where several name a value.
         entry["param_groups"] = [[pattern, values] for pattern, values in groups().items()]
+        entry["decay_bias"] = value.decay_bias  # type: ignore[attr-defined]
     return entry, type(value) is _MEMBERS[what][value.registry_name]
 
 
@@ -293,7 +296,9 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
     params = _registry.rows(cls.room)[kind]["params"]
     more = [field.name for field in cls.more_fields]
     names = [param["name"] for param in params]
-    given = _validate.dictionary(where, f"the {what}", entry, (what, *names, *more))
+    later = [name for name in _LATER if name in (*names, *more)]
+    given = _validate.dictionary(where, f"the {what}", entry, (what, *names, *more), later)
+    given = {f.name: f.default for f in (*cls.more_fields, *fields_of(params))} | given
     values = {  # the class checks lists of numbers
         p["name"]: given[p["name"]]
         if p["kind"] == "reals"
@@ -301,6 +306,8 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
         for p in params
     }
     arguments = joined(params, values)
+    if "decay_bias" in more:
+        arguments["decay_bias"] = given["decay_bias"]
     if "param_groups" in more:
         groups = _groups_of(where, given["param_groups"])
         arguments["param_groups"] = {

@@ -209,7 +209,10 @@ class Run:
     def names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
         names = ["loss", *self._call.compiled.metrics]
-        return names if self.validation is None else names + [f"val_{name}" for name in names]
+        held_out = [] if self.validation is None else [f"val_{name}" for name in names]
+        if self._call.compiled.settings.get("penalty_in_loss"):
+            names.insert(1, "penalty")
+        return names + held_out
 
     def _fit(self) -> None:
         network = self._call.network

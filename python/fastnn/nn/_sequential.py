@@ -126,6 +126,7 @@ class Sequential:
         metrics: Any = None,
         max_grad_norm: float | None = None,
         max_grad_value: float | None = None,
+        penalty_in_loss: bool = False,
     ) -> None:
         """Choose how to train; compiling again resets the optimizer's state.
 
@@ -141,6 +142,12 @@ class Sequential:
             Clip the gradients of each step to this common norm.
         max_grad_value : float, optional
             Clip each entry of the gradients to this size. Only one of the two may be given.
+        penalty_in_loss : bool, default False
+            Report losses of `fit` and `train_step` with the optimizer's penalties of the parameters
+            that train, weight_decay / 2 sum(w^2) + l1 sum(|w|); decoupled decay has none. The loss
+            of an epoch is then the mean of its batches', each of which counts with its number of
+            rows, as in scikit-learn's ``loss_curve_``. History has the ``"penalty"`` in it as well.
+            The training itself, `evaluate` and validation are the same.
 
         Raises
         ------
@@ -156,9 +163,13 @@ class Sequential:
         >>> model.optimizer.lr
         0.1
         """
-        limits = {"max_grad_norm": max_grad_norm, "max_grad_value": max_grad_value}
+        settings = {
+            "max_grad_norm": max_grad_norm,
+            "max_grad_value": max_grad_value,
+            "penalty_in_loss": penalty_in_loss,
+        }
         with self._call("compile") as call:
-            compiled = Compiled.of(call.where, optimizer, loss, metrics, **limits)
+            compiled = Compiled.of(call.where, optimizer, loss, metrics, **settings)
             compiled.check_outputs(call.where, call.network.n_outputs)
             compiled.apply(call.where, call.network)
             self._compiled = compiled

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference._optimizer import in_batch
 from fastnn.reference.layers import (
     INPUTS,
     BatchNorm1d,
@@ -52,6 +53,8 @@ class Network:
         self.draw = 0  # passes since the last update: dropout draws anew in each
         self.max_grad_norm: float | None = None
         self.max_grad_value: float | None = None
+        self.penalty_in_loss = False
+        self.batch_weight = 1.0  # of the batch of the last backward
         self.states: dict[tuple[str, str], list[Array]] = {}
 
     # -- parameters ---------------------------------------------------------------------------
@@ -99,16 +102,18 @@ class Network:
         groups: dict[str, dict[str, Any]] | None = None,
         max_grad_norm: float | None = None,
         max_grad_value: float | None = None,
+        penalty_in_loss: bool = False,
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
         `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
         `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
-        entries.
+        entries. With `penalty_in_loss`, training reports losses with the optimizer's penalties.
         """
         self.loss, self.loss_hyper = LOSSES[loss], loss_params
         self.optimizer = OPTIMIZERS[optimizer]
         self.max_grad_norm, self.max_grad_value = max_grad_norm, max_grad_value
+        self.penalty_in_loss = penalty_in_loss
         self.step = self.draw = 0
         self.set_optimizer_params(params, groups)
         self.states = {
@@ -181,7 +186,9 @@ class Network:
 
         The gradient of the input is returned if asked for.
         """
-        return backward_through(self.layers, np.asarray(grad, dtype=self.dtype), need_dx)
+        grad = np.asarray(grad, dtype=self.dtype)
+        self.batch_weight = float(len(grad))
+        return backward_through(self.layers, grad, need_dx)
 
     def loss_and_grad(
         self, x: Any, y: Any, sample_weight: Any = None, training: bool = True
@@ -189,6 +196,8 @@ class Network:
         """Return the loss of a batch and leave its gradients in gradients()."""
         self.outputs = self.forward(x, training)
         self.backward(self.loss.gradient(self.outputs, y, sample_weight, **self.loss_hyper))
+        if sample_weight is not None:
+            self.batch_weight = float(np.sum(sample_weight, dtype=np.float64))
         return self.loss.value(self.outputs, y, sample_weight, **self.loss_hyper)
 
     def clip_grad_norm(self, max_norm: float) -> float:
@@ -211,14 +220,24 @@ class Network:
                 state, hyper = self.states[key, name], self.hyper[key, name]
                 self.steps[key, name] += 1
                 t = self.steps[key, name]
+                hyper = in_batch(hyper, self.batch_weight)
                 self.optimizer.update(w, layer.grads[name], state, t, **hyper)
+
+    def penalty(self) -> float:
+        """Return the optimizer's penalties of all parameters that train, for the last batch."""
+        return sum(
+            self.optimizer.penalty(w, self.hyper[key, name], self.batch_weight)
+            for (key, name), w in self._trainable()
+            if not self.leaves[key].frozen
+        )
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Train on one batch; return its loss before the update."""
         self.draw = 0
         loss = self.loss_and_grad(x, y, sample_weight)
+        self.last_penalty = self.penalty() if self.penalty_in_loss else 0.0
         self._update()
-        return loss
+        return loss + self.last_penalty
 
     def train_step_grad(self, x: Any, grad: Any) -> None:
         """Train on one batch with a gradient dloss/doutputs made elsewhere."""
@@ -290,12 +309,21 @@ class Network:
     ) -> dict[str, float]:
         x, y, w = data
         sums = Sums()
+        losses, penalties, counts = [], [], []
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             w_rows = None if w is None else w[rows]
-            self.train_step(x[rows], y[rows], w_rows)
+            losses.append(self.train_step(x[rows], y[rows], w_rows))
+            penalties.append(self.last_penalty)
+            counts.append(len(rows))
             sums += self._sums(y[rows], w_rows)
-        return self._logs(sums, metrics)
+        logs = self._logs(sums, metrics)
+        if self.penalty_in_loss:  # each batch counts with its rows, as in scikit-learn
+            if self.loss_hyper.get("reduction") == "sum":
+                return logs | {"loss": sum(losses), "penalty": sum(penalties)}
+            parts = {"loss": losses, "penalty": penalties}
+            logs |= {k: float(np.average(v, weights=counts)) for k, v in parts.items()}
+        return logs
 
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, metrics: bool = True

@@ -9,44 +9,18 @@ arrays of the shape of `w` that start as zeros; `t` counts steps from 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference._describe import Array, Torch, hypers_of
+from fastnn.reference._optimizer import WITHOUT_FORMS, Optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+
+    from fastnn.reference._describe import Array
 
 __all__ = ["OPTIMIZERS", "Optimizer", "clip_factor", "optimizer_step"]
-
-
-_WITHOUT_L1 = Torch(lacks=("l1",))
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """A row of OPTIMIZERS: the update rule, and how many state arrays it needs with given values.
-
-    Parameters
-    ----------
-    beside : {hyperparameter: values of others without which it has no effect, or is refused}
-    torch : its name in torch; None if torch does not have it
-    tolerance : factor on the tolerance of all optimizers, in tests
-    """
-
-    class_name: str
-    update: Callable[..., None]
-    states: Callable[[dict[str, Any]], int]
-    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    torch: Torch | None = _WITHOUT_L1
-    tolerance: float = 1.0
-
-    @property
-    def hypers(self) -> dict[str, Any]:
-        """Names and defaults of the hyperparameters."""
-        return hypers_of(self.update)
 
 
 def sgd(
@@ -61,17 +35,21 @@ def sgd(
     weight_decay: float = 0.0,
     nesterov: bool = False,
     l1: float = 0.0,
+    form: str = "torch",
 ) -> None:
     """Gradient descent, with momentum along v, an exponentially weighted sum of gradients.
 
-    Nesterov's form uses the gradient plus momentum times v.
+    Nesterov's form uses the gradient plus momentum times v. In scikit-learn's form, v is a sum of
+    steps: the learning rate of a step is that of its time.
     """
     g = _with_penalties(g, w, weight_decay, l1)
     if momentum:
+        rate = -lr if form == "sklearn" else 1.0
         v = state[0]
         v *= momentum
-        v += g if t == 1 else (1 - dampening) * g
-        g = g + momentum * v if nesterov else v
+        v += rate * g if t == 1 else rate * (1 - dampening) * g
+        g = rate * g + momentum * v if nesterov else v
+        lr = -1.0 if form == "sklearn" else lr
     w -= lr * g
 
 
@@ -89,9 +67,15 @@ def adam(
     amsgrad: bool = False,
     decoupled_weight_decay: bool = False,
     l1: float = 0.0,
+    form: str = "torch",
 ) -> None:
-    """Step along the running mean of gradients, divided by the root of their mean square."""
+    """Step along the running mean of gradients, divided by the root of their mean square.
+
+    In scikit-learn's form, eps is added to that root before the bias of the mean is corrected.
+    """
     g = _decayed(g, w, lr, weight_decay, l1, decoupled_weight_decay)
+    if form == "sklearn":
+        eps = max(eps, float(np.finfo(g.dtype).tiny)) / math.sqrt(1 - beta2**t)
     w -= lr * _adam_direction(g, state, t, beta1=beta1, beta2=beta2, eps=eps, amsgrad=amsgrad)
 
 
@@ -351,16 +335,19 @@ OPTIMIZERS = {
         states=lambda hyper: 1 if hyper.get("momentum", 0) else 0,
         beside={
             "dampening": {"momentum": 0.9},
+            "form": {"momentum": 0.9},
             "nesterov": {"momentum": 0.9, "dampening": 0.0},
         },
+        torch=WITHOUT_FORMS,
     ),
     "adam": Optimizer(
         "Adam",
         adam,
         states=_with_amsgrad,
         beside={"decoupled_weight_decay": {"weight_decay": 0.3}},
+        torch=WITHOUT_FORMS,
     ),
-    "adamw": Optimizer("AdamW", adamw, states=_with_amsgrad),
+    "adamw": Optimizer("AdamW", adamw, states=_with_amsgrad, decoupled=True),
     "rmsprop": Optimizer(
         "RMSprop",
         rmsprop,
@@ -393,7 +380,7 @@ OPTIMIZERS = {
         beside={"decoupled_weight_decay": {"weight_decay": 0.3}},
         tolerance=100,  # rho: the difference of two numbers near 2 / (1 - beta2) cancels digits
     ),
-    "lion": Optimizer("Lion", lion, states=lambda _: 1, torch=None),
+    "lion": Optimizer("Lion", lion, states=lambda _: 1, decoupled=True, torch=None),
 }
 
 
