@@ -148,9 +148,11 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
 
 Values values_of(const std::string& where, const Row& row, const py::dict& given) {
   for (const Field& field : row.params)
-    require(!field.is_required || given.contains(field.name), where, " has no ", field.name, "; expected ",
-            permitted(field));
-  return changed(where, row.params, row.defaults(), given);
+    if (field.is_required && !given.contains(field.name))  // first, because require() makes its text in any case
+      require(false, where, " has no ", field.name, "; expected ", permitted(field));
+  Values values = row.defaults();
+  if (plain_values(row.params, given.ptr(), values)) return values;
+  return changed(where, row.params, row.defaults(), given);  // with the reason if a value is not permitted
 }
 
 bool plain_values(Fields fields, PyObject* given, Values& values) {

@@ -34,9 +34,10 @@ void set(const std::string& where, Fields fields, Values& values, std::string_vi
     for (const Field& each : fields) known.emplace_back(each.name);
     require(false, where, " has no parameter '", name, "'; known: ", join(known));
   }
-  require(field->kind != Kind::kReals, where, " ", name, " is a number; expected ", permitted(*field));
-  require(field->permits(number), where, " ", name, " = ", field->range.shown(number.real), "; expected ",
-          permitted(*field));
+  // The condition stands outside of require(), which makes its text in any case.
+  if (field->kind == Kind::kReals) require(false, where, " ", name, " is a number; expected ", permitted(*field));
+  if (!field->permits(number))
+    require(false, where, " ", name, " = ", field->range.shown(number.real), "; expected ", permitted(*field));
   field->set(values, number);
 }
 

@@ -106,6 +106,8 @@ class _Table(NamedTuple):
     groups: dict[str, list[Parameter]]  # by the name of their argument, in the order of the row
     known: dict[str, Parameter]  # by name
     spelled: dict[str, str]  # how the user writes a parameter: "betas[0]" for beta1
+    defaults: dict[str, Value]  # by name
+    paired: set[str]  # the arguments that are two parameters
     bounded: list[Parameter]  # those that have to be above another one
 
 
@@ -125,7 +127,15 @@ def _table(params: Sequence[Parameter]) -> _Table:
             for at, part in enumerate(parts)
         }
         known = {param["name"]: param for param in params}
-        found = _Table(params, groups, known, spelled, [p for p in params if p["above"]])
+        found = _Table(
+            params,
+            groups,
+            known,
+            spelled,
+            {param["name"]: param["default"] for param in params},
+            {name for name, parts in groups.items() if len(parts) > 1},
+            [param for param in params if param["above"]],
+        )
         _tables[id(params)] = found
     return found
 
@@ -149,17 +159,20 @@ def meaning_and_range(params: Sequence[Parameter], name: str) -> tuple[str, str]
 
 def default_values(params: Sequence[Parameter]) -> dict[str, Value]:
     """Return the defaults under the names of the row."""
-    return {param["name"]: param["default"] for param in params}
+    return dict(_table(params).defaults)
 
 
 def spread(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with each pair split into the two parameters of the row."""
-    groups, flat = _table(params).groups, {}
+    table = _table(params)
+    if table.paired.isdisjoint(values):
+        return dict(values)
+    flat: dict[str, Any] = {}
     for name, value in values.items():
-        parts = groups.get(name, ())
-        if len(parts) < 2:
+        if name not in table.paired:
             flat[name] = value
             continue
+        parts = table.groups[name]
         given = value if isinstance(value, (tuple, list)) else (value,)
         if len(given) != len(parts):
             raise ValueError(f"[{where}] {name} is {shown(value)}; expected {len(parts)} numbers")
@@ -184,17 +197,19 @@ def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) 
     """Return `values` under the row's names and in its types; wrong ones raise an error."""
     if not values:
         return {}
-    table = _table(params)
-    flat = spread(where, params, values)
-    for name in flat:
-        if name not in table.known:
+    table, found = _table(params), {}
+    for name, value in spread(where, params, values).items():
+        param = table.known.get(name)
+        if param is None:
             raise _registry.unknown(where, "parameter", name, table.known)
-    found = {
-        name: _checked_value(where, table.spelled[name], table.known[name], value)
-        for name, value in flat.items()
-    }
+        # Most values that functions pass on are defaults, which need no check.
+        is_default = value is param["default"] and not param["required"]
+        if is_default and param["kind"] != "reals":
+            found[name] = value
+        else:
+            found[name] = _checked_value(where, table.spelled[name], param, value)
     for param in table.bounded:
-        _check_above(where, param["name"], param, default_values(params) | found)
+        _check_above(where, param["name"], param, table.defaults | found)
     return found
 
 
@@ -218,6 +233,8 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
     if param["kind"] == "flag":
         return _validate.flag(where, name, value)
     if param["kind"] == "count":
+        if type(value) is int and param["lowest"] <= value <= param["highest"]:
+            return value
         return _validate.integer(where, name, value, *_ends(param))
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")

@@ -290,11 +290,11 @@ class Sequential:
                 verbose,
             )
             _backup.go_on(call.where, self, run)
-            self.history, self._run = run.history, run
+            vars(self).update(history=run.history, _run=run)
             try:
                 run.train()
             finally:
-                self._epochs_seen, self._run = run.epochs_seen, None
+                vars(self).update(_epochs_seen=run.epochs_seen, _run=None)
                 run.close()
             return run.history
 
