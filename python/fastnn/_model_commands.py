@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,12 +90,15 @@ def _print_history(model: Sequential) -> None:
 @_reported
 def export(path: str, target: str, outputs: Literal["predictions", "raw"]) -> None:
     """Write the model of a file as one of ONNX."""
+    _expect_suffix("export", target, ".onnx")
     load(path).to_onnx(target, outputs=outputs)
 
 
 @_reported
 def predict(path: str, rows: str, out: str | None, threads: int) -> None:
     """Write predictions of the rows of an .npy or CSV file, as .npy or CSV."""
+    if out is not None:
+        _expect_suffix("predict", out, ".npy", ".csv")
     model = load(path)
     predictions = model.predict(_read(rows), n_threads=threads or None)
     if out is None:
@@ -105,24 +109,48 @@ def predict(path: str, rows: str, out: str | None, threads: int) -> None:
         file.write(data)
 
 
+def _expect_suffix(command: str, target: str, *suffixes: str) -> None:
+    """Refuse other names, of which one may be that of the model by mistake."""
+    if Path(target).suffix not in suffixes:
+        names = " or ".join(suffixes)
+        raise ValueError(f"[{command}] {target!r}: expected a name that ends with {names}")
+
+
 def _read(rows: str) -> Array:
     """Return the rows of a file. A first line of names in a CSV file is skipped."""
+    reader, expected = _read_csv, "lines of numbers with commas, in UTF-8"
     if rows.endswith(".npy"):
-        array: Array = np.load(rows, allow_pickle=False)
-        return array
-    lines = Path(rows).read_text(encoding="utf-8-sig").splitlines()
+        reader, expected = _read_npy, "an array of numbers, as of numpy.save"
     try:
-        list(map(float, lines[0].split(","))) if lines else []
-    except ValueError:
+        return reader(rows)
+    except ValueError as error:
+        raise ValueError(f"[predict] {rows}: {error}; expected {expected}") from None
+
+
+def _read_npy(rows: str) -> Array:
+    with Path(rows).open("rb") as file:  # numpy.load alone would take an archive or a pickle, too
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError("this is no file of the kind .npy")
+        file.seek(0)
+        array: Array = np.load(file, allow_pickle=False)
+    return array
+
+
+def _read_csv(rows: str) -> Array:
+    lines = Path(rows).read_text(encoding="utf-8-sig").splitlines()
+    if lines and not any(map(_is_finite, lines[0].split(","))):
         lines = lines[1:]
     if not any(line.strip() for line in lines):
-        raise ValueError(f"[predict] {rows} has no rows; expected lines of numbers with commas")
+        raise ValueError("it has no rows; a first line without any number is taken for names")
+    return np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
+
+
+def _is_finite(field: str) -> bool:
+    """Whether a field is a number. "nan" and "inf" may be names, and are refused as numbers."""
     try:
-        return np.loadtxt(lines, delimiter=",", ndmin=2)
-    except ValueError as error:
-        raise ValueError(
-            f"[predict] {rows}: {error}; expected lines of numbers with commas"
-        ) from None
+        return math.isfinite(float(field))
+    except ValueError:
+        return False
 
 
 def _npy(array: Array) -> bytes:
@@ -133,5 +161,5 @@ def _npy(array: Array) -> bytes:
 
 def _csv(array: Array) -> str:
     """Return lines of the shortest numbers that are read as the same ones."""
-    table = array.reshape(len(array), -1)
+    table = array.reshape(len(array), math.prod(array.shape[1:]))
     return "".join(",".join(map(str, row)) + "\n" for row in table)

@@ -60,6 +60,8 @@ def check(onnx: Any, model: nn.Sequential, x: np.ndarray) -> Any:
     for outputs, expected in (("raw", model.forward(x)), ("predictions", model.predict(x))):
         proto = model.to_onnx(outputs=outputs)
         onnx.checker.check_model(proto, full_check=True)
+        used = {name for node in proto.graph.node for name in node.input}
+        assert {constant.name for constant in proto.graph.initializer} <= used
         agree(by_reference(onnx, proto, x), expected, str(model.dtype))
         agree(by_runtime(proto, x), expected, str(model.dtype))
     return proto

@@ -179,18 +179,22 @@ def test_links_are_followed(tmp_path, there):
 
 def test_paths_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "sub").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
     cases: list[tuple[str, type[OSError], str]] = [
-        (".", IsADirectoryError, "this is a directory"),
+        ("sub", IsADirectoryError, "this is a directory"),
+        (".", IsADirectoryError, "the path of a directory"),
         ("no/m.npz", FileNotFoundError, f"the folder {tmp_path / 'no'} does not exist"),
         ("file/m.npz", NotADirectoryError, "Not a directory"),
         ("loop", OSError, "leads to itself"),
         ("pipe", OSError, "a device or a pipe"),
         ("x" * 300, OSError, "name too long"),
+        ("m.npz/", IsADirectoryError, "the path of a directory"),
+        ("m.npz/.", IsADirectoryError, "the path of a directory"),
     ]
     for name, kind, words in cases:
-        path = tmp_path / name
+        path = f"{tmp_path}/{name}"
         with pytest.raises(kind, match=words) as caught:
             save(path)
         assert caught.value.filename == str(path)
@@ -208,6 +212,14 @@ def test_paths_that_cannot_be_written(tmp_path, monkeypatch):
 
 def _of_another_user(found: os.stat_result) -> os.stat_result:
     return os.stat_result([*found[:4], 54321, *found[5:]])
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "x" * 234])
+def test_names_that_leave_no_room_for_the_temporary_one(tmp_path, name):
+    stray = tmp_path / f".{atomic._shortened(name)}.0123456789abcdef.tmp"
+    stray.write_bytes(b"")
+    save(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_file_that_the_system_does_not_let_grow(tmp_path):

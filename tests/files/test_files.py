@@ -235,13 +235,18 @@ def test_large_archives_are_refused():
         fastnn._files.npz.check_size("save", many)
 
 
+class _OfBytes:
+    def __fspath__(self) -> bytes:
+        return b"model.npz"
+
+
 def test_paths(tmp_path):
-    for path in (3, None, b"model.npz", io.BytesIO()):
+    for path in (3, None, b"model.npz", io.BytesIO(), _OfBytes()):
         with pytest.raises((TypeError, ValueError), match=r"\[save\] path is"):
             write("save", path, {}, {})
         with pytest.raises((TypeError, ValueError), match=r"\[load\] path is"):
             read("load", path)
-    for name in ("model", "model.h5", "model.NPZ", ".npz", "a\0.npz", ""):
+    for name in ("model", "model.h5", "model.NPZ", ".npz", "a\0.npz", "a\ud800.npz", "", "a.npz/"):
         with pytest.raises(ValueError, match=r"\[save\] path is"):
             write("save", name, {}, {})
     os.mkfifo(tmp_path / "pipe")

@@ -274,12 +274,15 @@ def test_a_backup_of_another_model(data, tmp_path, other):
     assert path.read_bytes() == content
 
 
-def test_a_backup_of_a_model_with_frozen_layers(data, tmp_path):
+def test_a_backup_of_a_model_with_another_past(data, tmp_path):
     interrupted(data, tmp_path / "backup.npz")
-    model = compiled()
-    model[1].freeze()
-    with pytest.raises(ValueError, match="another model: the model's frozen are 1; in the"):
-        fit(model, data, tmp_path / "backup.npz")
+    frozen, trained = compiled(), compiled()
+    frozen[1].freeze()
+    trained.fit(*data)
+    cases = {"frozen are 1; in the": frozen, "epochs is 1; in the backup 0": trained}
+    for message, model in cases.items():
+        with pytest.raises(ValueError, match=f"another model: the model's {message}"):
+            fit(model, data, tmp_path / "backup.npz")
 
 
 @pytest.mark.parametrize(

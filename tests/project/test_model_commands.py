@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
 import sys
@@ -88,7 +89,10 @@ def test_predict(model, tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     (tmp_path / "x.csv").write_text("a,b\n0.5,-1.25\n3.0,0.001\n", encoding="utf-8")
     (tmp_path / "bare.csv").write_text("0.5,-1.25\r\n3,1e-3", encoding="utf-8-sig")
-    for rows in ("x.npy", "x.csv", "bare.csv"):
+    (tmp_path / "odd.csv").write_text('"nan",#2\n0.5,-1.25\n3,1e-3\n', encoding="utf-8")
+    np.save(tmp_path / "none.npy", X[:0])
+    assert not run(capsys, "predict", path, tmp_path / "none.npy")
+    for rows in ("x.npy", "x.csv", "bare.csv", "odd.csv"):
         text = run(capsys, "predict", path, tmp_path / rows)
         found = np.array([line.split(",") for line in text.splitlines()], np.float32)
         np.testing.assert_array_equal(found, expected)
@@ -129,9 +133,37 @@ def test_wrong_arguments(model, tmp_path: Path, capsys):
     assert "No such file" in refused(capsys, "predict", path, tmp_path / "none.csv")
     rows.write_text("a,b\n1,two\n", encoding="utf-8")
     assert "expected lines of numbers" in refused(capsys, "predict", path, rows)
-    for text in ("", "a,b\n", "1,2\n3\n"):
+    for text in ("", "a,b\n", "1,2\n3\n", "1;2\n", "1,\n2,3\n", "1,x\n2,3\n", "1,2\n# a\n"):
         rows.write_text(text, encoding="utf-8")
         assert "expected lines of numbers" in refused(capsys, "predict", path, rows)
+    rows.write_bytes(b"\xe9,b\n1,2\n")
+    assert f"{rows}: 'utf-8' codec" in refused(capsys, "predict", path, rows)
+    array = tmp_path / "x.npy"
+    np.savez(tmp_path / "x.npz", X)
+    np.save(tmp_path / "objects.npy", np.array([{}], object))
+    for data in (b"", b"hello", (tmp_path / "x.npz").read_bytes(), pickle.dumps(X)):
+        array.write_bytes(data)
+        assert f"{array}: this is no file of the kind .npy" in refused(
+            capsys, "predict", path, array
+        )
+    assert "expected an array of numbers" in refused(
+        capsys, "predict", path, tmp_path / "objects.npy"
+    )
+
+
+def test_a_wrong_target_does_not_replace_the_model(model, tmp_path, capsys):
+    path = tmp_path / "model.npz"
+    model.save(path)
+    former = path.read_bytes()
+    rows = tmp_path / "x.csv"
+    rows.write_text("1,2\n", encoding="utf-8")
+    assert "ends with .npy or .csv" in refused(capsys, "predict", path, rows, "--out", path)
+    assert "ends with .onnx" in refused(capsys, "export", path, path)
+    assert path.read_bytes() == former
+
+
+def test_missing_arguments(tmp_path):
+    path = tmp_path / "model.npz"
     for arguments in (["show"], ["predict", str(path)], ["export", str(path)], ["show", "a", "b"]):
         with pytest.raises(SystemExit) as caught:
             __main__.main(arguments)

@@ -10,7 +10,6 @@ computes the checksum, `header` has it and the texts, `safetensors` and `npz` th
 from __future__ import annotations
 
 import os
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fastnn import __version__
@@ -58,15 +57,25 @@ def path_name(where: str, path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"[{where}] path is {path!r:.60}; expected a str or a pathlib.Path")
     name = os.fspath(path)
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str):
+        raise TypeError(f"[{where}] path is of {name!r:.60}; expected one of a str")
+    if not name or "\0" in name or not _is_encodable(name):
         raise ValueError(f"[{where}] path is {name!r:.60}; expected the path of a file")
     return name
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checked_path(where: str, path: Any) -> str:
     """Return the path of a file that can be written; one whose suffix names no kind is refused."""
     name = path_name(where, path)
-    if PurePath(name).suffix not in KINDS:
+    if _suffix(name) not in KINDS:
         raise ValueError(f"[{where}] path is {name!r}; expected a name that ends with {_either()}")
     return name
 
@@ -93,7 +102,7 @@ def write(where: str, path: Any, config: Mapping[str, Any], arrays: Mapping[str,
         If the file cannot be written; the former file stays.
     """
     name = checked_path(where, path)
-    kind = KINDS[PurePath(name).suffix]
+    kind = KINDS[_suffix(name)]
     head = header.Header.made(where, __version__, config)
     entries = tensors.described(where, arrays)
     if kind is npz:
@@ -106,6 +115,11 @@ def write(where: str, path: Any, config: Mapping[str, Any], arrays: Mapping[str,
                 f"[{where}] the model cannot be saved: it has {error}; a long history is left out "
                 "after model.history = None"
             ) from error
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a file; a path that ends with a slash has none."""
+    return os.path.splitext(os.path.basename(name))[1]  # noqa: PTH119, PTH122
 
 
 def _either() -> str:

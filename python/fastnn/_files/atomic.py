@@ -11,12 +11,13 @@ left behind, and removes it.
 """
 
 # Each line calls the system once, so that a test can make any call fail.
-# ruff: noqa: PTH105, PTH108, PTH118, PTH208
+# ruff: noqa: PTH105, PTH108, PTH118, PTH119, PTH208
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import stat
@@ -30,6 +31,8 @@ __all__ = ["Replacement", "replacing"]
 
 # A temporary file of the target "model.npz" is called ".model.npz.0123456789abcdef.tmp".
 _RANDOM = re.compile(r"[0-9a-f]{16}\.tmp")
+# Longer names of targets leave no room for that: a name has at most 255 bytes.
+_LONGEST_NAME = 255 - len("..0123456789abcdef.tmp")
 # Filesystems without locks: no temporary file is removed there, as its writer may live.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
@@ -76,10 +79,13 @@ def replacing(where: str, path: str) -> Iterator[Replacement]:
     """
     try:
         target = os.path.realpath(path)
+        if os.path.basename(path) in ("", "."):  # which realpath leaves out
+            raise OSError(errno.EISDIR, "this is the path of a directory; expected that of a file")
         folder, name = os.path.split(target)
         former = _former(target)
-        _remove_strays(folder, f".{name}.")
-        temporary, handle = _temporary(folder, f".{name}.")
+        prefix = f".{_shortened(name)}."
+        _remove_strays(folder, prefix)
+        temporary, handle = _temporary(folder, prefix)
         try:
             try:
                 if former is not None:
@@ -97,6 +103,12 @@ def replacing(where: str, path: str) -> Iterator[Replacement]:
         _sync(folder)
     except OSError as error:
         raise OSError(error.errno, f"[{where}] {error.strerror}", path) from error
+
+
+def _shortened(name: str) -> str:
+    """Return the name, or a checksum of one that is too long to have something appended."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _LONGEST_NAME else hashlib.sha256(encoded).hexdigest()
 
 
 def _former(target: str) -> os.stat_result | None:

@@ -12,6 +12,8 @@ from fastnn._hints import shown
 from ._callback import Callback
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastnn._protocols import BackedUp
 
     from ._callback import Logs
@@ -98,6 +100,7 @@ class BackupAndRestore(Callback):
         self.every = _validate.integer(where, "every", every)
         self.delete = _validate.flag(where, "delete", delete)
         self._training: BackedUp
+        self._file: Path
 
     def go_on(self, training: BackedUp) -> None:
         """Restore what is in the file, if there is one; fit calls it before the first hook.
@@ -113,11 +116,13 @@ class BackupAndRestore(Callback):
 
         where = type(self).__name__
         self._training = training
-        folder = Path(_files.checked_path(where, self.path)).parent
+        # Absolute from now on: a callback may change the current folder.
+        self._file = Path(_files.checked_path(where, self.path)).absolute()
+        folder = self._file.parent
         if not folder.is_dir():
             raise FileNotFoundError(f"[{where}] there is no folder {str(folder)!r}; make it first")
-        if Path(self.path).exists():
-            content = _files.read(where, self.path)
+        if self._file.exists():
+            content = _files.read(where, self._file)
             training.restore(f"{where}: {self.path}", content.config, content.arrays)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -128,9 +133,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self) -> None:
         """Remove the backup, or mark it as that of a training that has ended."""
         if self.delete:
-            from pathlib import Path
-
-            Path(self.path).resolve().unlink(missing_ok=True)  # not a link to it, as when saving
+            self._file.resolve().unlink(missing_ok=True)  # not a link to it, as when saving
         else:
             self._write(ended=True)
 
@@ -138,4 +141,4 @@ class BackupAndRestore(Callback):
         from fastnn import _files
 
         where = type(self).__name__
-        _files.write(where, self.path, *self._training.saved(where, ended=ended))
+        _files.write(where, self._file, *self._training.saved(where, ended=ended))

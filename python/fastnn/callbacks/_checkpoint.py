@@ -49,7 +49,7 @@ class ModelCheckpoint(Monitor):
     Attributes
     ----------
     files : list of str
-        The files that were written and not removed, the newest last.
+        The files that were written and not removed, the newest last, with their folders.
     best : float
         The best value so far, with `save_best_only`.
     best_epoch : int or None
@@ -128,7 +128,7 @@ class ModelCheckpoint(Monitor):
         self._forget()
         if self.save_best_only:
             self._expect_figure()
-        self._template.check(type(self).__name__, self.params["metrics"])
+        self._template.begin(type(self).__name__, self.params["metrics"])
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save the model if it is the turn of this epoch, then remove the oldest file."""
@@ -196,6 +196,7 @@ class _Template:
         except ValueError as error:
             raise ValueError(f"[{where}] path is {shown(self.text)}: {error}; {expected}") from None
         self._folder = "".join(literal for literal, *_ in in_folder)
+        self._name = name
         for place, parts in (("folder", in_folder), ("name", in_name)):
             for _, field, spec, conversion in parts:
                 if field is None:
@@ -207,8 +208,11 @@ class _Template:
                     )
         self.fields = tuple(dict.fromkeys(field for _, field, *_ in in_name if field is not None))
 
-    def check(self, where: str, names: Sequence[str]) -> None:
-        """Refuse what `filled` or a save would refuse later: fields, formats, suffix, folder."""
+    def begin(self, where: str, names: Sequence[str]) -> None:
+        """Refuse what `filled` or a save would refuse later: fields, formats, suffix, folder.
+
+        The folder is absolute from then on, because a callback may change the current one.
+        """
         from fastnn import _files  # only who saves needs it
 
         known = ["epoch", *names]
@@ -232,6 +236,7 @@ class _Template:
 
         if not Path(self._folder).is_dir():
             raise FileNotFoundError(f"[{where}] there is no folder {self._folder!r}; make it first")
+        self._folder = str(Path(self._folder).absolute())
 
     def figures(self, epoch: int, logs: Logs) -> dict[str, Any]:
         """Return the values of the fields."""
@@ -239,4 +244,4 @@ class _Template:
 
     def filled(self, figures: Mapping[str, Any]) -> str:
         """Return the path of a file."""
-        return self.text.format_map(figures)
+        return os.path.join(self._folder, self._name.format_map(figures))  # noqa: PTH118

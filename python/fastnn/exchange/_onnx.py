@@ -37,13 +37,7 @@ class Graph:
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Append a node and return the name of its output."""
         name = f"{self._key}.{operator}.{len(self.nodes)}".lstrip(".")
-        made = self.onnx.NodeProto(op_type=operator, input=inputs, output=[name], name=name)
-        kinds = self.onnx.AttributeProto
-        for word, value in attributes.items():
-            if isinstance(value, float):
-                made.attribute.add(name=word, type=kinds.FLOAT, f=value)
-            else:
-                made.attribute.add(name=word, type=kinds.INT, i=value)
+        made = self.onnx.helper.make_node(operator, inputs, [name], name=name, **attributes)
         self.nodes.append(made)
         return name
 
@@ -60,25 +54,13 @@ class Graph:
             identity = (array.dtype.str, array.shape, array.tobytes())
             name = self._names.setdefault(identity, f"constant.{len(self._names)}")
         if name not in self.constants:
-            self.constants[name] = self.onnx.TensorProto(
-                name=name,
-                data_type=self._type(array.dtype.name),
-                dims=array.shape,
-                raw_data=array.astype(array.dtype.newbyteorder("<")).tobytes(),  # in C order
-            )
+            self.constants[name] = self.onnx.numpy_helper.from_array(array, name)
         return name
-
-    def _type(self, dtype: str) -> int:
-        kinds = self.onnx.TensorProto
-        return int({"float32": kinds.FLOAT, "float64": kinds.DOUBLE, "int64": kinds.INT64}[dtype])
 
     def rows(self, name: str, columns: int) -> Any:
         """Return the description of an input or output of shape (n, columns), with any n."""
-        made = self.onnx.ValueInfoProto(name=name)
-        made.type.tensor_type.elem_type = self._type(self.dtype)
-        made.type.tensor_type.shape.dim.add(dim_param="n")
-        made.type.tensor_type.shape.dim.add(dim_value=columns)
-        return made
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        return self.onnx.helper.make_tensor_value_info(name, kind, ["n", columns])
 
     def chain(self, x: str, layers: tuple[LayerData, ...]) -> str:
         """Append layers one after the other and return the name of the last output."""
@@ -110,22 +92,21 @@ def write(where: str, model: ModelData, outputs: Any, opset: Any) -> Any:
             f"[{where}] the weights take {size} bytes; expected fewer than 2 GB, the limit of a "
             "file of ONNX with its weights inside"
         )
-    made = onnx.ModelProto(
+    made = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.nodes,
+            "fastnn",
+            [graph.rows("x", model.columns)],
+            [graph.rows(outputs, model.outputs)],
+            list(graph.constants.values()),
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", opset)],
         ir_version=IR_VERSION,
-        opset_import=[onnx.OperatorSetIdProto(domain="", version=opset)],
         producer_name="fastnn",
         producer_version=fastnn.__version__,
-        graph=onnx.GraphProto(
-            name="fastnn",
-            node=graph.nodes,
-            input=[graph.rows("x", model.columns)],
-            output=[graph.rows(outputs, model.outputs)],
-            initializer=graph.constants.values(),
-        ),
     )
     facts = {"fastnn_version": fastnn.__version__, "outputs": outputs, "loss": model.loss or ""}
-    for key, value in facts.items():
-        made.metadata_props.add(key=key, value=value)
+    onnx.helper.set_model_props(made, facts)
     return made
 
 

@@ -110,10 +110,10 @@ def _normal_cdf(g: Graph, z: str) -> str:
 
     where t_k = (k - 1/2) h, and a is at least 0.
     """
-    half, one = g.constant(0.5), g.constant(1)
+    one = g.constant(1)
     u = g.node("Mul", z, g.constant(math.sqrt(0.5)))
     if g.dtype == "float32":
-        return g.node("Mul", g.node("Add", g.node("Erf", u), one), half)
+        return g.node("Mul", g.node("Add", g.node("Erf", u), one), g.constant(0.5))
     h = 0.5
     t = (np.arange(13) + 0.5) * h
     a = g.node("Abs", u)

@@ -42,6 +42,7 @@ __all__ = ["go_on", "without_training"]
 _ENTRY = "training"
 _KINDS = {"fit": dict, "began": dict, "stopped": bool, "ended": bool, "callbacks": list}
 _ARRAYS = "callbacks."
+_DESCRIBED = ("dtype", "seed", "layers", "frozen", "epochs", "compiled")
 
 
 def go_on(where: str, model: Any, run: Run) -> None:
@@ -188,7 +189,7 @@ def _description(
     import hashlib  # only who has a backup needs it
     import json
 
-    found = {name: config.get(name) for name in ("dtype", "seed", "layers", "frozen", "compiled")}
+    found = {name: config.get(name) for name in _DESCRIBED}
     if isinstance(found["compiled"], dict):
         found["compiled"] = {**found["compiled"], "updates": None}
     found["arrays"] = {
