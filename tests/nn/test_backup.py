@@ -265,10 +265,8 @@ def test_a_backup_of_another_model(data, tmp_path, other):
     interrupted(data, path)
     content, model = path.read_bytes(), compiled(**settings)
     before = saved(model, tmp_path)
-    with pytest.raises(
-        ValueError,
-        match=rf"^\[BackupAndRestore: .*\] this is the backup of another model: .*{message}",
-    ):
+    words = rf"^\[BackupAndRestore: .*\] this is the backup of another model: .*{message}"
+    with pytest.raises(ValueError, match=words):
         fit(model, data, path)
     assert saved(model, tmp_path) == before
     assert path.read_bytes() == content
