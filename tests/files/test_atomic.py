@@ -62,10 +62,14 @@ def save(path: Any, content: bytes = NEW) -> None:
     with replacing("save", str(path)) as file:
         file.write(content[:20])
         file.write(content[20:])
+        file.flush()
         file.patch(3, content[3:9])
 
 
-def calls(monkeypatch: pytest.MonkeyPatch, system: Failing, path: Path) -> None:
+def calls(
+    monkeypatch: pytest.MonkeyPatch, system: Failing, path: Path, much: int = len(NEW)
+) -> None:
+    monkeypatch.setattr(atomic, "_MUCH", much)
     monkeypatch.setattr(atomic, "os", system)
     monkeypatch.setattr(atomic, "fcntl", system)
     try:
@@ -133,11 +137,15 @@ def test_an_error_inside_leaves_the_old_file(tmp_path):
 
 
 def test_the_order_of_calls(tmp_path, monkeypatch):
-    """The content is on the disk before the name, and the name before the call returns."""
-    system = Failing()
-    calls(monkeypatch, system, prepared(tmp_path / "f", "old"))
-    late = [name for name in system.called if name in ("write", "pwrite", "fsync", "replace")]
-    assert late == ["write", "write", "pwrite", "fsync", "replace", "fsync"]
+    """The content is on the disk before the name, and the name before the call returns.
+
+    Much content begins to go to the disk earlier.
+    """
+    for much, early in ((len(NEW), ["fsync"]), (len(NEW) + 1, [])):
+        system = Failing()
+        calls(monkeypatch, system, prepared(tmp_path / str(much), "old"), much)
+        late = [name for name in system.called if name in ("write", "pwrite", "fsync", "replace")]
+        assert late == ["write", "write", *early, "pwrite", "fsync", "replace", "fsync"]
 
 
 def test_mode_and_owner_stay(tmp_path):

@@ -33,6 +33,8 @@ __all__ = ["Replacement", "replacing"]
 _RANDOM = re.compile(r"[0-9a-f]{16}\.tmp")
 # Longer names of targets leave no room for that: a name has at most 255 bytes.
 _LONGEST_NAME = 255 - len("..0123456789abcdef.tmp")
+# Bytes for which an fsync of their own is worth it.
+_MUCH = 8_000_000
 # Filesystems without locks: no temporary file is removed there, as its writer may live.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
@@ -43,10 +45,20 @@ class Replacement:
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self.size = 0
+        self._flushed = 0
 
     def write(self, data: Any) -> None:
         """Append all bytes of `data`, which is bytes or a contiguous array."""
         self.size += _all(lambda view, _: os.write(self._handle, view), data)
+
+    def flush(self) -> None:
+        """Bring to the disk what was written, if that is much; less is left to the end.
+
+        It is for who still waits for something else, such as a checksum, before the last bytes.
+        """
+        if self.size - self._flushed >= _MUCH:
+            os.fsync(self._handle)
+            self._flushed = self.size
 
     def patch(self, offset: int, data: Any) -> None:
         """Replace bytes that were written before."""

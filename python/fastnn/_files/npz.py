@@ -113,6 +113,7 @@ def write(
     """Write a model file."""
     with head.digest(entries) as digest:
         members = [_append(file, name, entries[name], arrays[name], digest) for name in entries]
+        file.flush()  # while the other thread still computes the checksum
         texts = header.texts(head._replace(sha256=digest.hexdigest()))
     text = np.frombuffer(json.dumps(texts, separators=(",", ":")).encode("ascii"), np.uint8)
     strict_json.check(text.tobytes(), file.size)

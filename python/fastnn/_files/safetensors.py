@@ -62,6 +62,7 @@ def write(
             for piece in tensors.pieces(arrays[name]):
                 digest.update(piece)
                 file.write(piece)
+        file.flush()  # while the other thread still computes the checksum
         sha256 = digest.hexdigest()
     file.patch(LENGTH + checksum, sha256.encode("ascii"))
 
