@@ -82,6 +82,11 @@ class Network {
 
   // network_inference.cpp
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
+  // What follows leaves the model as it is, too. The results are of the model's dtype.
+  py::array input_gradient(const py::object& x, const py::object& y, int n_threads);
+  py::array jacobian(const py::object& x, bool link, int n_threads);
+  // By the key of each parameter that is trained: rows x its shape as stored, (inputs, outputs).
+  py::dict per_sample_gradients(const py::object& x, const py::object& y, int n_threads);
   py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
 
   // network_state.cpp
@@ -102,6 +107,7 @@ class Network {
  private:
   Network() = default;
   double step(const BatchArgs& args, int n_threads);
+  void differentiate(const char* where, const BatchArgs& args, const run::Wanted& wanted, int n_threads);
   bool brief(double passes, Index rows) const {
     return passes * flops_per_row_ * static_cast<double>(rows) < run::kBriefFlops;
   }

@@ -1,4 +1,4 @@
-// _core.Network: predict and evaluate, which read a model and may run beside each other.
+// _core.Network: predict, evaluate and gradients as results, which read a model and may run beside each other.
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/batch_args.h"
 #include "bindings/network.h"
@@ -42,6 +42,60 @@ py::dict Network::evaluate(const py::object& x, const py::object& y, const py::o
   d["loss"] = scores.loss;
   if (metrics) d["accuracy"] = scores.accuracy;
   return d;
+}
+
+namespace {
+
+template <class... Size>
+py::array new_array(bool is_double, Size... sizes) {
+  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(sizes)...};
+  if (is_double) return py::array_t<double>(shape);
+  return py::array_t<float>(shape);
+}
+
+}  // namespace
+
+void Network::differentiate(const char* where, const BatchArgs& args, const run::Wanted& wanted, int n_threads) {
+  checked_threads(where, n_threads);
+  const train::Gate::Reader reader(model().gate(), where);
+  if (args.rows == 0) return;
+  const WithoutGil free;
+  model().differentiate(where, args.data, args.rows, wanted, n_threads, signal_poll());
+}
+
+py::array Network::input_gradient(const py::object& x, const py::object& y, int n_threads) {
+  const BatchArgs args("input_gradient", *this, x, y, Py_None);
+  require(!y.is_none(), "[input_gradient] y is None; expected targets");
+  py::array dx = new_array(model().is_double(), args.rows, model().n_features());
+  differentiate("input_gradient", args, {.of = run::Wanted::kLoss, .by_input = dx.mutable_data()}, n_threads);
+  return dx;
+}
+
+py::array Network::jacobian(const py::object& x, bool link, int n_threads) {
+  const BatchArgs args("jacobian", *this, x, Py_None, Py_None);
+  py::array dx = new_array(model().is_double(), args.rows, model().n_outputs(), model().n_features());
+  const auto of = link ? run::Wanted::kPredictions : run::Wanted::kOutputs;
+  differentiate("jacobian", args, {.of = of, .by_input = dx.mutable_data()}, n_threads);
+  return dx;
+}
+
+py::dict Network::per_sample_gradients(const py::object& x, const py::object& y, int n_threads) {
+  const BatchArgs args("per_sample_gradients", *this, x, y, Py_None);
+  require(!y.is_none(), "[per_sample_gradients] y is None; expected targets");
+  run::Wanted wanted{.of = run::Wanted::kLoss};
+  py::dict arrays;
+  for (const auto& [p, data, owner] : model().parameters(Model::kValues)) {
+    void* memory = nullptr;
+    if (p.trainable && !model().frozen(p.node)) {
+      py::array array = p.two_dimensional() ? new_array(model().is_double(), args.rows, p.rows, p.cols)
+                                            : new_array(model().is_double(), args.rows, p.cols);
+      memory = array.mutable_data();
+      arrays[py::str(p.key())] = array;
+    }
+    wanted.by_parameter.push_back(memory);
+  }
+  differentiate("per_sample_gradients", args, wanted, n_threads);
+  return arrays;
 }
 
 }  // namespace fastnn::bindings

@@ -137,6 +137,9 @@ void register_network(py::module_& m) {
       .def("backward", &Network::backward, arg("grad"), arg("need_dx") = false, arg("n_threads") = 0)
       .def("clip_grad_norm", &Network::clip_grad_norm, arg("max_norm"))
       .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0)
+      .def("input_gradient", &Network::input_gradient, arg("x"), arg("y"), arg("n_threads") = 0)
+      .def("jacobian", &Network::jacobian, arg("x"), arg("link") = false, arg("n_threads") = 0)
+      .def("per_sample_gradients", &Network::per_sample_gradients, arg("x"), arg("y"), arg("n_threads") = 0)
       .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
            arg("n_threads") = 0);
   add_calls(cls);

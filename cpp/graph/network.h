@@ -62,6 +62,9 @@ class Network {
   // read these values, in order.
   Index columns(int k) const { return k == kInput ? n_features_ : layer(k).out(); }
   const std::vector<int>& readers(int k) const { return readers_[static_cast<std::size_t>(k + 1)]; }
+  // The last reader of a value is the first in the backward pass and stores the value's gradient; every earlier reader
+  // adds its own. Does node k add that of its i-th input?
+  bool adds_gradient(int k, std::size_t i) const { return readers(node(k).inputs[i]).back() != k; }
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::span<const Parameter> parameters_of(int layer) const {

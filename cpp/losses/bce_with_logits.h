@@ -24,6 +24,13 @@ struct Logits : Elementwise<T, Member> {
     for (Index c = 0; c < k; c += Vec<T>::kLanes) sigmoid(Vec<T>::load(out + c)).store(out + c);
     std::fill(out + k, out + padded<T>(k), T(0));
   }
+  void link_backward(const T* p, T* grad, Index k) const {
+    const auto one = Vec<T>::set(1);
+    for (Index c = 0; c < k; c += Vec<T>::kLanes) {
+      const auto s = Vec<T>::load(p + c);
+      (Vec<T>::load(grad + c) * (s * (one - s))).store(grad + c);
+    }
+  }
   double right(const T* out, const T* target, std::int32_t, Index k) const { return right_side(out, target, k, T(0)); }
 };
 

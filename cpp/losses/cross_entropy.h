@@ -88,6 +88,7 @@ struct CrossEntropy {
     return total;
   }
   void link(Matrix<T> out) const { kernels::softmax<T>(out, out); }
+  void link_backward(ConstMatrix<T> p, Matrix<T> grad) const { kernels::softmax_backward<T>(p, grad); }
   double right(const T* out, const T* target, std::int32_t label, Index k) const {
     return right_class(out, target ? first_largest(target, k) : label, k);
   }

@@ -77,6 +77,9 @@ struct GaussianNll {
       spread.write(out + k / 2, c, k / 2);
     }
   }
+  void link_backward(const T* p, T* grad, Index k) const {
+    for (Index c = k / 2; is_log && c < k; ++c) grad[c] *= p[c];
+  }
   double right(const T*, const T*, std::int32_t, Index) const { return 0; }
 
   bool is_log;

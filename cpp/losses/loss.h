@@ -60,9 +60,11 @@ inline constexpr Field kReduction =
 //     // beyond k. If dout is nullptr, only the value is computed.
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
 //     void link(T* out, Index k) const;                                          // in place, columns beyond k stay 0
+//     // The gradient by the outputs in place of that by the predictions p = link(out).
+//     void link_backward(const T* p, T* grad, Index k) const;
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
-//     // If it is faster, a whole chunk at once: link(Matrix<T> out) instead of the above, and rows() instead of row()
-//     // for the shapes for which takes() is true.
+//     // If it is faster, a whole chunk at once: link(Matrix<T> out) and link_backward(ConstMatrix<T> p, Matrix<T> grad)
+//     // instead of the above, and rows() instead of row() for the shapes for which takes() is true.
 //     bool takes(const Targets<T>& t, Index rows, Index k) const;
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
@@ -74,6 +76,8 @@ struct Loops {
   double (*value)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights, T scale,
                   Matrix<T> dout) noexcept;
   void (*link)(const Values& values, Matrix<T> out) noexcept;
+  // The gradient by the raw outputs in place of that by the predictions p = link(out).
+  void (*link_backward)(const Values& values, ConstMatrix<T> p, Matrix<T> grad) noexcept;
   // Returns the sum over rows of weight * (fraction of right outputs of the row).
   double (*right)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights) noexcept;
 };
@@ -144,6 +148,15 @@ void link_loop(const Values& values, Matrix<T> out) noexcept {
     loss.link(out);
   else
     for (Index r = 0; r < out.rows; ++r) loss.link(out.row(r), out.cols);
+}
+
+template <class T, template <class> class L>
+void link_backward_loop(const Values& values, ConstMatrix<T> p, Matrix<T> grad) noexcept {
+  const L<T> loss = made<L<T>>(values);
+  if constexpr (requires { loss.link_backward(p, grad); })
+    loss.link_backward(p, grad);
+  else
+    for (Index r = 0; r < p.rows; ++r) loss.link_backward(p.row(r), grad.row(r), p.cols);
 }
 
 template <class T, template <class> class L>
@@ -220,8 +233,8 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           Its::remedy(),
           Its::outputs_per_target,
           Its::class_weights,
-          {value_loop<float, L>, link_loop<float, L>, right_loop<float, L>},
-          {value_loop<double, L>, link_loop<double, L>, right_loop<double, L>}};
+          {value_loop<float, L>, link_loop<float, L>, link_backward_loop<float, L>, right_loop<float, L>},
+          {value_loop<double, L>, link_loop<double, L>, link_backward_loop<double, L>, right_loop<double, L>}};
 }
 
 // The first number of the first row with numbers outside of the range of targets or outputs; row -1: there is none. If

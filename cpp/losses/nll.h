@@ -8,6 +8,7 @@
 
 #include "core/simd_math.h"
 #include "losses/classes.h"
+#include "losses/exp_link.h"
 
 namespace fastnn::losses {
 
@@ -39,6 +40,7 @@ struct Nll {
     for (Index c = 0; c < k; c += Vec<T>::kLanes) exp(Vec<T>::load(out + c)).store(out + c);
     std::fill(out + k, out + padded<T>(k), T(0));
   }
+  void link_backward(const T* p, T* grad, Index k) const { exp_link_backward(p, grad, k); }
   double right(const T* out, const T*, std::int32_t label, Index k) const { return right_class(out, label, k); }
 
   Reals weight;

@@ -8,6 +8,7 @@
 
 #include "core/simd_math.h"
 #include "losses/elementwise.h"
+#include "losses/exp_link.h"
 
 namespace fastnn::losses {
 
@@ -41,6 +42,9 @@ struct PoissonNll : Elementwise<T, PoissonNll<T>> {
     if (!is_log) return;
     for (Index c = 0; c < k; c += Vec<T>::kLanes) exp(Vec<T>::load(out + c)).store(out + c);
     std::fill(out + k, out + padded<T>(k), T(0));
+  }
+  void link_backward(const T* p, T* grad, Index k) const {
+    if (is_log) exp_link_backward(p, grad, k);
   }
 
   bool is_log, full;

@@ -141,11 +141,10 @@ class Builder {
     const auto& inputs = net_.node(k - 1).inputs;
     return net_.layer(k - 1).traits().elementwise && inputs.size() == 1 && needs_dx(k - 1);
   }
-  // The last reader of a value has stored its gradient in place; every earlier reader adds its own.
   void accumulate(int k) {
     const auto& inputs = net_.node(k).inputs;
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (wanted(inputs[i]) && net_.readers(inputs[i]).back() != k) add({Op::kAccumulate, k, static_cast<int>(i)});
+      if (wanted(inputs[i]) && net_.adds_gradient(k, i)) add({Op::kAccumulate, k, static_cast<int>(i)});
   }
 
   bool needs_transpose(const Parameter& p) const {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <vector>
+
 #include "kernels/gather.h"
 
 namespace fastnn::run {
@@ -21,6 +23,15 @@ inline constexpr Names kBothWeightsNames{.weights = "class_weight times sample_w
 struct Data {
   kernels::Source x, y, weights, grad;
   const Names* names = &kNames;
+};
+
+// What is differentiated, by what, and the arrays for the results (of the network's dtype, without gaps).
+struct Wanted {
+  enum Of { kLoss, kOutputs, kPredictions } of = kLoss;
+  // By the caller's rows: rows x features, or rows x outputs x features. nullptr: not wanted.
+  void* by_input = nullptr;
+  // By parameters, only of kLoss: for each parameter of the network rows x its rows x its columns, or nullptr.
+  std::vector<void*> by_parameter;
 };
 
 struct Scores {

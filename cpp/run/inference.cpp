@@ -85,13 +85,12 @@ Inference<T>::Inference(const Network<T>& network, ScratchPool<T>& pool, const C
   chunk_ = std::max<Index>(chunk_, 1);
 }
 
-template <class T>
-int Inference<T>::pick_threads(int asked) const {
+int threads_for(double flops, int asked) {
   if (asked > 0) return asked;
-  if (flops_ < 2 * kFlopsPerThread) return 1;
+  if (flops < 2 * kFlopsPerThread) return 1;
   const int limit = parallel::limits().available();
-  const auto n = static_cast<int>(std::clamp(flops_ / kFlopsPerThread, 1.0, static_cast<double>(limit)));
-  return parallel::threads_without_waking(n, flops_);
+  const auto n = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, static_cast<double>(limit)));
+  return parallel::threads_without_waking(n, flops);
 }
 
 template <class T>

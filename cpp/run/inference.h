@@ -74,11 +74,14 @@ class ScratchPool {
   std::vector<Lease> idle_;
 };
 
+// The number of threads for a pass of so many flops that leaves nothing behind: `asked` if it is above 0.
+int threads_for(double flops, int asked);
+
 template <class T>
 class Inference final : public parallel::Program {
  public:
   Inference(const Network<T>& network, ScratchPool<T>& pool, const Compiled<T>* compiled, const Data& data, Index rows);
-  int pick_threads(int asked) const;
+  int pick_threads(int asked) const { return threads_for(flops_, asked); }
   // Stores the results of row r at out + r * out_stride.
   void write_to(T* out, Index out_stride, bool link) { out_ = out, out_stride_ = out_stride, link_ = link; }
   void score(bool accuracy) { score_ = true, accuracy_ = accuracy; }

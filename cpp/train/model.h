@@ -114,6 +114,10 @@ class Model {
   virtual void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                        parallel::Poll poll) = 0;
 
+  // Gradients of single rows, without training; they leave nothing behind in the model.
+  virtual void differentiate(const char* where, const Data& data, Index rows, const run::Wanted& wanted, int n_threads,
+                             parallel::Poll poll) = 0;
+
   virtual int threads_used() const = 0;
   virtual std::int64_t step() const = 0;
   // By the key of each layer that takes statistics of whole batches, or of one layer: from how many training batches

@@ -12,6 +12,7 @@
 #include "core/float_mode.h"
 #include "core/refusal.h"
 #include "kernels/reduce.h"
+#include "run/derivatives.h"
 #include "train/refuse.h"
 
 namespace fastnn::train {
@@ -315,6 +316,16 @@ void Trainer<T>::predict(const Data& data, Index rows, bool link, void* out, Ind
   job.write_to(static_cast<T*>(out), out_stride, link && compiled_);
   const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search("predict", data, {}, rows, job.outside()).raise(verdict);
+}
+
+template <class T>
+void Trainer<T>::differentiate(const char* where, const Data& data, Index rows, const run::Wanted& wanted,
+                               int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
+  if (wanted.of != run::Wanted::kOutputs) need_compiled(where);
+  run::Derivatives<T> job(net_, compiled_ ? &*compiled_ : nullptr, data, rows, wanted);
+  const Verdict verdict = job.run(n_threads, poll);
+  if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
 }
 
 template <class T>

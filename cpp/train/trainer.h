@@ -65,6 +65,8 @@ class Trainer final : public Model {
   Scores evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) override;
   void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                parallel::Poll poll) override;
+  void differentiate(const char* where, const Data& data, Index rows, const run::Wanted& wanted, int n_threads,
+                     parallel::Poll poll) override;
 
   int threads_used() const override { return threads_used_; }
   std::int64_t step() const override { return progress_.step; }

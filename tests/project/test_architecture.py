@@ -69,7 +69,7 @@ NN_ORDER = (
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data"},
     {"_arguments"},
-    {"_run"},
+    {"_gradients", "_run"},
     {"_config"},
     {"_backup", "_pickled"},
     {"_sequential"},

@@ -48,7 +48,10 @@ def test_the_readmes_code_runs() -> None:
 NEEDS = {"saving.md": ("safetensors", "torch", "onnx", "onnxruntime")}
 
 
-@pytest.mark.parametrize("page", ["optimizers.md", "saving.md", "training.md"])
+PAGES_WITH_CODE = ["gradients.md", "optimizers.md", "saving.md", "training.md"]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_the_code_of_a_page_runs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

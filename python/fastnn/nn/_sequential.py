@@ -19,7 +19,7 @@ from fastnn._assign import is_free, refusal
 from fastnn._refusals import Refused, name_caller
 from fastnn.errors import FastnnError
 
-from . import _arguments, _backup, _config, _layer_data, _pickled, _rows, _state
+from . import _arguments, _backup, _config, _gradients, _layer_data, _pickled, _rows, _state
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
@@ -734,6 +734,211 @@ class Sequential:
                 call.network
             )  # before the pass, so that a failure changes nothing
             return call.network.loss_and_grad(*rows, call.threads, mode), views
+
+    # Gradients as results. They are those of predictions, without training: BatchNorm takes its
+    # running statistics, dropout is off, and nothing changes in the model.
+
+    def input_gradient(self, x: Any, y: Any, *, n_threads: int | None = None) -> Array:
+        """Compute the gradient of each row's loss with respect to that row of X.
+
+        Row r has the gradient of the compiled loss of row r alone, not divided by the number of
+        rows (torch's ``reduction="none"``, but a mean over outputs is taken as in the loss; class
+        weights of the loss are factors). It is with respect to X as it was given, so the factors
+        of Rescale are included. Dropout is off, BatchNorm uses its running statistics, and the
+        model is left as it is.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets of the kind that the compiled loss takes.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            Of the model's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If shapes or dtypes do not fit, a number is not finite, or a target or an output is
+            outside the range of the loss.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile("sgd", "mse")
+        >>> model[0].weight[...], model[0].bias[...] = [[1, -2]], 0
+        >>> model.input_gradient(np.array([[1, 0], [0, 1]]), np.array([0, 0])).tolist()
+        [[2.0, -4.0], [-4.0, 8.0]]
+        """
+        with self._call("input_gradient", n_threads) as call:
+            _ = call.compiled
+            given = call.rows(x, y, None)
+            return call.network.input_gradient(given.x, given.y, call.threads)
+
+    def jacobian(
+        self,
+        x: Any,
+        *,
+        outputs: Literal["raw", "predictions"] = "raw",
+        n_threads: int | None = None,
+    ) -> Array:
+        """Compute the derivatives of all outputs with respect to X, row by row.
+
+        They are with respect to X as it was given, so the factors of Rescale are included. Dropout
+        is off, BatchNorm uses its running statistics, and the model is left as it is.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        outputs : {"raw", "predictions"}, default "raw"
+            What is differentiated: what `forward` gives, or what `predict` gives, where the
+            compiled loss' link (softmax, sigmoid, ...) is included.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs, n_features)
+            Of the model's dtype. Beside it, each thread needs the memory of one chunk of rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If shapes or dtypes do not fit, a number is not finite, or predictions are asked for
+            before compile.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(3, 2))
+        >>> model.compile("sgd", "cross_entropy")
+        >>> x = np.ones((5, 3))
+        >>> bool((model.jacobian(x)[0] == model[0].weight).all())
+        True
+        >>> slopes = model.jacobian(x, outputs="predictions")
+        >>> slopes.shape, bool(np.allclose(slopes.sum(axis=1), 0, atol=1e-6))
+        ((5, 2, 3), True)
+        """
+        with self._call("jacobian", n_threads) as call:
+            link = _gradients.of_predictions(call.where, outputs)
+            return call.network.jacobian(call.array("X", x), link, call.threads)
+
+    def per_sample_gradients(
+        self, x: Any, y: Any, *, n_threads: int | None = None
+    ) -> dict[str, Array]:
+        """Compute the gradient of each row's loss with respect to the parameters.
+
+        The losses of the rows are those of `input_gradient`: with a loss that is a mean over rows,
+        the mean of these gradients over the rows is the gradient of the batch. Dropout is off,
+        BatchNorm uses its running statistics, and the model is left as it is.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets of the kind that the compiled loss takes.
+        n_threads : int, optional
+
+        Returns
+        -------
+        dict of str to ndarray
+            Under the keys of `state_dict`, arrays of shape (n, ...), in torch's layout
+            ``(n, out, in)``. Parameters of frozen layers have no entry, so that freezing layers
+            saves their memory.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `input_gradient`.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1), dtype="float64")
+        >>> model.compile("sgd", "mse")
+        >>> x, y = np.linspace(-1, 1, 12).reshape(3, 4), np.ones(3)
+        >>> gradients = model.per_sample_gradients(x, y)
+        >>> {key: array.shape for key, array in gradients.items()}
+        {'0.weight': (3, 8, 4), '0.bias': (3, 8), '2.weight': (3, 1, 8), '2.bias': (3, 1)}
+        >>> loss, of_batch = model.loss_and_grad(x, y, training=False)
+        >>> bool(np.allclose(gradients["0.weight"].mean(axis=0), of_batch["0.weight"]))
+        True
+        """
+        with self._call("per_sample_gradients", n_threads) as call:
+            _ = call.compiled
+            given = call.rows(x, y, None)
+            taken = call.network.per_sample_gradients(given.x, given.y, call.threads)
+            return _gradients.per_sample(taken)
+
+    def hessian_vector_product(
+        self, x: Any, y: Any, v: Mapping[str, Any], *, n_threads: int | None = None
+    ) -> dict[str, Array]:
+        """Compute H v, where H is the Hessian of the loss of a batch by the parameters.
+
+        The result is a central difference of the gradient along `v`, computed in float64 on a copy
+        of the model, with steps that are chosen so that two of them agree; for smooth networks it
+        has about eight correct digits. It takes four to eight passes over the batch. Dropout is
+        off and BatchNorm uses its running statistics.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets of the kind that the compiled loss takes.
+        v : mapping of str to array
+            Under the keys of `state_dict`, an array for each parameter that is trained.
+        n_threads : int, optional
+
+        Returns
+        -------
+        dict of str to ndarray
+            Under the keys of `v`, in torch's layout and the model's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `input_gradient`, or if keys or shapes of `v` do not fit.
+        ModelBusyError
+            If another thread is training this model.
+
+        Warns
+        -----
+        RuntimeWarning
+            If no two steps agree, because the gradient jumps at these weights.
+
+        Examples
+        --------
+        The largest eigenvalue of the Hessian, by the power method:
+
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1, bias=False), dtype="float64")
+        >>> model.compile("sgd", "mse")
+        >>> x, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.zeros(2)
+        >>> v = {"0.weight": np.array([[1.0, 1.0]])}
+        >>> for _ in range(30):
+        ...     v = model.hessian_vector_product(x, y, v)
+        ...     size = np.linalg.norm(v["0.weight"])
+        ...     v["0.weight"] /= size
+        >>> round(float(size), 6)
+        4.0
+        """
+        with self._call("hessian_vector_product", n_threads) as call:
+            _ = call.compiled
+            rows = call.rows(x, y, None)
+            return _gradients.hessian_vector_product(call, self._tree, rows, v)
 
     # Values.
 

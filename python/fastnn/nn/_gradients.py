@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Gradients as results: what `Sequential` returns of its derivatives, without training.
+
+The core differentiates single rows. The product of the Hessian with a vector is a difference of
+two gradients, computed here on a copy of the network in float64.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _validate
+from fastnn._hints import shown
+
+from ._tree import Tree
+
+if TYPE_CHECKING:
+    from fastnn import _core
+    from fastnn._validate import Array
+
+    from ._arguments import Call
+    from ._rows import Rows
+
+__all__ = ["hessian_vector_product", "of_predictions", "per_sample"]
+
+_OUTPUTS = ("raw", "predictions")
+# Lengths of the step along v, in units of the length of all weights. The first has errors of the
+# third derivative below 1e-10 of its size, the last still has rounding errors below 1e-7.
+_STEPS = tuple(2.0**-k for k in (18, 21, 24, 27))
+_AGREES = 1e-7
+_DISAGREES = 1e-4
+
+
+def of_predictions(where: str, outputs: Any) -> bool:
+    """Return whether derivatives of predictions are asked for, and not of raw outputs."""
+    if outputs not in _OUTPUTS:
+        raise ValueError(f"[{where}] outputs is {shown(outputs)}; expected one of {_OUTPUTS}")
+    return bool(outputs == "predictions")
+
+
+def per_sample(taken: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the core's gradients of rows in torch's layout, (n, out, in)."""
+    return {
+        key: array.swapaxes(-1, -2) if array.ndim > 2 else array for key, array in taken.items()
+    }
+
+
+class _Gradient:
+    """The gradient of the loss of one batch as a function of the trained parameters, in float64."""
+
+    def __init__(self, call: Call, tree: Tree, rows: Rows) -> None:
+        self._rows, self._threads = rows, call.threads
+        self._network = network = _in_double(call, tree)
+        trained = [
+            (value, gradient)
+            for value, gradient in zip(
+                (entry for entry in network.parameters() if entry["trainable"]),
+                network.gradients(),
+                strict=True,
+            )
+            if not network.frozen(value["layer"])
+        ]
+        self.keys = [value["key"] for value, _ in trained]
+        self._values = [value["array"] for value, _ in trained]
+        self._gradients = [gradient["array"] for _, gradient in trained]
+        self.start = [value.copy() for value in self._values]
+
+    def at(self, step: float, direction: list[Array]) -> list[Array]:
+        """Return the gradient at ``start + step * direction``."""
+        for value, start, along in zip(self._values, self.start, direction, strict=True):
+            value[...] = start + step * along
+        self._network.loss_and_grad(*self._rows, self._threads, False)
+        return [gradient.copy() for gradient in self._gradients]
+
+    def difference(self, step: float, direction: list[Array]) -> list[Array]:
+        """Return the central difference of the gradient along `direction`."""
+        after, before = self.at(step, direction), self.at(-step, direction)
+        return [(a - b) / (2 * step) for a, b in zip(after, before, strict=True)]
+
+
+def _in_double(call: Call, tree: Tree) -> _core.Network:
+    twin = Tree("float64", tree.seed).having(call.where, tree.layers)
+    assert twin.network is not None  # `call` has a network
+    loss = call.compiled.loss
+    twin.network.compile(loss.registry_name, loss.hyper(), "sgd", {})
+    return twin.network
+
+
+def _direction(where: str, gradient: _Gradient, v: Any) -> list[Array]:
+    """Return `v` as arrays of the layout of the core, (in, out)."""
+    if not isinstance(v, Mapping):
+        raise TypeError(f"[{where}] v is {shown(v)}; expected a dictionary of arrays")
+    absent = [key for key in gradient.keys if key not in v]
+    extra = [str(key) for key in v if key not in gradient.keys]
+    if absent or extra:
+        missing, unexpected = (", ".join(keys) or "none" for keys in (absent, extra))
+        raise ValueError(
+            f"[{where}] the keys of v do not fit: missing: {missing}; unexpected: {unexpected}; "
+            f"the parameters that train: {', '.join(gradient.keys)}"
+        )
+    found = []
+    for key, value in zip(gradient.keys, gradient.start, strict=True):
+        given = _validate.numbers(where, f"v['{key}']", v[key]).astype(np.float64)
+        if given.shape != value.T.shape:
+            raise ValueError(
+                f"[{where}] v['{key}'] has shape {given.shape}; expected {value.T.shape}"
+            )
+        if not np.isfinite(given).all():
+            raise ValueError(f"[{where}] v['{key}'] has numbers that are not finite")
+        found.append(given.T)
+    return found
+
+
+def _length(arrays: list[Array]) -> float:
+    largest = max((float(np.abs(a).max(initial=0)) for a in arrays), default=0.0)
+    if largest == 0:
+        return 0.0
+    return largest * float(np.sqrt(sum(float(((a / largest) ** 2).sum()) for a in arrays)))
+
+
+def _largest(arrays: list[Array]) -> float:
+    return max(float(np.abs(a).max(initial=0)) for a in arrays)
+
+
+def hessian_vector_product(call: Call, tree: Tree, rows: Rows, v: Any) -> dict[str, Array]:
+    """Return the derivative of the gradient along `v`, by central differences in float64.
+
+    The differences of two step sizes are compared, and smaller steps are tried until they agree: a
+    large step has the error of the third derivative, and may cross a kink of the loss.
+    """
+    gradient = _Gradient(call, tree, rows)
+    direction = _direction(call.where, gradient, v)
+    length = _length(direction)
+    if length == 0:
+        return {key: np.zeros(a.T.shape, tree.dtype) for key, a in _named(gradient, direction)}
+    unit = [along / length for along in direction]
+    size = max(1.0, _length(gradient.start))
+    best, nearest, before = unit, np.inf, gradient.difference(_STEPS[0] * size, unit)
+    for step in _STEPS[1:]:
+        now = gradient.difference(step * size, unit)
+        gap = _largest([a - b for a, b in zip(now, before, strict=True)])
+        gap /= _largest(now) or 1.0
+        if gap < nearest:
+            best, nearest = now, gap
+        if gap <= _AGREES:
+            break
+        before = now
+    if nearest > _DISAGREES:
+        warnings.warn(
+            f"[{call.where}] the differences of two step sizes differ by {nearest:.1e} of their "
+            "size: the gradient jumps at these weights, or very near to them, as that of a ReLU "
+            "whose input is 0",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return {key: (length * a.T).astype(tree.dtype) for key, a in _named(gradient, best)}
+
+
+def _named(gradient: _Gradient, arrays: list[Array]) -> list[tuple[str, Array]]:
+    return list(zip(gradient.keys, arrays, strict=True))
