@@ -60,6 +60,7 @@ BUSY: dict[str, list[Callable[[Model], object]]] = {
     "Sequential.apply_gradients": [lambda m: m.apply_gradients()],
     "Sequential.loss_and_grad": [lambda m: m.loss_and_grad(X, Y)],
     "Sequential.input_gradient": [lambda m: m.input_gradient(X, Y)],
+    "Sequential.diagnose": [lambda m: m.diagnose(X, Y)],
     "Sequential.jacobian": [lambda m: m.jacobian(X)],
     "Sequential.per_sample_gradients": [lambda m: m.per_sample_gradients(X, Y)],
     "Sequential.hessian_vector_product": [lambda m: m.hessian_vector_product(X, Y, {})],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastnn import _core
     from fastnn._describe import Optimizer
     from fastnn._validate import Array
+    from fastnn.diagnose import Report
 
     from ._history import History
     from ._layer import Layer
@@ -939,6 +940,56 @@ class Sequential:
             _ = call.compiled
             rows = call.rows(x, y, None)
             return _gradients.hessian_vector_product(call, self._tree, rows, v)
+
+    def diagnose(self, x: Any, y: Any) -> Report:
+        """Look for what often goes wrong, and say what to do about it.
+
+        Looked for are: inputs that are not scaled, columns and targets that never change, units
+        that are dead, gradients that vanish or explode, a first loss above that of a constant
+        prediction (ln C for C classes, the variance of the targets for MSE), Softmax before a loss
+        that contains it, a model that cannot learn 32 rows by heart, and a learning rate with which
+        one batch diverges or does not change. At most 1024 rows are looked at, from all over X.
+        Copies are trained; the model is left bit for bit as it is.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets of the kind that the compiled loss takes.
+
+        Returns
+        -------
+        fastnn.diagnose.Report
+            ``print(report)`` shows it; ``report.findings`` and ``report.to_dict()`` are data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not compiled, or X or y do not fit.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 3), seed=1)
+        >>> model.compile("adam", "cross_entropy")
+        >>> x = np.random.default_rng(0).standard_normal((300, 2))
+        >>> y = (x[:, 0] > 0) + (x[:, 1] > 0)
+        >>> model.diagnose(x, y)
+        <Report: nothing was found>
+        >>> for finding in model.diagnose(255 * x, y).findings:
+        ...     print(finding.name)
+        unscaled_inputs
+        large_first_loss
+        """
+        from . import _diagnosis  # imported only when it is needed
+
+        with self._call("diagnose") as call:
+            _ = call.compiled
+            self._tree.expect_idle("diagnose")
+            return _diagnosis.report(call, self, call.rows(x, y, None))
 
     # Values.
 
