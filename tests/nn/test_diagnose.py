@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`diagnose` finds each fault in a model that has it and none in sound ones, and changes nothing."""
+"""`diagnose` finds each fault in a model that has it, none in sound ones, and changes nothing."""
 
 from __future__ import annotations
 
