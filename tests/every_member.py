@@ -123,6 +123,12 @@ assert_type(
     nn.PoissonNLLLoss,
 )
 assert_type(
+    nn.PoissonDevianceLoss(
+        reduction="mean",
+    ),
+    nn.PoissonDevianceLoss,
+)
+assert_type(
     nn.GaussianNLLLoss(
         reduction="mean",
         full=False,
@@ -349,6 +355,7 @@ assert_type(F.smooth_l1_loss([[0.25, 0.75]], [[0.5, 1.0]]), tuple[float, NDArray
 assert_type(F.log_cosh_loss([[0.25, 0.75]], [[0.5, 1.0]]), tuple[float, NDArray[Any]])
 assert_type(F.quantile_loss([[0.25, 0.5, 0.75]], [[0.5]]), tuple[float, NDArray[Any]])
 assert_type(F.poisson_nll_loss([[0.25, 0.75]], [[0.5, 1.0]]), tuple[float, NDArray[Any]])
+assert_type(F.poisson_deviance_loss([[0.25, 0.75]], [[0.5, 1.0]]), tuple[float, NDArray[Any]])
 assert_type(F.gaussian_nll_loss([[0.25, 0.75]], [[0.5]]), tuple[float, NDArray[Any]])
 assert_type(F.cross_entropy([[0.25, 0.75]], [1]), tuple[float, NDArray[Any]])
 assert_type(F.nll_loss([[0.25, 0.75]], [1]), tuple[float, NDArray[Any]])

@@ -20,7 +20,7 @@ struct Elementwise {
   static constexpr Task kTask = Task::kRegression;
   static constexpr Mean kMean = Mean::kOutputs;
   using Params = LossParams;
-  static constexpr std::array kFields{kReduction<LossParams>};
+  static constexpr std::array kFields{kReductionOverOutputs<LossParams>};
 
   double row(const T* out, const T* target, std::int32_t, Index k, T scale, T* dout) const {
     const Member member = static_cast<const Member&>(*this);  // a copy can stay in registers across the stores

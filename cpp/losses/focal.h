@@ -22,7 +22,7 @@ template <class T>
 struct Focal : Logits<T, Focal<T>> {
   using Params = FocalParams;
   static constexpr std::array kFields{
-      kReduction<Params>,
+      kReductionOverOutputs<Params>,
       field<&Params::gamma>("gamma", within(0, 1e3), "how much less easy rows count; 0: all the same", tries(1.3)),
       field<&Params::alpha>("alpha", within(-1, 1),
                             "weight of targets of 1, those of 0 have 1 - alpha; below 0: no weights", tries(0.6))};

@@ -24,7 +24,7 @@ template <class T>
 struct GaussianNll {
   using Params = GaussianNllParams;
   static constexpr std::array kFields{
-      kReduction<Params>, field<&Params::full>("full", "add log(2 pi) / 2"),
+      kReductionOverOutputs<Params>, field<&Params::full>("full", "add log(2 pi) / 2"),
       field<&Params::eps>("eps", above(0), "smallest variance", tries(0.05)),
       field<&Params::log_variance>("log_variance", "outputs are logarithms of variances instead of variances")};
   static constexpr TargetKind kTarget = TargetKind::kDense;

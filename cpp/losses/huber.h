@@ -18,7 +18,7 @@ template <class T>
 struct Huber : Elementwise<T, Huber<T>> {
   using Params = HuberParams;
   static constexpr std::array kFields{
-      kReduction<Params>,
+      kReductionOverOutputs<Params>,
       field<&Params::delta>("delta", above(0), "size of the error from which on the loss is linear", tries(0.4))};
   explicit Huber(const Params& p) : delta(Vec<T>::set(static_cast<T>(p.delta))) {}
 

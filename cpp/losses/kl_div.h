@@ -21,8 +21,7 @@ template <class T>
 struct KlDiv : Elementwise<T, KlDiv<T>> {
   using Params = KlDivParams;
   static constexpr std::array kFields{
-      field<&Params::reduction>("reduction", choices("mean", "sum", "batchmean"),
-                                "mean over all elements, sum, or sum over elements and mean over rows"),
+      kReductionOverOutputs<Params>,
       field<&Params::log_target>("log_target", "targets are logarithms of probabilities")};
   static constexpr const char* kPredicts = "the probabilities";
   static constexpr const char* kNote = "Outputs are logarithms of probabilities: a LogSoftmax ends the network.";

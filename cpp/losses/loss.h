@@ -36,6 +36,11 @@ struct LossParams {
 template <class P>
 inline constexpr Field kReduction =
     field<&P::reduction>("reduction", choices("mean", "sum"), "mean over the batch, or sum");
+// Of losses whose mean is over outputs as well.
+template <class P>
+inline constexpr Field kReductionOverOutputs =
+    field<&P::reduction>("reduction", choices("mean", "sum", "batchmean"),
+                         "mean over all elements, sum, or sum over elements and mean over rows");
 
 // A member is a template like this (see mse.h; elementwise.h has most of it):
 //   struct HuberParams {

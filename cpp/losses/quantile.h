@@ -20,7 +20,7 @@ template <class T>
 struct Quantile {
   using Params = QuantileParams;
   static constexpr std::array kFields{
-      kReduction<Params>,
+      kReductionOverOutputs<Params>,
       field<&Params::quantiles>("quantiles", within(0, 1), "probabilities that a target is below its output",
                                 tries(0.25, 0.8))};
   static constexpr TargetKind kTarget = TargetKind::kDense;

@@ -14,6 +14,7 @@
 #include "losses/loss.h"
 #include "losses/mse.h"
 #include "losses/nll.h"
+#include "losses/poisson_deviance.h"
 #include "losses/poisson_nll.h"
 #include "losses/quantile.h"
 #include "losses/smooth_l1.h"
@@ -31,6 +32,7 @@ constexpr Row kRows[] = {
     entry<LogCosh>("log_cosh", "LogCoshLoss", "log(cosh(out - target))"),
     entry<Quantile>("quantile", "QuantileLoss", "max(q e, (q - 1) e) for each quantile q; e = target - out"),
     entry<PoissonNll>("poisson_nll", "PoissonNLLLoss", "exp(out) - target out, or out - target log(out + eps)"),
+    entry<PoissonDeviance>("poisson_deviance", "PoissonDevianceLoss", "target log(target / exp(out)) - target + exp(out)"),
     entry<GaussianNll>("gaussian_nll", "GaussianNLLLoss", "(log(var) + (mean - target)^2 / var) / 2, var at least eps"),
     entry<CrossEntropy>("cross_entropy", "CrossEntropyLoss", "log(sum_j exp(out_j)) - out_label"),
     entry<Nll>("nll", "NLLLoss", "-out_label"),

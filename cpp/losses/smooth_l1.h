@@ -20,7 +20,7 @@ template <class T>
 struct SmoothL1 : Elementwise<T, SmoothL1<T>> {
   using Params = SmoothL1Params;
   static constexpr std::array kFields{
-      kReduction<Params>,
+      kReductionOverOutputs<Params>,
       field<&Params::beta>("beta", at_least(0), "size of the error from which on the loss is linear", tries(0.4))};
   explicit SmoothL1(const Params& p)
       : beta(Vec<T>::set(static_cast<T>(p.beta))),

@@ -303,7 +303,7 @@ def _exponential(g: Graph, out: str, _columns: int, **_hyper: Any) -> str:
     return _exp(g, out)
 
 
-def _poisson_rates(g: Graph, out: str, _columns: int, log_input: bool, **_hyper: Any) -> str:
+def _poisson_rates(g: Graph, out: str, _columns: int, log_input: bool = True, **_hyper: Any) -> str:
     return _exp(g, out) if log_input else out
 
 

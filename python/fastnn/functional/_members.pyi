@@ -62,6 +62,7 @@ __all__ = [
     "nadam_state",
     "nadam_step_",
     "nll_loss",
+    "poisson_deviance_loss",
     "poisson_nll_loss",
     "quantile_loss",
     "radam_state",
@@ -456,7 +457,7 @@ def mse_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of (out - target)^2."""
 
@@ -465,7 +466,7 @@ def half_mse_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of (out - target)^2 / 2."""
 
@@ -474,7 +475,7 @@ def l1_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of |out - target|."""
 
@@ -483,7 +484,7 @@ def huber_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     delta: float = 1.0,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond; e = out - target."""
@@ -493,7 +494,7 @@ def smooth_l1_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     beta: float = 1.0,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of e^2 / (2 beta) for |e| < beta, |e| - beta / 2 beyond; e = out - target."""
@@ -503,7 +504,7 @@ def log_cosh_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of log(cosh(out - target))."""
 
@@ -512,7 +513,7 @@ def quantile_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(q e, (q - 1) e) for each quantile q; e = target - out.
@@ -526,19 +527,28 @@ def poisson_nll_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     log_input: bool = True,
     full: bool = False,
     eps: float = 1e-08,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of exp(out) - target out, or out - target log(out + eps)."""
 
+def poisson_deviance_loss(
+    out: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
+) -> tuple[float, Array]:
+    """Compute the mean over all elements of target log(target / exp(out)) - target + exp(out)."""
+
 def gaussian_nll_loss(
     out: ArrayLike,
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     full: bool = False,
     eps: float = 1e-06,
     log_variance: bool = True,
@@ -591,7 +601,7 @@ def bce_with_logits(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     pos_weight: Sequence[float] | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of log(1 + exp(out)) - target out."""
@@ -601,7 +611,7 @@ def bce_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of -target log(out) - (1 - target) log(1 - out)."""
 
@@ -610,7 +620,7 @@ def focal_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
     gamma: float = 2.0,
     alpha: float = 0.25,
 ) -> tuple[float, Array]:
@@ -621,7 +631,7 @@ def hinge_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(0, 1 - target out).
 
@@ -633,7 +643,7 @@ def squared_hinge_loss(
     target: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batchmean"] = "mean",
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(0, 1 - target out)^2.
 

@@ -37,6 +37,7 @@ __all__ = [
     "MSELoss",
     "Mish",
     "NLLLoss",
+    "PoissonDevianceLoss",
     "PoissonNLLLoss",
     "QuantileLoss",
     "ReLU",
@@ -285,7 +286,7 @@ class MSELoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class HalfMSELoss(Loss):
@@ -297,7 +298,7 @@ class HalfMSELoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class L1Loss(Loss):
@@ -309,7 +310,7 @@ class L1Loss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class HuberLoss(Loss):
@@ -321,7 +322,7 @@ class HuberLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     delta: float = 1.0
 
 @dataclass(repr=False, eq=False)
@@ -334,7 +335,7 @@ class SmoothL1Loss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     beta: float = 1.0
 
 @dataclass(repr=False, eq=False)
@@ -347,7 +348,7 @@ class LogCoshLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class QuantileLoss(Loss):
@@ -362,7 +363,7 @@ class QuantileLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     quantiles: Sequence[float] = (0.1, 0.5, 0.9)
 
 @dataclass(repr=False, eq=False)
@@ -375,10 +376,22 @@ class PoissonNLLLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     log_input: bool = True
     full: bool = False
     eps: float = 1e-08
+
+@dataclass(repr=False, eq=False)
+class PoissonDevianceLoss(Loss):
+    """Target log(target / exp(out)) - target + exp(out).
+
+    Targets are numbers (n, k) at least 0; predict gives the rates.
+
+    The mean is over all elements, rows and outputs.
+    """
+
+    _: KW_ONLY
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class GaussianNLLLoss(Loss):
@@ -393,7 +406,7 @@ class GaussianNLLLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     full: bool = False
     eps: float = 1e-06
     log_variance: bool = True
@@ -453,7 +466,7 @@ class BCEWithLogitsLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     pos_weight: Sequence[float] | None = None
 
 @dataclass(repr=False, eq=False)
@@ -467,7 +480,7 @@ class BCELoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class FocalLoss(Loss):
@@ -479,7 +492,7 @@ class FocalLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
     gamma: float = 2.0
     alpha: float = 0.25
 
@@ -495,7 +508,7 @@ class HingeLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 @dataclass(repr=False, eq=False)
 class SquaredHingeLoss(Loss):
@@ -509,7 +522,7 @@ class SquaredHingeLoss(Loss):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "batchmean"] = "mean"
 
 ACTIVATIONS: Members[Activation]
 

@@ -160,6 +160,27 @@ def poisson_nll_df(
     return df
 
 
+def poisson_deviance(out: Array, target: Array) -> Array:
+    """Return t log(t / r) - t + r for counts t and rates r = exp(out).
+
+    With d = log(r / t) this is t (expm1(d) - d), which keeps its digits where it is small.
+    """
+    d = out - np.log(np.where(target > 0, target, 1))
+    with np.errstate(over="ignore"):
+        far = np.where(target > 0, -target * d, 0) - target + np.exp(out)
+    small = np.clip(d, -1, 1)
+    near = target * (np.expm1(small) - small)
+    loss: Array = np.where((target > 0) & (np.abs(d) < 1), near, far)
+    return loss
+
+
+def poisson_deviance_df(out: Array, target: Array) -> Array:
+    """Return exp(out) - t."""
+    with np.errstate(over="ignore"):
+        df: Array = np.exp(out) - target
+    return df
+
+
 def poisson_rates(out: Array, *, log_input: bool = True, **_hyper: Any) -> Array:
     """Return the rates."""
     with np.errstate(over="ignore"):
@@ -291,6 +312,15 @@ LOSSES_OF_NUMBERS = {
         target_range=at_least_zero,
         output_range=poisson_range,
         tolerance=10,  # exp(out) - target cancels digits where a rate is right
+    ),
+    "poisson_deviance": Loss(
+        "PoissonDevianceLoss",
+        f=poisson_deviance,
+        df=poisson_deviance_df,
+        link=poisson_rates,
+        target_range=at_least_zero,
+        torch=None,
+        tolerance=100,  # its terms cancel digits where a rate is right
     ),
     "gaussian_nll": Loss(
         "GaussianNLLLoss",
