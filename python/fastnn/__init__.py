@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 from .errors import FastnnError, ModelBusyError, ModelFileError, TrainingDivergedError
 
 if TYPE_CHECKING:
-    from . import callbacks, data, datasets, functional, info, nn, optim, reference
+    from . import callbacks, data, datasets, functional, info, nn, optim, reference, sklearn
     from ._files import read_tensors
     from .info import build_info
     from .nn._loading import load
+    from .sklearn import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "FastnnError",
+    "MLPClassifier",
+    "MLPRegressor",
     "ModelBusyError",
     "ModelFileError",
     "TrainingDivergedError",
@@ -37,6 +40,7 @@ __all__ = [
     "optim",
     "read_tensors",
     "reference",
+    "sklearn",
 ]
 
 # Public name -> module that defines it; modules map to themselves.
@@ -49,6 +53,9 @@ _HOME = {
     "nn": "nn",
     "optim": "optim",
     "reference": "reference",
+    "sklearn": "sklearn",
+    "MLPClassifier": "sklearn",
+    "MLPRegressor": "sklearn",
     "build_info": "info",
     "load": "nn._loading",
     "read_tensors": "_files",

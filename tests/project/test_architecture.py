@@ -53,7 +53,7 @@ PYTHON_ORDER = (
     {"_optimizers"},
     {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange"},
     {"nn"},
-    {"_pair"},
+    {"_pair", "sklearn"},
     {"_demo", "_bench", "_model_commands"},
     {"__main__"},
 )

@@ -45,10 +45,13 @@ def test_the_readmes_code_runs() -> None:
     assert names["model"].evaluate(names["X_test"], names["y_test"])["accuracy"] > 0.9  # type: ignore[attr-defined]
 
 
-NEEDS = {"saving.md": ("safetensors", "torch", "onnx", "onnxruntime")}
+NEEDS = {
+    "estimators.md": ("sklearn",),
+    "saving.md": ("safetensors", "torch", "onnx", "onnxruntime"),
+}
 
 
-PAGES_WITH_CODE = ["gradients.md", "optimizers.md", "saving.md", "training.md"]
+PAGES_WITH_CODE = ["estimators.md", "gradients.md", "optimizers.md", "saving.md", "training.md"]
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
@@ -78,7 +81,12 @@ def test_the_diffs_are_the_code() -> None:
 
 
 # Packages that an example may import, and what they need themselves (tests/conftest.py).
-OPTIONAL = {"keras": ("keras", "torch"), "onnx": ("onnx",), "torch": ("torch",)}
+OPTIONAL = {
+    "keras": ("keras", "torch"),
+    "onnx": ("onnx",),
+    "sklearn": ("sklearn",),
+    "torch": ("torch",),
+}
 
 
 def lacks(example: doctest.DocTest) -> bool:

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""MLPClassifier: scikit-learn's classifier, trained by the core."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import validate_data
+
+from . import _parameters, _targets
+from ._documentation import documented
+from ._perceptron import Perceptron
+
+__all__ = ["MLPClassifier"]
+
+
+@documented
+class MLPClassifier(ClassifierMixin, Perceptron):
+    """Multi-layer perceptron that classifies: scikit-learn's estimator, trained by the core.
+
+    Parameters, defaults, attributes, warnings and messages are those of
+    `sklearn.neural_network.MLPClassifier`, and with the same `random_state` so are the numbers.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; of multi-label rows the numbers of the columns.
+    {attributes}
+
+    Examples
+    --------
+    >>> from fastnn import MLPClassifier
+    >>> X = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> clf = MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0)
+    >>> clf.fit(X, ["no", "yes", "yes", "no"]).predict(X).tolist()
+    ['no', 'yes', 'yes', 'no']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = dict(_parameters.CLASSIFIER)
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train from the beginning, or with `warm_start` from the present values.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+            Arrays of any real dtype and order are read in place.
+        y : array_like of shape (n,) or (n, n_labels)
+            Labels of any kind, or for multi-label rows a matrix of 0 and 1.
+        sample_weight : array_like of shape (n,), optional
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y is refused, or training diverges. The estimator is then as before the call.
+        """
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight)
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train one epoch from the present values and state of the optimizer.
+
+        The order of the arguments is that of scikit-learn's perceptron; most other classifiers have
+        `classes` before `sample_weight`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+        y : array_like of shape (n,) or (n, n_labels)
+        sample_weight : array_like of shape (n,), optional
+        classes : array_like of shape (n_classes,), optional
+            All labels that there will be, which the first call needs.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+        """
+        with self._all_or_nothing():
+            if _check_partial_fit_first_call(self, classes):
+                self._label_binarizer = LabelBinarizer()
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer.fit(y if multilabel else classes)
+            return self._fit(X, y, sample_weight, incremental=True)
+
+    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
+        x, y = validate_data(
+            self, x, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_known(unique_labels(y))
+        binarizer = self._label_binarizer
+        return x, _targets.encoded(binarizer, y), _targets.n_outputs(binarizer)
+
+    def _check_known(self, classes: Any) -> None:
+        """Refuse labels other than those of the earlier fit."""
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _activation_of_outputs(self) -> str:
+        return _targets.out_activation(self._label_binarizer)
+
+    def _score_of(self, outputs: Any, targets: Any, weights: Any) -> float:
+        hits = _targets.hits(outputs, targets)
+        return float(np.average(hits, weights=weights))
+
+    def predict(self, X: Any) -> Any:
+        """Predict the labels.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_labels)
+        """
+        outputs = self._predictions(X)
+        return _targets.decoded(self._label_binarizer, outputs)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            In the order of `classes_`. Rows sum to 1, but not those of several labels, which are
+            independent of each other.
+        """
+        outputs = self._predictions(X)
+        if outputs.shape[1] > 1:
+            return outputs
+        both = np.empty((len(outputs), 2), outputs.dtype)
+        both[:, 1] = outputs[:, 0]
+        np.subtract(1, outputs[:, 0], out=both[:, 0])
+        return both
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            The logarithms of what `predict_proba` gives.
+        """
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

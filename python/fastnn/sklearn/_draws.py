@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything that an estimator draws, from NumPy's RandomState in scikit-learn's order.
+
+First come the initial values, the weights and then the biases of each layer; with early stopping
+then the rows for validation; at last the order of the rows in each epoch.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Order", "initial_values"]
+
+
+def initial_values(
+    random_state: np.random.RandomState, units: Sequence[int], activation: str, dtype: Any
+) -> tuple[list[Any], list[Any]]:
+    """Draw weights (in, out) and biases (out) of each layer.
+
+    They are uniform in +-sqrt(6 / (in + out)) (Glorot and Bengio 2010), with 2 instead of 6 for the
+    logistic function. Biases have the bound of their weights.
+
+    Parameters
+    ----------
+    random_state : RandomState
+    units : sequence of int
+        Number of columns of X, sizes of the hidden layers, number of outputs.
+    activation : str
+    dtype : float32 or float64
+        The numbers are drawn as float64 and then rounded.
+    """
+    weights, biases = [], []
+    for fan_in, fan_out in pairwise(units):
+        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
+        weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
+        biases.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
+    return weights, biases
+
+
+class Order:
+    """The order of n rows, which is shuffled again, from the last one, before every epoch."""
+
+    def __init__(self, random_state: np.random.RandomState, n: int, shuffle: bool) -> None:
+        self._random_state = random_state
+        self._shuffle = shuffle
+        self._rows = np.arange(n)
+
+    def __call__(self, epoch: int) -> Any:
+        """Return the row numbers of the next epoch, an array that the call after it changes."""
+        if self._shuffle:
+            self._random_state.shuffle(self._rows)
+        return self._rows

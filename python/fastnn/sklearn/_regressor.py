@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""MLPRegressor: scikit-learn's regressor, trained by the core."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from . import _parameters
+from ._documentation import documented
+from ._perceptron import Perceptron
+
+__all__ = ["MLPRegressor"]
+
+
+@documented
+class MLPRegressor(RegressorMixin, Perceptron):
+    """Multi-layer perceptron that predicts numbers: scikit-learn's estimator, trained by the core.
+
+    Parameters, defaults, attributes, warnings and messages are those of
+    `sklearn.neural_network.MLPRegressor`, and with the same `random_state` so are the numbers. The
+    loss of several outputs is their sum, the loss whose gradient scikit-learn follows.
+
+    Parameters
+    ----------
+    loss : {{"squared_error", "poisson"}}, default "squared_error"
+        Half the squared error, or half the Poisson deviance, for which the outputs are logarithms
+        of rates and targets are at least 0.
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLPRegressor
+    >>> X = np.linspace(-1, 1, 50).reshape(50, 1)
+    >>> model = MLPRegressor(activation="tanh", solver="lbfgs", random_state=0)
+    >>> model.fit(X, np.sin(3 * X[:, 0])).score(X, np.sin(3 * X[:, 0])) > 0.99
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = dict(_parameters.REGRESSOR)
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train from the beginning, or with `warm_start` from the present values.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+            Arrays of any real dtype and order are read in place.
+        y : array_like of shape (n,) or (n, n_outputs)
+        sample_weight : array_like of shape (n,), optional
+            Weights of the rows, at least 0.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y is refused, or training diverges. The estimator is then as before the call.
+        """
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight)
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train one epoch from the present values and state of the optimizer.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+        y : array_like of shape (n,) or (n, n_outputs)
+        sample_weight : array_like of shape (n,), optional
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator.
+        """
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight, incremental=True)
+
+    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
+        x, y = validate_data(
+            self,
+            x,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return x, y, 1 if y.ndim == 1 else y.shape[1]
+
+    def _activation_of_outputs(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _score_of(self, outputs: Any, targets: Any, weights: Any) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weights))
+
+    def predict(self, X: Any) -> Any:
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs)
+        """
+        outputs = self._predictions(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs

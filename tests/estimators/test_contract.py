@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The contract of scikit-learn's estimators, checked by its own checks and by its own tools."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+import sklearn
+from sklearn import neural_network as theirs
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    cross_val_predict,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+CLASSES = [MLPClassifier, MLPRegressor]
+X, Y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
+
+# Settings with which 100 epochs on the few rows of the checks are enough for what they expect. With
+# a batch smaller than those rows, weights of rows and repeated rows are different batches: the
+# checks that compare the two cannot hold then, in scikit-learn's classes as well.
+QUICK = [
+    MLPClassifier(max_iter=100),
+    MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1, max_iter=100),
+    MLPClassifier((10, 5), "tanh", learning_rate_init=0.05, max_iter=100),
+    MLPClassifier((), shuffle=False, learning_rate_init=0.05, max_iter=100),
+    MLPClassifier(activation="identity", shuffle=False, max_iter=60),
+    MLPClassifier(activation="logistic", learning_rate_init=0.05, max_iter=60),
+    MLPRegressor(max_iter=100),
+    MLPRegressor(
+        solver="sgd", learning_rate="adaptive", learning_rate_init=0.01, nesterovs_momentum=False
+    ),
+    MLPRegressor("squared_error", (10, 5), "tanh", learning_rate_init=0.05),
+    MLPRegressor(activation="identity", shuffle=False, max_iter=100),
+    MLPRegressor(activation="logistic", learning_rate_init=0.05, max_iter=100),
+    MLPRegressor(alpha=0, learning_rate_init=0.01, n_iter_no_change=np.inf, max_iter=100),
+]
+# The other solver, and batches smaller than the rows.
+LONG = [
+    MLPClassifier(solver="lbfgs"),
+    MLPClassifier((8, 8), "tanh", solver="lbfgs"),
+    MLPRegressor(solver="lbfgs"),
+    MLPRegressor("squared_error", (8, 8), "tanh", solver="lbfgs"),
+    MLPClassifier(batch_size=7, learning_rate_init=0.01, max_iter=60),
+    MLPRegressor(batch_size=7, learning_rate_init=0.01, max_iter=100),
+]
+_WEIGHTS_ARE_ROWS = ("dense", "sparse")
+
+
+def _arithmetic(estimator: Any) -> dict[str, str]:
+    if estimator.batch_size == "auto":
+        return {}
+    reason = "repeated rows fall into other batches than weights"
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in _WEIGHTS_ARE_ROWS}
+
+
+@parametrize_with_checks(QUICK)
+def test_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.nightly
+@parametrize_with_checks(LONG, expected_failed_checks=_arithmetic)
+def test_more_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_parameters_are_theirs(ours: Any) -> None:
+    """All of them, in the same order, with the same defaults; what is added follows by keyword."""
+    known = inspect.signature(getattr(theirs, ours.__name__)).parameters
+    found = list(inspect.signature(ours).parameters.values())
+    for (name, expected), parameter in zip(known.items(), found, strict=False):
+        assert (name, expected.default, expected.kind) == (
+            parameter.name,
+            parameter.default,
+            parameter.kind,
+        )
+    assert all(p.kind is p.KEYWORD_ONLY for p in found[len(known) :])
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_attributes_and_tags_are_theirs(ours: Any) -> None:
+    other = getattr(theirs, ours.__name__)(max_iter=2, early_stopping=True).fit(X, Y)
+    own = ours(max_iter=2, early_stopping=True).fit(X, Y)
+    public = {name for name in vars(other) if name.endswith("_")}
+    assert public <= set(vars(own))
+    assert repr(get_tags(own)) == repr(get_tags(other))
+    assert not hasattr(own, "decision_function")
+    assert hasattr(ours(), "partial_fit")
+    assert not hasattr(ours(solver="lbfgs"), "partial_fit")
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_messages_are_theirs(ours: Any) -> None:
+    """Users match on them."""
+    attempts: list[tuple[dict[str, Any], Any, Any]] = [
+        ({"hidden_layer_sizes": (5, 0)}, X, Y),
+        ({"hidden_layer_sizes": -1}, X, Y),
+        ({"solver": "quick"}, X, Y),
+        ({"alpha": -1}, X, Y),
+        ({"early_stopping": True, "validation_fraction": 0.001}, X, Y),
+        ({"early_stopping": True}, X[:2], Y[:2]),
+        ({}, X[:, 0], Y),
+        ({}, X, Y[:-1]),
+        ({}, X + np.nan, Y),
+        ({}, X.astype(complex), Y),
+        ({}, X, None),
+        ({}, X[:0], Y[:0]),
+    ]
+    for settings, x, y in attempts:
+        caught = []
+        for cls in (getattr(theirs, ours.__name__), ours):
+            with pytest.raises(ValueError) as info:
+                cls(max_iter=2, **settings).fit(x, y)
+            caught.append((type(info.value), str(info.value)))
+        assert caught[0] == caught[1]
+    with pytest.raises(NotFittedError):
+        ours().predict(X)
+    with pytest.warns(UserWarning, match="Got `batch_size` less than 1 or larger"):
+        ours(batch_size=1000, max_iter=1).fit(X, Y)
+
+
+def test_labels_of_any_kind() -> None:
+    rng = np.random.default_rng(0)
+    few = X[:40]
+    for labels in (
+        np.where(few[:, 0] > 5, "yes", "no"),
+        few[:, 0] > 5,
+        np.where(few[:, 0] > 5, 3.0, -1.0),
+        np.array(["a", "b", None])[[0, 1] * 20],
+        np.full(40, "one"),
+        np.full(40, 7),
+        rng.integers(0, 2, (40, 3)),
+        rng.integers(0, 2, (40, 3)).tolist(),
+    ):
+        one = theirs.MLPClassifier(max_iter=3, random_state=0).fit(few, labels)
+        other = MLPClassifier(max_iter=3, random_state=0).fit(few, labels)
+        np.testing.assert_array_equal(other.classes_, one.classes_)
+        assert other.classes_.dtype == one.classes_.dtype
+        a, b = one.predict(few), other.predict(few)
+        np.testing.assert_array_equal(b, a)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_allclose(other.predict_proba(few), one.predict_proba(few), rtol=1e-9)
+    for wrong in (few[:, 0], rng.random((40, 2)), rng.integers(0, 4, (40, 2))):
+        messages = []
+        for cls in (theirs.MLPClassifier, MLPClassifier):
+            with pytest.raises(ValueError) as info:
+                cls().fit(few, wrong)
+            messages.append(str(info.value))
+        assert messages[0] == messages[1]
+
+
+def test_with_scikit_learns_tools() -> None:
+    model = MLPClassifier((8,), learning_rate_init=0.05, max_iter=40, random_state=0)
+    pipe = make_pipeline(StandardScaler(), model)
+    assert cross_val_predict(pipe, X, NAMES, method="predict_proba").shape == (150, 3)
+    search = GridSearchCV(pipe, {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=3).fit(X, NAMES)
+    assert search.best_score_ > 0.9
+    halving = HalvingRandomSearchCV(
+        model,
+        {"alpha": np.geomspace(1e-5, 1, 50)},
+        resource="max_iter",
+        max_resources=40,
+        random_state=0,
+    )
+    assert halving.fit(X, Y).best_score_ > 0.6
+    for meta in (
+        CalibratedClassifierCV(pipe, cv=3),
+        BaggingClassifier(pipe, n_estimators=3, random_state=0),
+        StackingClassifier([("net", pipe)], LogisticRegression()),
+        VotingClassifier(
+            [("net", pipe), ("line", LogisticRegression(max_iter=500))], voting="soft"
+        ),
+    ):
+        assert meta.fit(X, NAMES).score(X, NAMES) > 0.9
+    pipe.fit(X, NAMES)
+    assert permutation_importance(pipe, X, NAMES, n_repeats=2).importances_mean.max() > 0.1
+    assert partial_dependence(pipe, X, [0], kind="average").average.shape[0] == 3
+    assert learning_curve(pipe, X, NAMES, cv=3, train_sizes=[0.5, 1.0], shuffle=True)[0].size == 2
+    assert clone(pipe).get_params()["mlpclassifier__hidden_layer_sizes"] == (8,)
+    line = TransformedTargetRegressor(
+        MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", random_state=0)
+    )
+    assert line.fit(X[:, :3], X[:, 3]).score(X[:, :3], X[:, 3]) > 0.8
+
+
+def test_weights_are_routed() -> None:
+    weights = np.where(Y == 0, 0.0, 1.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            MLPClassifier((5,), max_iter=5, random_state=0)
+            .set_fit_request(sample_weight=True)
+            .set_score_request(sample_weight=True),
+        )
+        fitted = pipe.fit(X, Y, sample_weight=weights)
+        cross_validate(pipe, X, Y, cv=2, params={"sample_weight": weights})
+    scaled = StandardScaler().fit_transform(X)
+    alone = MLPClassifier((5,), max_iter=5, random_state=0).fit(scaled, Y, weights)
+    np.testing.assert_array_equal(fitted[-1].coefs_[0], alone.coefs_[0])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library: str) -> None:
+    frames = pytest.importorskip(library)
+    names = ["a", "b", "c", "d"]
+    frame = frames.DataFrame({name: X[:, k] for k, name in enumerate(names)})
+    small = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
+    for cls, y in ((MLPClassifier, NAMES), (MLPRegressor, X[:, 0])):
+        model = cls(**small).fit(frame, frames.Series(y))
+        assert model.feature_names_in_.tolist() == names
+        plain = cls(**small).fit(X, y)
+        np.testing.assert_array_equal(model.predict(frame), plain.predict(X))
+        with pytest.warns(UserWarning, match="X does not have valid feature names"):
+            model.predict(X)
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict(frame[["b", "a", "c", "d"]])
+    columns = ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])], remainder="drop")
+    pipe = make_pipeline(columns.set_output(transform="default"), MLPClassifier(max_iter=3))
+    assert pipe.fit(frame, NAMES).predict(frame).shape == (150,)
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_pickles_have_the_version(ours: Any) -> None:
+    model = ours(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, Y)
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+    twin.coefs_[0][...] = 0  # views of its own model
+    assert model.coefs_[0].any()
+    outputs = [getattr(each, "predict_proba", each.predict)(X) for each in (model, twin)]
+    assert not np.array_equal(*outputs)
+    state = model.__getstate__()
+    assert state["_sklearn_version"] == sklearn.__version__
+    with pytest.warns(InconsistentVersionWarning, match=ours.__name__):
+        ours.__new__(ours).__setstate__(state | {"_sklearn_version": "1.0"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.copyto(twin.coefs_[0], model.coefs_[0])
+        for part in (model, twin):  # the optimizer's state is in the pickle
+            part.partial_fit(X, Y)
+    np.testing.assert_array_equal(twin.coefs_[1], model.coefs_[1])
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_the_page_shows_the_parameters(ours: Any) -> None:
+    page = ours(hidden_layer_sizes=(7,))._repr_html_()
+    assert "hidden_layer_sizes" in page
+    assert "(7,)" in page
+    for name in inspect.signature(ours).parameters:
+        assert f"{name} : " in ours.__doc__
