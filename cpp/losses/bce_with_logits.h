@@ -43,8 +43,9 @@ template <class T>
 struct BceWithLogits : Logits<T, BceWithLogits<T>> {
   using Params = BceWithLogitsParams;
   static constexpr std::array kFields{
-      kReductionOverOutputs<Params>, field<&Params::pos_weight>("pos_weight", at_least(0), kPerOutput,
-                                                     "factor of each output for targets of 1", tries(3, 0.5, 1.5))};
+      kReductionOverOutputs<Params>,
+      field<&Params::pos_weight>("pos_weight", at_least(0), kPerOutput, "factor of each output for targets of 1",
+                                 tries(3, 0.5, 1.5))};
   explicit BceWithLogits(const Params& p) : pos_weight(p.pos_weight) {}
 
   Vec<T> value(Vec<T> z, Vec<T> t) const { return this->entropy(z, t); }

@@ -22,7 +22,8 @@ template <class T>
 struct PoissonNll : Elementwise<T, PoissonNll<T>> {
   using Params = PoissonNllParams;
   static constexpr std::array kFields{
-      kReductionOverOutputs<Params>, field<&Params::log_input>("log_input", "outputs are logarithms of rates instead of rates"),
+      kReductionOverOutputs<Params>,
+      field<&Params::log_input>("log_input", "outputs are logarithms of rates instead of rates"),
       field<&Params::full>("full", "add Stirling's approximation of log(target!)"),
       field<&Params::eps>("eps", above(0), "added to a rate before its logarithm is taken", tries(1e-3))};
   static constexpr Interval kTargets{.lowest = 0};
