@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # written by tools/stubs.py from the registries of the core; do not edit
-"""Uses every member once; mypy compares it with the stubs."""
+"""Uses every member once; mypy compares it with the stubs.
+
+It is over 450 lines long because it has one for each argument.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 import fastnn.functional as F
 from fastnn import nn, optim
 from fastnn.functional import OptimizerState
+from fastnn.optim import lr_scheduler
 
 x: NDArray[Any] = np.array([0.25, 0.75])
 assert_type(nn.Identity(), nn.Identity)
@@ -302,6 +306,150 @@ assert_type(
         l1=0.0,
     ),
     optim.Lion,
+)
+assert_type(
+    lr_scheduler.ConstantLR(
+        lr=None,
+        factor=0.3333333333333333,
+        total_iters=5,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.ConstantLR,
+)
+assert_type(
+    lr_scheduler.StepLR(
+        lr=None,
+        step_size=30,
+        gamma=0.1,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.StepLR,
+)
+assert_type(
+    lr_scheduler.MultiStepLR(
+        lr=None,
+        milestones=(30.0, 80.0),
+        gamma=0.1,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.MultiStepLR,
+)
+assert_type(
+    lr_scheduler.ExponentialLR(
+        lr=None,
+        gamma=0.95,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.ExponentialLR,
+)
+assert_type(
+    lr_scheduler.LinearLR(
+        lr=None,
+        start_factor=0.3333333333333333,
+        end_factor=1.0,
+        total_iters=5,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.LinearLR,
+)
+assert_type(
+    lr_scheduler.PolynomialLR(
+        lr=None,
+        total_iters=None,
+        power=1.0,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.PolynomialLR,
+)
+assert_type(
+    lr_scheduler.CosineAnnealingLR(
+        lr=None,
+        T_max=None,
+        eta_min=0.0,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.CosineAnnealingLR,
+)
+assert_type(
+    lr_scheduler.CosineAnnealingWarmRestarts(
+        lr=None,
+        T_0=10,
+        T_mult=1,
+        eta_min=0.0,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.CosineAnnealingWarmRestarts,
+)
+assert_type(
+    lr_scheduler.OneCycleLR(
+        max_lr=None,
+        total_steps=None,
+        pct_start=0.3,
+        anneal_strategy="cos",
+        cycle_momentum=True,
+        base_momentum=0.85,
+        max_momentum=0.95,
+        div_factor=25.0,
+        final_div_factor=10000.0,
+        three_phase=False,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.OneCycleLR,
+)
+assert_type(
+    lr_scheduler.InverseSquareRootLR(
+        lr=None,
+        timescale=10000.0,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.InverseSquareRootLR,
+)
+assert_type(
+    lr_scheduler.InvScalingLR(
+        lr=None,
+        power_t=0.5,
+    ),
+    lr_scheduler.InvScalingLR,
+)
+assert_type(
+    lr_scheduler.AdaptiveLR(
+        lr=None,
+        tol=0.0001,
+        n_iter_no_change=10,
+        factor=5.0,
+        min_lr=1e-06,
+    ),
+    lr_scheduler.AdaptiveLR,
+)
+assert_type(
+    lr_scheduler.ArrayLR(
+        values=(1.0,),
+        lr=1.0,
+        warmup=0,
+        warmup_factor=0.3333333333333333,
+        by="step",
+    ),
+    lr_scheduler.ArrayLR,
 )
 assert_type(F.identity(x), NDArray[Any])
 assert_type(F.identity_backward(x, x), NDArray[Any])

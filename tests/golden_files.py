@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import members
-from fastnn import nn
+from fastnn import nn, optim
 from fastnn.nn import _entries
 from models import layer_of
 from saved import WIDTH, F, K, mixed, rows
@@ -65,12 +65,21 @@ def _with_optimizer(name: str, dtype: str) -> nn.Sequential:
     return model
 
 
+def _with_schedule(name: str, dtype: str) -> nn.Sequential:
+    values = members.paired("schedules", name, members.hyper_cases("schedules", name)[-1])
+    model = mixed(dtype)
+    model.compile(optim.SGD(lr=_entries.SCHEDULES[name](**values)), "cross_entropy")
+    model.fit(*rows(dtype=dtype), batch_size=8, epochs=2)
+    return model
+
+
 _MAKERS: dict[str, Callable[[str, str], nn.Sequential]] = {
     "inputs": _with_layer,
     "layers": _with_layer,
     "activations": _with_layer,
     "losses": _with_loss,
     "optimizers": _with_optimizer,
+    "schedules": _with_schedule,
 }
 
 

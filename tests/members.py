@@ -24,6 +24,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "activations": reference.ACTIVATIONS,
     "losses": reference.LOSSES,
     "optimizers": reference.OPTIMIZERS,
+    "schedules": reference.SCHEDULES,
     "inputs": reference.INPUTS,
     "layers": reference.LAYERS,
 }

@@ -23,6 +23,7 @@ from fastnn._describe import Description, fields_of_class
 from fastnn._docstrings import example_of
 from fastnn._fields import fields_of, meaning_and_range
 from fastnn._optimizers import OPTIMIZERS
+from fastnn._schedule import SCHEDULES
 from fastnn.functional._functions import MAKERS, loss_name
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 
@@ -61,7 +62,9 @@ def class_stub(cls: type[Description], row: Row) -> str:
         if by_name and not keywords:
             lines.append("    _: KW_ONLY")
         keywords = by_name
-        default = "..." if field.default == {} else field.default_text
+        text = field.default_text
+        long = isinstance(field.default, float) and len(text) > 10  # 1/3
+        default = "..." if field.default == {} or long else text
         lines.append(f"    {field.name}: {field.annotation} = {default}")
     return "\n".join(lines).rstrip()
 
@@ -116,6 +119,7 @@ COLUMNS = {
         "task": "task",
     },
     "optimizers": {"states": "states"},
+    "schedules": {},
 }
 
 
@@ -183,7 +187,10 @@ def tables_page() -> str:
 
 # The arguments of the program for parameters without a default.
 ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]"}
-PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs."""
+PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs.
+
+It is over 450 lines long because it has one for each argument.
+"""
 
 from __future__ import annotations
 
@@ -195,6 +202,7 @@ from numpy.typing import NDArray
 import fastnn.functional as F
 from fastnn import nn, optim
 from fastnn.functional import OptimizerState
+from fastnn.optim import lr_scheduler
 
 x: NDArray[Any] = np.array([0.25, 0.75])
 '''
@@ -203,7 +211,12 @@ x: NDArray[Any] = np.array([0.25, 0.75])
 def program() -> str:
     """Return a program that uses every member, with all parameters at their defaults."""
     lines = []
-    for members, module in ((ACTIVATIONS, "nn"), (LOSSES, "nn"), (OPTIMIZERS, "optim")):
+    for members, module in (
+        (ACTIVATIONS, "nn"),
+        (LOSSES, "nn"),
+        (OPTIMIZERS, "optim"),
+        (SCHEDULES, "lr_scheduler"),
+    ):
         for name in members:
             row = _registry.rows(members.base.room)[name]
             fields = fields_of(row["params"])
@@ -256,9 +269,23 @@ def files() -> dict[str, str]:
                 *common,
                 "from typing import Any, Literal",
                 "",
-                "from ._describe import Members, Optimizer",
+                "from ._describe import Members",
+                "from ._optimizer import Optimizer",
+                "from ._schedule import LearningRate",
             ],
             {"OPTIMIZERS": OPTIMIZERS},
+        ),
+        "python/fastnn/_schedules.pyi": classes_stub(
+            "The schedules.",
+            [
+                "from collections.abc import Sequence",
+                "from dataclasses import dataclass",
+                "from typing import Literal",
+                "",
+                "from ._describe import Members",
+                "from ._schedule import Schedule",
+            ],
+            {"SCHEDULES": SCHEDULES},
         ),
         "python/fastnn/functional/_members.pyi": functions_stub(),
         "docs/api/tables.md": tables_page(),

@@ -58,8 +58,12 @@ class Network {
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   void set_frozen(const std::string& layer, bool frozen);
   void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-               const py::dict& params, const Groups& groups, const py::kwargs& settings);
-  void set_optimizer_params(const py::dict& params, const Groups& groups);
+               const py::dict& params, const Groups& groups, const py::object& schedule, const py::kwargs& settings);
+  void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues);
+  double lr();
+  // None if the compiled learning rate is a number, or before compile.
+  py::object schedule_position() const;
+  void set_schedule_position(const py::dict& position);
 
   // network_training.cpp
   // Makes those checks of fit that need not read the numbers (shapes, dtypes, no rows) and returns the number of rows.

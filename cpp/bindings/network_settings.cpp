@@ -53,11 +53,22 @@ std::vector<graph::Config> configs_of(const LayerList& layers, int nested) {
   return configs;
 }
 
+// From None, or from a pair of name and parameters.
+run::Schedule schedule_of(const py::object& given) {
+  if (given.is_none()) return {};
+  const auto [name, params] = given.cast<std::pair<std::string, py::dict>>();
+  const auto& row = schedules::registry().at("[compile]", name);
+  return {&row, values_of("[" + name + "]", row, params)};
+}
+
 // The hyperparameters of all parameters, and those of single parameters: the common ones after the group's changes.
-run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params,
-                                      const Network::Groups& groups) {
+run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params, const Network::Groups& groups,
+                                      const py::object& schedule) {
   const std::string where = "[" + std::string(row.name) + "]";
-  run::OptimizerValues values{values_of(where, row, params), {}};
+  run::OptimizerValues values{values_of(where, row, params), {}, schedule_of(schedule)};
+  const auto* cycle = values.schedule.row;
+  require(!cycle || !cycle->cycles_momentum(values.schedule.values) || *row.momentum, where, " has no momentum that ",
+          cycle ? cycle->class_name : "", " could change; expected cycle_momentum=False");
   for (const auto& [key, own] : groups) values.own[key] = changed(where, row.params, values.others, own);
   return values;
 }
@@ -84,22 +95,44 @@ void Network::set_frozen(const std::string& layer, bool frozen) {
 }
 
 void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-                      const py::dict& params, const Groups& groups, const py::kwargs& settings) {
+                      const py::dict& params, const Groups& groups, const py::object& schedule,
+                      const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = &losses::registry().at("[compile]", loss);
   spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
-  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups);
+  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups, schedule);
   spec.settings = settings_of<run::CompileSettings>("compile", settings);
   model().compile(spec);
 }
 
-void Network::set_optimizer_params(const py::dict& params, const Groups& groups) {
+void Network::set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule,
+                                   bool continues) {
   const train::Gate::Change change(model().gate(), "set_optimizer_params");
   const auto* row = model().optimizer();
   require(row != nullptr, "[set_optimizer_params] the model has no optimizer yet: call compile first");
-  model().set_optimizer_values(optimizer_values(*row, params, groups));
+  model().set_optimizer_values(optimizer_values(*row, params, groups, schedule), continues);
+}
+
+double Network::lr() {
+  const train::Gate::Reader reader(model().gate(), "lr");
+  return model().lr();
+}
+
+py::object Network::schedule_position() const {
+  if (!model().scheduled()) return py::none();
+  const Values values(model().position());
+  py::dict found;
+  for (const Field& field : run::SchedulePosition::kFields) found[field.name] = python_value(field, field.get(values));
+  return found;
+}
+
+void Network::set_schedule_position(const py::dict& position) {
+  const train::Gate::Writer writer(model().gate(), "load");
+  require(model().scheduled(), "[set_schedule_position] the model has no schedule");
+  const auto& row = run::settings().at("[set_schedule_position]", "schedule");
+  model().position() = values_of("[set_schedule_position]", row, position).as<schedules::Position>();
 }
 
 }  // namespace fastnn::bindings

@@ -111,6 +111,7 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
   taken["step"] = model().step();
   taken["draw"] = model().draw();
   taken["epochs"] = epochs();
+  taken["schedule"] = schedule_position();
   taken["steps"] = optimizer_steps();
   py::list states;
   for (int s = 0; s < model().n_states(); ++s) {

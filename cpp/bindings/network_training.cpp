@@ -81,6 +81,7 @@ class FitHooks final : public train::Hooks {
     if (metrics_) d["accuracy"] = log.train.accuracy;
     if (validates_) d["val_loss"] = log.validation.loss;
     if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
+    d["lr"] = log.lr;
     return d;
   }
   py::dict history() const {

@@ -45,6 +45,7 @@ py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
 void register_functional(py::module_& m) {
   register_functional_products(m);
   register_functional_rows(m);
+  register_functional_schedules(m);
   register_functional_steps(m);
   register_functional_training(m);
   using py::arg;

@@ -124,9 +124,16 @@ void register_network(py::module_& m) {
           "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
       .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
       .def("compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
-           arg("groups") = py::dict(), "settings: of the row \"compile\".")
-      .def("set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
-           "Other hyperparameters, as compile takes them, from the next update on; states and counts stay.")
+           arg("groups") = py::dict(), arg("schedule") = none,
+           "schedule: None, or a pair of name and parameters. settings: of the row \"compile\".")
+      .def(
+          "set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
+          arg("schedule") = none, arg("continues") = false,
+          "Other hyperparameters, as compile takes them, from the next update on; states and counts stay. The schedule "
+          "begins now, unless it continues the one before.")
+      .def_property_readonly("lr", &Network::lr)
+      .def("schedule_position", &Network::schedule_position)
+      .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
            arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none,
            "settings: of the row \"fit\".")

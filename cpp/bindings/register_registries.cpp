@@ -10,6 +10,7 @@
 #include "layers/layer.h"
 #include "losses/loss.h"
 #include "optimizers/registry.h"
+#include "schedules/registry.h"
 
 namespace fastnn::bindings {
 
@@ -73,7 +74,7 @@ const char* mean_name(losses::Mean mean) {
 
 py::dict registries() {
   py::dict all;
-  py::list activations, losses, optimizers, inputs, layers, containers, settings;
+  py::list activations, losses, optimizers, schedules, inputs, layers, containers, settings;
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
@@ -99,7 +100,13 @@ py::dict registries() {
     py::list states;
     for (const auto& state : row.states) states.append(state.name);
     d["states"] = states;
+    d["momentum"] = row.momentum;
     optimizers.append(d);
+  }
+  for (const auto& row : schedules::registry()) {
+    py::dict d = common(row);
+    d["cycles_momentum"] = row.cycles_momentum(row.defaults());
+    schedules.append(d);
   }
   for (const auto& row : inputs::registry()) inputs.append(common(row));
   for (const auto& row : layers::registry()) layers.append(common(row));
@@ -109,6 +116,7 @@ py::dict registries() {
   all["activations"] = activations;
   all["losses"] = losses;
   all["optimizers"] = optimizers;
+  all["schedules"] = schedules;
   all["inputs"] = inputs;
   all["layers"] = layers;
   all["containers"] = containers;

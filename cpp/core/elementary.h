@@ -14,6 +14,12 @@ namespace fastnn {
 // base is not.
 double power_complement(double base, double n) noexcept;
 
+// base^exponent for base >= 0; the product for small whole exponents.
+double power(double base, double exponent) noexcept;
+
+// cos(pi x), exactly 0 or +-1 where 2 x is a whole number.
+double cos_pi(double x) noexcept;
+
 // y[i] = f(x[i]) for the function f called `name`; returns false if there is no such function. Used by the tests.
 template <class T>
 bool elementary(const std::string& name, const T* x, Index n, T* y) noexcept;

@@ -41,6 +41,7 @@ inline constexpr const char* kPerOutput = "per_output";  // a list that does not
 // Reasons that concern the call.
 inline constexpr const char* kNoWeight = "no_weight";  // the weights of all rows are zero
 inline constexpr const char* kNotCompiled = "not_compiled";
+inline constexpr const char* kNoLength = "no_length";  // the schedule `came` lasts a fit, and this is none
 inline constexpr const char* kNoForward = "no_forward";
 inline constexpr const char* kNoGradients = "no_gradients";
 }  // namespace reason

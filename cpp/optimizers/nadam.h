@@ -33,6 +33,7 @@ struct NAdam {
       field<&Params::momentum_decay>("momentum_decay", at_least(0),
                                      "how fast the momentum rises from beta1 / 2 to beta1", tries(0.3)),
       kDecoupled<Params>);
+  static constexpr bool kFixedMomentum = true;  // M_t is computed as the product for one beta1
   enum { kExpAvg, kExpAvgSq };
   static constexpr std::array kStates{State{"exp_avg"}, State{"exp_avg_sq"}};
 

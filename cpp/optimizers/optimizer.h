@@ -26,6 +26,7 @@ namespace fastnn::optimizers {
 //     static bool keeps(int state, const Params& p);                // of the optional ones, if there are any
 //     static Coefficients coefficients(const Params& p, std::int64_t t);  // or (p, t, batch_weight)
 //     static constexpr bool kShrinks = true;                        // if weight_decay is never added to the gradient
+//     static constexpr bool kFixedMomentum = true;                 // if beta1 cannot change between updates
 //     explicit Lion(const Coefficients& c);
 //     // The new w; states in place: state[kExpAvg]. S::has(kExpAvg) where one is optional.
 //     template <class S> Vec<T> update(Vec<T> w, Vec<T> g, S& state) const;
@@ -174,6 +175,24 @@ double l2(const Values& values, double batch_weight) {
   return p.weight_decay;
 }
 
+template <class M>
+constexpr const char* momentum_name() {
+  using P = typename M::Params;
+  if constexpr (requires { M::kFixedMomentum; }) return "";
+  if constexpr (requires(P p) { p.momentum; }) return "momentum";
+  if constexpr (requires(P p) { p.beta1; }) return "beta1";
+  return "";
+}
+template <class M>
+Values with_momentum(const Values& values, double momentum) {
+  auto p = values.as<typename M::Params>();
+  if constexpr (requires { p.momentum; })
+    p.momentum = momentum;
+  else if constexpr (requires { p.beta1; })
+    p.beta1 = momentum;
+  return Values(p);
+}
+
 template <template <class> class O>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
   using M = O<float>;
@@ -186,11 +205,13 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           [](const Values& values) { return values.as<P>().lr; },
           [](const Values& values) { return values.as<P>().l1; },
           l2<M>,
-          [](const Values& values, double factor) {
+          [](const Values& values, double lr) {
             auto p = values.as<P>();
-            p.lr *= factor;
+            p.lr = lr;
             return Values(p);
           },
+          momentum_name<M>(),
+          with_momentum<M>,
           {update_loop<float, O>},
           {update_loop<double, O>}};
 }

@@ -62,7 +62,9 @@ struct Row : fastnn::Row {
   // What multiplies w in the gradient: the penalty of a parameter is l2 / 2 sum(w^2) + l1 sum(|w|). It is 0 if weight
   // decay is decoupled, which is no gradient of a penalty.
   double (*l2)(const Values& values, double batch_weight);
-  Values (*with_lr)(const Values& values, double factor);  // the learning rate times factor
+  Values (*with_lr)(const Values& values, double lr);
+  const char* momentum;  // the hyperparameter that a schedule may change in its place, or ""
+  Values (*with_momentum)(const Values& values, double momentum);
   Loops<float> f32;
   Loops<double> f64;
 

@@ -15,11 +15,13 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
       loss_values(spec.loss_values),
       optimizer(spec.optimizer),
       settings(spec.settings),
+      schedule(spec.optimizer_values.schedule),
       state_size(network.size()) {
   require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
           " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
   losses::check_outputs("compile", *loss, loss_values, network.n_outputs());
   Rules made = rules_for(network, spec.optimizer_values);
+  base_lr_ = last_lr = optimizer->lr(spec.optimizer_values.others);
   placed_ = made.any;
   n_states = std::popcount(placed_);
   states = std::make_shared<Buffer<T>>(n_states * state_size);
@@ -32,13 +34,24 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
 }
 
 template <class T>
-void Compiled<T>::set_values(const Network<T>& network, const OptimizerValues& values) {
+void Compiled<T>::set_values(const Network<T>& network, const OptimizerValues& values, bool continues) {
   Rules made = rules_for(network, values);
   for (int s = 0; s < static_cast<int>(optimizer->states.size()); ++s)
     require(!optimizers::contains(made.any & ~placed_, s), "[", optimizer->class_name, "] these values need ",
             optimizer->states[static_cast<std::size_t>(s)].name,
             ", which those that the model was compiled with did not; compile it anew");
   take(std::move(made));
+  base_lr_ = optimizer->lr(values.others);
+  schedule = values.schedule;
+  if (!continues) clock.position = {};
+}
+
+// The hyperparameters of the next update.
+template <class T>
+Values Compiled<T>::values_now(const Values& values) const {
+  const Values at_rate = optimizer->with_lr(values, rate(optimizer->lr(values)));
+  if (!schedule.row->cycles_momentum(schedule.values)) return at_rate;
+  return optimizer->with_momentum(at_rate, schedule.row->momentum(schedule.values, clock));
 }
 
 template <class T>
@@ -82,30 +95,31 @@ void Compiled<T>::take(Rules made) {
 }
 
 template <class T>
-void Compiled<T>::begin_update(const std::vector<int>& parameters, std::int64_t step, double batch_weight) {
-  const double factor = lr_factor(step);
+void Compiled<T>::begin_update(const std::vector<int>& parameters, double batch_weight) {
+  last_lr = lr();
   const auto at = [](int p) { return static_cast<std::size_t>(p); };
   for (std::size_t k = 0; k < parameters.size(); ++k) {
     const int p = parameters[k], before = parameters[k > 0 ? k - 1 : 0];
     if (k > 0 && rule_of[at(p)] == rule_of[at(before)] && steps[at(p)] == steps[at(before)])
       coefficients[at(p)] = coefficients[at(before)];
-    else if (factor == 1)
+    else if (!schedule.row)
       coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1, batch_weight);
     else
-      coefficients[at(p)] =
-          optimizer->coefficients(optimizer->with_lr(rule(p).values, factor), steps[at(p)] + 1, batch_weight);
+      coefficients[at(p)] = optimizer->coefficients(values_now(rule(p).values), steps[at(p)] + 1, batch_weight);
   }
 }
 
 template <class T>
 void Compiled<T>::end_update(const std::vector<int>& parameters) {
   for (const int p : parameters) ++steps[static_cast<std::size_t>(p)];
+  ++clock.position.steps;
+  ++clock.fit.step;
 }
 
 template <class T>
 double Compiled<T>::largest_lr() const {
   double lr = 0;
-  for (const Rule& each : rules) lr = std::max(lr, optimizer->lr(each.values));
+  for (const Rule& each : rules) lr = std::max(lr, rate(optimizer->lr(each.values)));
   return lr;
 }
 

@@ -10,16 +10,25 @@
 #include "losses/loss.h"
 #include "optimizers/registry.h"
 #include "run/settings.h"
+#include "schedules/registry.h"
 
 namespace fastnn::run {
 
 using graph::Network;
 using graph::Parameter;
 
-// Hyperparameters of the optimizer: the sets of single parameters by the parameter's key, and the set of all others.
+// A schedule of the learning rate with the values of its parameters; `row` is nullptr if the rate is a number.
+struct Schedule {
+  const schedules::Row* row = nullptr;
+  Values values;
+};
+
+// Hyperparameters of the optimizer: the sets of single parameters by the parameter's key, and the set of all others. A
+// schedule changes their learning rates.
 struct OptimizerValues {
   Values others;
   std::map<std::string, Values> own;
+  Schedule schedule;
 };
 
 struct CompileSpec {
@@ -43,10 +52,10 @@ struct Compiled {
 
   Compiled(const Network<T>& network, const CompileSpec& spec);
 
-  // Changes the hyperparameters from the next update on; states and counts of updates stay as they are. Throws
-  // std::invalid_argument, without changing anything, if a key is unknown or if the new values need a state that
-  // compile did not allocate.
-  void set_values(const Network<T>& network, const OptimizerValues& values);
+  // Changes the hyperparameters from the next update on; states and counts of updates stay as they are. A schedule
+  // begins now, unless it `continues` the one before. Throws std::invalid_argument, without changing anything, if a key
+  // is unknown or if the new values need a state that compile did not allocate.
+  void set_values(const Network<T>& network, const OptimizerValues& values, bool continues);
 
   bool loss_is_sum() const { return loss->is_sum(loss_values); }
   double average(const losses::Sums& sums, Index outputs) const { return loss->average(loss_values, sums, outputs); }
@@ -54,17 +63,15 @@ struct Compiled {
   const Rule& rule(int parameter) const { return rules[rule_of[static_cast<std::size_t>(parameter)]]; }
   // The s-th of the n_states state arrays, which are those that at least one parameter needs.
   T* state(int s) const { return states->data() + s * state_size; }
-  // The factor of all learning rates in update `step` of the model, counted from 0. A schedule would be computed here.
-  double lr_factor(std::int64_t step) const {
-    (void)step;
-    return 1;
-  }
-  // The largest learning rate among the parameters.
+  // The learning rate of the next update for parameters without a rate of their own, and the largest of all.
+  double lr() const { return rate(base_lr_); }
   double largest_lr() const;
+  // Whether the length of the schedule is that of a fit, so that it cannot be used in single steps.
+  bool needs_fit() const { return schedule.row && schedule.row->needs_fit(schedule.values); }
   // begin_update computes the coefficients for the next update of these parameters, and end_update counts it. Each
   // parameter counts its own updates, as in torch: one that was frozen for a while continues with its old count, and
   // one that was frozen until now begins with the first. batch_weight: the sum of the weights of the batch's rows.
-  void begin_update(const std::vector<int>& parameters, std::int64_t step, double batch_weight);
+  void begin_update(const std::vector<int>& parameters, double batch_weight);
   void end_update(const std::vector<int>& parameters);
 
   const losses::Row* loss;
@@ -76,6 +83,9 @@ struct Compiled {
   std::vector<optimizers::Coefficients> coefficients;
   std::vector<std::int64_t> steps;  // the number of updates so far
   CompileSettings settings;
+  Schedule schedule;
+  schedules::Clock clock;
+  double last_lr = 0;  // that of the last update
   int n_states = 0;
   Index state_size;                   // numbers in one state: as many as the network has values
   std::shared_ptr<Buffer<T>> states;  // the state arrays one after another; Python's views share the ownership
@@ -89,7 +99,10 @@ struct Compiled {
   };
   Rules rules_for(const Network<T>& network, const OptimizerValues& values) const;
   void take(Rules made);
+  double rate(double base) const { return schedule.row ? schedule.row->rate(schedule.values, base, clock) : base; }
+  Values values_now(const Values& values) const;
 
+  double base_lr_ = 0;
   optimizers::StateSet placed_ = 0;  // the states that are allocated in `states`
 };
 

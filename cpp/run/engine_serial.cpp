@@ -31,7 +31,7 @@ void Engine<T>::begin_batch() noexcept {
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->begin_update(plan_->trained, progress.step, batch_weight_);
+  if (plan_->goal.update) compiled_->begin_update(plan_->trained, batch_weight_);
 }
 
 // The mean of a loss with weights of classes is divided by those of the batch's rows, which have to be read before its

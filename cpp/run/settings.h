@@ -1,4 +1,5 @@
-// The settings of compile and of fit: two registry rows, whose parameters are the settings. A new setting is a field
+// The settings of compile and of fit, and the position of a schedule, which a saved model has: registry rows, whose
+// parameters are the settings. A new setting is a field
 // here and the place that reads it: the bindings convert whatever the tables have, and Python checks by them.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
@@ -11,6 +12,7 @@
 #include "core/parallel.h"
 #include "core/registry.h"
 #include "core/types.h"
+#include "schedules/registry.h"
 
 namespace fastnn::run {
 
@@ -59,6 +61,18 @@ struct Fit {
       field<&Params::seed>("seed", "what the orders of rows are drawn from"),
       field<&Params::metrics>("metrics", "accuracy beside the loss"),
       field<&Params::n_threads>("n_threads", within(0, parallel::kMaxThreads), "0: chosen by measuring"),
+  };
+};
+
+struct SchedulePosition {
+  using Params = schedules::Position;
+  static constexpr std::array kFields{
+      field<&Params::steps>("steps", "updates"),
+      field<&Params::epochs>("epochs", "whole epochs of fit"),
+      field<&Params::rows>("rows", "rows trained on, those of a fit from the end of their epoch on"),
+      field<&Params::best>("best", "the smallest training loss of an epoch"),
+      field<&Params::waited>("waited", "epochs without a smaller one"),
+      field<&Params::reduced>("reduced", "how often the rate was reduced"),
   };
 };
 

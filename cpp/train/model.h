@@ -39,6 +39,7 @@ struct Interrupted : std::exception {
 struct EpochLog {
   Scores train, validation;
   double penalty = 0;  // the part of the loss that is one, if losses have penalties
+  double lr = 0;       // of the last update
 };
 
 // Callbacks of a running fit into the bindings. They are called on the calling thread and, except for `poll`, outside
@@ -95,10 +96,13 @@ class Model {
   virtual void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) = 0;
 
   virtual void compile(const CompileSpec& spec) = 0;
-  virtual void set_optimizer_values(const run::OptimizerValues& values) = 0;  // as Compiled::set_values
-  virtual const losses::Row* loss() const = 0;                                // nullptr before compile
-  virtual const Values& loss_values() const = 0;                              // of a compiled model
-  virtual const optimizers::Row* optimizer() const = 0;                       // nullptr before compile
+  virtual void set_optimizer_values(const run::OptimizerValues& values, bool continues) = 0;  // as Compiled::set_values
+  virtual double lr() const = 0;                                                              // of the next update
+  virtual bool scheduled() const = 0;                    // whether the compiled learning rate is a schedule
+  virtual schedules::Position& position() = 0;           // of the schedule of a compiled model
+  virtual const losses::Row* loss() const = 0;           // nullptr before compile
+  virtual const Values& loss_values() const = 0;         // of a compiled model
+  virtual const optimizers::Row* optimizer() const = 0;  // nullptr before compile
   virtual bool penalty_in_loss() const = 0;
   virtual bool loss_is_sum() const = 0;  // whether the compiled loss adds the losses of rows instead of averaging them
 

@@ -97,14 +97,21 @@ void Trainer<T>::compile(const CompileSpec& spec) {
 }
 
 template <class T>
-void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values) {
+void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values, bool continues) {
   need_compiled("set_optimizer_params");
-  compiled_->set_values(net_, values);
+  compiled_->set_values(net_, values, continues);
 }
 
 template <class T>
 void Trainer<T>::need_compiled(const char* where) const {
   refuse_unless(compiled_.has_value(), where, reason::kNotCompiled);
+}
+
+template <class T>
+void Trainer<T>::need_length(const char* where) const {
+  need_compiled(where);
+  if (compiled_->needs_fit())
+    throw Refused({.where = where, .reason = reason::kNoLength, .came = compiled_->schedule.row->class_name});
 }
 
 template <class T>
@@ -185,6 +192,8 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
     if (guarded) restore();
     raise(where, verdict, run, data, nullptr, "");
   }
+  if (goal.gradient != Gradient::kNone) gradients_rows_ = rows;
+  if (goal.update) compiled_->clock.position.rows += gradients_rows_;
   return run.last_loss();
 }
 
@@ -207,7 +216,7 @@ bool Trainer<T>::may_overflow(const Goal& goal) const {
 template <class T>
 double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  need_compiled("train_step");
+  need_length("train_step");
   pending_ = {};
   gradients_ready_ = false;
   const auto gradient = data.grad ? Gradient::kGiven : Gradient::kLoss;
@@ -281,7 +290,7 @@ double Trainer<T>::clip_grad_norm(double max_norm) {
 template <class T>
 void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  need_compiled("apply_gradients");
+  need_length("apply_gradients");
   refuse_unless(gradients_ready_, "apply_gradients", reason::kNoGradients);
   pending_ = {};
   one_batch("apply_gradients", {}, 1, {.forward = false, .gradient = Gradient::kNone, .form = Form::kMaterialised},

@@ -48,7 +48,13 @@ class Trainer final : public Model {
   void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) override;
 
   void compile(const CompileSpec& spec) override;
-  void set_optimizer_values(const run::OptimizerValues& values) override;
+  void set_optimizer_values(const run::OptimizerValues& values, bool continues) override;
+  double lr() const override {
+    need_compiled("lr");
+    return compiled_->lr();
+  }
+  bool scheduled() const override { return compiled_ && compiled_->schedule.row; }
+  schedules::Position& position() override { return compiled_->clock.position; }
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
   const Values& loss_values() const override { return compiled_->loss_values; }
   bool penalty_in_loss() const override { return compiled_ && compiled_->settings.penalty_in_loss; }
@@ -112,8 +118,13 @@ class Trainer final : public Model {
   [[noreturn]] void raise(const char* where, Verdict verdict, Engine<T>& engine, const Data& data,
                           const std::int64_t* order, const std::string& when);
   void need_compiled(const char* where) const;
-  void snapshot() { saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, net_.batches(), progress_); }
+  void need_length(const char* where) const;  // compiled, with a schedule that can be used in single steps
+  void snapshot() {
+    saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, net_.batches(), progress_);
+    saved_position_ = compiled_->clock.position;
+  }
   void restore() {
+    compiled_->clock.position = saved_position_;
     net_.set_batches(saved_.batches());
     progress_ = saved_.put_back(net_.values(), *compiled_->states, compiled_->steps);
   }
@@ -136,7 +147,9 @@ class Trainer final : public Model {
     Index rows = 0;
     bool training = false;
   } pending_;
-  Snapshot<T> saved_;  // the model at the end of the last good epoch, or before a step that may overflow
+  schedules::Position saved_position_;
+  Index gradients_rows_ = 0;  // of the batch from which the gradients are
+  Snapshot<T> saved_;         // the model at the end of the last good epoch, or before a step that may overflow
 };
 
 }  // namespace fastnn::train

@@ -39,6 +39,12 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   run.use(&full, &ragged);
   run.wants_accuracy = spec.metrics;
   FitReport report;
+  schedules::Clock& clock = compiled_->clock;
+  // However fit ends, no fit is running afterwards.
+  struct OfThisFit {
+    ~OfThisFit() { fit = {}; }
+    schedules::Clock::Fit& fit;
+  } const of_this_fit{clock.fit};
   for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
     const Index steps_before = report.steps;
     run.rewind();
@@ -55,6 +61,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
         if (epoch == spec.initial_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
+      clock.fit = {spec.epochs, (rows + batch - 1) / batch, epoch, 0};
       run.feed(spec.data, order, rows, batch);
       const int used =
           run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
@@ -70,6 +77,11 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       }
       need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
+      log.lr = compiled_->last_lr;
+      clock.position.rows += rows, ++clock.position.epochs;
+      clock.fit.epoch = epoch + 1, clock.fit.step = 0;
+      if (compiled_->schedule.row)
+        compiled_->schedule.row->epoch_end(compiled_->schedule.values, clock.position, log.train.loss);
     } catch (const Interrupted&) {
       if (!hooks.stopped()) throw;
       report.steps = steps_before + run.totals().steps;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The common part of activations, losses and optimizers: immutable descriptions of a registry row.
+"""The common part of activations, losses, optimizers and schedules: descriptions of a registry row.
 
-A description has the values of the parameters and checks them; it computes nothing and has no
-arrays. Its class is made from the row.
+A description is immutable, has the values of the parameters and checks them; it has no arrays. Its
+class is made from the row.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from . import _registry, _validate
+from . import _registry
 from ._assign import refusal
 from ._docstrings import docstring, parameters, sentence
 from ._fields import Field, Value, argument_names, checked, fields_of
 from ._hints import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ._docstrings import Entry
     from ._registry import Row
 
-__all__ = ["Description", "Members", "Optimizer", "described", "fields_of_class"]
+__all__ = ["Description", "Members", "Overrides", "described", "fields_of_class"]
 
 
 class Description:
@@ -53,6 +53,11 @@ class Description:
     more_fields: ClassVar[tuple[Field, ...]] = ()
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # of the classes; the base is none
+
+    @classmethod
+    def _own_fields(cls, row: Row) -> list[Field]:
+        """The arguments for the parameters of the row."""
+        return fields_of(row["params"])
 
     @classmethod
     def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
@@ -161,115 +166,9 @@ class Overrides(Mapping[Any, Any]):
         return hash(frozenset(self._values))
 
 
-class Optimizer(Description):
-    """Base of the optimizers: immutable descriptions, whose state belongs to the model.
-
-    `param_groups` gives some parameters other values, by patterns of their keys in ``state_dict``:
-    ``{"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}}``. ``*`` stands for any characters, as
-    in file names. If several patterns give a parameter the same value, the last one counts.
-
-    Examples
-    --------
-    >>> from fastnn import optim
-    >>> optim.Adam(lr=0.01) == optim.Adam(0.01), isinstance(optim.Adam(), optim.Optimizer)
-    (True, True)
-    """
-
-    room: ClassVar[str] = "optimizers"
-    positional: ClassVar[int | None] = 1
-    more_fields: ClassVar[tuple[Field, ...]] = (
-        Field(
-            "param_groups",
-            {},
-            "Mapping[str, Mapping[str, Any]]",
-            Mapping[str, Mapping[str, Any]],
-            "dict of str to dict",
-            'Other values by patterns of parameters\' keys: ``{"*.bias": {"weight_decay": 0.0}}``',
-        ),
-        Field(
-            "decay_bias",
-            True,
-            "bool",
-            bool,
-            "bool",
-            "Whether `weight_decay` applies to parameters of one dimension, too, such as biases "
-            "and those of norms. False is short for a group before those of `param_groups`",
-        ),
-    )
-
-    @classmethod
-    def _documentation(cls, row: Row) -> tuple[str, Sequence[str], str]:
-        names = [f"`{name}`" for name in row["states"]]
-        states = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-        notes = [
-            f"States of each parameter, if the values need them, under torch's names: {states}."
-        ]
-        return sentence(row["formula"]), notes if names else [], ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        where, every = type(self).__name__, getattr(self, "decay_bias", True)
-        vars(self)["decay_bias"] = _validate.flag(where, "decay_bias", every)
-        # A dictionary changed later by its owner must not change the description.
-        groups = getattr(self, "param_groups", {})
-        if not isinstance(groups, Mapping):
-            raise TypeError(
-                f"[{type(self).__name__}] param_groups is {shown(groups)}; expected a "
-                'dictionary: {"*.bias": {"weight_decay": 0.0}}'
-            )
-        self.group_hyper()  # checks the values before they are copied
-        vars(self)["param_groups"] = Overrides(dict(groups))
-
-    @property
-    def decays_all(self) -> bool:
-        """Whether `weight_decay` applies to every parameter; scikit-learn's is for weights."""
-        return bool(getattr(self, "decay_bias", True)) and getattr(self, "form", "") != "sklearn"
-
-    def group_hyper(self) -> dict[str, dict[str, Value]]:
-        """Return the checked values of each pattern, under the registry's names."""
-        where, groups = type(self).__name__, {}
-        for pattern, values in getattr(self, "param_groups", {}).items():
-            if not isinstance(pattern, str):
-                raise TypeError(
-                    f"[{where}] param_groups has the key {shown(pattern)}; expected a pattern of "
-                    "parameters' keys: '*.bias'"
-                )
-            if not isinstance(values, Mapping):
-                raise TypeError(
-                    f"[{where}] param_groups[{pattern!r}] is {shown(values)}; expected a dictionary"
-                )
-            its = f"{where}.param_groups[{pattern!r}]"
-            groups[pattern] = checked(its, self.row["params"], values)
-        return groups
-
-    def hyper_of(
-        self, where: str, keys: Iterable[str], vectors: Iterable[str] = ()
-    ) -> dict[str, dict[str, Value]]:
-        """Return the values of single parameters that differ from the others, by their keys.
-
-        `vectors` are the keys of the parameters of one dimension.
-        """
-        import fnmatch  # imported only when it is needed
-
-        known = list(keys)
-        found: dict[str, dict[str, Value]] = {}
-        if not self.decays_all:
-            found = {key: {"weight_decay": 0.0} for key in vectors}
-        for pattern, values in self.group_hyper().items():
-            named = [key for key in known if fnmatch.fnmatchcase(key, pattern)]
-            if not named:
-                raise ValueError(
-                    f"[{where}] param_groups has {pattern!r}, which is no parameter's key; the "
-                    f"parameters are: {', '.join(known)}"
-                )
-            for key in named:
-                found[key] = found.get(key, {}) | values
-        return found
-
-
 def fields_of_class(base: type[Description], row: Row) -> list[tuple[Field, bool]]:
     """Return the fields of a registry row's class, and whether each is keyword-only."""
-    own = fields_of(row["params"])
+    own = base._own_fields(row)
     positional = len(own) if base.positional is None else base.positional
     return [(f, at >= positional) for at, f in enumerate([*own, *base.more_fields])]
 

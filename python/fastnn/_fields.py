@@ -69,7 +69,8 @@ class Field:
     def default_text(self) -> str:
         """The default as Python source."""
         if isinstance(self.default, tuple):
-            return f"({', '.join(map(_literal, self.default))})"
+            last = "," if len(self.default) == 1 else ""
+            return f"({', '.join(map(_literal, self.default))}{last})"
         return _literal(self.default)
 
     @classmethod
@@ -92,6 +93,8 @@ class Field:
             words = "sequence of float" + (", one for each output" if first["per_output"] else "")
             return cls(name, first["default"], text, numbers, words, doc)
         plain = _TYPES[first["kind"]]
+        if first["default"] is None and not first["required"]:
+            return cls(name, None, f"{plain.__name__} | None", plain | None, plain.__name__, doc)
         return cls(name, defaults[0], plain.__name__, plain, plain.__name__, doc)
 
 
@@ -224,9 +227,10 @@ def _check_above(where: str, name: str, param: Parameter, values: Mapping[str, A
 
 
 def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value:
+    no_limit = value is None and param["default"] is None and param["kind"] == "real"
+    if no_limit or (isinstance(value, str) and value in param["choices"]):
+        return value  # type: ignore[no-any-return]
     if param["kind"] == "choice":
-        if isinstance(value, str) and value in param["choices"]:
-            return value
         raise _registry.unknown(where, name, value, param["choices"])
     if param["kind"] == "reals":
         return _checked_list(where, name, param, value)

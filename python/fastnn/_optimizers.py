@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ._describe import Members, Optimizer
+from ._describe import Members
+from ._optimizer import Optimizer
 
 OPTIMIZERS = Members(Optimizer, "fastnn.optim")
 

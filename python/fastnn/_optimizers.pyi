@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
-from ._describe import Members, Optimizer
+from ._describe import Members
+from ._optimizer import Optimizer
+from ._schedule import LearningRate
 
 __all__ = [
     "Adadelta",
@@ -28,7 +30,7 @@ class SGD(Optimizer):
     States of each parameter, if the values need them, under torch's names: `momentum_buffer`.
     """
 
-    lr: float = 0.001
+    lr: LearningRate = 0.001
     _: KW_ONLY
     momentum: float = 0.0
     dampening: float = 0.0
@@ -47,7 +49,7 @@ class Adam(Optimizer):
     and `max_exp_avg_sq`.
     """
 
-    lr: float = 0.001
+    lr: LearningRate = 0.001
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
@@ -67,7 +69,7 @@ class AdamW(Optimizer):
     and `max_exp_avg_sq`.
     """
 
-    lr: float = 0.001
+    lr: LearningRate = 0.001
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
@@ -85,7 +87,7 @@ class RMSprop(Optimizer):
     and `momentum_buffer`.
     """
 
-    lr: float = 0.01
+    lr: LearningRate = 0.01
     _: KW_ONLY
     alpha: float = 0.99
     eps: float = 1e-08
@@ -103,7 +105,7 @@ class Adagrad(Optimizer):
     States of each parameter, if the values need them, under torch's names: `sum`.
     """
 
-    lr: float = 0.01
+    lr: LearningRate = 0.01
     _: KW_ONLY
     lr_decay: float = 0.0
     weight_decay: float = 0.0
@@ -121,7 +123,7 @@ class Adadelta(Optimizer):
     `acc_delta`.
     """
 
-    lr: float = 1.0
+    lr: LearningRate = 1.0
     _: KW_ONLY
     rho: float = 0.9
     eps: float = 1e-06
@@ -137,7 +139,7 @@ class Adamax(Optimizer):
     States of each parameter, if the values need them, under torch's names: `exp_avg` and `exp_inf`.
     """
 
-    lr: float = 0.002
+    lr: LearningRate = 0.002
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
@@ -154,7 +156,7 @@ class NAdam(Optimizer):
     `exp_avg_sq`.
     """
 
-    lr: float = 0.002
+    lr: LearningRate = 0.002
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
@@ -173,7 +175,7 @@ class RAdam(Optimizer):
     `exp_avg_sq`.
     """
 
-    lr: float = 0.001
+    lr: LearningRate = 0.001
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-08
@@ -190,7 +192,7 @@ class Lion(Optimizer):
     States of each parameter, if the values need them, under torch's names: `exp_avg`.
     """
 
-    lr: float = 0.0001
+    lr: LearningRate = 0.0001
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0

@@ -316,6 +316,10 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
     "not_compiled": lambda *_: (
         "the model is not compiled; expected model.compile(optimizer=..., loss=...) before"
     ),
+    "no_length": lambda r, _: (
+        f"the learning rate is a {r.came} whose length is that of a fit; expected a fit, or "
+        "another length"
+    ),
     "no_forward": lambda *_: "no forward pass to go back through: call forward first",
     "no_gradients": lambda *_: "there are no gradients: call backward or loss_and_grad first",
 }

@@ -26,6 +26,7 @@ _SINGULAR = {
     "activations": "activation",
     "losses": "loss",
     "optimizers": "optimizer",
+    "schedules": "schedule",
     "layers": "layer",
     "settings": "call",
 }

@@ -22,9 +22,9 @@ def test_a_file_loads_and_predicts_what_it_did(name):
     np.testing.assert_allclose(model.predict(X), expected, **tolerances)
 
 
-def test_there_is_a_file_for_every_layer_and_optimizer():
+def test_there_is_a_file_for_every_layer_optimizer_and_schedule():
     """If one is missing: `PYTHONPATH=tests python tests/golden_files.py`."""
-    rooms = ("inputs", "layers", "optimizers")
+    rooms = ("inputs", "layers", "optimizers", "schedules")
     assert {file for file, room, *_ in wanted() if room in rooms} <= set(FILES)
     assert set(stored()) == set(FILES)
     kinds = {name.rpartition("-")[2] for name in FILES}

@@ -110,7 +110,9 @@ def test_groups_of_parameters_cannot_be_changed() -> None:
     for other in (adam, copy.deepcopy(adam), pickled(adam)):
         assert other == adam
         assert other.param_groups == {"1.*": {"lr": 0.5, "betas": [0.5, 0.75]}}
-        assert repr(other).endswith("param_groups={'1.*': {'lr': 0.5, 'betas': [0.5, 0.75]}})")
+        assert repr(other).endswith(
+            "param_groups={'1.*': {'lr': 0.5, 'betas': [0.5, 0.75]}}, decay_bias=True)"
+        )
 
 
 def test_another_layer_takes_the_place(rng: np.random.Generator) -> None:

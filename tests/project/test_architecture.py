@@ -28,15 +28,16 @@ ROOMS = {
     "activations": MIDDLE,
     "losses": MIDDLE,
     "optimizers": MIDDLE,
+    "schedules": BOTTOM,
     "inputs": MIDDLE,
     "layers": MIDDLE | {"activations"},
 }
 ROOMS["graph"] = MIDDLE | {"inputs", "layers"}
 ROOMS["plan"] = ROOMS["graph"] | {"graph"}
-ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers"}
+ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers", "schedules"}
 ROOMS["train"] = ROOMS["run"] | {"run"}
 ROOMS["bindings"] = set(ROOMS)
-REGISTRY_ROOMS = ("activations", "inputs", "layers", "losses", "optimizers")
+REGISTRY_ROOMS = ("activations", "inputs", "layers", "losses", "optimizers", "schedules")
 
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (
@@ -49,6 +50,8 @@ PYTHON_ORDER = (
     {"_fields"},
     {"_docstrings"},
     {"_describe"},
+    {"_schedule"},
+    {"_optimizer", "_schedules"},
     {"_protocols"},
     {"_optimizers"},
     {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange"},

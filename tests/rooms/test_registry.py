@@ -20,6 +20,7 @@ import fastnn
 from fastnn import _core, _registry, nn, optim, reference
 from fastnn._fields import default_values, fields_of, spread
 from fastnn._optimizers import OPTIMIZERS
+from fastnn._schedule import SCHEDULES
 from fastnn.functional._functions import loss_name
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 from members import NO_MEMBER
@@ -29,9 +30,11 @@ ROOMS = {
     "activations": (ACTIVATIONS, reference.ACTIVATIONS, nn),
     "losses": (LOSSES, reference.LOSSES, nn),
     "optimizers": (OPTIMIZERS, reference.OPTIMIZERS, optim),
+    "schedules": (SCHEDULES, reference.SCHEDULES, optim.lr_scheduler),
 }
 ROWS = [(room, row) for room, rows in _core.registries().items() for row in rows]
 DESCRIBED = [(room, row) for room, row in ROWS if room in ROOMS]
+WITH_FUNCTIONS = [(room, row) for room, row in DESCRIBED if room != "schedules"]
 
 
 def ids(pairs):
@@ -145,7 +148,7 @@ def functions_of(room, row):
     return [loss_name(row)] if room == "losses" else [f"{row['name']}_step_"]
 
 
-@pytest.mark.parametrize(("room", "row"), DESCRIBED, ids=ids(DESCRIBED))
+@pytest.mark.parametrize(("room", "row"), WITH_FUNCTIONS, ids=ids(WITH_FUNCTIONS))
 def test_every_member_has_its_functions(room, row):
     for name in functions_of(room, row):
         function = getattr(fastnn.functional, name)
@@ -169,16 +172,16 @@ def test_functions_of_losses_name_their_arguments_alike():
 
 
 def test_members_are_made_once_and_found():
-    for module in (nn, optim, fastnn.functional):
+    for module in (nn, optim, optim.lr_scheduler, fastnn.functional):
         assert set(module.__all__) <= set(dir(module))
         for name in module.__all__:
             assert getattr(module, name) is getattr(module, name)
         with pytest.raises(AttributeError, match=r"has no attribute 'NoSuchThing'"):
             module.NoSuchThing  # noqa: B018
-    for members in (ACTIVATIONS, LOSSES, OPTIMIZERS):
+    for members in (ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES):
         for cls in members.values():
             assert members.named(cls.__name__) is cls
-            assert cls.__module__ in ("fastnn.nn", "fastnn.optim")
+            assert cls.__module__ in ("fastnn.nn", "fastnn.optim", "fastnn.optim.lr_scheduler")
             assert pickle.loads(pickle.dumps(cls)) is cls
 
 

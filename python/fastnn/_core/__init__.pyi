@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 # Names with an underscore exist for the type checker alone.
 _Array: TypeAlias = NDArray[Any]
 _Hyper: TypeAlias = Mapping[str, float | bool | str | Sequence[float] | None]
+_Schedule: TypeAlias = tuple[str, _Hyper]
 _Split: TypeAlias = tuple[_Array, _Array, _Array | None]
 
 class _Entry(TypedDict):
@@ -77,9 +78,20 @@ class Network:
         optimizer: str,
         params: _Hyper,
         groups: Mapping[str, _Hyper] = ...,
+        schedule: _Schedule | None = None,
         **settings: float | None,
     ) -> None: ...
-    def set_optimizer_params(self, params: _Hyper, groups: Mapping[str, _Hyper] = ...) -> None: ...
+    def set_optimizer_params(
+        self,
+        params: _Hyper,
+        groups: Mapping[str, _Hyper] = ...,
+        schedule: _Schedule | None = None,
+        continues: bool = False,
+    ) -> None: ...
+    @property
+    def lr(self) -> float: ...
+    def schedule_position(self) -> dict[str, int | float | None] | None: ...
+    def set_schedule_position(self, position: Mapping[str, int | float | None]) -> None: ...
     def fit(
         self,
         x: _Array,
@@ -184,6 +196,16 @@ def optimizer_step(
     grads: _Array | list[_Array],
     states: dict[str, list[_Array]],
 ) -> None: ...
+def schedule_values(
+    name: str,
+    params: _Hyper,
+    base: float,
+    n: int,
+    epoch_steps: int = 1,
+    batch_size: int = 1,
+    losses: Sequence[float] = ...,
+    momentum: bool = False,
+) -> NDArray[np.float64]: ...
 def dropout_mask(
     shape: tuple[int, int],
     p: float,

@@ -60,6 +60,7 @@ class Callback:
 
     model: ModelInTraining
     params: dict[str, Any]
+    _changes_lr = False  # whether the history shows the learning rate because of it
 
     def on_train_begin(self) -> None:
         """Called before the first epoch."""

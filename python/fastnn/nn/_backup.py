@@ -28,6 +28,7 @@ from fastnn.errors import ModelFileError
 
 from . import _config, _keys, _state
 from ._entries import layer_entries
+from ._history import LR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -170,7 +171,7 @@ def _check_history(where: str, run: Run, epochs_seen: int, history: Any) -> None
         not epochs
         or epochs != list(range(first, first + len(epochs)))
         or {name: len(curve) for name, curve in history.history.items()}
-        != dict.fromkeys(names, len(epochs))
+        not in (dict.fromkeys(names, len(epochs)), dict.fromkeys([*names, LR], len(epochs)))
         or epochs_seen < first + len(epochs)
     ):
         raise ValueError(
@@ -191,7 +192,8 @@ def _description(
 
     found = {name: config.get(name) for name in _DESCRIBED}
     if isinstance(found["compiled"], dict):
-        found["compiled"] = {**found["compiled"], "updates": None}
+        settled = {k: v for k, v in found["compiled"].items() if k != "position"}
+        found["compiled"] = {**settled, "updates": None}
     found["arrays"] = {
         key: hashlib.sha256(np.ascontiguousarray(arrays[key]).tobytes()).hexdigest()
         for key in settings
@@ -263,5 +265,5 @@ def _put(model: Any, parts: Any) -> None:
     for (_, mine), (_, its) in pairs:
         for name in mine._settings():
             setattr(mine, name, getattr(its, name))
-    model.lr = parts.compiled.optimizer.hyper()["lr"]
+    model._compiled = model._compiled.with_optimizer("fit", network, parts.compiled.optimizer)
     _state.restore(network, taken, optimizer=True)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _core, _registry, _validate
-from fastnn._describe import Optimizer, described
+from fastnn._describe import described
 from fastnn._fields import checked
+from fastnn._optimizer import Optimizer
 from fastnn._optimizers import OPTIMIZERS
 from fastnn._refusals import Words, refused
+from fastnn._schedule import LambdaLR
 
 from ._loss import Loss
 from ._members import LOSSES
@@ -109,15 +111,65 @@ class Compiled(NamedTuple):
                 self.optimizer.registry_name,
                 self.optimizer.hyper(),
                 self._groups(where, network),
+                self._schedule(),
                 **self.settings,
             )
 
-    def with_lr(self, where: str, network: _core.Network, lr: Any) -> Compiled:
-        """Set another learning rate from the next step on; return the settings with it."""
+    def with_lr(self, where: str, network: _core.Network, lr: Any, epochs: int) -> Compiled:
+        """Set another learning rate from the next step on; return the settings with it.
+
+        `epochs`: up to which epoch a schedule has to be known; it begins now.
+        """
         optimizer: Any = self.optimizer
-        changed = self._replace(optimizer=replace(optimizer, lr=lr))
-        network.set_optimizer_params(changed.optimizer.hyper(), changed._groups(where, network))
+        return self.with_optimizer(where, network, replace(optimizer, lr=lr), epochs)
+
+    def with_scaled_lr(
+        self, where: str, network: _core.Network, factor: float, lowest: float
+    ) -> Compiled:
+        """Multiply the learning rates of all groups, down to `lowest`; a schedule is refused."""
+        optimizer: Any = self.optimizer
+        if optimizer.schedule is not None:
+            raise ValueError(
+                f"[{where}] the learning rate is a schedule: {optimizer.schedule!r}; expected a "
+                "number"
+            )
+
+        def scaled(rate: Any) -> Any:
+            return max(rate * factor, lowest) if rate > lowest else rate
+
+        groups = {
+            pattern: {k: scaled(v) if k == "lr" else v for k, v in values.items()}
+            for pattern, values in optimizer.param_groups.items()
+        }
+        changed = replace(optimizer, lr=scaled(optimizer.hyper()["lr"]), param_groups=groups)
+        return self.with_optimizer(where, network, changed)
+
+    def with_optimizer(
+        self, where: str, network: _core.Network, optimizer: Optimizer, epochs: int = 0
+    ) -> Compiled:
+        """Set other hyperparameters from the next step on; return the settings with them."""
+        changed = self._replace(optimizer=optimizer)
+        network.set_optimizer_params(
+            optimizer.hyper(), changed._groups(where, network), changed._schedule(0, epochs)
+        )
         return changed
+
+    def follow(self, where: str, network: _core.Network, epochs: int) -> None:
+        """Prepare the schedule for a fit of so many epochs, which the core runs on its own."""
+        if not isinstance(self.optimizer.schedule, LambdaLR):
+            return
+        first = int((network.schedule_position() or {})["epochs"] or 0)
+        network.set_optimizer_params(
+            self.optimizer.hyper(),
+            self._groups(where, network),
+            self._schedule(first, first + epochs),
+            continues=True,
+        )
+
+    def _schedule(self, first: int = 0, last: int = 0) -> tuple[str, dict[str, Any]] | None:
+        """Return the schedule for the core, for these epochs since it began."""
+        schedule = self.optimizer.schedule
+        return None if schedule is None else schedule.core(first, last)
 
     def states(self, where: str, keys: Sequence[str]) -> list[str]:
         """The optimizer's states that a network with these parameters has, in their order.

@@ -9,7 +9,9 @@ counters and the history; nothing in it names code, a type or a path. ::
     frozen    ["0"]                    keys of the layers that do not train
     compiled  {"optimizer": {"optimizer": "adam", "lr": 0.1, ..., "param_groups": [["*.bias", {}]]},
                "loss": {"loss": "mse", ...}, "metrics": [], "settings": {},
-               "updates": {"0.weight": 9, "0.bias": 9}}  or null, with updates null without state
+               "updates": {"0.weight": 9, "0.bias": 9}}  or null, with updates null without state;
+              with a schedule, the optimizer has "schedule": {"schedule": "step_lr", ...}, and where
+              there are updates there is "position": {"steps": 9, ...}
     history   {"params": {}, "history": {"loss": [0.5]}, "epoch": [0], "steps": 9}
 
 `Saved.arrays` has all arrays by keys: values as in torch's ``state_dict`` (``0.weight``), settings
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from fastnn import _registry, _validate
+from fastnn._fields import checked
 from fastnn._hints import shown
 from fastnn._refusals import Words
 
@@ -61,6 +64,7 @@ _NAMES = (
     "history",
 )
 _COMPILED_NAMES = ("optimizer", "loss", "metrics", "settings", "updates")
+_POSITION = "position"
 _DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "int64")}
 _OF_MODELS = ("float32", "float64")
 _OPTIMIZER = "optimizer."
@@ -133,8 +137,11 @@ def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
                 "numbers alone: set model.history = None to leave it out"
             )
         what = place if place in ("optimizer", "loss") else f"layer {place}"
+        came = f"is of the class {type(value).__name__}, which is none of fastnn's"
+        if place == "optimizer" and value.schedule is not None:
+            came = f"has the schedule {type(value.schedule).__name__}, which is code"
         raise TypeError(
-            f"[{where}] {what} is of the class {type(value).__name__}, which is none of fastnn's; "
+            f"[{where}] {what} {came}; "
             "expected one of fastnn's, because a file holds no code. Pickle the model, or store "
             "model.state_dict() alone"
         )
@@ -195,6 +202,8 @@ def _described(
         settled = _compiled_entry(compiled, foreign)
         if optimizer:
             settled["updates"] = dict(snapshot.updates)
+            if snapshot.schedule is not None:
+                settled["position"] = dict(snapshot.schedule)
             names = compiled.states(where, list(snapshot.updates))
             for name, state in zip(names, snapshot.states, strict=True):
                 arrays.update({f"{_OPTIMIZER}{name}.{key}": value for key, value in state.items()})
@@ -259,6 +268,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     values = _expected_values(dtype, owners)
     trained = [key for key in values if not _state.is_buffer(key.rpartition(".")[2])]
     compiled, updates, names = _compiled_of(where, config["compiled"], trained, foreign)
+    position = _position_of(where, compiled, config["compiled"])
     states = {f"{_OPTIMIZER}{name}.{key}": values[key] for name in names for key in trained}
     batches: _Expected = {
         f"{key}.{_state.COUNTER}": ("int64", ())
@@ -281,7 +291,7 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
         by_layer.setdefault(layer, {})[name] = arrays[key]
     tree = Tree(dtype, _validate.seed(where, config["seed"])).having(where, layers, by_layer)
     own = [{key: arrays[f"{_OPTIMIZER}{name}.{key}"] for key in trained} for name in names]
-    snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0)
+    snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0, schedule=position)
     _restore(where, tree.network, compiled, snapshot, optimizer=updates is not None)
     return Parts(tree, compiled, epochs, history)
 
@@ -329,7 +339,8 @@ def _compiled_of(
     """Return what was compiled, the updates of each parameter, and the names of the states."""
     if entry is None:
         return None, None, []
-    given = _validate.dictionary(where, "compiled", entry, _COMPILED_NAMES)
+    optional = {_POSITION} & entry.keys() if isinstance(entry, dict) else set()
+    given = _validate.dictionary(where, "compiled", entry, (*_COMPILED_NAMES, *optional))
     settings, metrics, updates = given["settings"], given["metrics"], given["updates"]
     known = {param["name"] for param in _registry.row(where, "settings", "compile")["params"]}
     if not isinstance(settings, dict) or not settings.keys() <= known:
@@ -349,6 +360,19 @@ def _compiled_of(
         key: _validate.integer(where, f"compiled.updates[{key!r}]", updates[key], 0) for key in keys
     }
     return compiled, counts, compiled.states(where, keys)
+
+
+def _position_of(where: str, compiled: Compiled | None, entry: Any) -> dict[str, Any] | None:
+    """Return what has happened since the schedule began; None if there is no schedule, or state."""
+    if compiled is None or _POSITION not in entry:
+        return None
+    if compiled.optimizer.schedule is None or entry["updates"] is None:
+        raise ValueError(f"[{where}] compiled has a position, but no schedule that has begun")
+    params = _registry.row(where, "settings", "schedule")["params"]
+    given = _validate.dictionary(
+        where, f"compiled.{_POSITION}", entry[_POSITION], [param["name"] for param in params]
+    )
+    return checked(where, params, given)
 
 
 def _compare(

@@ -20,6 +20,7 @@ from fastnn import _registry, _validate
 from fastnn._fields import fields_of, joined
 from fastnn._hints import shown
 from fastnn._optimizers import OPTIMIZERS
+from fastnn._schedule import SCHEDULES
 
 from . import _containers, _keys, _layers
 from ._containers import Container
@@ -56,7 +57,11 @@ _CLASSES: dict[str, type[Layer]] = {
     for value in map(vars(module).get, module.__all__)
     if isinstance(value, type) and issubclass(value, Layer) and value.registry_name
 }
-_MEMBERS: dict[str, Members[Any]] = {"optimizer": OPTIMIZERS, "loss": LOSSES}
+_MEMBERS: dict[str, Members[Any]] = {
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+    "schedule": SCHEDULES,
+}
 
 
 # Objects to entries.
@@ -111,7 +116,14 @@ def description_entry(what: str, value: Description) -> tuple[Entry, bool]:
         # A list, because the last pattern counts where several name a value.
         entry["param_groups"] = [[pattern, values] for pattern, values in groups().items()]
         entry["decay_bias"] = value.decay_bias  # type: ignore[attr-defined]
-    return entry, type(value) is _MEMBERS[what][value.registry_name]
+    known = type(value) is _MEMBERS[what][value.registry_name]
+    schedule = getattr(value, "schedule", None)
+    if schedule is not None:
+        its, has_no_code = description_entry("schedule", schedule)
+        if has_no_code:
+            entry["schedule"] = its
+        known = known and has_no_code
+    return entry, known
 
 
 def _plain(value: Any) -> Any:
@@ -297,11 +309,14 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
     more = [field.name for field in cls.more_fields]
     names = [param["name"] for param in params]
     later = [name for name in _LATER if name in (*names, *more)]
-    given = _validate.dictionary(where, f"the {what}", entry, (what, *names, *more), later)
+    keys = (what, *names, *more)
+    if what == "optimizer":
+        keys, later = (*keys, "schedule"), [*later, "schedule"]
+    given = _validate.dictionary(where, f"the {what}", entry, keys, later)
     given = {f.name: f.default for f in (*cls.more_fields, *fields_of(params))} | given
     values = {  # the class checks lists of numbers
         p["name"]: given[p["name"]]
-        if p["kind"] == "reals"
+        if p["kind"] == "reals" or (p["default"] is None and given[p["name"]] is None)
         else _scalar(where, f"{what}: {p['name']}", given[p["name"]])
         for p in params
     }
@@ -313,8 +328,12 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
         arguments["param_groups"] = {
             pattern: joined(params, own) for pattern, own in groups.items()
         }
+    if what == "optimizer" and given.get("schedule") is not None:
+        arguments["lr"] = description_of(where, "schedule", given["schedule"], {})
     with _validate.headed(where, what):
         plain = cls(**arguments)
+        if plain.hyper() != values:
+            raise ValueError(f"{values} do not belong to {plain!r}")
         given_by_user = foreign.get(what, plain)
         if not (isinstance(given_by_user, cls) and given_by_user.hyper() == plain.hyper()):
             raise ValueError(f"{shown(given_by_user)} does not describe {plain!r}")

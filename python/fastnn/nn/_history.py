@@ -14,7 +14,9 @@ from fastnn._hints import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["History"]
+__all__ = ["LR", "History"]
+
+LR = "lr"  # the figure that is the learning rate of an epoch's last step
 
 
 @dataclass

@@ -18,7 +18,7 @@ from fastnn.callbacks import BackupAndRestore, Callback, ProgressBar
 from fastnn.callbacks._callback import check_hooks
 
 from . import _keys
-from ._history import History
+from ._history import LR, History
 from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
@@ -153,6 +153,11 @@ class Run:
         self.history = History(_reported(call.where, settings, verbose, len(rows.x)))
         self._earlier = History()  # what another process has trained of this run
         self._states: Sequence[tuple[Callback, Any]] = ()
+        # The learning rate is a figure of the history where it changes: with a schedule, with a
+        # callback that is there to change it, or as soon as another one has changed it.
+        schedule = call.compiled.optimizer.schedule
+        self._first_lr = model.lr if callbacks and schedule is None else 0.0
+        self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
 
     @property
     def epochs_seen(self) -> int:
@@ -173,6 +178,7 @@ class Run:
         ``on_train_begin``.
         """
         self._earlier, self._states = history, states
+        self._shows_lr = self._shows_lr or LR in history.history
         self.history.begin_with(history)
         first = self.settings["initial_epoch"] + len(history.epoch)
         self.settings = {**self.settings, "initial_epoch": first, "epochs_seen": epochs_seen}
@@ -212,7 +218,8 @@ class Run:
         held_out = [] if self.validation is None else [f"val_{name}" for name in names]
         if self._call.compiled.settings.get("penalty_in_loss"):
             names.insert(1, "penalty")
-        return names + held_out
+        names += held_out
+        return [*names, LR] if self._shows_lr else names
 
     def _fit(self) -> None:
         network = self._call.network
@@ -225,9 +232,13 @@ class Run:
                 **self.settings,
             )
         except BaseException:
-            self.history.take(network.history)  # the epochs that ended before
+            self.history.take(self._shown(network.history))  # the epochs that ended before
             raise
-        self.history.finish(result, self._earlier.steps)
+        self.history.finish(self._shown(result), self._earlier.steps)
+
+    def _shown(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Return the figures of epochs that the user sees."""
+        return figures if self._shows_lr else {k: v for k, v in figures.items() if k != LR}
 
     def _begin(self, epoch: int) -> None:
         for callback in self.callbacks:
@@ -235,6 +246,10 @@ class Run:
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
+        if not self._shows_lr and logs[LR] != self._first_lr:
+            self._shows_lr = True
+            self.history.history[LR] = [self._first_lr] * len(self.history.epoch)
+        logs = self._shown(logs)
         self.history.add(epoch, logs)
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from fastnn import _core
-    from fastnn._describe import Optimizer
+    from fastnn._optimizer import Optimizer
+    from fastnn._schedule import LearningRate
     from fastnn._validate import Array
     from fastnn.diagnose import Report
 
@@ -291,6 +292,8 @@ class Sequential:
                 verbose,
             )
             _backup.go_on(call.where, self, run)
+            if self._compiled is not None:
+                self._compiled.follow(call.where, call.network, epochs - initial_epoch)
             vars(self).update(history=run.history, _run=run)
             try:
                 run.train()
@@ -1164,32 +1167,54 @@ class Sequential:
 
     @property
     def lr(self) -> float:
-        """The optimizer's learning rate, which may be set between steps and in callbacks.
+        """The learning rate of the next step, which may be set between steps and in callbacks.
 
-        It takes effect at the next step; the optimizer's state and its counts of steps stay as
-        they are. Parameters whose group in ``param_groups`` has a learning rate keep that one.
+        What is set takes effect at the next step: a number, or a schedule, which begins there, in
+        the place of the one that the optimizer had. The optimizer's state and its counts of steps
+        stay as they are. Parameters whose group in ``param_groups`` has a learning rate keep that
+        one. Outside of a fit, the rate of a schedule that lasts a fit is its first one.
 
         Raises
         ------
         ValueError, TypeError
-            A value that is no finite number of at least 0, or a model that is not compiled.
+            A value that is no learning rate, or a model that is not compiled.
+        ModelBusyError
+            If another thread is training this model.
 
         Examples
         --------
+        >>> import numpy as np
         >>> from fastnn import nn, optim
         >>> model = nn.Sequential(nn.Linear(4, 2))
         >>> model.compile(optim.SGD(lr=0.5), "mse")
         >>> model.lr = 0.1
         >>> model.lr, model.optimizer.lr
         (0.1, 0.1)
+        >>> model.lr = optim.lr_scheduler.ExponentialLR(0.5, gamma=0.5)
+        >>> loss = model.train_step(np.ones((8, 4)), np.ones((8, 2)))
+        >>> model.lr
+        0.25
         """
-        rate: Any = self._call("lr").compiled.optimizer.hyper()["lr"]
+        call = self._call("lr")
+        optimizer = call.compiled.optimizer
+        if optimizer.schedule is not None:
+            with call:
+                return float(call.network.lr)
+        rate: Any = optimizer.hyper()["lr"]
         return float(rate)
 
     @lr.setter
-    def lr(self, value: float) -> None:
+    def lr(self, value: LearningRate) -> None:
         with self._call("lr") as call:
-            self._compiled = call.compiled.with_lr(call.where, call.network, value)
+            epochs = 0 if self._run is None else self._run.settings["epochs"]
+            compiled = call.compiled.with_lr(call.where, call.network, value, epochs)
+            self._compiled = compiled
+
+    def _scale_lr(self, where: str, factor: float, lowest: float) -> float:
+        """Multiply the learning rates of all groups, for callbacks; return that of the others."""
+        with self._call("lr") as call:
+            self._compiled = call.compiled.with_scaled_lr(where, call.network, factor, lowest)
+        return self.lr
 
     @property
     def loss(self) -> Loss | None:

@@ -59,6 +59,7 @@ class Snapshot(NamedTuple):
     step: int
     draw: int
     epochs: int  # that fits have ended so far
+    schedule: dict[str, Any] | None = None  # its position; None without a schedule
 
 
 def change_layer(
@@ -99,7 +100,8 @@ def snapshot(network: _core.Network) -> Snapshot:
     """
     taken = network.snapshot()
     counters = {name: taken[name] for name in ("step", "draw", "epochs")}
-    return Snapshot(_by_layer(taken), taken["state"], taken["steps"], **counters)
+    position = taken["schedule"]
+    return Snapshot(_by_layer(taken), taken["state"], taken["steps"], **counters, schedule=position)
 
 
 def copied_values(network: _core.Network, keys: list[str] | None) -> dict[str, dict[str, Array]]:
@@ -228,4 +230,6 @@ def restore(network: _core.Network, taken: Snapshot, *, optimizer: bool) -> None
             contiguous = {key: np.ascontiguousarray(array) for key, array in state.items()}
             network.load_state(number, contiguous)
         network.set_optimizer_steps(taken.updates)
+        if taken.schedule is not None:
+            network.set_schedule_position(taken.schedule)
     network.set_progress(taken.step, taken.draw)

@@ -2,7 +2,8 @@
 """The twin: all of fastnn in plain NumPy, to be read, and as the reference of the tests.
 
 It has forward, backward, losses, optimizers and the training loop, each in a few lines and with the
-names of the engine. The tables ACTIVATIONS, LOSSES, OPTIMIZERS and LAYERS list the members. Begin
+names of the engine. The tables ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES and LAYERS list the
+members. Begin
 reading with `network.py`. `import fastnn` does not import this package.
 
 Examples
@@ -52,6 +53,7 @@ from fastnn.reference.losses import LOSSES, Loss, loss
 from fastnn.reference.network import Network
 from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, clip_factor, optimizer_step
 from fastnn.reference.random import dropout_mask, init_linear, permutation, uniform, words
+from fastnn.reference.schedules import SCHEDULES, Schedule, schedule_values
 
 __all__ = [
     "ACTIVATIONS",
@@ -60,6 +62,7 @@ __all__ = [
     "LAYERS",
     "LOSSES",
     "OPTIMIZERS",
+    "SCHEDULES",
     "Activation",
     "ActivationLayer",
     "BatchNorm1d",
@@ -73,6 +76,7 @@ __all__ = [
     "Optimizer",
     "Rescale",
     "Residual",
+    "Schedule",
     "Sequential",
     "activation",
     "activation_backward",
@@ -88,6 +92,7 @@ __all__ = [
     "optimizer_step",
     "perceptron",
     "permutation",
+    "schedule_values",
     "softmax",
     "step",
     "uniform",

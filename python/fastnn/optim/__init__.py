@@ -3,21 +3,23 @@
 
 An optimizer is passed to ``Sequential.compile``; its state belongs to the model. Other libraries
 have other defaults: Keras' Adam has ``eps=1e-7``, and the weight decay of AdamW is 0.004 in Keras
-and 1e-4 in optax.
+and 1e-4 in optax. Schedules of the learning rate are in `fastnn.optim.lr_scheduler`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _optimizers
-from ._describe import Optimizer
-from ._first_use import on_first_use
+from fastnn import _optimizers
+from fastnn._first_use import on_first_use
+from fastnn._optimizer import Optimizer
+
+from . import lr_scheduler
 
 if TYPE_CHECKING:
-    from ._optimizers import *  # noqa: F403
+    from fastnn._optimizers import *  # noqa: F403
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "lr_scheduler"]
 __all__ += _optimizers.__all__
 
 if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
