@@ -70,12 +70,15 @@ class Network {
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-               const py::kwargs& settings);
+               const py::object& on_batch, const py::kwargs& settings);
+  // false: takes back an earlier request, and the time at which the fit is to end.
   void ask_to_stop(bool stop) {
     model();
+    if (!stop) deadline_ = kNever;
     stop_ = stop;
   }
-  bool asked_to_stop() const { return stop_; }
+  void stop_after(double seconds);
+  bool asked_to_stop() const { return stop_ || past_deadline(); }
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
   double train_step_grad(py::handle x, py::handle grad, int n_threads);
   double loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads, bool training);
@@ -109,6 +112,14 @@ class Network {
   void set_progress(std::int64_t step, std::int64_t draw);
 
  private:
+  friend class FitHooks;
+  using Ticks = parallel::Clock::rep;
+  static constexpr Ticks kNever = parallel::Clock::time_point::max().time_since_epoch().count();
+  parallel::Clock::time_point deadline() const {
+    return parallel::Clock::time_point(parallel::Clock::duration(deadline_.load(std::memory_order_relaxed)));
+  }
+  bool past_deadline() const { return deadline_ != kNever && parallel::Clock::now() >= deadline(); }
+
   Network() = default;
   double step(const BatchArgs& args, int n_threads);
   void differentiate(const char* where, const BatchArgs& args, const run::Wanted& wanted, int n_threads);
@@ -123,6 +134,7 @@ class Network {
   py::object history_;                   // a dict of the last fit, even if it raised; no object before the first fit
   std::atomic<std::int64_t> epochs_{0};  // ended by all fits; a snapshot has the number that belongs to its values
   std::atomic<bool> stop_{false};        // asks the running fit to end; set from any thread and from signal handlers
+  std::atomic<Ticks> deadline_{kNever};  // when the running fit is to end, on the steady clock
   LentViews lent_;
   bool flatten_ = false;
   double flops_per_row_ = 0;

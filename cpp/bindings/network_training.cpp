@@ -10,20 +10,17 @@
 
 namespace fastnn::bindings {
 
-namespace {
-
 // What a running fit asks of Python. The GIL is taken for each of these calls and released again.
 class FitHooks final : public train::Hooks {
  public:
-  FitHooks(Model& model, const std::atomic<bool>& stop, const py::object& orders, const py::object& on_epoch,
-           bool metrics, bool validates, std::atomic<std::int64_t>& epochs)
-      : model_(model),
-        stop_(stop),
+  FitHooks(Network& network, const py::object& orders, const py::object& on_epoch, const py::object& on_batch,
+           bool metrics, bool validates)
+      : network_(network),
         orders_(orders),
         on_epoch_(on_epoch),
+        on_batch_(on_batch),
         metrics_(metrics),
-        validates_(validates),
-        epochs_(epochs) {}
+        validates_(validates) {}
   parallel::Poll poll() override {
     return {[](void* self) noexcept {
               const auto& hooks = *static_cast<const FitHooks*>(self);
@@ -31,9 +28,9 @@ class FitHooks final : public train::Hooks {
               const auto signals = signal_poll();
               return signals.ask(signals.context) || hooks.stopped();  // a signal handler may have set stop
             },
-            this};
+            this, network_.deadline()};
   }
-  bool stopped() const override { return stop_.load(std::memory_order_relaxed); }
+  bool stopped() const override { return network_.asked_to_stop(); }
 
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
@@ -56,28 +53,20 @@ class FitHooks final : public train::Hooks {
 
   bool epoch_end(Index epoch, const train::EpochLog& log) override {
     logs_.push_back(log);
-    ++epochs_;
+    ++network_.epochs_;
     if (on_epoch_.is_none()) return true;
-    model_.gate().open_window();
-    bool go_on = true;
-    try {
-      const WithGil gil;
-      const py::object answer = on_epoch_(epoch, words(log));
-      if (!py::isinstance<py::bool_>(answer))
-        throw py::type_error("[fit] on_epoch returned " + std::string(py::repr(answer)) + "; expected True or False");
-      go_on = answer.cast<bool>();
-    } catch (...) {
-      model_.gate().close_window();
-      throw;
-    }
-    model_.gate().close_window();
-    return go_on;
+    return ask("on_epoch", [&] { return on_epoch_(epoch, words(log)); });
+  }
+
+  bool sees_batches() const override { return !on_batch_.is_none(); }
+  bool between(Index ended, double loss, bool another) override {
+    return ask("on_batch", [&] { return on_batch_(ended, loss, another); });
   }
 
   py::dict words(const train::EpochLog& log) const {
     py::dict d;
     d["loss"] = log.train.loss;
-    if (model_.penalty_in_loss()) d["penalty"] = log.penalty;
+    if (network_.model().penalty_in_loss()) d["penalty"] = log.penalty;
     if (metrics_) d["accuracy"] = log.train.accuracy;
     if (validates_) d["val_loss"] = log.validation.loss;
     if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
@@ -95,16 +84,42 @@ class FitHooks final : public train::Hooks {
   }
 
  private:
-  Model& model_;
-  const std::atomic<bool>& stop_;
-  py::object orders_, on_epoch_;
+  // The answer of a function of Python, which is called while the model admits readers and changes of settings.
+  template <class Call>
+  bool ask(const char* name, Call call) {
+    train::Gate& gate = network_.model().gate();
+    gate.open_window();
+    bool go_on = true;
+    try {
+      const WithGil gil;
+      const py::object answer = call();
+      if (!py::isinstance<py::bool_>(answer))
+        throw py::type_error("[fit] " + std::string(name) + " returned " + std::string(py::repr(answer)) +
+                             "; expected True or False");
+      go_on = answer.cast<bool>();
+    } catch (...) {
+      gate.close_window();
+      throw;
+    }
+    gate.close_window();
+    return go_on;
+  }
+
+  Network& network_;
+  py::object orders_, on_epoch_, on_batch_;
   std::vector<std::int64_t> order_;
   bool metrics_, validates_;
-  std::atomic<std::int64_t>& epochs_;
   std::vector<train::EpochLog> logs_;
 };
 
-}  // namespace
+void Network::stop_after(double seconds) {
+  model();
+  require(seconds >= 0, "[stop] after = ", seconds, "; expected a number of seconds >= 0");
+  constexpr double kLongest = 1e9;  // seconds, more than thirty years: no overflow
+  const auto wait = std::chrono::duration<double>(std::min(seconds, kLongest));
+  deadline_ =
+      (parallel::Clock::now() + std::chrono::duration_cast<parallel::Clock::duration>(wait)).time_since_epoch().count();
+}
 
 Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
   const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames);
@@ -116,7 +131,7 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-                      const py::kwargs& settings) {
+                      const py::object& on_batch, const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
@@ -137,7 +152,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
   }
-  FitHooks hooks(model(), stop_, orders, on_epoch, spec.metrics, held_out != nullptr, epochs_);
+  FitHooks hooks(*this, orders, on_epoch, on_batch, spec.metrics, held_out != nullptr);
   const auto start = std::chrono::steady_clock::now();
   train::FitReport report;
   const train::Gate::Writer writer(model().gate(), "fit");

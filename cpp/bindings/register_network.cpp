@@ -107,6 +107,8 @@ void register_network(py::module_& m) {
       .def("load_state", &Network::load_state, arg("number"), arg("arrays"),
            "Copies a state of the optimizer, in torch's layout and by the keys of the parameters.")
       .def_property("stop", &Network::asked_to_stop, &Network::ask_to_stop)
+      .def("stop_after", &Network::stop_after, arg("seconds"),
+           "Lets the running fit end so many seconds from now, within an epoch.")
       .def(
           "parameters",
           [](const py::object& self, const std::optional<std::string>& layer) {
@@ -135,7 +137,7 @@ void register_network(py::module_& m) {
       .def("schedule_position", &Network::schedule_position)
       .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
-           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none,
+           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
            "settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,

@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
 
@@ -45,10 +46,14 @@ class Program {
   virtual int finish(int phase, bool stopped) noexcept = 0;
 };
 
-// A function that the calling thread calls about every 50 ms while a program runs; it returns true to request a stop.
+using Clock = std::chrono::steady_clock;
+
+// A function that the calling thread calls about every 50 ms while a program runs, and as soon as `due` has come; it
+// returns true to request a stop.
 struct Poll {
   bool (*ask)(void* context) noexcept = nullptr;
   void* context = nullptr;
+  Clock::time_point due = Clock::time_point::max();
 };
 
 struct Outcome {

@@ -9,8 +9,6 @@
 
 namespace fastnn::parallel {
 
-using Clock = std::chrono::steady_clock;
-
 inline constexpr auto kPollInterval = std::chrono::milliseconds(50);
 inline constexpr double kFlopsBetweenClockReads = 4e6;
 inline constexpr double kItemFlops = 1000;  // the cost of distributing an item, in floating-point operations
@@ -25,7 +23,7 @@ class PollTimer {
     if (!poll.ask || (spent_ += flops) < kFlopsBetweenClockReads) return false;
     spent_ = 0;
     const auto now = Clock::now();
-    if (now < next_) return false;
+    if (now < next_ && now < poll.due) return false;
     next_ = now + kPollInterval;
     return poll.ask(poll.context);
   }

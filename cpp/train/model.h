@@ -54,6 +54,11 @@ class Hooks {
   virtual const std::int64_t* order(Index epoch, Index rows) = 0;
   // Whether the user asked fit to end, which is no error.
   virtual bool stopped() const = 0;
+  // Whether between() is to be called around every batch.
+  virtual bool sees_batches() const = 0;
+  // Called before the first batch of an epoch (ended = -1) and after every batch with its number in the epoch and its
+  // loss; `another`: a further one follows. Returns whether to go on with this epoch.
+  virtual bool between(Index ended, double loss, bool another) = 0;
 };
 
 struct FitSpec : run::FitSettings {

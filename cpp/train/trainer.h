@@ -103,8 +103,8 @@ class Trainer final : public Model {
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows) const;
   void keep(const Engine<T>& engine);
-  int run_epoch(Engine<T>& engine, const char* where, const Data& data, Index epoch, Index batch_size,
-                double step_flops, Threads threads, parallel::Poll poll);
+  int run_epoch(Engine<T>& engine, const Data& data, Index epoch, Index batch_size, double step_flops, Threads threads,
+                Hooks& hooks);
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
   // Writes the order of the rows in an epoch; throws Interrupted if a signal or stop ends the call.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);

@@ -63,8 +63,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       snapshot();
       clock.fit = {spec.epochs, (rows + batch - 1) / batch, epoch, 0};
       run.feed(spec.data, order, rows, batch);
-      const int used =
-          run_epoch(run, "fit", spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks.poll());
+      const int used = run_epoch(run, spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks);
       report.threads_used = std::max(used, report.threads_used);
       report.steps += run.totals().steps;
       const losses::Sums& sums = run.totals().sums;
@@ -120,25 +119,35 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   }
 }
 
-// Runs all batches of one epoch, in stretches for which the tuner keeps its choice of the number of threads. Returns
-// the largest number of threads used.
+// Runs all batches of one epoch, in stretches for which the tuner keeps its choice of the number of threads, or one at
+// a time if the hooks see them. Returns the largest number of threads used.
 template <class T>
-int Trainer<T>::run_epoch(Engine<T>& run, const char* where, const Data& data, Index epoch, Index batch_size,
-                          double step_flops, Threads threads, parallel::Poll poll) {
+int Trainer<T>::run_epoch(Engine<T>& run, const Data& data, Index epoch, Index batch_size, double step_flops,
+                          Threads threads, Hooks& hooks) {
   Tuner& tuner = tuners_.of(step_flops);
   int used = 1;
+  const bool seen = hooks.sees_batches();
+  const auto go_on = [&](Index ended, double loss) {
+    const bool answer = hooks.between(ended, loss, !run.exhausted());
+    if (hooks.stopped()) throw Interrupted();
+    return answer;
+  };
+  if (seen) go_on(-1, 0);
   while (!run.exhausted()) {
     const int n = threads.fixed ? threads.limit : tuner.pick(threads.limit, step_flops);
     const Index steps_before = run.totals().steps;
+    const Index most = seen ? 1 : threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps();
     const auto start = std::chrono::steady_clock::now();
-    const Verdict verdict = run.run(threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps(), n, poll);
+    const Verdict verdict = run.run(most, n, hooks.poll());
     if (!threads.fixed) tuner.record(run.totals().steps - steps_before, seconds_since(start));
     keep(run);
     used = std::max(used, run.threads_used());
-    if (verdict == Verdict::kGood) continue;
-    if (verdict != Verdict::kStopped) restore();
-    raise(where, verdict, run, data, run.order(),
-          " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(run.batch_first() / batch_size));
+    if (verdict != Verdict::kGood) {
+      if (verdict != Verdict::kStopped) restore();
+      raise("fit", verdict, run, data, run.order(),
+            " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(run.batch_first() / batch_size));
+    }
+    if (seen && !go_on(steps_before, run.last_loss())) break;
   }
   return used;
 }

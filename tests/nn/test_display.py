@@ -132,8 +132,8 @@ def callback(**attributes: Any) -> callbacks.Callback:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("on_batch_end", "; there are no hooks for single batches"),
-        ("on_train_batch_end", "; there are no hooks for single batches"),
+        ("on_batch_end", "; the hooks of batches are on_train_batch_begin and on_train_batch_end"),
+        ("on_train_batch_ends", r"\. Did you mean 'on_train_batch_end'\?"),
         ("on_epoch_ends", r"\. Did you mean 'on_epoch_end'\?"),
         ("on_epochs_end", r"\. Did you mean 'on_epoch_end'\?"),
         ("on_epoch_start", ""),

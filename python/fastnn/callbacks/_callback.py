@@ -13,7 +13,7 @@ from fastnn._hints import shown
 if TYPE_CHECKING:
     from fastnn._protocols import ModelInTraining
 
-__all__ = ["Callback", "LambdaCallback", "Logs", "check_hooks", "entry"]
+__all__ = ["Callback", "LambdaCallback", "Logs", "check_hooks", "entry", "overrides"]
 
 Logs = Mapping[str, float]
 
@@ -24,7 +24,8 @@ class Callback:
     Attributes
     ----------
     model : Sequential
-        The model in training; ``model.stop_training = True`` ends fit after the present epoch.
+        The model in training; ``model.stop_training = True`` ends fit after the present epoch, in
+        ``on_train_batch_end`` after the present batch.
     params : dict
         epochs, initial_epoch, steps, batch_size, verbose, and ``metrics``, the names in the logs.
 
@@ -71,6 +72,16 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Called after each epoch with its ``loss``, metrics and ``val_loss``."""
 
+    def on_train_batch_begin(self, batch: int) -> None:
+        """Called before each batch with its number in the epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after each batch with its ``loss``, which was computed before its update.
+
+        ``stop_training`` ends the epoch here, as in Keras, and fit after it; its loss is that of
+        the batches so far. `Sequential.stop` ends fit without an end of the epoch.
+        """
+
     def on_train_end(self) -> None:
         """Called after the last epoch, also if training stopped early, but not if it raised."""
 
@@ -99,6 +110,11 @@ class Callback:
         state : dict of str to object
             It may come from an altered file, so check what would do harm.
         """
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Return whether the callback has a hook of its own, in its class or as an attribute."""
+    return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
 
 
 def check_hooks(where: str, callback: Callback) -> None:
@@ -132,7 +148,7 @@ def check_hooks(where: str, callback: Callback) -> None:
             if near:
                 hint = f". Did you mean {near[0]!r}?"
             elif re.search("batch|step", attribute):
-                hint = "; there are no hooks for single batches: write a loop of train_step"
+                hint = "; the hooks of batches are on_train_batch_begin and on_train_batch_end"
             else:
                 hint = "; a method of your own may begin with an underscore"
             raise ValueError(
@@ -167,6 +183,10 @@ class LambdaCallback(Callback):
         Function of the number of the epoch.
     on_epoch_end : callable, optional
         Function of the number of the epoch and the logs.
+    on_train_batch_begin : callable, optional
+        Function of the number of the batch.
+    on_train_batch_end : callable, optional
+        Function of the number of the batch and the logs.
 
     Examples
     --------
@@ -189,34 +209,20 @@ class LambdaCallback(Callback):
         on_epoch_begin: Callable[[int], Any] | None = None,
         on_epoch_end: Callable[[int, Logs], Any] | None = None,
         on_train_end: Callable[[], Any] | None = None,
+        on_train_batch_begin: Callable[[int], Any] | None = None,
+        on_train_batch_end: Callable[[int, Logs], Any] | None = None,
     ) -> None:
-        self._given = {
+        given = {
             "on_train_begin": on_train_begin,
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
             "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
         }
-        for name, function in self._given.items():
-            if function is not None and not callable(function):
+        for name, function in given.items():
+            if function is None:
+                continue
+            if not callable(function):
                 raise TypeError(f"[LambdaCallback] {name} is {function!r}; expected a function")
-
-    def _call(self, name: str, *args: Any) -> None:
-        function: Callable[..., Any] | None = self._given[name]
-        if function is not None:
-            function(*args)
-
-    def on_train_begin(self) -> None:
-        """Call the function given for it."""
-        self._call("on_train_begin")
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Call the function given for it."""
-        self._call("on_epoch_begin", epoch)
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Call the function given for it."""
-        self._call("on_epoch_end", epoch, logs)
-
-    def on_train_end(self) -> None:
-        """Call the function given for it."""
-        self._call("on_train_end")
+            setattr(self, name, function)  # a hook that is not given remains that of the base

@@ -11,11 +11,20 @@ from fastnn._hints import shown
 from ._callback import Callback, entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ._callback import Logs
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "expect_figure"]
+
+
+def expect_figure(where: str, monitor: str, known: Sequence[str]) -> None:
+    """Refuse the name of a figure that will not be in the logs, which have the `known` ones."""
+    if monitor not in known:
+        hint = "; give fit validation_data or validation_split" if "val_loss" not in known else ""
+        raise ValueError(
+            f"[{where}] monitor is {monitor!r}; the logs have {', '.join(known)}{hint}"
+        )
 
 
 class Monitor(Callback):
@@ -52,16 +61,7 @@ class Monitor(Callback):
         self.best_epoch: int | None = None
 
     def _expect_figure(self) -> None:
-        """Refuse a name that will not be in the logs."""
-        known = self.params["metrics"]
-        if self.monitor not in known:
-            hint = (
-                "; give fit validation_data or validation_split" if "val_loss" not in known else ""
-            )
-            raise ValueError(
-                f"[{type(self).__name__}] monitor is {self.monitor!r}; the logs have "
-                f"{', '.join(known)}{hint}"
-            )
+        expect_figure(type(self).__name__, self.monitor, self.params["metrics"])
 
     def _improves(self, epoch: int, logs: Logs) -> bool:
         """Whether the figure of this epoch is the best so far, which it is from then on."""

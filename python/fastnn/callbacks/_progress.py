@@ -45,13 +45,13 @@ class ProgressBar(Callback):
 
     def __init__(self, bar: bool | None = None) -> None:
         self.bar = bar if bar is None else _validate.flag("ProgressBar", "bar", bar)
-        self._out = _Output()
+        self._out = Output()
         self._tqdm: Any = None
         self._began = 0.0
 
     def on_train_begin(self) -> None:
         """Open the bar."""
-        self._tqdm, self._out = None, _Output()
+        self._tqdm, self._out = None, Output()
         if self.bar is not False:
             first = self.params["initial_epoch"]
             self._tqdm = _open_bar(self.params["epochs"], first, self._out)
@@ -83,7 +83,7 @@ class ProgressBar(Callback):
             self._out.attempt(bar.close)
 
 
-class _Output:
+class Output:
     """sys.stdout until its first failure, after which nothing is written."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class _Output:
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
-def _open_bar(epochs: int, first: int, out: _Output) -> Any:
+def _open_bar(epochs: int, first: int, out: Output) -> Any:
     try:
         with warnings.catch_warnings():
             # In notebooks without ipywidgets tqdm warns and shows a text bar, which is sufficient.

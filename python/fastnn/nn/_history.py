@@ -67,11 +67,11 @@ class History:
             dict(self.params), curves, epoch, self.steps, self.seconds, self.threads_used
         )
 
-    def add(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Append the figures of an epoch."""
+    def add(self, epoch: int, logs: Mapping[str, float], steps: int) -> None:
+        """Append the figures of an epoch, which had so many steps."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        self.steps += self.params.get("steps", 0)
+        self.steps += steps
         self.epoch.append(epoch)  # last, because `copy` counts the epochs by this list
 
     def begin_with(self, other: History) -> None:

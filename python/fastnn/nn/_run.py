@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run of fit: settings, rows, callbacks and history, around one call of the core.
 
-The core trains all epochs in that call and calls Python only at the end of each epoch.
+The core trains all epochs in that call. It calls Python at the end of each epoch, and between
+batches if a callback has a hook for them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from fastnn import _registry
 from fastnn._fields import checked, default_values
 from fastnn._hints import shown
 from fastnn.callbacks import BackupAndRestore, Callback, ProgressBar
-from fastnn.callbacks._callback import check_hooks
+from fastnn.callbacks._callback import check_hooks, overrides
 
 from . import _keys
 from ._history import LR, History
 from ._layer import ParameterLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastnn._protocols import ModelInTraining
     from fastnn._validate import Array
@@ -158,6 +159,9 @@ class Run:
         schedule = call.compiled.optimizer.schedule
         self._first_lr = model.lr if callbacks and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
+        self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
+        self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
+        self._cut = 0  # steps of an epoch that the hook of a batch has ended
 
     @property
     def epochs_seen(self) -> int:
@@ -223,12 +227,17 @@ class Run:
 
     def _fit(self) -> None:
         network = self._call.network
+        self._batch_begin, self._batch_end = (
+            [getattr(each, name) for each in self.callbacks if overrides(each, name)]
+            for name in ("on_train_batch_begin", "on_train_batch_end")
+        )
         try:
             result = network.fit(
                 *self.rows,
                 validation=self.validation,
                 class_weight=self._class_weights,
                 on_epoch=self._epoch_end if self.callbacks else None,
+                on_batch=self._between if self._batch_begin or self._batch_end else None,
                 **self.settings,
             )
         except BaseException:
@@ -250,7 +259,7 @@ class Run:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)
         logs = self._shown(logs)
-        self.history.add(epoch, logs)
+        self.history.add(epoch, logs, self._cut or self.history.params["steps"])
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
         if self._model.stop_training:
@@ -258,3 +267,17 @@ class Run:
         if epoch + 1 < self.settings["epochs"]:
             self._begin(epoch + 1)
         return not self._model.stop_training
+
+    def _between(self, ended: int, loss: float, another: bool) -> bool:
+        """Process batch `ended` of an epoch, -1 before the first; `another`: a batch follows."""
+        if ended >= 0:
+            logs = {"loss": loss}
+            for end in self._batch_end:
+                end(ended, logs)
+            if self._model.stop_training:
+                self._cut = ended + 1
+                return False
+        if another:
+            for begin in self._batch_begin:
+                begin(ended + 1)
+        return True

@@ -69,7 +69,8 @@ class Sequential:
     history : History or None
         History of the last fit.
     stop_training : bool
-        Callbacks set it to end fit after the present epoch; `stop` ends fit within the epoch.
+        Callbacks set it to end fit after the present epoch, which the hook of a batch cuts short;
+        `stop` ends fit within the epoch.
 
     Examples
     --------
@@ -302,13 +303,18 @@ class Sequential:
                 run.close()
             return run.history
 
-    def stop(self) -> None:
-        """End the running fit within 0.2 s; fit then returns as at its regular end.
+    def stop(self, after: float = 0.0) -> None:
+        """End the running fit, now or in some seconds; fit then returns as at its regular end.
 
-        It may be called from another thread, a callback or a signal handler. The present epoch ends
-        after its present batch and is not part of the history that fit returns; ``on_train_end`` of
-        the callbacks is called. Without a running fit nothing happens, and the next fit is not
-        affected.
+        It may be called from another thread, a callback or a signal handler, and takes effect
+        within 0.2 s. The present epoch ends after its present batch and is not part of the history
+        that fit returns; ``on_train_end`` of the callbacks is called. Without a running fit nothing
+        happens, and the next fit is not affected.
+
+        Parameters
+        ----------
+        after : float, default 0
+            Seconds from now after which the fit ends; a later call replaces the time.
 
         Examples
         --------
@@ -320,9 +326,15 @@ class Sequential:
         >>> model.fit(np.ones((8, 2)), np.ones(8), epochs=1000, callbacks=end).epoch
         [0]
         """
+        seconds = _validate.not_negative("Sequential.stop", "after", after)
+        network = self._network
+        if seconds > 0:
+            if network is not None:
+                network.stop_after(seconds)
+            return
         self.stop_training = True
-        if self._network is not None:
-            self._network.stop = True
+        if network is not None:
+            network.stop = True
 
     def train_step(
         self,
