@@ -308,6 +308,27 @@ assert_type(
     optim.Lion,
 )
 assert_type(
+    optim.EMA(
+        decay=0.999,
+        bias_correction=False,
+        warmup=False,
+        start_epoch=0,
+        start_step=0,
+        every=1,
+        unit="steps",
+    ),
+    optim.EMA,
+)
+assert_type(
+    optim.SWA(
+        start_epoch=0,
+        start_step=0,
+        every=1,
+        unit="epochs",
+    ),
+    optim.SWA,
+)
+assert_type(
     lr_scheduler.ConstantLR(
         lr=None,
         factor=0.3333333333333333,

@@ -22,7 +22,7 @@ from fastnn import _registry, nn
 from fastnn._describe import Description, fields_of_class
 from fastnn._docstrings import example_of
 from fastnn._fields import fields_of, meaning_and_range
-from fastnn._optimizers import OPTIMIZERS
+from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 from fastnn.functional._functions import MAKERS, loss_name
 from fastnn.nn._members import ACTIVATIONS, LOSSES
@@ -120,6 +120,7 @@ COLUMNS = {
     },
     "optimizers": {"states": "states"},
     "schedules": {},
+    "averages": {},
 }
 
 
@@ -211,12 +212,14 @@ x: NDArray[Any] = np.array([0.25, 0.75])
 def program() -> str:
     """Return a program that uses every member, with all parameters at their defaults."""
     lines = []
-    for members, module in (
+    rooms = (
         (ACTIVATIONS, "nn"),
         (LOSSES, "nn"),
         (OPTIMIZERS, "optim"),
+        (AVERAGES, "optim"),
         (SCHEDULES, "lr_scheduler"),
-    ):
+    )
+    for members, module in rooms:
         for name in members:
             row = _registry.rows(members.base.room)[name]
             fields = fields_of(row["params"])
@@ -263,17 +266,17 @@ def files() -> dict[str, str]:
             {"ACTIVATIONS": ACTIVATIONS, "LOSSES": LOSSES},
         ),
         "python/fastnn/_optimizers.pyi": classes_stub(
-            "The optimizers.",
+            "Optimizers and averages.",
             [
                 "from collections.abc import Mapping",
                 *common,
                 "from typing import Any, Literal",
                 "",
                 "from ._describe import Members",
-                "from ._optimizer import Optimizer",
+                "from ._optimizer import Average, Optimizer",
                 "from ._schedule import LearningRate",
             ],
-            {"OPTIMIZERS": OPTIMIZERS},
+            {"OPTIMIZERS": OPTIMIZERS, "AVERAGES": AVERAGES},
         ),
         "python/fastnn/_schedules.pyi": classes_stub(
             "The schedules.",

@@ -58,7 +58,8 @@ class Network {
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   void set_frozen(const std::string& layer, bool frozen);
   void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-               const py::dict& params, const Groups& groups, const py::object& schedule, const py::kwargs& settings);
+               const py::dict& params, const Groups& groups, const py::object& schedule, const py::object& average,
+               const py::kwargs& settings);
   void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues);
   double lr();
   // None if the compiled learning rate is a number, or before compile.
@@ -109,7 +110,8 @@ class Network {
   void load(const py::list& values, const std::map<std::string, std::int64_t>& batches);
   void load_state(int number, const py::dict& arrays);
   void set_optimizer_steps(const std::map<std::string, std::int64_t>& steps);
-  void set_progress(std::int64_t step, std::int64_t draw);
+  void set_progress(std::int64_t step, std::int64_t draw, std::int64_t averaged, const py::object& group);
+  void use_averages(bool on);
 
  private:
   friend class FitHooks;

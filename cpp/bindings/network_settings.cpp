@@ -96,15 +96,25 @@ void Network::set_frozen(const std::string& layer, bool frozen) {
 
 void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                       const py::dict& params, const Groups& groups, const py::object& schedule,
-                      const py::kwargs& settings) {
+                      const py::object& average, const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = &losses::registry().at("[compile]", loss);
   spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
   spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups, schedule);
+  if (!average.is_none()) {
+    const auto [name, values] = average.cast<std::pair<std::string, py::dict>>();
+    spec.average = &optimizers::averages().at("[compile]", name);
+    spec.average_values = values_of("[" + name + "]", *spec.average, values);
+  }
   spec.settings = settings_of<run::CompileSettings>("compile", settings);
   model().compile(spec);
+}
+
+void Network::use_averages(bool on) {
+  const train::Gate::Change change(model().gate(), "averaged");
+  model().use_averages(on);
 }
 
 void Network::set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule,

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "bindings/network.h"
 #include "kernels/transpose.h"
 
@@ -44,6 +46,27 @@ py::array given_for(const Model& model, const train::ParameterView& view, const 
   require(array.size() == p.rows * p.cols && (array.flags() & py::array::c_style), "[load] '", p.key(), "' has shape ",
           shape_text(array), "; expected (", p.cols, ", ", p.rows, ") without gaps");
   return array;
+}
+
+// The batches since the last update as a dictionary of numbers, and back.
+py::dict as_dict(const run::Group& group) {
+  return py::dict(py::arg("batches") = group.batches, py::arg("rows") = group.rows,
+                  py::arg("weight") = group.sums.weight, py::arg("loss") = group.sums.loss,
+                  py::arg("divisor") = group.sums.divisor, py::arg("exponent") = group.sums.exponent);
+}
+run::Group group_of(const py::dict& given) {
+  run::Group group;
+  group.batches = given["batches"].cast<std::int64_t>();
+  group.rows = given["rows"].cast<std::int64_t>();
+  group.sums.weight = given["weight"].cast<double>();
+  group.sums.loss = given["loss"].cast<double>();
+  group.sums.divisor = given["divisor"].cast<double>();
+  group.sums.exponent = given["exponent"].cast<int>();
+  const bool valid = group.batches >= 0 && group.rows >= group.batches && group.sums.weight >= 0 &&
+                     group.sums.divisor >= 0 && std::abs(group.sums.exponent) <= losses::Sums::kHighestExponent;
+  require(valid, "[set_progress] the batches since the last update are ", std::string(py::repr(given)),
+          "; expected counts and sums of at least 0");
+  return group;
 }
 
 }  // namespace
@@ -110,6 +133,9 @@ py::dict Network::snapshot(const std::optional<std::vector<std::string>>& layers
   copy_to(values, model().parameters(Model::kValues));
   taken["step"] = model().step();
   taken["draw"] = model().draw();
+  const run::Progress progress = model().progress();
+  taken["averaged"] = progress.averaged;
+  taken["group"] = progress.group.batches > 0 ? py::object(as_dict(progress.group)) : py::none();
   taken["epochs"] = epochs();
   taken["schedule"] = schedule_position();
   taken["steps"] = optimizer_steps();
@@ -171,10 +197,11 @@ void Network::set_optimizer_steps(const std::map<std::string, std::int64_t>& ste
   for (const auto& [key, step] : steps) model().set_optimizer_step(places[key], step);
 }
 
-void Network::set_progress(std::int64_t step, std::int64_t draw) {
+void Network::set_progress(std::int64_t step, std::int64_t draw, std::int64_t averaged, const py::object& group) {
   const train::Gate::Writer writer(model().gate(), "load");
-  require(step >= 0 && draw >= 0, "[set_progress] step = ", step, ", draw = ", draw, "; expected numbers >= 0");
-  model().set_progress({step, draw});
+  require(step >= 0 && draw >= 0 && averaged >= 0, "[set_progress] step = ", step, ", draw = ", draw,
+          ", averaged = ", averaged, "; expected numbers >= 0");
+  model().set_progress({step, draw, averaged, group.is_none() ? run::Group{} : group_of(group.cast<py::dict>())});
 }
 
 }  // namespace fastnn::bindings

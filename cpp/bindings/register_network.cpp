@@ -101,7 +101,8 @@ void register_network(py::module_& m) {
       .def_property_readonly("history", &Network::history)
       .def_property_readonly("epochs", &Network::epochs, "How many epochs all calls of fit have ended.")
       .def_property_readonly("draw", [](Network& n) { return n.model().draw(); })
-      .def("set_progress", &Network::set_progress, arg("step"), arg("draw") = 0)
+      .def("set_progress", &Network::set_progress, arg("step"), arg("draw") = 0, arg("averaged") = 0,
+           arg("group") = none)
       .def("load", &Network::load, arg("values"), arg("num_batches"),
            "Copies values, in torch's layout and in the order of parameters(); None leaves one as it is.")
       .def("load_state", &Network::load_state, arg("number"), arg("arrays"),
@@ -126,8 +127,11 @@ void register_network(py::module_& m) {
           "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
       .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
       .def("compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
-           arg("groups") = py::dict(), arg("schedule") = none,
-           "schedule: None, or a pair of name and parameters. settings: of the row \"compile\".")
+           arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none,
+           "schedule, average: None, or a pair of name and parameters. settings: of the row \"compile\".")
+      .def("use_averages", &Network::use_averages, arg("on"),
+           "Exchanges the values of the parameters that train with their averages, or back.")
+      .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })
       .def(
           "set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
           arg("schedule") = none, arg("continues") = false,

@@ -108,6 +108,9 @@ py::dict registries() {
     d["cycles_momentum"] = row.cycles_momentum(row.defaults());
     schedules.append(d);
   }
+  py::list averages;
+  for (const auto& row : optimizers::averages()) averages.append(common(row));
+  all["averages"] = averages;
   for (const auto& row : inputs::registry()) inputs.append(common(row));
   for (const auto& row : layers::registry()) layers.append(common(row));
   for (const auto& row : graph::containers()) containers.append(common(row));

@@ -44,6 +44,9 @@ inline constexpr const char* kNotCompiled = "not_compiled";
 inline constexpr const char* kNoLength = "no_length";  // the schedule `came` lasts a fit, and this is none
 inline constexpr const char* kNoForward = "no_forward";
 inline constexpr const char* kNoGradients = "no_gradients";
+inline constexpr const char* kNoAverage = "no_average";              // compile chose none
+inline constexpr const char* kNothingAveraged = "nothing_averaged";  // no update has been added to it
+inline constexpr const char* kAveraged = "averaged";                 // the averages are in the place of the values
 }  // namespace reason
 
 // What a call expects of an array.

@@ -11,6 +11,7 @@
 
 #include "core/registry.h"
 #include "core/types.h"
+#include "optimizers/average.h"
 
 namespace fastnn::optimizers {
 

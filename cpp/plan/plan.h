@@ -32,6 +32,9 @@ struct Goal {
   bool update = true;
   Form form = Form::kFused;
   bool clip = false;  // clip by global norm, which needs the materialised form
+  // Add the gradients of several batches before an update, which needs the materialised form. The engine leaves out the
+  // update phase of all batches but the last.
+  bool accumulate = false;
   // Overflow guard: bound the gradients before they are computed, and stop before an update that may overflow.
   bool guard = false;
   bool operator==(const Goal&) const = default;

@@ -16,6 +16,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
       optimizer(spec.optimizer),
       settings(spec.settings),
       schedule(spec.optimizer_values.schedule),
+      averaging(spec.average),
+      averaging_values(spec.average_values),
       state_size(network.size()) {
   require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
           " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
@@ -23,7 +25,8 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
   Rules made = rules_for(network, spec.optimizer_values);
   base_lr_ = last_lr = optimizer->lr(spec.optimizer_values.others);
   placed_ = made.any;
-  n_states = std::popcount(placed_);
+  optimizer_states = std::popcount(placed_);
+  n_states = optimizer_states + (averaging ? 1 : 0) + (settings.accumulates() ? 1 : 0);
   states = std::make_shared<Buffer<T>>(n_states * state_size);
   // Written once, so that the pages are mapped here. Otherwise fit would map them twice: for reading when it copies the
   // states before its first epoch, and again when it writes them.

@@ -36,6 +36,8 @@ struct CompileSpec {
   Values loss_values;
   const optimizers::Row* optimizer = nullptr;
   OptimizerValues optimizer_values;
+  const optimizers::Average* average = nullptr;  // of the parameters; nullptr if there is none
+  Values average_values;
   CompileSettings settings;
 };
 
@@ -61,8 +63,11 @@ struct Compiled {
   double average(const losses::Sums& sums, Index outputs) const { return loss->average(loss_values, sums, outputs); }
   double scale(const losses::Sums& sums, Index outputs) const { return loss->scale(loss_values, sums, outputs); }
   const Rule& rule(int parameter) const { return rules[rule_of[static_cast<std::size_t>(parameter)]]; }
-  // The s-th of the n_states state arrays, which are those that at least one parameter needs.
+  // The s-th of the n_states state arrays: those that at least one parameter needs, the average of the parameters, and
+  // accumulated gradients, where the settings ask for them.
   T* state(int s) const { return states->data() + s * state_size; }
+  T* averages() const { return averaging ? state(optimizer_states) : nullptr; }
+  T* accumulated() const { return settings.accumulates() ? state(n_states - 1) : nullptr; }
   // The learning rate of the next update for parameters without a rate of their own, and the largest of all.
   double lr() const { return rate(base_lr_); }
   double largest_lr() const;
@@ -85,8 +90,10 @@ struct Compiled {
   CompileSettings settings;
   Schedule schedule;
   schedules::Clock clock;
-  double last_lr = 0;  // that of the last update
-  int n_states = 0;
+  double last_lr = 0;                    // that of the last update
+  const optimizers::Average* averaging;  // nullptr: no average is kept
+  Values averaging_values;
+  int optimizer_states = 0, n_states = 0;
   Index state_size;                   // numbers in one state: as many as the network has values
   std::shared_ptr<Buffer<T>> states;  // the state arrays one after another; Python's views share the ownership
 

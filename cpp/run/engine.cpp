@@ -176,8 +176,9 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const bool fused = plan_->goal.update && plan_->goal.form == Form::kFused;
   if (batch_rows_ == 1 && fused && update_by_factors(tile)) return;
+  const bool aside = fused || (accumulates() && kept_ != 0);
   const Matrix<T> grad =
-      fused ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
+      aside ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
   PrefetchTargets<T> prefetch;
   if (fused && far_) prefetch = prefetch_targets(tile);
   // With many rows in the batch an item takes long, so it polls for a stop between blocks of rows.
@@ -190,10 +191,11 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
                                       prefetch.count > 0 && last ? &prefetch : nullptr);
     if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
   }
-  if (plan_->goal.update && compiled_->settings.clips_values())
-    clip_values(grad, static_cast<T>(compiled_->settings.max_grad_value));
+  if (accumulates() && aside) add_to_group(gradient_view(tile), grad);
+  if (updates_ && compiled_->settings.clips_values())
+    clip_values(fused ? grad : gradient_view(tile), static_cast<T>(compiled_->settings.max_grad_value));
   if (fused) return update(tile, grad);
-  if (!plan_->goal.clip) return;
+  if (!plan_->goal.clip || !updates_) return;
   ws_.norms[item] = tile_squares(net_, gradients_, tile);
 }
 
@@ -243,8 +245,22 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))
     flag(Verdict::kWeightsNotFinite);
+  if (average_share_ != 0)
+    optimizers::add_to_average<T>({job.rows, job.cols, job.param, compiled_->averages() + at, p.stride},
+                                  average_share_);
   // Only if this run has further steps: the first phase of another run repacks all weights.
   if (p.role == graph::Role::kProductMatrix && steps_left_ > 1) repack(tile);
+}
+
+// The gradient of a group of batches is the mean of theirs, each with its weight, so that it is that of one batch of all
+// rows.
+template <class T>
+void Engine<T>::add_to_group(Matrix<T> sum, ConstMatrix<T> grad) noexcept {
+  for (Index r = 0; r < grad.rows; ++r) {
+    T* to = sum.row(r);
+    const T* from = grad.row(r);
+    for (Index c = 0; c < grad.cols; ++c) to[c] = kept_ * to[c] + added_ * from[c];
+  }
 }
 
 template <class T>

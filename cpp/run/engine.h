@@ -125,6 +125,10 @@ class Engine final : public parallel::Program {
     ws_.set_wanted(full->wanted);
   }
   bool wants_accuracy = false;
+  // Of the rows that are fed: the number of their epoch, and whether they are all rows of one. Its last batch updates
+  // also if fewer batches than `accumulate` have come since the last update.
+  Index epoch = 0;
+  bool whole_epoch = false;
   Progress progress;
 
   // Runs up to `max_steps` batches on n_threads threads. Every finished step is added to the totals.
@@ -157,7 +161,7 @@ class Engine final : public parallel::Program {
             .rows = batch_rows_,
             .seed = net_.seed(),
             .step = static_cast<std::uint64_t>(progress.step),
-            .draw = plan_->goal.update ? 0 : static_cast<std::uint64_t>(progress.draw),
+            .draw = static_cast<std::uint64_t>(plan_->goal.update ? progress.group.batches : progress.draw),
             .packed = plan_->packs_w};
   }
   void begin_batch() noexcept;
@@ -176,7 +180,11 @@ class Engine final : public parallel::Program {
   void merge_loss() noexcept;
   void merge_norm() noexcept;
   double merge_penalty() noexcept;
+  void join_group() noexcept;
+  void count_losses() noexcept;
   void accumulate(const Op& op, Range rows) noexcept;
+  bool accumulates() const { return plan_->goal.accumulate; }
+  void add_to_group(Matrix<T> sum, ConstMatrix<T> grad) noexcept;
   void bound_gradient(int layer, Range rows, Index chunk) noexcept;
   void merge_gradient_bounds() noexcept;
   int end_batch() noexcept;
@@ -196,8 +204,11 @@ class Engine final : public parallel::Program {
   struct {
     int layer = 0;
     Index column = 0;
-  } unusable_;         // where kStatisticsNotFinite was met
-  losses::Sums sums_;  // of the batch
+  } unusable_;              // where kStatisticsNotFinite was met
+  losses::Sums sums_;       // of the batch
+  bool updates_ = false;    // whether this batch ends with an update
+  T kept_ = 0, added_ = 1;  // the shares of earlier batches and of this one in the accumulated gradient
+  T average_share_ = 0;     // of the parameters after the update in their average; 0: they are not added
   double last_loss_ = 0, batch_weight_ = 1;
   T scale_ = 0, grad_factor_ = 1;
   bool far_ = false;  // parameters and states do not fit in L2, so they are prefetched before their update

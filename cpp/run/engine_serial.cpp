@@ -28,10 +28,42 @@ void Engine<T>::begin_batch() noexcept {
   sums_ = weighed.sums;
   if (data_.weights) batch_weight_ = sums_.weight * losses::power_of_two(sums_.exponent);
   weigh_classes();
+  join_group();
   scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
-  if (plan_->goal.update) compiled_->begin_update(plan_->trained, batch_weight_);
+  if (!updates_) return;
+  compiled_->begin_update(plan_->trained, batch_weight_);
+  average_share_ = 0;
+  if (const auto* average = compiled_->averaging) {
+    const bool last = whole_epoch && cursor_ + batch_rows_ >= rows_;
+    if (average->times(compiled_->averaging_values).counts(epoch, progress.step, last))
+      average_share_ = static_cast<T>(average->share(compiled_->averaging_values, progress.averaged + 1));
+  }
+}
+
+// Whether the batch ends with an update, and its share in the gradient of its group of batches. Shares are quotients of
+// the divisors of means; sums of losses are added as they are.
+template <class T>
+void Engine<T>::join_group() noexcept {
+  updates_ = plan_->goal.update;
+  if (!accumulates()) return;
+  losses::Sums all = progress.group.sums;
+  const bool first = progress.group.batches == 0;
+  if (!first) {
+    all.add(sums_);
+    const double before =
+        progress.group.sums.divisor * losses::power_of_two(progress.group.sums.exponent - all.exponent);
+    const double share = all.divisor > 0 ? before / all.divisor : 1;
+    kept_ = static_cast<T>(compiled_->loss_is_sum() ? 1 : share);
+    added_ = static_cast<T>(compiled_->loss_is_sum() ? 1 : 1 - share);
+  } else {
+    all = sums_;
+    kept_ = 0;
+  }
+  batch_weight_ = all.weight * losses::power_of_two(all.exponent);
+  const bool last = whole_epoch && cursor_ + batch_rows_ >= rows_;
+  updates_ = updates_ && (last || progress.group.batches + 1 >= compiled_->settings.accumulate);
 }
 
 // The mean of a loss with weights of classes is divided by those of the batch's rows, which have to be read before its
@@ -53,9 +85,10 @@ int Engine<T>::finish(int phase, bool stopped) noexcept {
     return parallel::kEnd;
   }
   if (p.kind == Phase::kRows && verdict_ == Verdict::kGood) merge(p);
-  if (p.kind == Phase::kTiles && plan_->goal.clip) merge_norm();
+  if (p.kind == Phase::kTiles && plan_->goal.clip && updates_) merge_norm();
   if (verdict_ != Verdict::kGood) return parallel::kEnd;
-  if (phase + 1 < static_cast<int>(plan_->phases.size())) return phase + 1;
+  const bool ends = phase + 1 == static_cast<int>(plan_->phases.size());
+  if (!ends && (updates_ || at(phase + 1).kind != Phase::kUpdate)) return phase + 1;
   const int next = end_batch();
   if (stopped && next != parallel::kEnd) {
     flag(Verdict::kStopped);
@@ -111,10 +144,27 @@ void Engine<T>::merge_norm() noexcept {
 
 template <class T>
 double Engine<T>::merge_penalty() noexcept {
-  if (!plan_->goal.update || !compiled_->settings.penalty_in_loss) return 0;
+  if (!compiled_->settings.penalty_in_loss) return 0;
   double penalty = 0;
   for (std::size_t k = 0; k < plan_->tiles.size(); ++k) penalty += ws_.penalties[static_cast<Index>(k)];
   return penalty;
+}
+
+// Adds the batch to its group; with the update, the loss of the group and the penalty are added to the totals.
+template <class T>
+void Engine<T>::count_losses() noexcept {
+  Group& group = progress.group;
+  if (group.batches++ == 0)
+    group.sums = sums_;
+  else
+    group.sums.add(sums_);
+  group.rows += batch_rows_;
+  if (!updates_) return;
+  const double penalty = merge_penalty(), count = compiled_->loss_is_sum() ? 1 : static_cast<double>(group.rows);
+  last_loss_ += penalty;
+  totals_.objective += count * (compiled_->average(group.sums, 1) + penalty);
+  totals_.penalty += count * penalty;
+  totals_.counted += count;
 }
 
 template <class T>
@@ -134,16 +184,14 @@ int Engine<T>::end_batch() noexcept {
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
     if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.divisor;
     totals_.sums.add(sums_);
-    const double penalty = merge_penalty(), count = compiled_->loss_is_sum() ? 1 : static_cast<double>(batch_rows_);
-    last_loss_ += penalty;
-    totals_.objective += count * last_loss_;
-    totals_.penalty += count * penalty;
-    totals_.counted += count;
   }
-  if (goal.update) {
+  if (accumulates() || (updates_ && goal.forward && compiled_->settings.penalty_in_loss)) count_losses();
+  if (updates_) {
     compiled_->end_update(plan_->trained);
     ++progress.step;
     progress.draw = 0;
+    if (goal.gradient != Gradient::kNone) progress.group = {};
+    if (average_share_ != 0) ++progress.averaged;
   }
   ++totals_.steps;
   cursor_ += batch_rows_;

@@ -22,7 +22,9 @@ inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 struct CompileSettings {
   double max_grad_norm = kNoLimit, max_grad_value = kNoLimit;
   bool penalty_in_loss = false;
+  Index accumulate = 1;
 
+  bool accumulates() const { return accumulate > 1; }
   bool clips_norm() const { return max_grad_norm < kNoLimit; }
   bool clips_values() const { return max_grad_value < kNoLimit; }
 };
@@ -32,6 +34,7 @@ struct Compile {
       field<&Params::max_grad_norm>("max_grad_norm", above(0), "clip the gradients of each step to this common norm"),
       field<&Params::max_grad_value>("max_grad_value", above(0), "clip each entry of the gradients to this size"),
       field<&Params::penalty_in_loss>("penalty_in_loss", "report losses of training with the optimizer's penalties"),
+      field<&Params::accumulate>("accumulate", at_least(1), "update once for so many batches, as for one of all rows"),
   };
 };
 

@@ -7,13 +7,22 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "losses/average.h"
 
 namespace fastnn::run {
 
-// Counters of a model, on which dropout's random numbers depend.
+// The batches whose gradients have been accumulated since the last update.
+struct Group {
+  std::int64_t batches = 0, rows = 0;
+  losses::Sums sums;
+};
+
+// Counters of a model. Dropout's random numbers depend on them.
 struct Progress {
   std::int64_t step = 0;
-  std::int64_t draw = 0;  // training passes since the last update
+  std::int64_t draw = 0;      // training passes since the last update
+  std::int64_t averaged = 0;  // updates that have been added to the average of the parameters
+  Group group;
 };
 
 template <class T>

@@ -97,6 +97,10 @@ class Model {
   virtual int n_states() const = 0;
   virtual void set_frozen(const std::string& layer, bool frozen) = 0;
   virtual bool frozen(const std::string& layer) const = 0;
+  // Exchanges the values of the parameters that train with their averages: on, or back. In between nothing trains.
+  // Throws std::invalid_argument if there is no average.
+  virtual void use_averages(bool on) = 0;
+  virtual bool averaged() const = 0;
   // Changes settings of these layers, or of input preparation ("input.0"), from the next step on.
   virtual void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) = 0;
 
@@ -134,6 +138,7 @@ class Model {
   virtual std::map<std::string, std::int64_t> batches(const std::optional<std::string>& layer = {}) const = 0;
   virtual void set_batches(const std::map<std::string, std::int64_t>& batches) = 0;
   virtual std::int64_t draw() const = 0;
+  virtual Progress progress() const = 0;
   virtual void set_progress(Progress progress) = 0;
   // The number of updates since compile of a parameter, by its index in parameters(kValues). It can be set only in a
   // compiled model.

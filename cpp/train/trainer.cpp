@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -52,8 +53,15 @@ std::vector<ParameterView> Trainer<T>::parameters(int array, const std::optional
 
 template <class T>
 void Trainer<T>::set_frozen(const std::string& layer, bool frozen) {
-  for (const int k : net_.nodes_of(layer))
-    if (!frozen && net_.frozen(k)) gradients_ready_ = false;  // this layer has none yet
+  need_own_values("freeze");
+  for (const int k : net_.nodes_of(layer)) {
+    if (frozen || !net_.frozen(k)) continue;
+    gradients_ready_ = false;  // this layer has none yet
+    if (!compiled_ || !compiled_->averaging) continue;
+    // As long as its values did not change, they were their average.
+    for (const auto& p : net_.parameters_of(k))
+      std::copy_n(net_.values() + p.offset, p.rows * p.stride, compiled_->averages() + p.offset);
+  }
   net_.set_frozen(layer, frozen);
   plans_.clear();
   pending_ = {};
@@ -91,6 +99,7 @@ void Trainer<T>::set_batches(const std::map<std::string, std::int64_t>& batches)
 template <class T>
 void Trainer<T>::compile(const CompileSpec& spec) {
   const FloatMode mode;
+  need_own_values("compile");
   compiled_ = Compiled<T>(net_, spec);  // First, because it throws if it refuses `spec`: then nothing has changed.
   progress_ = {};
   plans_.clear();
@@ -100,6 +109,26 @@ template <class T>
 void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values, bool continues) {
   need_compiled("set_optimizer_params");
   compiled_->set_values(net_, values, continues);
+}
+
+template <class T>
+void Trainer<T>::use_averages(bool on) {
+  need_compiled("averaged");
+  refuse_unless(compiled_->averaging != nullptr, "averaged", reason::kNoAverage);
+  refuse_unless(progress_.averaged > 0, "averaged", reason::kNothingAveraged);
+  if (on) need_own_values("averaged");
+  if (on == averaged_) return;
+  for (const auto& p : net_.parameters())
+    if (net_.trains(p))
+      std::swap_ranges(net_.values() + p.offset, net_.values() + p.offset + p.rows * p.stride,
+                       compiled_->averages() + p.offset);
+  averaged_ = on;
+  pending_ = {};
+}
+
+template <class T>
+void Trainer<T>::need_own_values(const char* where) const {
+  refuse_unless(!averaged_, where, reason::kAveraged);
 }
 
 template <class T>
@@ -120,7 +149,8 @@ Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
   goal.gradient = gradient;
   goal.clip = compiled_->settings.clips_norm();
   const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
-  if (goal.clip || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
+  goal.accumulate = compiled_->settings.accumulates();
+  if (goal.clip || goal.accumulate || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
   return goal;
 }
 
@@ -141,8 +171,10 @@ T* Trainer<T>::gradients() {
 }
 
 template <class T>
-Engine<T> Trainer<T>::engine(Workspace<T>& workspace) {
-  return {net_, compiled_ ? &*compiled_ : nullptr, workspace, gradients_.data(), progress_, gradients_weight_};
+Engine<T> Trainer<T>::engine(Workspace<T>& workspace, bool accumulate) {
+  Compiled<T>* compiled = compiled_ ? &*compiled_ : nullptr;
+  return {net_,      compiled,         workspace, accumulate ? compiled->accumulated() : gradients_.data(),
+          progress_, gradients_weight_};
 }
 
 template <class T>
@@ -157,14 +189,16 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   // An update that overflows is undone with a copy of the model. Copying a large model before every update would cost
   // too much, so it is copied only if this update may overflow, or if the copy costs less than the overflow guard.
   // Otherwise the guard bounds the gradients before they are made, and the step stops if they may be too large.
-  bool guarded = goal.update && (may_overflow(goal) || copy_is_small(rows));
+  // With accumulated gradients, those that overflow may be of earlier batches, so each update is copied before.
+  const bool joins = goal.accumulate && progress_.group.batches + 1 < compiled_->settings.accumulate;
+  bool guarded = goal.update && !joins && (goal.accumulate || may_overflow(goal) || copy_is_small(rows));
   if (guarded) snapshot();
-  goal.guard = goal.update && !guarded && goal.gradient != Gradient::kNone;
+  goal.guard = goal.update && !guarded && !joins && goal.gradient != Gradient::kNone;
   const Plan& todo = plans_.get(net_, rows, goal);
   Workspace<T>& ws = workspace(rows, goal.need_dx);
-  if (goal.form == Form::kMaterialised) gradients();
+  if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   ws.need_tiles(static_cast<Index>(todo.tiles.size()));
-  Engine<T> run = engine(ws);
+  Engine<T> run = engine(ws, goal.accumulate);
   run.feed(data, nullptr, rows, rows);
   run.use(&todo, &todo);
   Tuner* tuner = n_threads <= 0 && !Tuner::too_small(todo.flops) ? &tuners_.of(todo.flops) : nullptr;
@@ -190,6 +224,8 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
     if (verdict == Verdict::kStopped && goal.form == Form::kMaterialised && goal.gradient != Gradient::kNone)
       gradients_ready_ = false;
     if (guarded) restore();
+    // Some tiles may have this batch and others not; or a batch of the group has gradients that are not finite.
+    if ((verdict == Verdict::kStopped && joins) || verdict == Verdict::kWeightsNotFinite) progress_.group = {};
     raise(where, verdict, run, data, nullptr, "");
   }
   if (goal.gradient != Gradient::kNone) gradients_rows_ = rows;
@@ -217,6 +253,7 @@ template <class T>
 double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
   need_length("train_step");
+  need_own_values("train_step");
   pending_ = {};
   gradients_ready_ = false;
   const auto gradient = data.grad ? Gradient::kGiven : Gradient::kLoss;
@@ -291,6 +328,7 @@ template <class T>
 void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
   const FloatMode mode;
   need_length("apply_gradients");
+  need_own_values("apply_gradients");
   refuse_unless(gradients_ready_, "apply_gradients", reason::kNoGradients);
   pending_ = {};
   one_batch("apply_gradients", {}, 1, {.forward = false, .gradient = Gradient::kNone, .form = Form::kMaterialised},

@@ -44,6 +44,8 @@ class Trainer final : public Model {
   std::vector<ParameterView> parameters(int array, const std::optional<std::string>& layer) override;
   int n_states() const override { return compiled_ ? compiled_->n_states : 0; }
   void set_frozen(const std::string& layer, bool frozen) override;
+  void use_averages(bool on) override;
+  bool averaged() const override { return averaged_; }
   bool frozen(const std::string& layer) const override { return net_.frozen(layer); }
   void change_layer(const std::vector<std::string>& layers, const graph::Config& settings) override;
 
@@ -79,6 +81,7 @@ class Trainer final : public Model {
   std::map<std::string, std::int64_t> batches(const std::optional<std::string>& layer) const override;
   void set_batches(const std::map<std::string, std::int64_t>& batches) override;
   std::int64_t draw() const override { return progress_.draw; }
+  Progress progress() const override { return progress_; }
   void set_progress(Progress progress) override { progress_ = progress; }
   std::int64_t optimizer_step(std::size_t parameter) const override {
     return compiled_ ? compiled_->steps[parameter] : 0;
@@ -97,7 +100,8 @@ class Trainer final : public Model {
   // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
   Workspace<T>& workspace(Index rows, bool need_dx);
   T* gradients();  // allocated in the first call
-  Engine<T> engine(Workspace<T>& workspace);
+  // accumulate: its gradients are those that are accumulated over batches.
+  Engine<T> engine(Workspace<T>& workspace, bool accumulate);
   // Runs one batch for `goal`. If the verdict is bad, throws the exception for it and leaves the model as it was.
   double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
   bool may_overflow(const Goal& goal) const;
@@ -108,6 +112,7 @@ class Trainer final : public Model {
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
   // Writes the order of the rows in an epoch; throws Interrupted if a signal or stop ends the call.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
+  EpochLog log_of(const run::Totals& totals) const;  // of the training rows of an epoch
   Scores validate(const FitSpec& spec, parallel::Poll poll);
   void need_weight(const Data& data, const Scores& scores);
   CellSearch<T> search(const char* where, const Data& data, kernels::RowIds ids, Index count,
@@ -119,6 +124,7 @@ class Trainer final : public Model {
                           const std::int64_t* order, const std::string& when);
   void need_compiled(const char* where) const;
   void need_length(const char* where) const;  // compiled, with a schedule that can be used in single steps
+  void need_own_values(const char* where) const;
   void snapshot() {
     saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, net_.batches(), progress_);
     saved_position_ = compiled_->clock.position;
@@ -141,6 +147,7 @@ class Trainer final : public Model {
   Progress progress_;
   int threads_used_ = 0;  // by the last call that trained; 0 before the first
   bool force_materialised_ = false;
+  bool averaged_ = false;  // whether the values of parameters that train are in the place of their averages
   bool gradients_ready_ = false;
   double gradients_weight_ = 1;  // of the batch from which the gradients are
   struct {                       // the forward pass that backward may continue; rows == 0 if there is none

@@ -18,6 +18,7 @@ template <class T>
 FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   const FloatMode mode;
   need_compiled("fit");
+  need_own_values("fit");
   pending_ = {};
   gradients_ready_ = false;
   const Index batch = std::min(spec.batch_size, spec.rows);
@@ -30,12 +31,14 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   const Plan& full = plans_.get(net_, batch, goal);
   const Plan& ragged = rest ? plans_.get(net_, rest, goal) : full;
   Workspace<T>& ws = workspace(batch, false);
-  if (goal.form == Form::kMaterialised) gradients();
+  if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
+  progress_.group = {};
   ws.need_tiles(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
   ws.need_threads(limit, std::max(full.tile_size, ragged.tile_size));
   Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
-  Engine<T> run = engine(ws);
+  Engine<T> run = engine(ws, goal.accumulate);
+  run.whole_epoch = true;
   run.use(&full, &ragged);
   run.wants_accuracy = spec.metrics;
   FitReport report;
@@ -48,6 +51,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
     const Index steps_before = report.steps;
     run.rewind();
+    run.epoch = epoch;
     EpochLog log;
     try {
       // The caller's orders may leave out a row until a later epoch. All rows are checked before anything is trained.
@@ -61,19 +65,12 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
         if (epoch == spec.initial_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
       }
       snapshot();
-      clock.fit = {spec.epochs, (rows + batch - 1) / batch, epoch, 0};
+      clock.fit = {spec.epochs, ceil_div(ceil_div(rows, batch), compiled_->settings.accumulate), epoch, 0};
       run.feed(spec.data, order, rows, batch);
       const int used = run_epoch(run, spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks);
       report.threads_used = std::max(used, report.threads_used);
       report.steps += run.totals().steps;
-      const losses::Sums& sums = run.totals().sums;
-      log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
-      if (compiled_->settings.penalty_in_loss) {
-        const run::Totals& totals = run.totals();
-        const double counted = compiled_->loss_is_sum() ? 1 : totals.counted;
-        log.train.loss = totals.objective / counted;
-        log.penalty = totals.penalty / counted;
-      }
+      log = log_of(run.totals());
       need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
       log.lr = compiled_->last_lr;
@@ -82,14 +79,30 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       if (compiled_->schedule.row)
         compiled_->schedule.row->epoch_end(compiled_->schedule.values, clock.position, log.train.loss);
     } catch (const Interrupted&) {
+      progress_.group = {};
       if (!hooks.stopped()) throw;
       report.steps = steps_before + run.totals().steps;
       break;
     }
     threads_used_ = report.threads_used;
-    if (!hooks.epoch_end(epoch, log)) break;
+    const bool goes_on = hooks.epoch_end(epoch, log);
+    need_own_values("fit");  // a callback may have left them exchanged
+    if (!goes_on) break;
   }
   return report;
+}
+
+template <class T>
+EpochLog Trainer<T>::log_of(const run::Totals& totals) const {
+  const losses::Sums& sums = totals.sums;
+  EpochLog log;
+  log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
+  if (compiled_->settings.penalty_in_loss) {
+    const double counted = compiled_->loss_is_sum() ? 1 : totals.counted;
+    log.train.loss = totals.objective / counted;
+    log.penalty = totals.penalty / counted;
+  }
+  return log;
 }
 
 template <class T>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The base of the optimizers' classes: hyperparameters, the schedule of their rate, groups."""
+"""The bases of optimizers, with the schedule of their rate and groups, and of averages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._registry import Row
 
-__all__ = ["Optimizer"]
+__all__ = ["Average", "Optimizer"]
 
 
 class Optimizer(Description):
@@ -174,3 +174,20 @@ class Optimizer(Description):
             for key in named:
                 found[key] = found.get(key, {}) | values
         return found
+
+
+class Average(Description):
+    """Base of the averages of the parameters that ``compile(average=...)`` takes.
+
+    In updates that count, ``average += share (w - average)`` for every parameter that trains, with
+    the share 1 in the first. ``with model.averaged()`` predicts with the average.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.SWA(start_epoch=3).unit, isinstance(optim.EMA(), optim.Average)
+    ('epochs', True)
+    """
+
+    room: ClassVar[str] = "averages"
+    positional: ClassVar[int | None] = 1

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The optimizers, made from their rows; _optimizers.pyi lists them for type checkers."""
+"""Optimizers and averages, made from their rows; _optimizers.pyi lists them for type checkers."""
 
 from __future__ import annotations
 
 from ._describe import Members
-from ._optimizer import Optimizer
+from ._optimizer import Average, Optimizer
 
+AVERAGES = Members(Average, "fastnn.optim")
 OPTIMIZERS = Members(Optimizer, "fastnn.optim")
 
-__all__ = list(OPTIMIZERS.class_names())
+_CLASSES = OPTIMIZERS.class_names() + AVERAGES.class_names()
+
+__all__ = list(_CLASSES)
 
 
 def __getattr__(name: str) -> object:
-    return OPTIMIZERS.named(name)
+    members = AVERAGES if name in AVERAGES.class_names() else OPTIMIZERS
+    return members.named(name)

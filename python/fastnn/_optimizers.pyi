@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # written by tools/stubs.py from the registries of the core; do not edit
-"""The optimizers."""
+"""Optimizers and averages."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 from ._describe import Members
-from ._optimizer import Optimizer
+from ._optimizer import Average, Optimizer
 from ._schedule import LearningRate
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "EMA",
     "Lion",
     "NAdam",
     "RAdam",
     "RMSprop",
     "SGD",
+    "SWA",
 ]
 
 @dataclass(repr=False, eq=False)
@@ -200,4 +202,29 @@ class Lion(Optimizer):
     param_groups: Mapping[str, Mapping[str, Any]] = ...
     decay_bias: bool = True
 
+@dataclass(repr=False, eq=False)
+class EMA(Average):
+    """Average = decay average + (1 - decay) w, in the first update w."""
+
+    decay: float = 0.999
+    _: KW_ONLY
+    bias_correction: bool = False
+    warmup: bool = False
+    start_epoch: int = 0
+    start_step: int = 0
+    every: int = 1
+    unit: Literal["steps", "epochs"] = "steps"
+
+@dataclass(repr=False, eq=False)
+class SWA(Average):
+    """The mean of w after the updates that count."""
+
+    start_epoch: int = 0
+    _: KW_ONLY
+    start_step: int = 0
+    every: int = 1
+    unit: Literal["steps", "epochs"] = "epochs"
+
 OPTIMIZERS: Members[Optimizer]
+
+AVERAGES: Members[Average]

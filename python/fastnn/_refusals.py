@@ -322,4 +322,11 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
     ),
     "no_forward": lambda *_: "no forward pass to go back through: call forward first",
     "no_gradients": lambda *_: "there are no gradients: call backward or loss_and_grad first",
+    "no_average": lambda *_: (
+        "the model keeps no average; expected compile(..., average=optim.EMA()) or optim.SWA()"
+    ),
+    "nothing_averaged": lambda *_: "no update has been added to the average yet: train first",
+    "averaged": lambda *_: (
+        "the model has its averaged values; expected a call after the block of model.averaged()"
+    ),
 }

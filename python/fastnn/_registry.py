@@ -27,6 +27,7 @@ _SINGULAR = {
     "losses": "loss",
     "optimizers": "optimizer",
     "schedules": "schedule",
+    "averages": "average",
     "layers": "layer",
     "settings": "call",
 }

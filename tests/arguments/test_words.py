@@ -177,6 +177,10 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         method("loss_and_grad"),
         {"x": X, "y": Y, "sample_weight": WEIGHTS, "training": True, "n_threads": 1},
     ),
+    "Sequential.update_batch_norm": (
+        method("update_batch_norm"),
+        {"x": X, "batch_size": 2},
+    ),
     "Sequential.clip_grad_norm": (method("clip_grad_norm", "loss_and_grad"), {"max_norm": 1.0}),
     "Sequential.apply_gradients": (method("apply_gradients", "loss_and_grad"), {"n_threads": 1}),
     "Sequential.compile": (
@@ -188,6 +192,8 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
             "max_grad_norm": 1,
             "max_grad_value": None,
             "penalty_in_loss": True,
+            "accumulate": 2,
+            "average": "ema",
         },
     ),
     "Sequential.save": (

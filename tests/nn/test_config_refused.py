@@ -92,7 +92,7 @@ WRONG: list[tuple[Callable[[Saved, Any], None], Any, str]] = [
     (change("compiled", "optimizer", "param_groups"), [["*", {}]] * 1001, "at most 1000"),
     (change("compiled", "metrics"), ["auc"], "unknown metric 'auc'"),
     (change("compiled", "metrics"), "accuracy", "metrics is 'accuracy'"),
-    (change("compiled", "settings"), {"where": 1}, "expected a dictionary of max_grad_norm"),
+    (change("compiled", "settings"), {"where": 1}, "expected a dictionary of accumulate"),
     (change("compiled", "settings"), {"max_grad_norm": 0.0}, "max_grad_norm = 0.0"),
     (change("compiled", "updates"), {}, "compiled.updates lacks 0.weight"),
     (change("compiled", "updates"), None, "unexpected: optimizer.exp_avg.0.weight"),

@@ -20,7 +20,10 @@ import in_torch
 from fastnn import _core
 from members import TWINS, Layers, ending, fitted, linear, targets
 
-ROWS, N_IN, N_OUT, STEPS = 16, 7, 3, 50
+# The number of rows is odd. The gradient of a bias under l1 is a sum of equal numbers with both
+# signs: of as many of each, only rounding errors are left (1e-17, in torch as in the engine), and
+# optimizers that divide a gradient by its own size plus eps make steps of 1e-12 to 1e-10 of them.
+ROWS, N_IN, N_OUT, STEPS = 17, 7, 3, 50
 ROOMS = ("activations", "losses", "optimizers")
 CASES = {room: [tuple(case.values) for case in in_torch.torch_cases(room)] for room in ROOMS}
 FLOAT64, FLOAT32, OF_TORCH = 1e-12, 2e-5, 8
@@ -47,14 +50,8 @@ def named(member: Member) -> str:
     return "-".join([member[0], *member[1]])
 
 
-def after_fifty_steps(
-    torch: Any, activation: Member, loss: Member, optimizer: Member, jumps: bool = False
-) -> None:
-    """Compare with torch; `jumps`: only in float64, and not to the last digits.
-
-    The gradient of a loss whose derivative jumps is a sum of few different numbers, which may
-    cancel but for their rounding errors; some optimizers divide it by its own size.
-    """
+def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: Member) -> None:
+    """Compare with torch."""
     name, hyper = loss
     hyper, k = fitted(name, hyper, N_OUT)
     layers: Layers = [linear(N_IN, 9), activation, linear(9, 8), activation, linear(8, N_OUT)]
@@ -95,10 +92,7 @@ def after_fifty_steps(
     factor = TWINS["activations"][activation[0]].tolerance * TWINS["losses"][name].tolerance
     factor *= TWINS["optimizers"][rule].tolerance
     factor *= TWINS["activations"][activation[0]].torch.gradients / 1e-12  # constants of float32
-    factor *= 1000 if jumps else 1
     assert ours[1] <= FLOAT64 * factor
-    if jumps:
-        return
     assert ours[0] <= max(OF_TORCH * error(theirs), FLOAT32)
 
 
@@ -114,8 +108,7 @@ def test_every_case_once(torch: Any, members: tuple[Member, Member, Member]) -> 
 @pytest.mark.parametrize("loss", CASES["losses"], ids=named)
 def test_the_whole_product(torch: Any, loss: Member, optimizer: Member) -> None:
     for activation in CASES["activations"]:
-        jumps = TWINS["losses"][loss[0]].jumps
-        after_fifty_steps(torch, activation, loss, optimizer, jumps)
+        after_fifty_steps(torch, activation, loss, optimizer)
 
 
 def test_every_member_is_in_the_product() -> None:

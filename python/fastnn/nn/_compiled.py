@@ -10,9 +10,9 @@ import numpy as np
 
 from fastnn import _core, _registry, _validate
 from fastnn._describe import described
-from fastnn._fields import checked
-from fastnn._optimizer import Optimizer
-from fastnn._optimizers import OPTIMIZERS
+from fastnn._fields import checked, default_values
+from fastnn._optimizer import Average, Optimizer
+from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._refusals import Words, refused
 from fastnn._schedule import LambdaLR
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled"]
 
+# The names of states besides those of an optimizer.
+AVERAGE, ACCUMULATED = "average", "accumulated"
+
 
 class Compiled(NamedTuple):
     """The settings of one call of compile."""
@@ -33,26 +36,35 @@ class Compiled(NamedTuple):
     optimizer: Optimizer
     loss: Loss
     metrics: tuple[str, ...]
+    average: Average | None
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, where: str, optimizer: Any, loss: Any, metrics: Any, **settings: Any) -> Compiled:
+    def of(
+        cls, where: str, optimizer: Any, loss: Any, metrics: Any, average: Any, **settings: Any
+    ) -> Compiled:
         """Return the checked arguments of compile, with names replaced by descriptions.
 
         `settings` are the parameters of the core's settings row "compile"; one that is None or
-        False counts as not given.
+        the default counts as not given.
         """
-        given = {k: v for k, v in settings.items() if v is not None and v is not False}
+        given = {name: value for name, value in settings.items() if value is not None}
         if {"max_grad_norm", "max_grad_value"} <= set(given):
             raise ValueError(
                 f"[{where}] max_grad_norm and max_grad_value came together; expected one of them"
             )
+        params = _registry.row(where, "settings", "compile")["params"]
+        default = default_values(params)
+        known = {k: v for k, v in checked(where, params, given).items() if v != default[k]}
         chosen: Loss = described(where, "loss", loss, LOSSES, Loss)
         return cls(
             optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),
             loss=chosen,
             metrics=_validate.metrics(where, metrics, chosen),
-            settings=checked(where, _registry.row(where, "settings", "compile")["params"], given),
+            average=None
+            if average is None
+            else described(where, "average", average, AVERAGES, Average),
+            settings=known,
         )
 
     def check_outputs(self, where: str, k: int) -> None:
@@ -112,6 +124,9 @@ class Compiled(NamedTuple):
                 self.optimizer.hyper(),
                 self._groups(where, network),
                 self._schedule(),
+                None
+                if self.average is None
+                else (self.average.registry_name, self.average.hyper()),
                 **self.settings,
             )
 
@@ -172,9 +187,10 @@ class Compiled(NamedTuple):
         return None if schedule is None else schedule.core(first, last)
 
     def states(self, where: str, keys: Sequence[str]) -> list[str]:
-        """The optimizer's states that a network with these parameters has, in their order.
+        """The states that a network with these parameters has, in their order.
 
-        A state is there for all parameters as soon as one of them needs it.
+        They are those of the optimizer, the average of the parameters, and gradients that are
+        accumulated. A state is there for all parameters as soon as one of them needs it.
         """
         optimizer, row = self.optimizer, self.optimizer.row
         own = optimizer.hyper_of(where, keys) if optimizer.group_hyper() else {}
@@ -182,7 +198,9 @@ class Compiled(NamedTuple):
         used: set[str] = set()
         for rule in {tuple(sorted(rule.items())): rule for rule in rules}.values():
             used.update(_core.states_of(row["name"], optimizer.hyper() | rule))
-        return [name for name in row["states"] if name in used]
+        names = [name for name in row["states"] if name in used]
+        names += [] if self.average is None else [AVERAGE]
+        return names + ([ACCUMULATED] if self.settings.get("accumulate", 1) > 1 else [])
 
     def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters of single parameters, by key, that differ from the others."""

@@ -11,7 +11,9 @@ counters and the history; nothing in it names code, a type or a path. ::
                "loss": {"loss": "mse", ...}, "metrics": [], "settings": {},
                "updates": {"0.weight": 9, "0.bias": 9}}  or null, with updates null without state;
               with a schedule, the optimizer has "schedule": {"schedule": "step_lr", ...}, and where
-              there are updates there is "position": {"steps": 9, ...}
+              there are updates there is "position": {"steps": 9, ...}; where compile has them,
+              "average": {"average": "ema", ...}, "averaged": 9, and in the middle of accumulated
+              batches "group": {"batches": 1, "rows": 32, ...}
     history   {"params": {}, "history": {"loss": [0.5]}, "epoch": [0], "steps": 9}
 
 `Saved.arrays` has all arrays by keys: values as in torch's ``state_dict`` (``0.weight``), settings
@@ -30,7 +32,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from fastnn import _registry, _validate
-from fastnn._fields import checked
 from fastnn._hints import shown
 from fastnn._refusals import Words
 
@@ -39,6 +40,7 @@ from ._compiled import Compiled
 from ._entries import LayerReader, description_entry, description_of, layer_entries
 from ._history import History
 from ._layer import ParameterLayer
+from ._progress import POSITION, group_of, position_of
 from ._tree import Tree
 
 if TYPE_CHECKING:
@@ -63,14 +65,16 @@ _NAMES = (
     "compiled",
     "history",
 )
+_COMPILED_LATER = ("average", "averaged", "group")  # where compile has them
 _COMPILED_NAMES = ("optimizer", "loss", "metrics", "settings", "updates")
-_POSITION = "position"
 _DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "int64")}
 _OF_MODELS = ("float32", "float64")
 _OPTIMIZER = "optimizer."
 _TRIES = 1000  # of a millisecond each
 
 Foreign = dict[str, Any]  # objects of users' classes: layers by key, "optimizer", "loss", "history"
+# Of each parameter the number of updates; how many are in the average; batches that wait for one.
+_Progress = tuple[dict[str, int], int, dict[str, Any] | None]
 _Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of each array
 
 
@@ -201,6 +205,16 @@ def _described(
     if compiled is not None:
         settled = _compiled_entry(compiled, foreign)
         if optimizer:
+            if tree.network is not None and tree.network.averaged:
+                raise ValueError(
+                    f"[{where}] the model has its averaged values, from which training could not "
+                    "go on; expected include_optimizer=False, or a call after the block of "
+                    "model.averaged()"
+                )
+            if compiled.average is not None:
+                settled["averaged"] = snapshot.averaged
+            if snapshot.group is not None:
+                settled["group"] = snapshot.group
             settled["updates"] = dict(snapshot.updates)
             if snapshot.schedule is not None:
                 settled["position"] = dict(snapshot.schedule)
@@ -238,6 +252,10 @@ def _compiled_entry(compiled: Compiled, foreign: Foreign) -> dict[str, Any]:
         if not known:
             foreign[what] = value
     settings = {"metrics": list(compiled.metrics), "settings": dict(compiled.settings)}
+    if compiled.average is not None:
+        settings["average"], known = description_entry("average", compiled.average)
+        if not known:
+            foreign["average"] = compiled.average
     return {**entry, **settings, "updates": None}
 
 
@@ -267,8 +285,8 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
     owners = dict(_with_values(layers))
     values = _expected_values(dtype, owners)
     trained = [key for key in values if not _state.is_buffer(key.rpartition(".")[2])]
-    compiled, updates, names = _compiled_of(where, config["compiled"], trained, foreign)
-    position = _position_of(where, compiled, config["compiled"])
+    compiled, progress, names = _compiled_of(where, config["compiled"], trained, foreign)
+    position = position_of(where, compiled, config["compiled"])
     states = {f"{_OPTIMIZER}{name}.{key}": values[key] for name in names for key in trained}
     batches: _Expected = {
         f"{key}.{_state.COUNTER}": ("int64", ())
@@ -291,8 +309,10 @@ def parts_of(where: str, saved: Saved, foreign: Mapping[str, Any], *, finite: bo
         by_layer.setdefault(layer, {})[name] = arrays[key]
     tree = Tree(dtype, _validate.seed(where, config["seed"])).having(where, layers, by_layer)
     own = [{key: arrays[f"{_OPTIMIZER}{name}.{key}"] for key in trained} for name in names]
-    snapshot = _state.Snapshot({}, own, updates or {}, **counters, epochs=0, schedule=position)
-    _restore(where, tree.network, compiled, snapshot, optimizer=updates is not None)
+    updates, averaged, group = progress or ({}, 0, None)
+    step, draw = counters["step"], counters["draw"]
+    snapshot = _state.Snapshot({}, own, updates, step, draw, 0, position, averaged, group)
+    _restore(where, tree.network, compiled, snapshot, optimizer=progress is not None)
     return Parts(tree, compiled, epochs, history)
 
 
@@ -335,12 +355,13 @@ def _expected_values(dtype: str, owners: Mapping[str, ParameterLayer]) -> _Expec
 
 def _compiled_of(
     where: str, entry: Any, keys: list[str], foreign: Mapping[str, Any]
-) -> tuple[Compiled | None, dict[str, int] | None, list[str]]:
-    """Return what was compiled, the updates of each parameter, and the names of the states."""
+) -> tuple[Compiled | None, _Progress | None, list[str]]:
+    """Return what was compiled, what was counted since then, and the names of the states."""
     if entry is None:
         return None, None, []
-    optional = {_POSITION} & entry.keys() if isinstance(entry, dict) else set()
-    given = _validate.dictionary(where, "compiled", entry, (*_COMPILED_NAMES, *optional))
+    optional = (POSITION, *_COMPILED_LATER)
+    names = (*_COMPILED_NAMES, *optional)
+    given = _validate.dictionary(where, "compiled", entry, names, optional)
     settings, metrics, updates = given["settings"], given["metrics"], given["updates"]
     known = {param["name"] for param in _registry.row(where, "settings", "compile")["params"]}
     if not isinstance(settings, dict) or not settings.keys() <= known:
@@ -352,27 +373,19 @@ def _compiled_of(
         raise TypeError(f"[{where}] compiled.metrics is {shown(metrics)}; expected a list of names")
     optimizer = description_of(where, "optimizer", given["optimizer"], foreign)
     loss = description_of(where, "loss", given["loss"], foreign)
-    compiled = Compiled.of(where, optimizer, loss, metrics, **settings)
+    average = given.get("average")
+    if average is not None:
+        average = description_of(where, "average", average, foreign)
+    compiled = Compiled.of(where, optimizer, loss, metrics, average, **settings)
     if updates is None:
         return compiled, None, []
     _validate.dictionary(where, "compiled.updates", updates, keys)
     counts = {
         key: _validate.integer(where, f"compiled.updates[{key!r}]", updates[key], 0) for key in keys
     }
-    return compiled, counts, compiled.states(where, keys)
-
-
-def _position_of(where: str, compiled: Compiled | None, entry: Any) -> dict[str, Any] | None:
-    """Return what has happened since the schedule began; None if there is no schedule, or state."""
-    if compiled is None or _POSITION not in entry:
-        return None
-    if compiled.optimizer.schedule is None or entry["updates"] is None:
-        raise ValueError(f"[{where}] compiled has a position, but no schedule that has begun")
-    params = _registry.row(where, "settings", "schedule")["params"]
-    given = _validate.dictionary(
-        where, f"compiled.{_POSITION}", entry[_POSITION], [param["name"] for param in params]
-    )
-    return checked(where, params, given)
+    averaged = _validate.integer(where, "compiled.averaged", given.get("averaged", 0), 0)
+    group = group_of(where, given["group"]) if "group" in given else None
+    return compiled, (counts, averaged, group), compiled.states(where, keys)
 
 
 def _compare(

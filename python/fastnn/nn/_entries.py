@@ -19,7 +19,7 @@ import numpy as np
 from fastnn import _registry, _validate
 from fastnn._fields import fields_of, joined
 from fastnn._hints import shown
-from fastnn._optimizers import OPTIMIZERS
+from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 
 from . import _containers, _keys, _layers
@@ -61,6 +61,7 @@ _MEMBERS: dict[str, Members[Any]] = {
     "optimizer": OPTIMIZERS,
     "loss": LOSSES,
     "schedule": SCHEDULES,
+    "average": AVERAGES,
 }
 
 
@@ -109,7 +110,7 @@ def _entries(
 
 
 def description_entry(what: str, value: Description) -> tuple[Entry, bool]:
-    """Return the entry of a loss or an optimizer, and whether its class is one of fastnn's."""
+    """Return the entry of a description, and whether its class is one of fastnn's."""
     entry: Entry = {what: value.registry_name, **value.hyper()}
     groups = getattr(value, "group_hyper", None)
     if groups is not None:

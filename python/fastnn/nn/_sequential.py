@@ -9,6 +9,7 @@ method has its documentation.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -19,7 +20,17 @@ from fastnn._assign import is_free, refusal
 from fastnn._refusals import Refused, name_caller
 from fastnn.errors import FastnnError
 
-from . import _arguments, _backup, _config, _gradients, _layer_data, _pickled, _rows, _state
+from . import (
+    _arguments,
+    _averages,
+    _backup,
+    _config,
+    _gradients,
+    _layer_data,
+    _pickled,
+    _rows,
+    _state,
+)
 from ._compiled import Compiled
 from ._containers import Chain
 from ._run import Run, check_statistics, chosen_callbacks, settings_of
@@ -130,6 +141,8 @@ class Sequential:
         max_grad_norm: float | None = None,
         max_grad_value: float | None = None,
         penalty_in_loss: bool = False,
+        accumulate: int = 1,
+        average: Any = None,
     ) -> None:
         """Choose how to train; compiling again resets the optimizer's state.
 
@@ -151,6 +164,13 @@ class Sequential:
             of an epoch is then the mean of its batches', each of which counts with its number of
             rows, as in scikit-learn's ``loss_curve_``. History has the ``"penalty"`` in it as well.
             The training itself, `evaluate` and validation are the same.
+        accumulate : int, default 1
+            Update once for so many batches of `fit`, or calls of `train_step`, with the gradient of
+            one batch that has all their rows. The last update of an epoch of `fit` takes the
+            batches that are left.
+        average : str or Average, optional
+            Average of the parameters over the updates: ``optim.EMA(0.999)``, or
+            ``optim.SWA(start_epoch=10)``. `averaged` predicts with it.
 
         Raises
         ------
@@ -170,9 +190,10 @@ class Sequential:
             "max_grad_norm": max_grad_norm,
             "max_grad_value": max_grad_value,
             "penalty_in_loss": penalty_in_loss,
+            "accumulate": accumulate,
         }
         with self._call("compile") as call:
-            compiled = Compiled.of(call.where, optimizer, loss, metrics, **settings)
+            compiled = Compiled.of(call.where, optimizer, loss, metrics, average, **settings)
             compiled.check_outputs(call.where, call.network.n_outputs)
             compiled.apply(call.where, call.network)
             self._compiled = compiled
@@ -410,6 +431,80 @@ class Sequential:
         return None
 
     # Calls that do not train.
+
+    @contextmanager
+    def averaged(self) -> Iterator[Self]:
+        """Use the average of the parameters instead of those of the last update, for a while.
+
+        In the ``with`` block, all values of parameters that train are their averages: `predict`,
+        `evaluate`, `state_dict` and exports read them, and ``save(include_optimizer=False)`` stores
+        them. Frozen layers keep their values. Running statistics of BatchNorm stay those of the
+        training, as in ``torch.optim.swa_utils.AveragedModel``; `update_batch_norm` computes those
+        of the averages. Nothing trains in the block, and after it the model is as before, its
+        statistics included.
+
+        Yields
+        ------
+        Sequential
+            The model.
+
+        Raises
+        ------
+        ValueError
+            If the model was compiled without an average, or no update has been added to it yet.
+        ModelBusyError
+            If another thread uses the model. (Callbacks of `fit` may use the average.)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse", average=optim.SWA())
+        >>> history = model.fit(x, y, epochs=10)
+        >>> last = model.evaluate(x, y)["loss"]
+        >>> with model.averaged():
+        ...     of_average = model.evaluate(x, y)["loss"]
+        >>> of_average > last == model.evaluate(x, y)["loss"]
+        True
+        """
+        call = self._call("averaged")
+        with _averages.in_place_of_values(call.where, call.network):
+            yield self
+
+    def update_batch_norm(self, x: Any, batch_size: int = 32) -> None:
+        """Compute the running statistics of BatchNorm anew, as the mean over batches of data.
+
+        It is for values that were not trained, such as averages of them: in `averaged`, it gives
+        BatchNorm the statistics of the averages until the block ends.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        batch_size : int, default 32
+            Each batch counts alike, as in ``torch.optim.swa_utils.update_bn``. A batch of one row
+            has no variance and is left out.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If shapes or dtypes do not fit, or a number is not finite.
+        ModelBusyError
+            If another thread uses the model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+        >>> model.update_batch_norm(np.array([[1.0], [3.0]]))
+        >>> model[0].running_mean.tolist(), model[0].running_var.tolist()
+        ([2.0], [2.0])
+        """
+        with self._call("update_batch_norm") as call:
+            size = _validate.integer(call.where, "batch_size", batch_size, 2)
+            _averages.update_statistics(call, self._tree.layers, call.array("X", x), size)
 
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None

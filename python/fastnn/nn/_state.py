@@ -28,6 +28,7 @@ __all__ = [
     "restore",
     "set_frozen",
     "snapshot",
+    "statistics",
     "torch_keys",
     "write",
 ]
@@ -60,6 +61,8 @@ class Snapshot(NamedTuple):
     draw: int
     epochs: int  # that fits have ended so far
     schedule: dict[str, Any] | None = None  # its position; None without a schedule
+    averaged: int = 0  # updates in the average of the parameters
+    group: dict[str, Any] | None = None  # batches whose gradients wait for an update
 
 
 def change_layer(
@@ -99,7 +102,7 @@ def snapshot(network: _core.Network) -> Snapshot:
     Raises ModelBusyError while another thread trains the model.
     """
     taken = network.snapshot()
-    counters = {name: taken[name] for name in ("step", "draw", "epochs")}
+    counters = {name: taken[name] for name in ("step", "draw", "epochs", "averaged", "group")}
     position = taken["schedule"]
     return Snapshot(_by_layer(taken), taken["state"], taken["steps"], **counters, schedule=position)
 
@@ -204,6 +207,17 @@ def load(
     return IncompatibleKeys(missing, unexpected)
 
 
+def statistics(network: _core.Network) -> dict[str, Array]:
+    """Return copies of all running statistics and their counters, as `write` takes them."""
+    found = {
+        entry["key"]: np.array(entry["array"])
+        for entry in network.parameters()
+        if is_buffer(entry["name"])
+    }
+    counts = {f"{key}.{COUNTER}": np.array(n) for key, n in network.num_batches().items()}
+    return found | counts
+
+
 def write(network: _core.Network, values: Mapping[str, Array]) -> None:
     """Write checked `values` of the network's dtype: all of them, or none if it is in use.
 
@@ -232,4 +246,4 @@ def restore(network: _core.Network, taken: Snapshot, *, optimizer: bool) -> None
         network.set_optimizer_steps(taken.updates)
         if taken.schedule is not None:
             network.set_schedule_position(taken.schedule)
-    network.set_progress(taken.step, taken.draw)
+    network.set_progress(taken.step, taken.draw, taken.averaged, taken.group)

@@ -23,6 +23,7 @@ Examples
 
 from __future__ import annotations
 
+from fastnn.reference._optimizer import AVERAGES, Average
 from fastnn.reference.activations import ACTIVATIONS, Activation, activation, activation_backward
 from fastnn.reference.functional import (
     linear,
@@ -57,6 +58,7 @@ from fastnn.reference.schedules import SCHEDULES, Schedule, schedule_values
 
 __all__ = [
     "ACTIVATIONS",
+    "AVERAGES",
     "CONTAINERS",
     "INPUTS",
     "LAYERS",
@@ -65,6 +67,7 @@ __all__ = [
     "SCHEDULES",
     "Activation",
     "ActivationLayer",
+    "Average",
     "BatchNorm1d",
     "Dropout",
     "Flatten",

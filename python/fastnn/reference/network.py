@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.reference._optimizer import in_batch
+from fastnn.reference._optimizer import AVERAGES, in_batch
 from fastnn.reference.layers import (
     INPUTS,
     BatchNorm1d,
@@ -100,20 +100,29 @@ class Network:
         optimizer: str,
         params: dict[str, Any],
         groups: dict[str, dict[str, Any]] | None = None,
+        average: tuple[str, dict[str, Any]] | None = None,
         max_grad_norm: float | None = None,
         max_grad_value: float | None = None,
         penalty_in_loss: bool = False,
+        accumulate: int = 1,
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
         `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
         `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
         entries. With `penalty_in_loss`, training reports losses with the optimizer's penalties.
+        `accumulate` batches have one update. `average` is the name of an average of the parameters
+        and its values.
         """
         self.loss, self.loss_hyper = LOSSES[loss], loss_params
         self.optimizer = OPTIMIZERS[optimizer]
         self.max_grad_norm, self.max_grad_value = max_grad_norm, max_grad_value
         self.penalty_in_loss = penalty_in_loss
+        self.accumulate = accumulate
+        self.waiting: list[tuple[Sums, list[Array]]] = []  # batches since the last update
+        self.average = None if average is None else (AVERAGES[average[0]], average[1])
+        self.averaged = 0
+        self.averages: dict[tuple[str, str], Array] = {}
         self.step = self.draw = 0
         self.set_optimizer_params(params, groups)
         self.states = {
@@ -223,6 +232,18 @@ class Network:
                 hyper = in_batch(hyper, self.batch_weight)
                 self.optimizer.update(w, layer.grads[name], state, t, **hyper)
 
+    def _add_to_average(self, epoch: int, last: bool) -> None:
+        """Add the parameters after an update to their average, if the update counts."""
+        if self.average is None:
+            return
+        row, hyper = self.average
+        if row.counts(hyper, epoch, self.step - 1, last):
+            self.averaged += 1
+            share = row.share(self.averaged, **hyper)
+            for place, w in self._trainable():
+                average = self.averages.setdefault(place, np.zeros_like(w))
+                average += share * (w - average)
+
     def penalty(self) -> float:
         """Return the optimizer's penalties of all parameters that train, for the last batch."""
         return sum(
@@ -233,11 +254,43 @@ class Network:
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Train on one batch; return its loss before the update."""
-        self.draw = 0
-        loss = self.loss_and_grad(x, y, sample_weight)
+        return self._step(x, y, sample_weight, 0, last=False)
+
+    def _step(self, x: Any, y: Any, w: Any, epoch: int, *, last: bool) -> float:
+        """Train on one batch, which is the `last` of its epoch or not."""
+        self.draw = len(self.waiting)  # of the batches that wait for an update, each has its masks
+        loss = self.loss_and_grad(x, y, w)
+        self.last_penalty = 0.0
+        if not self._group(self._sums(y, w), last):
+            return loss
         self.last_penalty = self.penalty() if self.penalty_in_loss else 0.0
         self._update()
+        self._add_to_average(epoch, last)
         return loss + self.last_penalty
+
+    def _group(self, sums: Sums, last: bool) -> bool:
+        """Add the gradients of a batch to those that wait; return whether to update with the sum.
+
+        Means of losses count with what they were divided by, so that the sum is the gradient of one
+        batch of all rows.
+        """
+        self.waiting.append((sums, [g.copy() for g in self._gradients()]))
+        if len(self.waiting) < self.accumulate and not last:
+            return False
+        total = Sums()
+        for part, _ in self.waiting:
+            total += part
+        is_sum = self.loss_hyper.get("reduction") == "sum"
+        for k, g in enumerate(self._gradients()):
+            g[...] = sum(
+                grads[k] * (1.0 if is_sum or total.divisor == 0 else part.divisor / total.divisor)
+                for part, grads in self.waiting
+            )
+        self.batch_weight, self.waiting = total.weight * 2.0**total.exponent, []
+        return True
+
+    def _gradients(self) -> list[Array]:
+        return [g for layer in self.leaves.values() for g in layer.grads.values()]
 
     def train_step_grad(self, x: Any, grad: Any) -> None:
         """Train on one batch with a gradient dloss/doutputs made elsewhere."""
@@ -290,7 +343,7 @@ class Network:
                 order = orders(epoch)
             elif shuffle:
                 order = permutation(len(x), seed, epoch)
-            logs = self._epoch((x, y, w), order, batch_size, metrics)
+            logs = self._epoch((x, y, w), order, batch_size, metrics, epoch)
             if validation is not None:
                 results = self.evaluate(*validation, metrics=metrics)
                 logs |= {f"val_{name}": value for name, value in results.items()}
@@ -306,6 +359,7 @@ class Network:
         order: Array,
         batch_size: int,
         metrics: bool,
+        epoch: int,
     ) -> dict[str, float]:
         x, y, w = data
         sums = Sums()
@@ -313,7 +367,8 @@ class Network:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             w_rows = None if w is None else w[rows]
-            losses.append(self.train_step(x[rows], y[rows], w_rows))
+            last = start + batch_size >= len(order)
+            losses.append(self._step(x[rows], y[rows], w_rows, epoch, last=last))
             penalties.append(self.last_penalty)
             counts.append(len(rows))
             sums += self._sums(y[rows], w_rows)
