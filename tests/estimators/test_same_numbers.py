@@ -251,3 +251,34 @@ def test_poisson_and_float32(solver: str, task: str) -> None:
     # Adam divides by roots of tiny numbers, so that rounding errors of gradients come back larger.
     assert_same(other, single, rtol=2e-3)
     np.testing.assert_allclose(single.loss_curve_, other.loss_curve_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_many_partial_fits_of_one_batch(solver: str, task: str) -> None:
+    """They take a shorter way from the second call on; a penalty that changes takes effect."""
+    name, x, y = data(task)
+    one, other = pair(name, solver=solver, batch_size="auto", random_state=None)
+    classes = {"classes": np.unique(y)} if task in {"binary", "multiclass"} else {}
+    if task == "multilabel":
+        classes = {"classes": np.arange(y.shape[1])}
+    draws = []
+    for estimator in (one, other):
+        np.random.seed(3)
+        for k, alpha in enumerate((1e-4, 1e-4, 0.5, 0.5)):
+            estimator.set_params(alpha=alpha)
+            weights = np.linspace(1, 2, 40) if k % 2 else None
+            estimator.partial_fit(x[40 * k :][:40], y[40 * k :][:40], weights, **classes)
+        draws.append(np.random.random())
+    assert draws[0] == draws[1]
+    assert_same(one, other)
+    assert_same_losses(one, other)
+    wrong = x[:40].copy()
+    for wrong[7, 2] in (np.nan, np.inf):
+        for estimator in (one, other):
+            with pytest.raises(ValueError, match="Input X contains"):
+                estimator.partial_fit(wrong, y[:40])
+    if classes and task != "multilabel":
+        with pytest.raises(ValueError, match="`y` has classes not in"):
+            other.partial_fit(x[:2], np.array(["black", "white"]))
+    assert_same(one, other)

@@ -171,6 +171,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         binarizer = self._label_binarizer
         return x, _targets.encoded(binarizer, y), _targets.n_outputs(binarizer)
 
+    def _known_targets(self, y: Any) -> Any:
+        binarizer = self.__dict__.get("_label_binarizer")
+        if binarizer is None or y.ndim != 1 or y.dtype.kind != self.classes_.dtype.kind:
+            return None
+        return None if self.warm_start else _targets.of_known(binarizer, y)
+
     def _check_known(self, classes: Any) -> None:
         """Refuse labels other than those of the earlier fit."""
         if self.warm_start:

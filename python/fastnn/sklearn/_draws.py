@@ -46,7 +46,7 @@ def initial_values(
 class Order:
     """The order of n rows, which is shuffled again, from the last one, before every epoch."""
 
-    def __init__(self, random_state: np.random.RandomState, n: int, shuffle: bool) -> None:
+    def __init__(self, random_state: Any, n: int, shuffle: bool) -> None:
         self._random_state = random_state
         self._shuffle = shuffle
         self._rows = np.arange(n)

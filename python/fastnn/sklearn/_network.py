@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._learning_rate import LearningRate
 
-__all__ = ["build", "compiled", "fits", "gradients", "load", "views"]
+__all__ = ["build", "compiled", "fits", "gradients", "load", "penalize", "views"]
 
 _ACTIVATIONS = {
     "identity": nn.Identity,
@@ -29,6 +30,16 @@ _LOSSES: dict[str, tuple[type[Any], dict[str, str]]] = {
     "logistic": (nn.BCEWithLogitsLoss, {"reduction": "batchmean"}),
     "softmax": (nn.CrossEntropyLoss, {}),
 }
+
+
+def penalize(model: nn.Sequential, alpha: float) -> None:
+    """Set another penalty from the next step on; the state of the optimizer stays."""
+    compiled, network = model._compiled, model._network
+    assert compiled is not None
+    assert network is not None
+    optimizer: Any = compiled.optimizer
+    changed = replace(optimizer, weight_decay=float(alpha))
+    model._compiled = compiled.with_optimizer("fit", network, changed)
 
 
 def build(units: Sequence[int], activation: str, dtype: Any) -> nn.Sequential:

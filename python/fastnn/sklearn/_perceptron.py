@@ -8,6 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from itertools import chain
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -45,10 +46,15 @@ class Perceptron(BaseEstimator, ABC):
 
     network_: nn.Sequential
     out_activation_: str
+    _alpha: float  # the penalty with which the model is compiled
 
     @abstractmethod
     def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
         """Return X and y as the core takes them, and the number of outputs."""
+
+    @abstractmethod
+    def _known_targets(self, y: Any) -> Any:
+        """Return the targets of an array of the kind of earlier calls; None for all others."""
 
     @abstractmethod
     def _score_of(self, outputs: Any, targets: Any, weights: Any) -> float:
@@ -74,7 +80,42 @@ class Perceptron(BaseEstimator, ABC):
             self.__dict__.update(before)
             raise
 
+    def _fit_at_once(self, x: Any, y: Any, weights: Any) -> bool:
+        """Make the step of a partial_fit whose arrays need no checks but the core's.
+
+        They are one batch of the kind that earlier calls had. Returns False, without having done
+        anything, for all other rows.
+        """
+        if not (
+            self._is_plain(x)
+            and type(y) is np.ndarray
+            and len(y) == len(x) <= 200
+            and (weights is None or (type(weights) is np.ndarray and weights.shape == (len(x),)))
+            and (self.batch_size == "auto" or self.batch_size == len(x))
+            and not self.early_stopping
+            and "_optimizer" in self.__dict__
+        ):
+            return False
+        targets = self._known_targets(y)
+        if targets is None or (weights is not None and not weights.any()):
+            return False
+        self._synchronize()
+        if self.alpha != self._alpha:
+            _network.penalize(self.network_, self.alpha)
+            self._alpha = self.alpha
+        try:
+            order = _draws.Order(None, 0, False)
+            _training.Training(self, Rows(x, targets, weights), None, order, len(x), True).run(True)
+        except Refused:
+            return False
+        if self.shuffle and not isinstance(self.random_state, Integral):
+            # The order of a single batch does not matter, but others may draw after it.
+            _draws.Order(check_random_state(self.random_state), len(x), True)(0)
+        return True
+
     def _fit(self, x: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Self:
+        if incremental and self._fit_at_once(x, y, sample_weight):
+            return self
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
@@ -136,6 +177,9 @@ class Perceptron(BaseEstimator, ABC):
             self._optimizer = LearningRate(initial, schedule, self.power_t, float(initial))
             self._alpha = self.alpha
             _network.compiled(self.network_, self, self.out_activation_, self._optimizer)
+        elif self.alpha != self._alpha:
+            _network.penalize(self.network_, self.alpha)
+            self._alpha = self.alpha
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         held_out = None
@@ -234,19 +278,23 @@ class Perceptron(BaseEstimator, ABC):
         if "network_" not in self.__dict__:
             check_is_fitted(self)
         self._synchronize()
-        if (
-            type(x) is np.ndarray
-            and x.ndim == 2
-            and x.shape[0] > 0
-            and x.shape[1] == self.n_features_in_
-            and not hasattr(self, "feature_names_in_")
-        ):
+        if self._is_plain(x):
             try:
                 return self.network_._network.predict(x)  # type: ignore[union-attr]
             except Refused:
                 pass
         x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
         return self._outputs(readable(x))
+
+    def _is_plain(self, x: Any) -> bool:
+        """Whether scikit-learn would have nothing to say about X but about its numbers."""
+        return (
+            type(x) is np.ndarray
+            and x.ndim == 2
+            and x.shape[0] > 0
+            and x.shape[1] == self.__dict__.get("n_features_in_")
+            and "feature_names_in_" not in self.__dict__
+        )
 
     def _outputs(self, x: Any) -> Any:
         """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""

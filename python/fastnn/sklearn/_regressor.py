@@ -160,6 +160,11 @@ class MLPRegressor(RegressorMixin, Perceptron):
             y = column_or_1d(y, warn=True)
         return x, y, 1 if y.ndim == 1 else y.shape[1]
 
+    def _known_targets(self, y: Any) -> Any:
+        columns = 1 if y.ndim == 1 else y.shape[-1]
+        plain = y.dtype.kind in "fiu" and (y.ndim == 1 or (y.ndim == 2 and columns > 1))
+        return y if plain and columns == self.n_outputs_ else None
+
     def _activation_of_outputs(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
 

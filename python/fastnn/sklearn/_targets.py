@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from sklearn.preprocessing import LabelBinarizer
 
-__all__ = ["decoded", "encoded", "hits", "n_outputs", "out_activation"]
+__all__ = ["decoded", "encoded", "hits", "n_outputs", "of_known", "out_activation"]
 
 
 def out_activation(binarizer: LabelBinarizer) -> str:
@@ -41,6 +41,20 @@ def encoded(binarizer: LabelBinarizer, y: Any) -> Any:
     if len(classes) < 2:
         return np.zeros((len(y), 1), bool)
     return (y == classes[1]).reshape(-1, 1)
+
+
+def of_known(binarizer: LabelBinarizer, y: Any) -> Any:
+    """Return the targets of labels (n,), or None if a label is not among the known ones.
+
+    For kinds of arrays that are searched quickly.
+    """
+    classes = binarizer.classes_
+    if binarizer.y_type_.startswith("multilabel") or classes.dtype.kind not in "biufU":
+        return None
+    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    if not (classes[indices] == y).all():
+        return None
+    return indices if out_activation(binarizer) == "softmax" else indices.reshape(-1, 1)
 
 
 def decoded(binarizer: LabelBinarizer, outputs: Any) -> Any:

@@ -19,12 +19,9 @@ from fastnn._fields import default_values
 from fastnn._refusals import Words
 from fastnn.errors import TrainingDivergedError
 
-from . import _network
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._draws import Order
     from ._rows import Rows
 
 __all__ = ["DIVERGED", "Training"]
@@ -46,7 +43,8 @@ class Training:
         The rows to train on.
     held_out : Rows or None
         With early stopping, the rows that decide when training ends.
-    order : Order
+    order : callable
+        Gives the order of the rows of an epoch.
     batch_size : int
     incremental : bool
         Whether to train one epoch, as partial_fit does, instead of up to `max_iter`.
@@ -57,7 +55,7 @@ class Training:
         estimator: Any,
         rows: Rows,
         held_out: Rows | None,
-        order: Order,
+        order: Callable[[int], Any],
         batch_size: int,
         incremental: bool,
     ) -> None:
@@ -66,13 +64,17 @@ class Training:
         self._epochs = 1 if incremental else estimator.max_iter
         self._model = estimator.network_
         self._ended = False
-        self._views = [view for part in _network.views(self._model) for view in part]
 
-    def run(self) -> None:
-        """Train until the solver stops; with early stopping, return to the best values."""
+    def run(self, at_once: bool = False) -> None:
+        """Train until the solver stops; with early stopping, return to the best values.
+
+        With `at_once` all rows are one batch, the only one.
+        """
         estimator = self._estimator
         estimator.n_iter_ = 0
         train = self._by_batches if self._rows.is_sparse else self._in_core
+        if at_once:
+            train = self._in_one_step
         try:
             train()
         except TrainingDivergedError as error:
@@ -84,7 +86,7 @@ class Training:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         if self._held_out is not None and estimator._best_values is not None:
-            for view, best in zip(self._views, estimator._best_values, strict=True):
+            for view, best in zip(estimator._values, estimator._best_values, strict=True):
                 view[...] = best
             estimator._best_values = None
 
@@ -100,6 +102,10 @@ class Training:
                 on_epoch=self.epoch_end,
                 **known,
             )
+
+    def _in_one_step(self) -> None:
+        x, y, w = self._rows
+        self.epoch_end(0, {"loss": self._model._network.train_step(x, y, w)})
 
     def _by_batches(self) -> None:
         rows = self._rows
@@ -174,7 +180,7 @@ class Training:
         estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_values = [view.copy() for view in self._views]
+            estimator._best_values = [value.copy() for value in estimator._values]
 
     def _score(self) -> float:
         """Return the score of the rows held out; NaN if an output is not finite."""
