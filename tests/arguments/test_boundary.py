@@ -89,6 +89,8 @@ def test_bad_x(call, bad, kind, text, y):
 def test_bad_classes(call, bad, kind, text, x):
     if call == "train_step" and bad is None:
         kind, text = ValueError, "got neither; expected y or grad"
+    if call in ("fit", "evaluate") and bad is None:
+        kind, text = ValueError, r"y was not given, so the targets are X, which has shape \(20, 4\)"
     with pytest.raises(kind, match=rf"^\[Sequential\.{call}\] {text}"):
         CALLS[call](classifier(), x, bad)
 

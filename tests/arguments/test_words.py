@@ -244,8 +244,17 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "LambdaCallback": (
         callbacks.LambdaCallback,
-        {"on_train_begin": len, "on_epoch_begin": len, "on_epoch_end": len, "on_train_end": len},
+        {"on_train_begin": len, "on_epoch_begin": len, "on_epoch_end": len, "on_train_end": len}
+        | {"on_train_batch_begin": len, "on_train_batch_end": len},
     ),
+    "TimeLimit": (callbacks.TimeLimit, {"seconds": 1.0}),
+    "TerminateOnPlateau": (
+        callbacks.TerminateOnPlateau,
+        {"tol": 1e-4, "n_iter_no_change": 10, "monitor": "loss", "mode": "auto"},
+    ),
+    "CSVLogger": (callbacks.CSVLogger, {"path": "log.csv", "separator": ",", "append": False}),
+    "LossWarning": (callbacks.LossWarning, {"every": None, "monitor": "loss"}),
+    "Sequential.stop": (method("stop"), {"after": 0.0}),
     "ProgressBar": (callbacks.ProgressBar, {"bar": None}),
     "ModelCheckpoint": (
         callbacks.ModelCheckpoint,

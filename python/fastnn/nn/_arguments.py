@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _core, _validate
-from fastnn._refusals import Words, refused
+from fastnn._refusals import Refused, Words, refused
 
 from ._rows import Rows
 
@@ -69,16 +69,43 @@ class Call(Words):
         weights = None if w is None else self.array(f"{kind}sample_weight", w)
         return Rows(self.array(f"{kind}X", x), self.array(f"{kind}y", y), weights)
 
-    def validation(self, data: Any) -> Rows | None:
-        """Return validation_data as rows, or None if there are none."""
+    def rows_or_inputs(self, x: Any, y: Any, w: Any, kind: str = "") -> Rows:
+        """Return the same; without y, the targets are the numbers of X, which is not copied."""
+        if y is not None:
+            return self.rows(x, y, w, kind)
+        _ = self.compiled
+        inputs = self.array(f"{kind}X", x)
+        whole = inputs.ndim > 2 and len(inputs) > 0  # rows that Flatten takes
+        targets = inputs.reshape(len(inputs), -1) if whole else inputs
+        rows = Rows(inputs, targets, self.rows(inputs, targets, w, kind).w)
+        try:
+            self.network.check(*rows, validation=bool(kind))
+        except Refused as refusal:
+            if refusal.argument != f"{kind}y":
+                raise
+            error = refusal.worded(self.where)
+            text = str(error).removeprefix(f"[{self.where}] {kind}y ").partition("; from ")[0]
+            raise type(error)(
+                f"[{self.where}] {kind}y was not given, so the targets are X, which {text}"
+            ) from None
+        return rows
+
+    def validation(self, data: Any, *, of_inputs: bool = False) -> Rows | None:
+        """Return validation_data as rows, or None if there are none.
+
+        `of_inputs`: the targets of the training rows are X; so may be those of the validation rows.
+        """
         if data is None:
             return None
+        if of_inputs and isinstance(data, (tuple, list)) and len(data) == 1:
+            data = (*data, None)
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
-                f"[{self.where}] validation_data is no pair; expected (X, y) or "
-                "(X, y, sample_weight)"
+                f"[{self.where}] validation_data is no pair; expected {'(X,), ' * of_inputs}(X, y) "
+                "or (X, y, sample_weight)"
             )
-        rows = self.rows(data[0], data[1], data[2] if len(data) == 3 else None, "validation ")
+        arrays = self.rows_or_inputs if of_inputs else self.rows
+        rows = arrays(data[0], data[1], data[2] if len(data) == 3 else None, "validation ")
         self.network.check(*rows, validation=True)
         return rows
 

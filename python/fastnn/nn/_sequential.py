@@ -201,7 +201,7 @@ class Sequential:
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int = 32,
         epochs: int = 1,
         *,
@@ -224,8 +224,11 @@ class Sequential:
         ----------
         x : array_like of shape (n, n_features)
             With Flatten also of shape (n, ...).
-        y : array_like
-            Class indices (n,), or numbers (n, n_outputs); with one output (n,) or (n, 1).
+        y : array_like, optional
+            Class indices (n,), or numbers (n, n_outputs); with one output (n,) or (n, 1). Without
+            y, the model learns to return its input, as autoencoders do: ``fit(X)`` has the bits of
+            ``fit(X, X)`` and reads X in place for both. The targets are the numbers of X as they
+            are, also if Rescale is the first layer, and with Flatten those of a row in one line.
         batch_size : int, default 32
             With BatchNorm at least 2, unless that layer is frozen.
         epochs : int, default 1
@@ -237,7 +240,7 @@ class Sequential:
             Fraction of the rows, from the end, used for validation instead of training. The number
             of training rows is rounded down: of 9 rows and 0.5, four train and five validate.
         validation_data : (x, y) or (x, y, sample_weight), optional
-            Rows for validation; validation_split is then ignored.
+            Rows for validation; validation_split is then ignored. If y is not given, also ``(x,)``.
         shuffle : bool, default True
             Whether to shuffle the rows anew in each epoch, from the seed. Without it the result is
             bit for bit that of a loop of train_step.
@@ -298,9 +301,9 @@ class Sequential:
                 shuffle=shuffle,
                 drop_last=drop_last,
             )
-            given = call.rows(x, y, sample_weight)
+            given = call.rows_or_inputs(x, y, sample_weight)
             call.network.check(*given)
-            validation = call.validation(validation_data)
+            validation = call.validation(validation_data, of_inputs=y is None)
             rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
             check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
             run = Run(
@@ -507,15 +510,16 @@ class Sequential:
             _averages.update_statistics(call, self._tree.layers, call.array("X", x), size)
 
     def evaluate(
-        self, x: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, n_threads: int | None = None
     ) -> dict[str, float]:
         """Compute the loss and the compiled metrics on data, without training.
 
         Parameters
         ----------
         x : array_like of shape (n, n_features)
-        y : array_like
-            Targets of the kind that the compiled loss takes.
+        y : array_like, optional
+            Targets of the kind that the compiled loss takes; without y, the numbers of X, as in
+            `fit`.
         sample_weight : array_like of shape (n,), optional
             Weights of the rows: loss and accuracy are sum(w l) / sum(w).
         n_threads : int, optional
@@ -543,7 +547,7 @@ class Sequential:
         """
         with self._call("evaluate", n_threads) as call:
             metrics = bool(call.compiled.metrics)
-            rows = call.rows(x, y, sample_weight)
+            rows = call.rows_or_inputs(x, y, sample_weight)
             return dict(call.network.evaluate(*rows, metrics, call.threads))
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
