@@ -266,7 +266,7 @@ def _checked_list(where: str, name: str, param: Parameter, value: Any) -> list[f
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a list of numbers")
     if not value:
         raise ValueError(f"[{where}] {name} is empty; expected numbers")
-    one = {**param, "kind": "real"}
+    one = {**param, "kind": "real", "default": 0.0}
     return [
         float(_checked_value(where, f"{name}[{at}]", one, number))  # type: ignore[arg-type]
         for at, number in enumerate(value)
