@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 from .errors import FastnnError, ModelBusyError, ModelFileError, TrainingDivergedError
 
 if TYPE_CHECKING:
-    from . import callbacks, data, datasets, functional, info, nn, optim, reference, sklearn
+    from . import (
+        callbacks,
+        data,
+        datasets,
+        functional,
+        info,
+        metrics,
+        nn,
+        optim,
+        reference,
+        sklearn,
+    )
     from ._files import read_tensors
     from .info import build_info
     from .nn._loading import load
@@ -36,6 +47,7 @@ __all__ = [
     "functional",
     "info",
     "load",
+    "metrics",
     "nn",
     "optim",
     "read_tensors",
@@ -50,6 +62,7 @@ _HOME = {
     "datasets": "datasets",
     "functional": "functional",
     "info": "info",
+    "metrics": "metrics",
     "nn": "nn",
     "optim": "optim",
     "reference": "reference",

@@ -65,8 +65,9 @@ def _facts(model: Sequential, config: dict[str, Any]) -> Iterator[tuple[str, Any
         return
     yield "optimizer", model.optimizer
     yield "loss", model.loss
-    if compiled["metrics"]:
-        yield "metrics", ", ".join(compiled["metrics"])
+    names = [m if isinstance(m, str) else m["metric"] for m in compiled["metrics"]]
+    if names:
+        yield "metrics", ", ".join(names)
     for name, value in compiled["settings"].items():
         if value is not None:
             yield name, value

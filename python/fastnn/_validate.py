@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, _registry
+from . import _core
 from ._hints import shown
 from ._refusals import READABLE, refused
 
@@ -31,7 +31,6 @@ __all__ = [
     "headed",
     "integer",
     "is_masked_array",
-    "metrics",
     "names",
     "not_negative",
     "number",
@@ -208,26 +207,3 @@ def names(where: str, what: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise TypeError(f"[{where}] {what} is {shown(value)}; expected a dictionary with names")
     return value
-
-
-def metrics(where: str, names: Any, loss: Any) -> tuple[str, ...]:
-    """Return the names of the metrics that evaluate and fit report besides the loss."""
-    if names is None:
-        return ()
-    try:
-        given = None if isinstance(names, str) else tuple(names)
-    except TypeError:
-        given = None
-    if given is None:
-        raise TypeError(
-            f"[{where}] metrics is {shown(names)}; expected a list of names: ['accuracy']"
-        )
-    for name in given:
-        if not isinstance(name, str) or name != "accuracy":
-            raise _registry.unknown(where, "metric", name, ["accuracy"])
-        if loss.row["task"] == "regression":
-            raise ValueError(
-                f"[{where}] accuracy needs a loss of classes; {type(loss).__name__} is for "
-                "regression"
-            )
-    return given

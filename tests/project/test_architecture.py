@@ -53,7 +53,7 @@ PYTHON_ORDER = (
     {"_schedule"},
     {"_optimizer", "_schedules"},
     {"_protocols"},
-    {"_optimizers"},
+    {"_optimizers", "metrics"},
     {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange"},
     {"nn"},
     {"_pair", "sklearn"},

@@ -34,8 +34,8 @@ class EarlyStopping(Monitor):
     patience : int, default 0
         Number of epochs without improvement after which training stops; 0 is the same as 1.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the figure should become small or large. "auto" means large for accuracies and small
-        for all others.
+        Whether the figure should become small or large. "auto" knows the metrics of
+        `fastnn.metrics` by their names, and means small for all others but accuracies.
     restore_best_weights : bool, default True
         Whether to restore the values of the best epoch at the end, however the training ends: also
         after the last epoch, ``model.stop()``, Ctrl-C or another exception. (Keras' default is

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _validate
 from fastnn._hints import shown
+from fastnn.metrics import larger_is_better
 
 from ._callback import Callback, entry
 
@@ -51,7 +52,7 @@ class Monitor(Callback):
             raise TypeError(f"[{where}] monitor is {shown(monitor)}; expected a name: 'val_loss'")
         self.monitor = monitor
         self.min_delta = _validate.not_negative(where, "min_delta", min_delta)
-        largest = mode == "max" or (mode == "auto" and monitor.endswith("accuracy"))
+        largest = mode == "max" or (mode == "auto" and larger_is_better(monitor))
         self._sign = -1.0 if largest else 1.0
         self._forget()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _core, _registry, _validate
+from fastnn import _core, _registry
 from fastnn._describe import described
 from fastnn._fields import checked, default_values
 from fastnn._optimizer import Average, Optimizer
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastnn._validate import Array
+    from fastnn.metrics import Metric
+    from fastnn.metrics._metric import Kind
 
 __all__ = ["Compiled"]
 
@@ -35,7 +37,7 @@ class Compiled(NamedTuple):
 
     optimizer: Optimizer
     loss: Loss
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     average: Average | None
     settings: Mapping[str, Any]
 
@@ -56,24 +58,57 @@ class Compiled(NamedTuple):
         params = _registry.row(where, "settings", "compile")["params"]
         default = default_values(params)
         known = {k: v for k, v in checked(where, params, given).items() if v != default[k]}
-        chosen: Loss = described(where, "loss", loss, LOSSES, Loss)
         return cls(
             optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),
-            loss=chosen,
-            metrics=_validate.metrics(where, metrics, chosen),
+            loss=described(where, "loss", loss, LOSSES, Loss),
+            metrics=_chosen_metrics(where, metrics),
             average=None
             if average is None
             else described(where, "average", average, AVERAGES, Average),
             settings=known,
         )
 
+    @property
+    def sums_accuracy(self) -> bool:
+        """Whether the engine sums the accuracy beside the loss."""
+        return any(metric.registry_name == "accuracy" for metric in self.metrics)
+
+    @property
+    def predicted(self) -> tuple[Metric, ...]:
+        """The metrics that are computed from predictions, in Python."""
+        return tuple(metric for metric in self.metrics if metric.registry_name != "accuracy")
+
+    def kind(self, k: int) -> Kind:
+        """Return what the predictions are, which have k columns."""
+        from fastnn.metrics._metric import Kind
+
+        return Kind.of_loss(self.loss.row, k)
+
+    def figures(self, y: Array, p: Array, w: Array | None) -> dict[str, float]:
+        """Return the figures of these metrics, by name, of targets y and predictions p."""
+        kind, found = self.kind(p.shape[1]), {}
+        for metric in self.predicted:
+            found.update(metric.figures(kind, y, p, w))
+        return found
+
+    def figure_names(self, k: int) -> list[str]:
+        """Return the names of the figures that `figures` has, of k outputs."""
+        if not self.predicted:
+            return []
+        kind = self.kind(k)
+        return [name for metric in self.predicted for name in metric.names(kind)]
+
     def check_outputs(self, where: str, k: int) -> None:
-        """Refuse a loss over classes on a single output."""
+        """Refuse a loss over classes on a single output, and metrics that do not fit."""
         if self.loss.row["task"] == "multiclass" and k < 2:
             raise ValueError(
                 f"[{where}] {type(self.loss).__name__} on 1 output; expected one output a class "
                 "(BCEWithLogitsLoss is for one output)"
             )
+        if self.metrics:
+            kind = self.kind(k)
+            for metric in self.metrics:
+                metric.expect(where, kind)
 
     def need_classes(self, where: str) -> None:
         """Refuse losses for regression, in calls that return classes."""
@@ -210,3 +245,11 @@ class Compiled(NamedTuple):
         entries = [entry for entry in network.parameters() if entry["trainable"]]
         vectors = [entry["key"] for entry in entries if entry["array"].ndim == 1]
         return optimizer.hyper_of(where, (entry["key"] for entry in entries), vectors)
+
+
+def _chosen_metrics(where: str, given: Any) -> tuple[Metric, ...]:
+    if given is None:
+        return ()
+    from fastnn.metrics._chosen import chosen  # imported only when it is needed
+
+    return chosen(where, given)

@@ -35,7 +35,7 @@ from fastnn import _registry, _validate
 from fastnn._hints import shown
 from fastnn._refusals import Words
 
-from . import _keys, _state
+from . import _entries, _keys, _state
 from ._compiled import Compiled
 from ._entries import LayerReader, description_entry, description_of, layer_entries
 from ._history import History
@@ -140,7 +140,8 @@ def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
                 f"[{where}] the model's history is {shown(value)}; expected an nn.History with "
                 "numbers alone: set model.history = None to leave it out"
             )
-        what = place if place in ("optimizer", "loss") else f"layer {place}"
+        named = place in ("optimizer", "loss", "average") or place.startswith("metric ")
+        what = place if named else f"layer {place}"
         came = f"is of the class {type(value).__name__}, which is none of fastnn's"
         if place == "optimizer" and value.schedule is not None:
             came = f"has the schedule {type(value.schedule).__name__}, which is code"
@@ -251,7 +252,10 @@ def _compiled_entry(compiled: Compiled, foreign: Foreign) -> dict[str, Any]:
         entry[what], known = description_entry(what, value)
         if not known:
             foreign[what] = value
-    settings = {"metrics": list(compiled.metrics), "settings": dict(compiled.settings)}
+    settings: dict[str, Any] = {"metrics": [], "settings": dict(compiled.settings)}
+    if compiled.metrics:
+        settings["metrics"], own = _entries.metric_entries(compiled.metrics)
+        foreign.update(own)
     if compiled.average is not None:
         settings["average"], known = description_entry("average", compiled.average)
         if not known:
@@ -373,10 +377,11 @@ def _compiled_of(
         raise TypeError(f"[{where}] compiled.metrics is {shown(metrics)}; expected a list of names")
     optimizer = description_of(where, "optimizer", given["optimizer"], foreign)
     loss = description_of(where, "loss", given["loss"], foreign)
+    chosen = _entries.metrics_of(where, metrics, foreign)
     average = given.get("average")
     if average is not None:
         average = description_of(where, "average", average, foreign)
-    compiled = Compiled.of(where, optimizer, loss, metrics, average, **settings)
+    compiled = Compiled.of(where, optimizer, loss, chosen, average, **settings)
     if updates is None:
         return compiled, None, []
     _validate.dictionary(where, "compiled.updates", updates, keys)

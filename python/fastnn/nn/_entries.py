@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from fastnn._describe import Description, Members
     from fastnn._validate import Array
+    from fastnn.metrics import Metric
 
 __all__ = [
     "Entry",
@@ -41,6 +42,8 @@ __all__ = [
     "description_entry",
     "description_of",
     "layer_entries",
+    "metric_entries",
+    "metrics_of",
 ]
 
 Entry = dict[str, Any]
@@ -359,3 +362,37 @@ def _groups_of(where: str, entries: Any) -> dict[str, Entry]:
             _scalar(where, f"optimizer: param_groups: {shown(name)}", value)
         found[pattern] = values
     return found
+
+
+# Metrics: only a model that has some imports them.
+
+
+def metric_entries(metrics: Sequence[Metric]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the entries of metrics, and those of users' classes and functions by their places."""
+    from fastnn.metrics import _chosen
+
+    own = {
+        _place_of(metric.name): metric.params().get("function", metric)
+        for metric in metrics
+        if _chosen.is_own(metric)
+    }
+    return [_chosen.described(metric) for metric in metrics], own
+
+
+def metrics_of(where: str, entries: list[Any], foreign: Mapping[str, Any]) -> list[Any]:
+    """Return the metrics of a list of entries, as compile takes them."""
+    if not entries:
+        return []
+    from fastnn.metrics import _chosen
+
+    found = []
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        own = foreign.get(_place_of(name)) if isinstance(name, str) else None
+        found.append(_chosen.of_description(where, entry) if own is None else own)
+    return found
+
+
+def _place_of(name: str) -> str:
+    """Return the place among the objects of users' classes of the metric with this name."""
+    return f"metric {name}"

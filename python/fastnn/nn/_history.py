@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _validate
 from fastnn._hints import shown
+from fastnn.metrics import larger_is_better
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,60 @@ class History:
             self.history.setdefault(name, []).append(value)
         self.steps += steps
         self.epoch.append(epoch)  # last, because `copy` counts the epochs by this list
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The number of the epoch with the smallest ``val_loss``, or ``loss`` without validation.
+
+        Of equal losses the first counts; None without an epoch whose loss is a number.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.History(history={"val_loss": [0.7, 0.5, 0.6]}, epoch=[0, 1, 2]).best_epoch
+        1
+        """
+        return self.best("val_loss" if "val_loss" in self.history else "loss", "min")
+
+    def best(self, monitor: str, mode: str = "auto") -> int | None:
+        """Return the number of the epoch in which the figure `monitor` was the best.
+
+        Parameters
+        ----------
+        monitor : str
+            A name in `history`.
+        mode : {"auto", "min", "max"}, default "auto"
+            Whether small or large is good. "auto" knows it of fastnn's metrics, by their names.
+
+        Returns
+        -------
+        int or None
+            The first of equal ones; None if no epoch has a number.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure, or the mode is another one.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> record = nn.History(history={"val_accuracy": [0.7, 0.9, 0.8]}, epoch=[3, 4, 5])
+        >>> record.best("val_accuracy")
+        4
+        """
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"[History.best] mode is {mode!r}; expected 'auto', 'min' or 'max'")
+        if not self.epoch:
+            return None
+        if monitor not in self.history:
+            raise ValueError(
+                f"[History.best] monitor is {monitor!r}; the history has {', '.join(self.history)}"
+            )
+        large = mode == "max" or (mode == "auto" and larger_is_better(monitor))
+        curve = [value if large else -value for value in self.history[monitor]]
+        best = max((value for value in curve if not math.isnan(value)), default=None)
+        return None if best is None else self.epoch[curve.index(best)]
 
     def begin_with(self, other: History) -> None:
         """Take over the epochs of another record, before any of its own."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _validate
+from fastnn import _core, _validate
 
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
     from ._loss import Loss
 
-__all__ = ["Rows", "class_table", "split"]
+__all__ = ["Rows", "class_table", "classes_to_stratify", "split"]
 
 
 class Rows(NamedTuple):
@@ -27,8 +27,25 @@ class Rows(NamedTuple):
     w: Array | None
 
 
-def split(where: str, rows: Rows, share: Any) -> tuple[Rows, Rows | None]:
-    """Return views of training and validation rows; the last `share` validates, as in Keras."""
+def split(
+    where: str, rows: Rows, share: Any, *, shuffle: bool = False, classes: int = 0, seed: int = 0
+) -> tuple[Rows, Rows | None]:
+    """Return the training and the validation rows; by default the last `share` validates.
+
+    Parameters
+    ----------
+    where : str
+    rows : Rows
+    share : float
+        At least 0 and below 1.
+    shuffle : bool
+        Whether the validation rows are drawn from all rows. Both parts are copies then, which keep
+        the order of the rows; otherwise both are views, as in Keras.
+    classes : int
+        If above 0, each of the classes 0, ..., classes - 1 in y has its share of both parts.
+    seed : int
+        What is drawn from.
+    """
     given = _validate.number(where, "validation_split", share, "at least 0 and below 1")
     if not 0 <= given < 1:
         raise ValueError(
@@ -36,22 +53,110 @@ def split(where: str, rows: Rows, share: Any) -> tuple[Rows, Rows | None]:
         )
     if share == 0:
         return rows, None
-    x, y, w = rows
-    n = _training_rows(len(x), share)
-    if n in (0, len(x)):
+    count = len(rows.x)
+    n = _training_rows(count, share)
+    if n in (0, count):
         raise ValueError(
-            f"[{where}] validation_split = {share} of {len(x)} rows leaves one part empty; "
+            f"[{where}] validation_split = {share} of {count} rows leaves one part empty; "
             "expected rows on both sides"
         )
-    if w is None:
-        return Rows(x[:n], y[:n], None), Rows(x[n:], y[n:], None)
-    for part, name in ((w[:n], "training"), (w[n:], "validation")):
-        if not part.any():
+    first: Any = slice(n)
+    last: Any = slice(n, None)
+    if shuffle or classes:
+        groups = None if not classes else _classes_of(where, rows.y, classes)
+        first, last = _drawn(where, count, n, groups, seed)
+    train, held_out = (
+        Rows(rows.x[at], rows.y[at], None if rows.w is None else rows.w[at]) for at in (first, last)
+    )
+    for part, name in ((train, "training"), (held_out, "validation")):
+        if part.w is not None and not part.w.any():
             raise ValueError(
-                f"[{where}] sample_weight is zero for all {len(part)} {name} rows of "
+                f"[{where}] sample_weight is zero for all {len(part.w)} {name} rows of "
                 f"validation_split = {share}; expected a positive one"
             )
-    return Rows(x[:n], y[:n], w[:n]), Rows(x[n:], y[n:], w[n:])
+    return train, held_out
+
+
+def classes_to_stratify(where: str, loss: Loss, k: int) -> int:
+    """Return the number of classes by which rows can be stratified.
+
+    k: number of outputs of the model.
+    """
+    task = loss.row["task"]
+    if task == "regression" or (task == "binary" and k > 1):
+        raise ValueError(
+            f"[{where}] stratify=True keeps the shares of classes; {type(loss).__name__} on {k} "
+            "outputs has no one class a row: use shuffle_split=True"
+        )
+    return k if task == "multiclass" else 2
+
+
+# The orders of rows in epochs are drawn with the numbers of the epochs, which never come so far.
+_SPLIT_DRAW = 2**62
+
+
+def _drawn(where: str, count: int, n: int, groups: Array | None, seed: int) -> tuple[Array, Array]:
+    """Return the numbers of n training rows of `count` and of the others, each in order.
+
+    groups: the class of each row, if each class is to have its share of both parts.
+    """
+    order = _core.permutation(count, seed, _SPLIT_DRAW)
+    validates = np.zeros(count, bool)
+    if groups is None:
+        validates[order[n:]] = True
+    else:
+        _, of_class = np.unique(groups, return_inverse=True)
+        sizes = np.bincount(of_class)
+        _check_classes(where, sizes, n, count - n)
+        train = _proportional(sizes, n)
+        held_out = _proportional(sizes - train, count - n)
+        for number, size in enumerate(held_out):
+            validates[order[of_class[order] == number][:size]] = True
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def _check_classes(where: str, sizes: Array, n_train: int, n_validation: int) -> None:
+    """Refuse classes that cannot be in both parts, as scikit-learn's train_test_split does."""
+    if sizes.min() < 2:
+        raise ValueError(
+            f"[{where}] stratify=True: a class has 1 row; expected at least 2 rows of each class"
+        )
+    if min(n_train, n_validation) < len(sizes):
+        raise ValueError(
+            f"[{where}] stratify=True: {n_train} training and {n_validation} validation rows for "
+            f"{len(sizes)} classes; expected a row of each class in both"
+        )
+
+
+def _proportional(sizes: Array, n: int) -> Array:
+    """Return how many of n rows are of each class: the shares of `sizes`, which are rounded down.
+
+    The rows that are missing then go to the classes with the largest remainders, as in
+    scikit-learn's StratifiedShuffleSplit; of equal remainders the smaller class number comes first,
+    where scikit-learn draws.
+    """
+    exact = sizes * (n / sizes.sum())
+    counts: Array = np.floor(exact).astype(np.int64)
+    missing = n - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    return counts
+
+
+def _classes_of(where: str, y: Array, classes: int) -> Array:
+    """Return the class of each row."""
+    column = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if column.ndim != 1:
+        raise ValueError(
+            f"[{where}] stratify=True: y has shape {y.shape}; expected one class a row"
+        )
+    if classes == 2:  # 0 and 1, or -1 and 1
+        labels = np.unique(column)
+        if len(labels) > 2:
+            raise ValueError(
+                f"[{where}] stratify=True: y has {len(labels)} different numbers; expected two "
+                "classes"
+            )
+    return column
 
 
 def _training_rows(n: int, share: Any) -> int:

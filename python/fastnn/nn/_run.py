@@ -41,7 +41,7 @@ def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[s
     known = {
         "seed": seed,
         "epochs_seen": epochs_seen,
-        "metrics": bool(call.compiled.metrics),
+        "metrics": call.compiled.sums_accuracy,
         "n_threads": call.threads,
     }
     return default_values(params) | checked(call.where, params, given) | known
@@ -157,11 +157,13 @@ class Run:
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
-        self._first_lr = model.lr if callbacks and schedule is None else 0.0
+        watched = bool(callbacks) or self._predicts
+        self._first_lr = model.lr if watched and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
         self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
         self._cut = 0  # steps of an epoch that the hook of a batch has ended
+        self._predictions: Array | None = None  # of the validation rows, in the last epoch
 
     @property
     def epochs_seen(self) -> int:
@@ -218,9 +220,13 @@ class Run:
 
     def names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
-        names = ["loss", *self._call.compiled.metrics]
-        held_out = [] if self.validation is None else [f"val_{name}" for name in names]
-        if self._call.compiled.settings.get("penalty_in_loss"):
+        compiled = self._call.compiled
+        names = ["loss", "accuracy"] if compiled.sums_accuracy else ["loss"]
+        held_out = []
+        if self.validation is not None:
+            predicted = compiled.figure_names(self._call.network.n_outputs)
+            held_out = [f"val_{name}" for name in (*names, *predicted)]
+        if compiled.settings.get("penalty_in_loss"):
             names.insert(1, "penalty")
         names += held_out
         return [*names, LR] if self._shows_lr else names
@@ -236,7 +242,7 @@ class Run:
                 *self.rows,
                 validation=self.validation,
                 class_weight=self._class_weights,
-                on_epoch=self._epoch_end if self.callbacks else None,
+                on_epoch=self._epoch_end if self.callbacks or self._predicts else None,
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
                 **self.settings,
             )
@@ -249,6 +255,19 @@ class Run:
         """Return the figures of epochs that the user sees."""
         return figures if self._shows_lr else {k: v for k, v in figures.items() if k != LR}
 
+    @property
+    def _predicts(self) -> bool:
+        """Whether metrics are computed from the predictions of the validation rows."""
+        return self.validation is not None and bool(self._call.compiled.predicted)
+
+    def _figures(self) -> dict[str, float]:
+        """Return the metrics of the validation rows that the core does not sum."""
+        assert self.validation is not None
+        x, y, w = self.validation
+        predictions = self._call.network.predict(x, True, self._predictions, self._call.threads)
+        self._predictions = predictions  # the memory for those of the next epoch
+        return self._call.compiled.figures(y, predictions, w)
+
     def _begin(self, epoch: int) -> None:
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch)
@@ -259,6 +278,8 @@ class Run:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)
         logs = self._shown(logs)
+        if self._predicts:
+            logs |= {f"val_{name}": value for name, value in self._figures().items()}
         self.history.add(epoch, logs, self._cut or self.history.params["steps"])
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)

@@ -152,8 +152,11 @@ class Sequential:
             ``"adam"`` for the defaults, or ``optim.Adam(lr=...)``.
         loss : str or Loss
             ``"cross_entropy"``, or ``nn.CrossEntropyLoss()``.
-        metrics : list of str, optional
-            ``["accuracy"]`` for losses of classes.
+        metrics : list of str, Metric or callable, optional
+            Names such as ``"accuracy"`` and ``"f1"``, objects of `fastnn.metrics`, and functions
+            ``f(y_true, y_pred)`` or ``f(y_true, y_pred, sample_weight)``, which get what `predict`
+            returns. `fit` sums the accuracy over the training rows, too; all others are of the
+            validation rows and of `evaluate`.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm.
         max_grad_value : float, optional
@@ -209,6 +212,8 @@ class Sequential:
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
+        shuffle_split: bool = False,
+        stratify: bool = False,
         shuffle: bool = True,
         drop_last: bool = False,
         class_weight: Any = None,
@@ -241,6 +246,13 @@ class Sequential:
             of training rows is rounded down: of 9 rows and 0.5, four train and five validate.
         validation_data : (x, y) or (x, y, sample_weight), optional
             Rows for validation; validation_split is then ignored. If y is not given, also ``(x,)``.
+        shuffle_split : bool, default False
+            Whether validation_split draws its rows from all rows, by the model's seed, instead of
+            taking the last ones. The rows are copied, in their order.
+        stratify : bool, default False
+            The same, and each class of y has its share of the training and of the validation rows,
+            rounded as by scikit-learn's ``train_test_split(stratify=y)``. For losses with one class
+            a row.
         shuffle : bool, default True
             Whether to shuffle the rows anew in each epoch, from the seed. Without it the result is
             bit for bit that of a loop of train_step.
@@ -304,7 +316,16 @@ class Sequential:
             given = call.rows_or_inputs(x, y, sample_weight)
             call.network.check(*given)
             validation = call.validation(validation_data, of_inputs=y is None)
-            rows, held_out = _rows.split(call.where, given, 0 if validation else validation_split)
+            rows, held_out = _rows.split(
+                call.where,
+                given,
+                0 if validation else validation_split,
+                shuffle=call.flag("shuffle_split", shuffle_split),
+                classes=_rows.classes_to_stratify(call.where, loss, call.network.n_outputs)
+                if call.flag("stratify", stratify)
+                else 0,
+                seed=self.seed,
+            )
             check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
             run = Run(
                 self,
@@ -527,7 +548,7 @@ class Sequential:
         Returns
         -------
         dict of str to float
-            ``{"loss": ..., "accuracy": ...}``
+            ``{"loss": ..., "accuracy": ...}``, and the other compiled metrics.
 
         Raises
         ------
@@ -546,9 +567,13 @@ class Sequential:
         (['accuracy', 'loss'], 0.667)
         """
         with self._call("evaluate", n_threads) as call:
-            metrics = bool(call.compiled.metrics)
+            compiled, network = call.compiled, call.network
             rows = call.rows_or_inputs(x, y, sample_weight)
-            return dict(call.network.evaluate(*rows, metrics, call.threads))
+            figures = dict(network.evaluate(*rows, compiled.sums_accuracy, call.threads))
+            if compiled.predicted:
+                predictions = network.predict(rows.x, True, None, call.threads)
+                figures |= compiled.figures(rows.y, predictions, rows.w)
+            return figures
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Compute the predictions: for losses of classes, probabilities.

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The metrics of numbers that compile knows: one class each, over the functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from . import _numbers
+from ._metric import Kind, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn._validate import Array
+
+__all__ = ["MAE", "MAPE", "MSE", "R2", "RMSE"]
+
+
+class _OfNumbers(Metric):
+    tasks = ("regression",)
+    function: ClassVar[Callable[..., float]]
+
+    def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
+        """Return the mean over the outputs."""
+        rows = (len(y), -1)
+        return type(self).function(y.reshape(rows), p.reshape(rows), sample_weight=w)
+
+
+class MAE(_OfNumbers):
+    """The mean absolute error.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.MAE()([1.0, 2.0], [1.5, 2.0])
+    0.25
+    """
+
+    registry_name = "mae"
+    function = staticmethod(_numbers.mae)
+
+
+class MSE(_OfNumbers):
+    """The mean squared error.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.MSE()([1.0, 2.0], [1.5, 2.0])
+    0.125
+    """
+
+    registry_name = "mse"
+    function = staticmethod(_numbers.mse)
+
+
+class RMSE(_OfNumbers):
+    """The root of the mean squared error; of several outputs the mean of their roots.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.RMSE()([1.0, 2.0], [4.0, 2.0], [1, 8])
+    1.0
+    """
+
+    registry_name = "rmse"
+    function = staticmethod(_numbers.rmse)
+
+
+class MAPE(_OfNumbers):
+    """The mean of the errors relative to the targets.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.MAPE()([2.0, 4.0], [1.0, 4.0])
+    0.25
+    """
+
+    registry_name = "mape"
+    function = staticmethod(_numbers.mape)
+
+
+class R2(_OfNumbers):
+    """The coefficient of determination.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.R2()([1.0, 2.0, 3.0], [1.0, 2.0, 2.0])
+    0.5
+    """
+
+    registry_name = "r2"
+    larger_is_better = True
+    function = staticmethod(_numbers.r2)
