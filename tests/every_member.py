@@ -196,6 +196,71 @@ assert_type(
     ),
     nn.SquaredHingeLoss,
 )
+assert_type(nn.init.Default(), nn.init.Default)
+assert_type(
+    nn.init.XavierUniform(
+        gain=1.0,
+    ),
+    nn.init.XavierUniform,
+)
+assert_type(
+    nn.init.XavierNormal(
+        gain=1.0,
+    ),
+    nn.init.XavierNormal,
+)
+assert_type(
+    nn.init.KaimingUniform(
+        a=0.0,
+        mode="fan_in",
+        nonlinearity="leaky_relu",
+    ),
+    nn.init.KaimingUniform,
+)
+assert_type(
+    nn.init.KaimingNormal(
+        a=0.0,
+        mode="fan_in",
+        nonlinearity="leaky_relu",
+    ),
+    nn.init.KaimingNormal,
+)
+assert_type(nn.init.LecunUniform(), nn.init.LecunUniform)
+assert_type(nn.init.LecunNormal(), nn.init.LecunNormal)
+assert_type(
+    nn.init.Sklearn(
+        activation="relu",
+    ),
+    nn.init.Sklearn,
+)
+assert_type(
+    nn.init.Orthogonal(
+        gain=1.0,
+    ),
+    nn.init.Orthogonal,
+)
+assert_type(
+    nn.init.Normal(
+        mean=0.0,
+        std=1.0,
+    ),
+    nn.init.Normal,
+)
+assert_type(
+    nn.init.Uniform(
+        a=0.0,
+        b=1.0,
+    ),
+    nn.init.Uniform,
+)
+assert_type(nn.init.Zeros(), nn.init.Zeros)
+assert_type(nn.init.Ones(), nn.init.Ones)
+assert_type(
+    nn.init.Constant(
+        val=0.0,
+    ),
+    nn.init.Constant,
+)
 assert_type(
     optim.SGD(
         lr=0.001,

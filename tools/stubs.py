@@ -24,7 +24,9 @@ from fastnn._docstrings import example_of
 from fastnn._fields import fields_of, meaning_and_range
 from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
+from fastnn.functional import _initials
 from fastnn.functional._functions import MAKERS, loss_name
+from fastnn.nn._initializers import INITIALIZERS
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
@@ -106,11 +108,30 @@ def functions_stub() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def initializers_stub() -> str:
+    """Return the stub of the functions of the initializers."""
+    imports = [
+        "from typing import Any, Literal",
+        "",
+        "from numpy.typing import DTypeLike, NDArray",
+    ]
+    parts = [f'{HEAD}"""Initializers as functions."""', "\n".join(imports)]
+    parts.append(exported(_initials.__all__))
+    make: Any = vars(_initials)["source"]  # which the stub does not have
+    for name in _initials.__all__:
+        source = make(name)
+        given = [argument.replace("= np.float32", "= ...") for argument in source.signature()]
+        arguments = "".join(f"    {argument},\n" for argument in given)
+        parts.append(f"def {name}(\n{arguments}) -> {source.returns}:\n{first_lines(source.doc)}")
+    return "\n\n".join(parts) + "\n"
+
+
 # The columns of a room's table besides name, class and formula: key of the row -> heading.
 COLUMNS = {
     "inputs": {},
     "layers": {},
     "containers": {},
+    "initializers": {},
     "activations": {"needs": "backward needs"},
     "losses": {
         "target": "target",
@@ -215,6 +236,7 @@ def program() -> str:
     rooms = (
         (ACTIVATIONS, "nn"),
         (LOSSES, "nn"),
+        (INITIALIZERS, "nn.init"),
         (OPTIMIZERS, "optim"),
         (AVERAGES, "optim"),
         (SCHEDULES, "lr_scheduler"),
@@ -290,6 +312,19 @@ def files() -> dict[str, str]:
             ],
             {"SCHEDULES": SCHEDULES},
         ),
+        "python/fastnn/nn/_initializers.pyi": classes_stub(
+            "The initializers.",
+            [
+                *common,
+                "from typing import Literal",
+                "",
+                "from fastnn._describe import Members",
+                "",
+                "from ._initializer import Initializer",
+            ],
+            {"INITIALIZERS": INITIALIZERS},
+        ),
+        "python/fastnn/functional/_initials.pyi": initializers_stub(),
         "python/fastnn/functional/_members.pyi": functions_stub(),
         "docs/api/tables.md": tables_page(),
         "tests/every_member.py": program(),

@@ -9,8 +9,9 @@
 namespace fastnn::bindings {
 
 BatchArgs::BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad,
-                     const run::Names& names)
+                     const run::Names& names, bool only_checked)
     : x_(where, names.x, x, {.cols = net.model().n_features(), .flatten = net.flattens(), .by = "the model"}) {
+  refuse_unless(net.ready() || only_checked, where, reason::kNotAdapted);
   data.names = &names;
   data.x = x_.source();
   rows = x_.rows();

@@ -12,7 +12,7 @@ namespace fastnn::bindings {
 class BatchArgs {
  public:
   BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad = Py_None,
-            const run::Names& names = run::kNames);
+            const run::Names& names = run::kNames, bool only_checked = false);
   // Multiplies the weight of each row by the weight of its class, which `table` holds at the class's index.
   void weigh_classes(const char* where, const py::object& table, bool only_ratios);
   void need_rows(const char* where) const { refuse_unless(rows > 0, where, reason::kNoRows, data.names->x); }

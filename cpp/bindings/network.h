@@ -47,6 +47,7 @@ class Network {
     return history_ ? py::reinterpret_borrow<py::dict>(history_) : py::dict();
   }
   bool flattens() const { return flatten_; }  // may rows of X have several dimensions?
+  bool ready() const { return ready_; }       // can rows of X be prepared?
   std::int64_t epochs() const {
     model();
     return epochs_;
@@ -138,7 +139,7 @@ class Network {
   std::atomic<bool> stop_{false};        // asks the running fit to end; set from any thread and from signal handlers
   std::atomic<Ticks> deadline_{kNever};  // when the running fit is to end, on the steady clock
   LentViews lent_;
-  bool flatten_ = false;
+  bool flatten_ = false, ready_ = true;
   double flops_per_row_ = 0;
 };
 

@@ -27,6 +27,25 @@ std::vector<double> numbers(const std::string& kind, const char* name, const py:
   return values;
 }
 
+// Takes the initializers out of the settings of a layer, each as a name or as (name, parameters).
+std::vector<std::pair<int, initializers::Chosen>> initials_of(const std::string& kind, py::dict& given) {
+  std::vector<std::pair<int, initializers::Chosen>> chosen;
+  const auto* row = layers::registry().find(kind);
+  if (row == nullptr) return chosen;
+  for (const auto& initial : row->initials) {
+    if (!given.contains(initial.argument)) continue;
+    const py::object value = given[initial.argument];
+    const auto [name, params] = py::isinstance<py::str>(value) ? std::pair(value.cast<std::string>(), py::dict())
+                                                               : value.cast<std::pair<std::string, py::dict>>();
+    const auto& found = initializers::registry().at("[" + kind + "] " + initial.argument + ":", name);
+    require(found.for_vectors || !initial.is_vector, "[", kind, "] ", initial.argument, " is ", name,
+            "; expected an initializer that does not need a matrix");
+    chosen.emplace_back(initial.param, initializers::Chosen{&found, values_of("[" + name + "]", found, params)});
+    given.attr("pop")(initial.argument);
+  }
+  return chosen;
+}
+
 using LayerList = std::vector<std::pair<std::string, py::dict>>;
 
 std::vector<graph::Config> configs_of(const LayerList& layers, int nested = 0);
@@ -36,13 +55,19 @@ graph::Config layer_config(const std::string& kind, const py::dict& given, int n
   if (const auto* input = inputs::registry().find(kind)) {
     for (const char* name : input->settings)
       if (given.contains(name)) config.settings[name] = numbers(kind, name, given[name]);
-  } else if (graph::containers().find(kind)) {
+  } else if (const auto* container = graph::containers().find(kind)) {
     require(given.contains("layers"), "[", kind, "] has no 'layers'; expected a list of (kind, settings)");
     require(nested < graph::kMostNested, "[Network] more than ", graph::kMostNested,
             " containers stand inside each other");
     config.layers = configs_of(given["layers"].cast<LayerList>(), nested + 1);
+    if (given.contains("shortcut")) {
+      require(container->has_shortcut, "[", kind, "] takes no shortcut");
+      config.shortcut = configs_of({given["shortcut"].cast<LayerList::value_type>()}, nested + 1);
+    }
   } else if (const auto* row = layers::find(kind)) {
-    config.values = values_of("[" + kind + "]", *row, given);
+    auto own = py::reinterpret_steal<py::dict>(PyDict_Copy(given.ptr()));
+    config.initials = initials_of(kind, own);
+    config.values = values_of("[" + kind + "]", *row, own);
   }
   return config;
 }
@@ -80,6 +105,7 @@ Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list
   require(dtype == "float32" || dtype == "float64", "[Network] unknown dtype '", dtype, "'; known: float32, float64");
   model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed, initialize);
   flatten_ = model_->flattens();
+  ready_ = model_->ready();
   flops_per_row_ = model_->flops_per_row();
 }
 
@@ -87,6 +113,7 @@ void Network::change_layer(const std::vector<std::string>& layers, const std::st
   const graph::Config config = layer_config(kind, settings);
   const train::Gate::Change change(model().gate(), "change_layer");
   model().change_layer(layers, config);
+  ready_ = model().ready();
 }
 
 void Network::set_frozen(const std::string& layer, bool frozen) {

@@ -122,7 +122,7 @@ void Network::stop_after(double seconds) {
 }
 
 Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
-  const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames);
+  const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames, true);
   args.need_rows("fit");
   refuse_unless(!args.data.weights || kernels::extent(args.data.weights, {}, args.rows).size > 0, "fit",
                 reason::kNoWeight, args.data.names->weights);

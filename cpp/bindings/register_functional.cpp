@@ -6,7 +6,9 @@
 #include "bindings/border.h"
 #include "bindings/functional.h"
 #include "bindings/operands.h"
+#include "bindings/values.h"
 #include "core/check.h"
+#include "initializers/initializer.h"
 #include "layers/dropout_mask.h"
 
 namespace fastnn::bindings {
@@ -30,6 +32,15 @@ py::array uniform(Index n, std::uint64_t seed, std::uint64_t stream) {
   PhiloxStream words(seed, stream);
   for (Index i = 0; i < n; ++i) draws.mutable_at(i) = to_unit(words.next());
   return draws;
+}
+
+template <class T>
+py::array initial_values(const initializers::Row& row, const Values& values, Index rows, Index cols, std::uint64_t seed,
+                         std::uint64_t stream) {
+  MatrixBuffer<T> drawn(rows, cols);
+  PhiloxStream words(seed, stream);
+  row.fill<T>()(values, drawn.view(), {rows, cols}, words);
+  return result<T>("initial_values", drawn.view(), py::none());
 }
 
 py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
@@ -62,6 +73,21 @@ void register_functional(py::module_& m) {
       arg("draw") = 0);
   m.def("uniform", uniform, arg("n"), arg("seed"), arg("stream") = 0,
         "Draws in [0, 1) of stream `stream` under `seed`.");
+  m.def(
+      "initial_values",
+      [](const std::string& name, const py::dict& params, std::pair<Index, Index> shape, std::uint64_t seed,
+         std::uint64_t stream, const std::string& dtype) {
+        const auto& row = initializers::registry().at("[initial_values]", name);
+        const auto [rows, cols] = shape;
+        require(rows >= 1 && cols >= 1, "[initial_values] shape (", rows, ", ", cols, "); expected numbers >= 1");
+        require(dtype == "float32" || dtype == "float64", "[initial_values] unknown dtype '", dtype,
+                "'; known: float32, float64");
+        const Values values = values_of("[" + name + "]", row, params);
+        return dtype == "float64" ? initial_values<double>(row, values, rows, cols, seed, stream)
+                                  : initial_values<float>(row, values, rows, cols, seed, stream);
+      },
+      arg("name"), arg("params"), arg("shape"), arg("seed"), arg("stream") = 0, arg("dtype") = "float32",
+      "A matrix of shape (in, out), drawn by an initializer from stream `stream` under `seed`.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
 }

@@ -6,6 +6,7 @@
 #include "bindings/border.h"
 #include "bindings/values.h"
 #include "graph/containers.h"
+#include "initializers/initializer.h"
 #include "inputs/input.h"
 #include "layers/layer.h"
 #include "losses/loss.h"
@@ -74,7 +75,7 @@ const char* mean_name(losses::Mean mean) {
 
 py::dict registries() {
   py::dict all;
-  py::list activations, losses, optimizers, schedules, inputs, layers, containers, settings;
+  py::list activations, losses, optimizers, schedules, inputs, layers, containers, settings, initials;
   for (const auto& row : activations::registry()) {
     py::dict d = common(row);
     d["needs"] = row.needs == activations::Needs::kInput ? "input" : "output";
@@ -112,7 +113,19 @@ py::dict registries() {
   for (const auto& row : optimizers::averages()) averages.append(common(row));
   all["averages"] = averages;
   for (const auto& row : inputs::registry()) inputs.append(common(row));
-  for (const auto& row : layers::registry()) layers.append(common(row));
+  for (const auto& row : layers::registry()) {
+    py::dict d = common(row);
+    py::list arguments;
+    for (const auto& initial : row.initials) arguments.append(initial.argument);
+    d["initials"] = arguments;
+    layers.append(d);
+  }
+  for (const auto& row : initializers::registry()) {
+    py::dict d = common(row);
+    d["needs_fans"] = row.needs_fans;
+    d["for_vectors"] = row.for_vectors;
+    initials.append(d);
+  }
   for (const auto& row : graph::containers()) containers.append(common(row));
   for (const auto& row : run::settings()) settings.append(common(row));
   all["settings"] = settings;
@@ -122,6 +135,7 @@ py::dict registries() {
   all["schedules"] = schedules;
   all["inputs"] = inputs;
   all["layers"] = layers;
+  all["initializers"] = initials;
   all["containers"] = containers;
   return all;
 }

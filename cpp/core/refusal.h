@@ -39,7 +39,8 @@ inline constexpr const char* kOutput = "output";  // an output outside the loss'
 inline constexpr const char* kOutputs = "outputs";       // no multiple of `cols`, the outputs of a target
 inline constexpr const char* kPerOutput = "per_output";  // a list that does not have a number for each
 // Reasons that concern the call.
-inline constexpr const char* kNoWeight = "no_weight";  // the weights of all rows are zero
+inline constexpr const char* kNoWeight = "no_weight";      // the weights of all rows are zero
+inline constexpr const char* kNotAdapted = "not_adapted";  // Standardize has no statistics
 inline constexpr const char* kNotCompiled = "not_compiled";
 inline constexpr const char* kNoLength = "no_length";  // the schedule `came` lasts a fit, and this is none
 inline constexpr const char* kNoForward = "no_forward";

@@ -100,7 +100,7 @@ struct Number {
 };
 
 struct Field {
-  static constexpr std::size_t kMaxChoices = 4, kMaxTried = 4;
+  static constexpr std::size_t kMaxChoices = 6, kMaxTried = 4;
 
   const char* name;
   Kind kind;

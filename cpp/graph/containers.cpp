@@ -15,20 +15,27 @@ Value sequential(Assembly<T>& assembly, const Config& config, const std::string&
   return assembly.chain(config.layers, key + ".", x);
 }
 
-// y = f(x) + x, f the layers one after the other.
+// y = f(x) + s(x), f the layers one after the other, s the shortcut or, without one, x itself.
 template <class T>
 Value residual(Assembly<T>& assembly, const Config& config, const std::string& key, Value x) {
   const Value f = assembly.chain(config.layers, key + ".", x);
-  require(f.columns == x.columns, "[residual] the layers of ", key, " make ", f.columns, " columns of ", x.columns,
-          "; expected as many as come in, since x is added to them");
-  return assembly.join(config.kind, key, std::make_unique<Add<T>>(x.columns), {f.node, x.node});
+  if (config.shortcut.empty()) {
+    require(f.columns == x.columns, "[residual] the layers of ", key, " make ", f.columns, " columns of ", x.columns,
+            "; expected as many as come in, since x is added to them, or a shortcut");
+    return assembly.join(config.kind, key, std::make_unique<Add<T>>(x.columns), {f.node, x.node});
+  }
+  const Value past = assembly.add(config.shortcut.front(), key + ".shortcut", x);
+  require(f.columns == past.columns, "[residual] the layers of ", key, " make ", f.columns, " columns of ", x.columns,
+          ", its shortcut ", past.columns, "; expected as many, since they are added");
+  return assembly.join(config.kind, key, std::make_unique<Add<T>>(f.columns), {f.node, past.node});
 }
 
 constexpr Container kContainers[] = {
-    {row_of<NoParams>("sequential", "Sequential", "f2(f1(x)): layers one after the other"), sequential<float>,
+    {row_of<NoParams>("sequential", "Sequential", "f2(f1(x)): layers one after the other"), false, sequential<float>,
      sequential<double>},
-    {row_of<NoParams>("residual", "Residual", "x + f(x), f the layers one after the other"), residual<float>,
-     residual<double>},
+    {row_of<NoParams>("residual", "Residual",
+                      "x + f(x), f the layers one after the other; s(x) + f(x) with a shortcut"),
+     true, residual<float>, residual<double>},
 };
 
 std::string known_kinds() {
@@ -58,6 +65,7 @@ Value Assembly<T>::add(const Config& config, const std::string& key, Value x) {
     return container->connect<T>()(*this, config, key, x);
   auto layer = layers::make_layer<T>(config.kind, config.values, x.columns);
   require(layer != nullptr, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
+  for (const auto& [param, chosen] : config.initials) layer->choose(param, chosen);
   layer->set_place(key, number_++);
   const Index columns = layer->out();
   nodes_.push_back({key, config.kind, std::move(layer), {x.node}});

@@ -37,13 +37,14 @@ class Assembly {
   explicit Assembly(int numbered) : number_(numbered) {}
   // Adds a chain of layers, whose keys are `prefix` and a number from `first` on.
   Value chain(const std::vector<Config>& configs, const std::string& prefix, Value x, int first = 0);
+  // Adds one layer, which may be a container.
+  Value add(const Config& config, const std::string& key, Value x);
   // Adds a node that belongs to a container and is no layer of the user, so it has no number.
   Value join(const std::string& kind, const std::string& key, std::unique_ptr<layers::Layer<T>> layer,
              std::vector<int> inputs);
   std::vector<Node<T>> take() { return std::move(nodes_); }
 
  private:
-  Value add(const Config& config, const std::string& key, Value x);
   std::vector<Node<T>> nodes_;
   int number_;  // of the next layer, depth first
 };
@@ -52,6 +53,7 @@ template <class T>
 using Connect = Value (*)(Assembly<T>& assembly, const Config& config, const std::string& key, Value x);
 
 struct Container : fastnn::Row {
+  bool has_shortcut;
   Connect<float> connect_f32;
   Connect<double> connect_f64;
 

@@ -15,8 +15,10 @@ namespace {
 Index first_columns(const std::vector<Config>& configs) {
   for (const Config& config : configs) {
     const auto* row = layers::registry().find(config.kind);
-    if (row && row->expects) return row->expects(config.values);
+    const Index own = row && row->expects ? row->expects(config.values) : layers::kAnyWidth;
+    if (own != layers::kAnyWidth) return own;
     if (const Index columns = first_columns(config.layers); columns != 0) return columns;
+    if (const Index columns = first_columns(config.shortcut); columns != 0) return columns;
   }
   return 0;
 }

@@ -18,8 +18,8 @@ class Preparation {
  public:
   void add(const inputs::Row& row, Index columns, const inputs::Settings& settings) {
     for (const Member& other : members_)
-      require(!(row.scales && other.row->scales), "[", row.name, "] a network takes one ", row.class_name,
-              ", two came");
+      require(!(row.scales && other.row->scales), "[", row.name, "] comes after ", other.row->class_name,
+              "; expected one layer that scales the columns");
     std::string key = row.numbered ? std::to_string(numbered_++) : "input." + std::to_string(size() - numbered_);
     members_.push_back({&row, std::move(key), row.make<T>()(columns, settings)});
     update();
@@ -30,6 +30,9 @@ class Preparation {
   const std::string& key(int k) const { return members_[static_cast<std::size_t>(k)].key; }
 
   const kernels::Scaling<T>& scaling() const { return scaling_; }
+  bool ready() const {
+    return std::ranges::all_of(members_, [](const Member& m) { return m.input->ready(); });
+  }
   bool flattens() const {
     for (const Member& member : members_)
       if (member.row->flattens) return true;

@@ -28,6 +28,8 @@ class Input {
 
   // Changes all settings that the registry row names. If it throws std::invalid_argument, nothing has changed.
   virtual void change(const Settings& settings) { (void)settings; }
+  // Whether rows can be prepared: false before a member has learned what it needs from training rows.
+  virtual bool ready() const { return true; }
   // The scaling that gather applies to each column.
   virtual kernels::Scaling<T> scaling() const { return {}; }
   // Replaces one row of the gradient of the prepared rows by the gradient of the caller's row.

@@ -19,8 +19,10 @@ class Rescale final : public Input<T> {
 
   void change(const Settings& settings) override;
   kernels::Scaling<T> scaling() const override {
-    return {scale_.size() ? scale_.data() : nullptr, shift_.size() ? shift_.data() : nullptr, exact_scale_.data(),
-            exact_shift_.data()};
+    return {.scale = scale_.size() ? scale_.data() : nullptr,
+            .shift = shift_.size() ? shift_.data() : nullptr,
+            .exact_scale = exact_scale_.data(),
+            .exact_shift = exact_shift_.data()};
   }
   void backward(T* dx, Index columns) const noexcept override {
     for (Index c = 0; scale_.size() > 0 && c < columns; ++c) dx[c] *= scale_[c];

@@ -40,7 +40,7 @@ bool has_engine_layout(const Source& source) noexcept {
   return source.dtype == of_type<T>(DType::kFloat32, DType::kFloat64) && !source.columns && !source.swapped;
 }
 
-// Scales rows of n values, x * scale + shift, and fills the padding columns with zeros.
+// Scales rows of n values, (x - mean) * scale + shift, and fills the padding columns with zeros.
 template <class T>
 class ScaleAndPad {
  public:
@@ -76,6 +76,7 @@ class ScaleAndPad {
     return Vec<T>::load(last);
   }
   Vec<T> scale_and_store(Vec<T> x, Index c, T* out) const noexcept {
+    if (scaling_.mean) x = x - Vec<T>::load(scaling_.mean + c);
     if (scaling_.scale) x = x * Vec<T>::load(scaling_.scale + c);
     if (scaling_.shift) {
       x = x + Vec<T>::load(scaling_.shift + c);
@@ -122,19 +123,20 @@ constexpr bool needs_double() {
 
 template <class T, class S>
 void scale_row(const Source& source, const char* row, Scaling<T> scaling, T* out) noexcept {
-  const double *scale = scaling.exact_scale, *shift = scaling.exact_shift;
+  const double *scale = scaling.exact_scale, *shift = scaling.exact_shift, *mean = scaling.exact_mean;
+  const auto centred = [mean](double value, Index c) { return mean ? value - mean[c] : value; };
   if (!source.columns && !source.swapped) {
     for (Index c = 0; c < source.cols; ++c) {
       S value;
       std::memcpy(static_cast<void*>(&value), row + c * static_cast<Index>(sizeof(S)), sizeof(S));
-      out[c] = static_cast<T>(static_cast<double>(value) * scale[c] + shift[c]);
+      out[c] = static_cast<T>(centred(static_cast<double>(value), c) * scale[c] + shift[c]);
     }
     return;
   }
   for (Index c = 0; c < source.cols; ++c) {
     const Index offset = source.columns ? source.columns[c] : c * static_cast<Index>(sizeof(S));
     const auto value = static_cast<double>(read<S>(row + offset, source.swapped));
-    out[c] = static_cast<T>(value * scale[c] + shift[c]);
+    out[c] = static_cast<T>(centred(value, c) * scale[c] + shift[c]);
   }
 }
 
@@ -233,7 +235,7 @@ bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out)
 template <class T>
 ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
   constexpr auto kSize = static_cast<Index>(sizeof(T));
-  if (!has_engine_layout<T>(source) || scaling.scale || scaling.shift) return {};
+  if (!has_engine_layout<T>(source) || scaling.scale || scaling.shift || scaling.mean) return {};
   const char* at = source.data + first * source.row_stride;
   if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
   if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};
@@ -273,8 +275,12 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 template <class T>
 T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept {
   const bool exact = with_type(source.dtype, [](auto s) { return needs_double<T, decltype(s)>(); });
-  if (exact && scaling.exact_scale) return static_cast<T>(value * scaling.exact_scale[c] + scaling.exact_shift[c]);
+  if (exact && scaling.exact_scale) {
+    if (scaling.exact_mean) value -= scaling.exact_mean[c];
+    return static_cast<T>(value * scaling.exact_scale[c] + scaling.exact_shift[c]);
+  }
   T x = static_cast<T>(value);
+  if (scaling.mean) x -= scaling.mean[c];
   if (scaling.scale) x *= scaling.scale[c];
   if (scaling.shift) x += scaling.shift[c];
   return x;

@@ -42,19 +42,21 @@ struct RowIds {
   RowIds from(Index r) const { return {order, first + r}; }
 };
 
-// Scaling of inputs by column, x * scale + shift; nullptr where there is none. Values of a dtype that T represents
-// exactly are scaled in T. Values of wider dtypes (int32, float64, ... for float) are scaled in double with exact_scale
-// and exact_shift and rounded once, because rounding them first may lose what distinguishes them: seconds since 1970
-// differ in digits that float does not have. If any of the four is present, exact_scale and exact_shift are.
+// Scaling of inputs by column, (x - mean) * scale + shift; nullptr where there is none. Values of a dtype that T represents
+// exactly are scaled in T. Values of wider dtypes (int32, float64, ... for float) are scaled in double with the exact
+// numbers and rounded once, because rounding them first may lose what distinguishes them: seconds since 1970
+// differ in digits that float does not have. If anything is present, exact_scale and exact_shift are, and exact_mean if mean is.
 template <class T>
 struct Scaling {
   const T* scale = nullptr;
   const T* shift = nullptr;
+  const T* mean = nullptr;
   const double* exact_scale = nullptr;
   const double* exact_shift = nullptr;
+  const double* exact_mean = nullptr;
 };
 
-// out.row(r) = source row ids[r] * scale + shift as T, padded columns zero. False if any result is not finite.
+// out.row(r) = (source row ids[r] - mean) * scale + shift as T, padded columns zero. False if any result is not finite.
 template <class T>
 bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
 

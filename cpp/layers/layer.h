@@ -14,6 +14,7 @@
 #include "core/registry.h"
 #include "core/rng.h"
 #include "core/types.h"
+#include "initializers/initializer.h"
 
 namespace fastnn::layers {
 
@@ -120,6 +121,11 @@ class Layer {
   }
   virtual void bind(std::span<const Matrix<T>> values) { (void)values; }
   virtual void initialize(std::uint64_t seed) { (void)seed; }
+  // Chooses how the initial values of a parameter are drawn, where the layer's registry row says that one may.
+  void choose(int param, initializers::Chosen chosen) {
+    if (chosen_.size() <= static_cast<std::size_t>(param)) chosen_.resize(static_cast<std::size_t>(param) + 1);
+    chosen_[static_cast<std::size_t>(param)] = std::move(chosen);
+  }
   // Sets all parameters in the layer's registry row that may change between steps. Returns false if there are none.
   virtual bool change(const Values& values) {
     (void)values;
@@ -177,9 +183,19 @@ class Layer {
   }
   virtual void commit(const Slot<T>& slot, Index batch_rows) noexcept { (void)slot, (void)batch_rows; }
 
+ protected:
+  // Draws the values of a parameter by its initializer, or by the default.
+  void draw(int param, Matrix<T> values, PhiloxStream& words) const {
+    const auto place = static_cast<std::size_t>(param);
+    initializers::Chosen chosen = place < chosen_.size() ? chosen_[place] : initializers::Chosen{};
+    if (chosen.row == nullptr) chosen.row = initializers::registry().find(initializers::kDefault);
+    chosen.row->template fill<T>()(chosen.values, values, {in_, out_}, words);
+  }
+
  private:
   Index in_, out_;
   Traits traits_;
+  std::vector<initializers::Chosen> chosen_;  // by parameter
   std::string key_;
   int number_ = 0;
 };
@@ -189,11 +205,21 @@ using Make = std::unique_ptr<Layer<T>> (*)(Index in, const Values& values);
 
 // The widths that a layer accepts.
 inline constexpr Interval kWidths = within(1, 1e9);
+inline constexpr Index kAnyWidth = 0;  // what a layer expects that takes any number of columns
+
+// An argument of a layer that names the initializer of one of its parameters.
+struct Initial {
+  const char* argument = "";  // "bias_init"
+  int param = 0;              // number of the parameter in params()
+  bool is_vector = false;
+};
 
 struct Row : fastnn::Row {
-  Index (*expects)(const Values& values);  // the columns of x that the layer expects; nullptr if it takes any number
+  Index (*expects)(
+      const Values& values);  // the columns of x that the layer expects, or kAnyWidth; nullptr if it always is
   Make<float> make_f32;
   Make<double> make_f64;
+  std::span<const Initial> initials;
 
   template <class T>
   Make<T> make() const {

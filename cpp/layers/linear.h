@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 
 #include "kernels/gemm.h"
 #include "layers/layer.h"
@@ -24,6 +23,7 @@ class Linear final : public Layer<T> {
       field<&Params::out_features>("out_features", kWidths, kRequired, "columns of y"),
       field<&Params::bias>("bias", "add b"),
   };
+  static constexpr std::array kInitials{Initial{"init", 0, false}, Initial{"bias_init", 1, true}};
   static Index expects(const Params& p) { return p.in_features; }
   Linear(Index in, const Params& p)
       : Layer<T>(in, p.out_features,
@@ -39,15 +39,11 @@ class Linear final : public Layer<T> {
     weight_ = values[0];
     if (has_bias_) bias_ = values[1].data;
   }
-  // torch's default: U(-1/sqrt(in), 1/sqrt(in)) for both; W row by row, then b.
+  // W row by row, then b, from one stream of words.
   void initialize(std::uint64_t seed) override {
     PhiloxStream words(seed, stream(Stream::kInit, this->number()));
-    const double bound = 1 / std::sqrt(static_cast<double>(this->in()));
-    const auto draw = [&] { return static_cast<T>(bound * (2 * to_unit(words.next()) - 1)); };
-    for (Index i = 0; i < this->in(); ++i)
-      for (Index o = 0; o < this->out(); ++o) weight_.row(i)[o] = draw();
-    if (has_bias_)
-      for (Index o = 0; o < this->out(); ++o) bias_[o] = draw();
+    this->draw(0, weight_, words);
+    if (has_bias_) this->draw(1, {bias_, 1, this->out(), padded<T>(this->out())}, words);
   }
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
 

@@ -4,9 +4,12 @@
 #include "layers/activation_layer.h"
 #include "layers/batch_norm.h"
 #include "layers/dropout.h"
+#include "layers/gaussian_noise.h"
 #include "layers/layer.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
+#include "layers/prelu.h"
+#include "layers/rms_norm.h"
 
 namespace fastnn::layers {
 
@@ -27,7 +30,9 @@ constexpr Index (*expects())(const Values&) {
 
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {row_of<L<float>>(name, class_name, formula), expects<L<float>>(), make<float, L>, make<double, L>};
+  std::span<const Initial> initials;
+  if constexpr (requires { L<float>::kInitials; }) initials = L<float>::kInitials;
+  return {row_of<L<float>>(name, class_name, formula), expects<L<float>>(), make<float, L>, make<double, L>, initials};
 }
 
 constexpr Row kRows[] = {
@@ -35,6 +40,9 @@ constexpr Row kRows[] = {
     entry<Dropout>("dropout", "Dropout", "x * mask / (1 - p) in training, x otherwise"),
     entry<BatchNorm1d>("batch_norm1d", "BatchNorm1d", "(x - mean) / sqrt(var + eps) * weight + bias"),
     entry<LayerNorm>("layer_norm", "LayerNorm", "(x - mean) / sqrt(var + eps) * weight + bias, each row by itself"),
+    entry<RMSNorm>("rms_norm", "RMSNorm", "x / sqrt(mean(x^2) + eps) * weight, each row by itself"),
+    entry<PReLU>("prelu", "PReLU", "x where x > 0, weight * x elsewhere"),
+    entry<GaussianNoise>("gaussian_noise", "GaussianNoise", "x + std * normal numbers in training, x otherwise"),
 };
 
 }  // namespace
@@ -58,8 +66,9 @@ std::unique_ptr<Layer<T>> make_layer(const std::string& kind, const Values& valu
     return std::make_unique<ActivationLayer<T>>(in, *row, values);
   const Row* row = registry().find(kind);
   if (!row) return nullptr;
-  const Index expected = row->expects ? row->expects(values) : in;
-  require(expected == in, "[", kind, "] expects ", expected, " columns, the layer before it gives ", in);
+  const Index expected = row->expects ? row->expects(values) : kAnyWidth;
+  require(expected == kAnyWidth || expected == in, "[", kind, "] expects ", expected,
+          " columns, the layer before it gives ", in);
   return row->make<T>()(in, values);
 }
 

@@ -89,6 +89,7 @@ class Model {
   virtual double flops_per_row() const = 0;
   // Whether the rows of X may have several dimensions.
   virtual bool flattens() const = 0;
+  virtual bool ready() const = 0;  // can rows of X be prepared?
   // The values (array = -2), the materialised gradients (-1) or optimizer state `array` of every parameter, or of those
   // of one layer. Layers are named by their keys, as in torch's state_dict; the key of a container stands for all in
   // it.

@@ -41,6 +41,7 @@ class Trainer final : public Model {
   Index n_outputs() const override { return net_.n_outputs(); }
   double flops_per_row() const override { return net_.flops_per_row(); }
   bool flattens() const override { return net_.preparation().flattens(); }
+  bool ready() const override { return net_.preparation().ready(); }
   std::vector<ParameterView> parameters(int array, const std::optional<std::string>& layer) override;
   int n_states() const override { return compiled_ ? compiled_->n_states : 0; }
   void set_frozen(const std::string& layer, bool frozen) override;

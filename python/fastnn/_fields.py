@@ -92,10 +92,16 @@ class Field:
             numbers = numbers | None if first["default"] is None else numbers
             words = "sequence of float" + (", one for each output" if first["per_output"] else "")
             return cls(name, first["default"], text, numbers, words, doc)
-        plain = _TYPES[first["kind"]]
-        if first["default"] is None and not first["required"]:
-            return cls(name, None, f"{plain.__name__} | None", plain | None, plain.__name__, doc)
-        return cls(name, defaults[0], plain.__name__, plain, plain.__name__, doc)
+        plain: Any = _TYPES[first["kind"]]
+        word = plain.__name__
+        if _may_be_none(first):
+            return cls(name, None, f"{word} | None", plain | None, f"{word}, optional", doc)
+        return cls(name, defaults[0], word, plain, word, doc)
+
+
+def _may_be_none(param: Parameter) -> bool:
+    """Whether None, the default, is a value of the parameter: a number that is not limited."""
+    return param["default"] is None and not param["required"]
 
 
 def _literal(value: object) -> str:
@@ -240,6 +246,8 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
         if type(value) is int and param["lowest"] <= value <= param["highest"]:
             return value
         return _validate.integer(where, name, value, *_ends(param))
+    if value is None and _may_be_none(param):
+        return None
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
     try:
@@ -266,7 +274,7 @@ def _checked_list(where: str, name: str, param: Parameter, value: Any) -> list[f
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a list of numbers")
     if not value:
         raise ValueError(f"[{where}] {name} is empty; expected numbers")
-    one = {**param, "kind": "real", "default": 0.0}
+    one = {**param, "kind": "real", "required": True}  # none of them may be None
     return [
         float(_checked_value(where, f"{name}[{at}]", one, number))  # type: ignore[arg-type]
         for at, number in enumerate(value)

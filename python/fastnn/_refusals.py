@@ -313,6 +313,9 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"{_plural(r.value, 'output')}"
     ),
     "no_weight": lambda r, _: f"{r.argument} is zero for all rows; expected a positive one",
+    "not_adapted": lambda *_: (
+        "Standardize has no statistics yet; expected fit, or adapt(X) of the layer, before"
+    ),
     "not_compiled": lambda *_: (
         "the model is not compiled; expected model.compile(optimizer=..., loss=...) before"
     ),

@@ -29,6 +29,7 @@ _SINGULAR = {
     "schedules": "schedule",
     "averages": "average",
     "layers": "layer",
+    "initializers": "initializer",
     "settings": "call",
 }
 

@@ -135,6 +135,10 @@ def test_layers(keras: Any, rng: np.random.Generator, dtype: str) -> None:
         layers.LayerNormalization(),
         layers.LayerNormalization(epsilon=1e-5, center=False),
         layers.LayerNormalization(center=False, scale=False),
+        layers.RMSNormalization(),
+        layers.PReLU(),
+        layers.PReLU(shared_axes=[1]),
+        layers.GaussianNoise(0.3),
     ):
         check(keras, chain(keras, layers.Dense(WIDTH), layer, layers.Dense(2)), x, dtype)
 

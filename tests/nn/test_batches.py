@@ -208,14 +208,14 @@ def test_uniform_never_returns_its_upper_end(dtype: Any) -> None:
 
 def test_uniform_of_float32_reaches_the_last_number_below() -> None:
     """One draw in 2^25 would round to the end of the range; it becomes the number before it."""
-    from fastnn.functional import init
+    from fastnn.functional import _draws
 
-    original = init._core.uniform
+    original = _draws._core.uniform
     try:
-        init._core.uniform = lambda n, *_: np.full(n, 1 - 2.0**-53)
-        drawn = init.uniform(3)
+        _draws._core.uniform = lambda n, *_: np.full(n, 1 - 2.0**-53)
+        drawn = _draws.uniform(3)
     finally:
-        init._core.uniform = original
+        _draws._core.uniform = original
     np.testing.assert_array_equal(drawn, np.full(3, np.nextafter(np.float32(1), np.float32(0))))
 
 

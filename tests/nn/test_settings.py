@@ -201,7 +201,8 @@ def refusals() -> list[tuple[Changed, Any, type[Exception], str]]:
         if row is None:  # a setting of Rescale, which may be an array
             continue
         found += [(it, "half", TypeError, named + "is 'half'; expected a number")]
-        found += [(it, None, TypeError, named + "is None; expected a number")]
+        if row["default"] is not None:
+            found += [(it, None, TypeError, named + "is None; expected a number")]
         found += [(it, np.nan, ValueError, named + "= nan; expected ")]
         for value in (row["lowest"] - 1, row["highest"] + 1):
             if np.isfinite(value):

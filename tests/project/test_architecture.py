@@ -30,14 +30,15 @@ ROOMS = {
     "optimizers": MIDDLE,
     "schedules": BOTTOM,
     "inputs": MIDDLE,
-    "layers": MIDDLE | {"activations"},
+    "initializers": BOTTOM,
+    "layers": MIDDLE | {"activations", "initializers"},
 }
-ROOMS["graph"] = MIDDLE | {"inputs", "layers"}
+ROOMS["graph"] = MIDDLE | {"initializers", "inputs", "layers"}
 ROOMS["plan"] = ROOMS["graph"] | {"graph"}
 ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers", "schedules"}
 ROOMS["train"] = ROOMS["run"] | {"run"}
 ROOMS["bindings"] = set(ROOMS)
-REGISTRY_ROOMS = ("activations", "inputs", "layers", "losses", "optimizers", "schedules")
+REGISTRY_ROOMS = ("activations", "initializers", "inputs", "layers", "losses", "optimizers", "schedules")
 
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (
@@ -65,10 +66,10 @@ RANK = {name: rank for rank, names in enumerate(PYTHON_ORDER) for name in names}
 
 # The same inside nn, where Sequential stands on all others.
 NN_ORDER = (
-    {"_history", "_keys"},
-    {"_state"},
+    {"_history", "_keys", "_initializer"},
+    {"_initializers", "_state"},
     {"_layer", "_loss"},
-    {"_containers", "_members", "_layers"},
+    {"_containers", "_inputs", "_members", "_layers", "_norms"},
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data", "_progress"},
     {"_arguments"},
@@ -76,7 +77,7 @@ NN_ORDER = (
     {"_config"},
     {"_backup", "_pickled"},
     {"_sequential"},
-    {"_exchange", "_loading"},
+    {"_exchange", "_loading", "init"},
 )
 NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}
 

@@ -41,7 +41,9 @@ def test_inside_a_network(
         ours, theirs = (net.forward(x, training) for net in (pair.engine, pair.twin))
         pair.close(ours, theirs, "layer")
         our_dx, their_dx = (net.backward(dy, True) for net in (pair.engine, pair.twin))
-        if n > 2:  # two rows of BatchNorm are +1 and -1 whatever they were: dx is rounding noise
+        narrowest = getattr(reference.LAYERS.get(name), "narrowest", 1)
+        # Two rows of BatchNorm are +1 and -1 whatever they were: dx is rounding noise.
+        if n > 2 and width >= narrowest:
             pair.close(our_dx, their_dx, "layer")
             pair.same_gradients("layer")
         for mine, other in zip(pair.engine.parameters(), pair.twin.parameters(), strict=True):

@@ -310,6 +310,23 @@ def _layer_norm(reader: _Reader, layer: Any) -> None:
     reader.add(layer, "layer_norm", hyper, values)
 
 
+def _rms_norm(reader: _Reader, layer: Any) -> None:
+    reader.last_axis(layer)
+    (columns,) = layer.scale.shape
+    hyper = {"normalized_shape": columns, "eps": float(layer.epsilon)}
+    reader.add(layer, "rms_norm", hyper, {"weight": layer.scale})
+
+
+def _prelu(reader: _Reader, layer: Any) -> None:
+    reader.columns(layer)
+    (count,) = layer.alpha.shape
+    reader.add(layer, "prelu", {"num_parameters": count}, {"weight": layer.alpha})
+
+
+def _gaussian_noise(reader: _Reader, layer: Any) -> None:
+    reader.add(layer, "gaussian_noise", {"std": float(layer.stddev)})
+
+
 def _flatten(reader: _Reader, layer: Any) -> None:
     if reader.shape is not None and len(reader.shape) == 1:
         return  # one-dimensional rows stay as they are
@@ -349,6 +366,9 @@ _LAYERS: dict[str, Callable[[_Reader, Any], None]] = {
     "Dropout": _dropout,
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
+    "RMSNormalization": _rms_norm,
+    "PReLU": _prelu,
+    "GaussianNoise": _gaussian_noise,
     "Flatten": _flatten,
     "Rescaling": _rescaling,
     "Normalization": _normalization,

@@ -226,7 +226,7 @@ def _linear(g: Graph, x: str, layer: LayerData) -> str:
 
 
 def _in_prediction(_g: Graph, x: str, _layer: LayerData) -> str:
-    """Dropout does nothing in prediction, and a graph of ONNX has flattened rows."""
+    """Dropout and noise do nothing in prediction, and a graph of ONNX has flattened rows."""
     return x
 
 
@@ -259,6 +259,22 @@ def _layer_norm(g: Graph, x: str, layer: LayerData) -> str:
     return y
 
 
+def _rms_norm(g: Graph, x: str, layer: LayerData) -> str:
+    """The operator RMSNormalization came with opset 23, and is float32 inside."""
+    eps = layer.hyper["eps"]
+    if eps is None:
+        eps = float(np.finfo(g.dtype).eps)
+    square = g.node("ReduceMean", g.node("Mul", x, x), g.indices(-1))
+    y = g.node("Div", x, g.node("Sqrt", g.node("Add", square, g.constant(eps))))
+    for value in _values(g, layer, "weight"):
+        y = g.node("Mul", y, value)
+    return y
+
+
+def _prelu(g: Graph, x: str, layer: LayerData) -> str:
+    return g.node("PRelu", x, *_values(g, layer, "weight"))
+
+
 def _rescale(g: Graph, x: str, layer: LayerData) -> str:
     scale, shift = (g.constant(layer.hyper[what]) for what in ("scale", "shift"))
     return g.node("Add", g.node("Mul", x, scale), shift)
@@ -277,6 +293,9 @@ LAYERS: dict[str, Callable[[Graph, str, LayerData], str]] = {
     "dropout": _in_prediction,
     "batch_norm1d": _batch_norm,
     "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
+    "prelu": _prelu,
+    "gaussian_noise": _in_prediction,
     "rescale": _rescale,
     "flatten": _in_prediction,
     "sequential": _sequential,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["Exp", "Rescale", "Residual", "Step"]
+__all__ = ["Exp", "GaussianNoise", "Rescale", "Residual", "Step"]
 
 # What float32 represents exactly is scaled in the dtype of the model, everything else in double.
 _NARROW = {
@@ -59,6 +59,22 @@ class Residual(torch.nn.Sequential):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x + f(x)."""
         return super().forward(x) + x
+
+
+class GaussianNoise(torch.nn.Module):
+    """x + std * normal numbers in training, x otherwise."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x, in training with noise."""
+        return x + self.std * torch.randn_like(x) if self.training else x
+
+    def extra_repr(self) -> str:
+        """Return the standard deviation."""
+        return f"std={self.std}"
 
 
 class Exp(torch.nn.Module):

@@ -24,7 +24,7 @@ from ._losses import loss
 from ._optimizers import OptimizerState, state, step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from fastnn._registry import Row
 
@@ -64,8 +64,8 @@ class Source:
             for a in self.arguments
         ]
 
-    def made(self, module: str) -> Callable[..., Any]:
-        """Return the function, as a member of `module`."""
+    def made(self, module: str, more: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+        """Return the function, as a member of `module`; `more` are further names of the body."""
         fields = [a for a in self.arguments if isinstance(a, Field)]
         # The core has the same defaults and reads only the values that it is given. A value is
         # compared with `is`, because a user may give any object.
@@ -82,7 +82,7 @@ class Source:
         text += [f"    {line}" for line in self.body]
         file = f"<{module}.{self.name}, made from its row>"
         flags = __future__.annotations.compiler_flag
-        names = globals() | {f"default_{f.name}": f.default for f in fields}
+        names = globals() | {f"default_{f.name}": f.default for f in fields} | dict(more or {})
         exec(compile("\n".join(text), file, "exec", flags, dont_inherit=True), names)
         function: Callable[..., Any] = names[self.name]
         function.__module__ = module

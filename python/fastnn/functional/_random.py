@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _core, _validate
 
 from ._arrays import Array, float_dtype
-from .init import _sizes
+from ._draws import sizes_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -63,7 +63,7 @@ def dropout_mask(
     where = "dropout_mask"
     if not 0 <= _validate.number(where, "p", p, "0 <= p < 1") < 1:
         raise ValueError(f"[{where}] p is {p}; expected 0 <= p < 1")
-    sizes = _sizes(where, shape)
+    sizes = sizes_of(where, shape)
     if len(sizes) not in (1, 2):
         raise ValueError(f"[{where}] shape is {shape}; expected (batch, features) or (features,)")
     rows = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])

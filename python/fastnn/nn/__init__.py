@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from fastnn._first_use import on_first_use
 
-from . import _containers, _layers, _members
+from . import _containers, _inputs, _layers, _members, _norms, init
 from ._containers import *  # noqa: F403
 from ._exchange import from_keras, from_torch
 from ._history import History
+from ._inputs import *  # noqa: F403
 from ._layer import Activation, Layer
 from ._layers import *  # noqa: F403
 from ._loss import Loss
+from ._norms import *  # noqa: F403
 from ._sequential import Sequential
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ __all__ = [
     "Summary",
     "from_keras",
     "from_torch",
+    "init",
 ]
 __all__ += _containers.__all__
+__all__ += _inputs.__all__
 __all__ += _layers.__all__
 __all__ += _members.__all__
+__all__ += _norms.__all__
 
 if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
     __getattr__, __dir__ = on_first_use(globals(), _members, Summary="_summary")

@@ -22,8 +22,9 @@ from fastnn._hints import shown
 from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 
-from . import _containers, _keys, _layers
+from . import _containers, _inputs, _keys, _layers, _norms
 from ._containers import Container
+from ._initializers import INITIALIZERS
 from ._layer import Activation, Layer, ModelLayer, ParameterLayer
 from ._members import ACTIVATIONS, LOSSES
 
@@ -56,7 +57,7 @@ _LATER = ("form", "decay_bias")
 
 _CLASSES: dict[str, type[Layer]] = {
     value.registry_name: value
-    for module in (_layers, _containers)
+    for module in (_inputs, _layers, _norms, _containers)
     for value in map(vars(module).get, module.__all__)
     if isinstance(value, type) and issubclass(value, Layer) and value.registry_name
 }
@@ -65,6 +66,7 @@ _MEMBERS: dict[str, Members[Any]] = {
     "loss": LOSSES,
     "schedule": SCHEDULES,
     "average": AVERAGES,
+    "initializer": INITIALIZERS,
 }
 
 
@@ -104,7 +106,10 @@ def _entries(
         kind, settings = layer.spec()
         entry: Entry = {"layer": kind}
         for name, value in settings.items():
-            if isinstance(value, np.ndarray):
+            if name in _initials(kind):
+                initializer, hyper = value
+                entry[name] = {"initializer": initializer, **hyper}
+            elif isinstance(value, np.ndarray):
                 found.arrays[f"{key}.{name}"] = value
                 entry[name] = None
             else:
@@ -168,7 +173,21 @@ def _setting_names(kind: str) -> tuple[str, ...]:
         return tuple(
             param["name"] for param in _registry.rows(cls.room)[cls.registry_name]["params"]
         )
-    return ("layers",) if issubclass(cls, Container) else tuple(inspect.signature(cls).parameters)
+    if issubclass(cls, Container):
+        return ("layers",)
+    names = inspect.signature(cls).parameters
+    return tuple(name for name in names if name not in _initials(kind))
+
+
+def _initials(kind: str) -> list[str]:
+    """Return the arguments of a layer that are initializers; an entry has those that were given."""
+    row = _registry.rows("layers").get(kind)
+    return row["initials"] if row else []
+
+
+def _may_be_none(cls: type[Layer], name: str) -> bool:
+    """Whether None is a value of the setting, and not the sign of an array."""
+    return inspect.signature(cls).parameters[name].default is None
 
 
 class LayerReader:
@@ -248,22 +267,27 @@ class LayerReader:
         if "same_as" in entry:
             return self._made[entry["same_as"]]
         names = _setting_names(cls.registry_name)
-        given = _validate.dictionary(self._where, where, entry, ("layer", *names))
+        initials = [name for name in _initials(cls.registry_name) if name in entry]
+        given = _validate.dictionary(self._where, where, entry, ("layer", *names, *initials))
         if issubclass(cls, Container):
             inside = self.layers(f"{where}.layers", given["layers"], f"{key}.", depth + 1)
             with _validate.headed(self._where, where):
                 plain: Layer = cls(*inside)
                 return self._of_user(key, plain, inside)
-        settings = {name: self._setting(key, name, given[name]) for name in names}
+        settings = {name: self._setting(key, cls, name, given[name]) for name in names}
+        for name in initials:
+            settings[name] = description_of(self._where, "initializer", given[name], {})
         if issubclass(cls, Activation):
             settings = joined(_registry.rows(cls.room)[cls.registry_name]["params"], settings)
         with _validate.headed(self._where, where):
             return self._of_user(key, cls(**settings), ())
 
-    def _setting(self, key: str, name: str, value: Any) -> Any:
+    def _setting(self, key: str, cls: type[Layer], name: str, value: Any) -> Any:
         if value is not None:
             return _scalar(self._where, f"layer {key}: {name}", value)
         found = self._arrays.get(f"{key}.{name}")
+        if found is None and _may_be_none(cls, name):
+            return None
         if found is None or found.dtype != np.float64 or found.ndim != 1:
             raise ValueError(
                 f"[{self._where}] layer {key}: {name} is none; expected a number, or the array "

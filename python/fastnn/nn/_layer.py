@@ -262,6 +262,12 @@ class ModelLayer(Layer):
         del values
         return {**vars(self), "_network": None, "_keys": ()}
 
+    def _expected(self, where: str, n_in: int | None, columns: int) -> int:
+        """Return `columns`, the number that the layer takes; another `n_in` is refused."""
+        if n_in not in (None, columns):
+            raise ValueError(f"[{where}] {self!r} comes after {n_in} columns; expected {columns}")
+        return columns
+
     def _copy(self, values: dict[str, Array] | None = None) -> Self:
         """Return a copy with the same settings, values and freeze flag that has no model."""
         twin = object.__new__(type(self))
@@ -392,7 +398,11 @@ class ParameterLayer(ModelLayer):
         shapes = self.shapes()
         if _state.VARIANCE in shapes:
             shapes = {**shapes, _state.COUNTER: ()}
-        for name, array in _validate.dictionary(kind, "values", values, tuple(shapes)).items():
+        # A layer that has not been in a model may have some values, which its user has given.
+        some = tuple(name for name in shapes if isinstance(values, dict) and name in values)
+        for name, array in _validate.dictionary(
+            kind, "values", values, some or tuple(shapes)
+        ).items():
             kinds = "i" if name == _state.COUNTER else "f"
             if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
                 raise TypeError(f"{name} is {shown(array)}; expected an array of numbers")

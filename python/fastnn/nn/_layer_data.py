@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _validate
+from fastnn import _registry, _validate
 from fastnn._refusals import Words
 
 from . import _keys, _state
@@ -38,7 +38,7 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
             name, hyper = layer.spec()
             yield LayerData(
                 name,
-                {word: value for word, value in hyper.items() if word != "layers"},
+                {word: value for word, value in hyper.items() if word not in _apart(name)},
                 key,
                 values.get(key, {}),
                 isinstance(layer, ParameterLayer) and layer.frozen,
@@ -51,6 +51,12 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
     if loss is not None:
         made = replace(made, loss=loss.registry_name, loss_hyper=loss.hyper())
     return made
+
+
+def _apart(name: str) -> list[str]:
+    """Return the words of a layer's spec that say nothing about what it computes."""
+    row = _registry.rows("layers").get(name)
+    return ["layers", *(row["initials"] if row else [])]
 
 
 def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer]:

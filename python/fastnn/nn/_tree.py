@@ -16,13 +16,15 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _core
 from fastnn._refusals import Words
 
 from . import _keys, _state
 from ._containers import as_layer, listing
+from ._inputs import Flatten
 from ._layer import Layer, ModelLayer, ParameterLayer, check_kind
-from ._layers import Flatten
 
 if TYPE_CHECKING:
     from fastnn._validate import Array
@@ -93,12 +95,15 @@ class Tree:
             [layer.spec() for layer in made.layers],
             self.dtype,
             self.seed,
-            initialize=not all(by_layer.values()),
+            initialize=not all(
+                by_layer[key].keys() >= layer.shapes().keys() for key, layer in with_values
+            ),
         )
         known = {
             f"{key}.{name}": value for key, own in by_layer.items() for name, value in own.items()
         }
         if known:
+            _check_range(where, known, self.dtype)
             _state.write(network, known)
         for key, layer in with_values:
             if layer.frozen:
@@ -155,6 +160,15 @@ class Tree:
     def __str__(self) -> str:
         named = ((_keys.in_state_dict(key) or "-", each) for key, each in _keys.named(self.layers))
         return listing(named)
+
+
+def _check_range(where: str, values: dict[str, Array], dtype: str) -> None:
+    """Refuse values that a user gave to a layer if they are infinite in the model's dtype."""
+    for key, value in values.items():
+        if value.dtype.kind == "f" and value.dtype.itemsize > np.dtype(dtype).itemsize:
+            largest = np.abs(value, where=np.isfinite(value), out=np.zeros(value.shape)).max()
+            if largest > np.finfo(dtype).max:
+                raise ValueError(f"[{where}] {key!r} has {largest:g}, which is infinite as {dtype}")
 
 
 def _with_copies(layer: Layer, copies: _Copies) -> Layer:

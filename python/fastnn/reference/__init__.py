@@ -35,6 +35,7 @@ from fastnn.reference.functional import (
     softmax,
     step,
 )
+from fastnn.reference.initializers import INITIALIZERS, Initializer, WordStream, initial_values
 from fastnn.reference.layers import (
     CONTAINERS,
     INPUTS,
@@ -43,23 +44,34 @@ from fastnn.reference.layers import (
     BatchNorm1d,
     Dropout,
     Flatten,
+    GaussianNoise,
     Layer,
     LayerNorm,
     Linear,
+    PReLU,
     Rescale,
     Residual,
+    RMSNorm,
     Sequential,
 )
 from fastnn.reference.losses import LOSSES, Loss, loss
 from fastnn.reference.network import Network
+from fastnn.reference.normal import normal_quantile
 from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, clip_factor, optimizer_step
-from fastnn.reference.random import dropout_mask, init_linear, permutation, uniform, words
+from fastnn.reference.random import (
+    dropout_mask,
+    normal_noise,
+    permutation,
+    uniform,
+    words,
+)
 from fastnn.reference.schedules import SCHEDULES, Schedule, schedule_values
 
 __all__ = [
     "ACTIVATIONS",
     "AVERAGES",
     "CONTAINERS",
+    "INITIALIZERS",
     "INPUTS",
     "LAYERS",
     "LOSSES",
@@ -71,26 +83,33 @@ __all__ = [
     "BatchNorm1d",
     "Dropout",
     "Flatten",
+    "GaussianNoise",
+    "Initializer",
     "Layer",
     "LayerNorm",
     "Linear",
     "Loss",
     "Network",
     "Optimizer",
+    "PReLU",
+    "RMSNorm",
     "Rescale",
     "Residual",
     "Schedule",
     "Sequential",
+    "WordStream",
     "activation",
     "activation_backward",
     "clip_factor",
     "dropout_mask",
-    "init_linear",
+    "initial_values",
     "linear",
     "linear_backward",
     "log_softmax",
     "logistic",
     "loss",
+    "normal_noise",
+    "normal_quantile",
     "one_hot",
     "optimizer_step",
     "perceptron",

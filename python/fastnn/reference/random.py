@@ -8,10 +8,11 @@ of the calls. The key is (seed, stream); the counter is (block, row, step, draw)
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastnn.reference.normal import normal_quantile
 
 if TYPE_CHECKING:
     from fastnn.reference._describe import Array
@@ -21,7 +22,7 @@ __all__ = [
     "INIT",
     "SHUFFLE",
     "dropout_mask",
-    "init_linear",
+    "normal_noise",
     "permutation",
     "uniform",
     "words",
@@ -43,21 +44,6 @@ def uniform(n: int, seed: int, stream: int) -> Array:
     """Return `n` float64 draws in [0, 1): the upper 53 bits of each word."""
     drawn: Array = (words(seed, stream, n) >> np.uint64(11)) * 2.0**-53
     return drawn
-
-
-def init_linear(
-    shape: tuple[int, int], bias: bool, seed: int, layer: int, dtype: Any
-) -> tuple[Array, Array]:
-    """Draw the initial values U(-1/sqrt(in), 1/sqrt(in)) of a linear layer of shape (in, out).
-
-    The weight is drawn row by row, then the bias. Without a bias the second array is empty.
-    """
-    in_features, out_features = shape
-    n_weight = in_features * out_features
-    u = uniform(n_weight + (out_features if bias else 0), seed, INIT + layer)
-    bound = 1.0 / math.sqrt(in_features)
-    values = (bound * (2.0 * u - 1.0)).astype(dtype)
-    return values[:n_weight].reshape(in_features, out_features), values[n_weight:]
 
 
 def dropout_mask(
@@ -85,6 +71,27 @@ def dropout_mask(
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0
     mask: Array = kept.astype(dtype) * np.dtype(dtype).type(scale)
     return mask
+
+
+def normal_noise(
+    shape: tuple[int, int], seed: int, layer: int, step: int, dtype: Any, draw: int = 0
+) -> Array:
+    """Return normal numbers for each row and column of a batch, from 32 bits each.
+
+    The bits are those of which `dropout_mask` makes a mask. A word k stands for the probability
+    (k + 1/2) / 2^32 below the number.
+    """
+    n_rows, n_columns = shape
+    lanes = np.empty(shape, np.uint32)
+    for row in range(n_rows):
+        row_words = words(seed, DROPOUT + layer, -(-n_columns // 2), row, step, draw)
+        lanes[row] = row_words.astype("<u8").view("<u4")[:n_columns]
+    kind = np.dtype(dtype).type
+    centred = lanes.astype(np.int64) - 2**31
+    from_end = np.where(centred < 0, lanes, 2**32 - 1 - lanes.astype(np.int64)).astype(np.int64)
+    unit, half = kind(2.0**-32), kind(2.0**-33)
+    q, p = (n.astype(dtype) * unit + half for n in (centred, from_end))
+    return normal_quantile(q, p)
 
 
 def permutation(n: int, seed: int, epoch: int) -> Array:

@@ -1,0 +1,124 @@
+// Numbers of the standard normal distribution from uniform ones, by the inverse of its distribution function: the
+// rational approximations of Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied
+// Statistics 37 (1988), whose relative error is about 1e-16. All operations are +, -, *, / and square roots, without
+// fma, so the bits are the same on every level and for any width of vectors, and NumPy's arithmetic gives them, too.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/simd_math.h"
+
+namespace fastnn {
+
+namespace detail {
+
+// Coefficients of numerators and denominators, lowest power first: of r = 0.180625 - q^2 for |q| <= 0.425; of
+// r = sqrt(-log(p)) - 1.6 for tails with p > exp(-25); of sqrt(-log(p)) - 5 beyond.
+inline constexpr std::array kMiddleTop{3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
+                                       1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
+                                       3.3430575583588128105e4, 2.5090809287301226727e3};
+inline constexpr std::array kMiddleBottom{1.0,
+                                          4.2313330701600911252e1,
+                                          6.8718700749205790830e2,
+                                          5.3941960214247511077e3,
+                                          2.1213794301586595867e4,
+                                          3.9307895800092710610e4,
+                                          2.8729085735721942674e4,
+                                          5.2264952788528545610e3};
+inline constexpr std::array kTailTop{1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                                     3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
+                                     2.27238449892691845833e-2, 7.74545014278341407640e-4};
+inline constexpr std::array kTailBottom{1.0,
+                                        2.05319162663775882187e0,
+                                        1.67638483018380384940e0,
+                                        6.89767334985100004550e-1,
+                                        1.48103976427480074590e-1,
+                                        1.51986665636164571966e-2,
+                                        5.47593808499534494600e-4,
+                                        1.05075007164441684324e-9};
+inline constexpr std::array kFarTop{6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
+                                    2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                                    2.71155556874348757815e-5, 2.01033439929228813265e-7};
+inline constexpr std::array kFarBottom{1.0,
+                                       5.99832206555887937690e-1,
+                                       1.36929880922735805310e-1,
+                                       1.48753612908506148525e-2,
+                                       7.86869131145613259100e-4,
+                                       1.84631831751005468180e-5,
+                                       1.42151175831644588870e-7,
+                                       2.04426310338993978564e-15};
+// 1 / 3, 1 / 5, ...: log((1 + s) / (1 - s)) = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), where |s| <= 1/5.
+inline constexpr std::array kLogSeries{1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,  1.0 / 11,
+                                       1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21, 1.0 / 23};
+inline constexpr double kLn2Whole = 0.69314718055994530942;
+
+// c[0] + c[1] x + ..., each product and each sum rounded.
+template <class T, class Coefficients>
+Vec<T> plain_polynomial(const Coefficients& c, Vec<T> x) {
+  auto sum = Vec<T>::set(static_cast<T>(c.back()));
+#pragma GCC unroll 16
+  for (std::size_t i = 2; i <= c.size(); ++i) sum = sum * x + Vec<T>::set(static_cast<T>(c[c.size() - i]));
+  return sum;
+}
+template <class T, class Coefficients>
+Vec<T> quotient(const Coefficients& top, const Coefficients& bottom, Vec<T> x) {
+  return plain_polynomial(top, x) / plain_polynomial(bottom, x);
+}
+// log(p) for normal p > 0, with an error of some ulp.
+template <class T>
+Vec<T> plain_log(Vec<T> p) {
+  const auto [e, m, scale] = split(p);
+  const auto one = Vec<T>::set(1), s = (m - one) / (m + one);
+  return e * Vec<T>::set(static_cast<T>(kLn2Whole)) + Vec<T>::set(2) * s * plain_polynomial(kLogSeries, s * s);
+}
+template <class T>
+bool any(Mask<T> mask) {
+  return !all_zero(select(mask, Vec<T>::set(1), Vec<T>::zero()));
+}
+
+}  // namespace detail
+
+// The number with the probability u below it, given as q = u - 1/2 and p = min(u, 1 - u), since u itself loses the
+// digits of its distance from 1. p must be a normal number above 0.
+template <class T>
+Vec<T> normal_quantile(Vec<T> q, Vec<T> p) {
+  const auto middle_end = Vec<T>::set(T(0.425)), r = Vec<T>::set(T(0.180625)) - q * q;
+  const auto middle = q * detail::quotient(detail::kMiddleTop, detail::kMiddleBottom, r);
+  const auto tail = less(middle_end, abs(q));
+  if (!detail::any(tail)) return middle;
+  const auto t = sqrt(-detail::plain_log(p)), far_start = Vec<T>::set(5);
+  auto size = detail::quotient(detail::kTailTop, detail::kTailBottom, t - Vec<T>::set(T(1.6)));
+  const auto far = less(far_start, t);
+  if (detail::any(far)) size = select(far, detail::quotient(detail::kFarTop, detail::kFarBottom, t - far_start), size);
+  return select(tail, select(less(q, Vec<T>::zero()), -size, size), middle);
+}
+
+// normals[i] = the normal number of words[i], count a multiple of the vector's lanes. A word stands for
+// u = (k + 1/2) / 2^32, where k is the word; double represents u - 1/2 and its distance from 1 exactly, and float
+// rounds them.
+template <class T>
+void normals_of(const std::uint32_t* words, Index count, T* normals) {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  alignas(kAlign) T q[kLanes], p[kLanes];
+  for (Index i = 0; i < count; i += kLanes) {
+    for (Index j = 0; j < kLanes; ++j) {
+      const auto centred = static_cast<std::int32_t>(words[i + j] ^ 0x80000000U);  // k - 2^31
+      const auto from_end = static_cast<std::int32_t>((centred < 0 ? words[i + j] : ~words[i + j]) & 0x7FFFFFFFU);
+      q[j] = static_cast<T>(centred) * T(0x1p-32) + T(0x1p-33);
+      p[j] = static_cast<T>(from_end) * T(0x1p-32) + T(0x1p-33);
+    }
+    normal_quantile(Vec<T>::load(q), Vec<T>::load(p)).store(normals + i);
+  }
+}
+
+// The normal number of the upper 52 bits of a word: u = (k + 1/2) / 2^52, which double represents exactly. With `inside`
+// below 1, the number is one of the middle of the distribution, of which so much is left.
+inline double normal_of(std::uint64_t word, double inside = 1) {
+  const double q = inside * (static_cast<double>(2 * (word >> 12) + 1) * 0x1p-53 - 0.5);
+  const double p = 0.5 - (q < 0 ? -q : q);
+  return normal_quantile(Vec<double>::set(q), Vec<double>::set(p)).lanes()[0];
+}
+
+}  // namespace fastnn

@@ -1,0 +1,97 @@
+// PReLU: y = x where x > 0, and weight * x elsewhere, with one weight for all columns or one for each. As in torch, the
+// derivative at 0 is the weight.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include "layers/layer.h"
+
+namespace fastnn::layers {
+
+struct PReLUParams {
+  Index num_parameters = 1;
+  double init = 0.25;
+};
+
+template <class T>
+class PReLU final : public Layer<T> {
+ public:
+  using Params = PReLUParams;
+  static constexpr std::array kFields{
+      field<&Params::num_parameters>("num_parameters", kWidths, "1, or the columns of x"),
+      field<&Params::init>("init", "initial weight", tries(0.4)),
+  };
+  static Index expects(const Params& p) { return p.num_parameters == 1 ? kAnyWidth : p.num_parameters; }
+  PReLU(Index columns, const Params& p)
+      : Layer<T>(columns, columns, {.needs_input = true}), weights_(p.num_parameters), init_(p.init) {}
+
+  std::vector<ParamShape> params() const override { return {{"weight", 1, weights_}}; }
+  void bind(std::span<const Matrix<T>> values) override { weight_ = values[0].data; }
+  void initialize(std::uint64_t) override { std::fill_n(weight_, weights_, static_cast<T>(init_)); }
+  double flops_per_row() const override { return static_cast<double>(this->out()); }
+  Index partial_size() const override { return this->out(); }
+  Index merged_size() const override { return this->out(); }
+
+  void forward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
+    const Index n = this->out();
+    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+      const T* x = s.x.row(r);
+      T* y = s.y.row(r);
+      if (weights_ == 1) {
+        const T slope = weight_[0];
+        for (Index c = 0; c < n; ++c) y[c] = x[c] > 0 ? x[c] : slope * x[c];
+      } else {
+        for (Index c = 0; c < n; ++c) y[c] = x[c] > 0 ? x[c] : weight_[c] * x[c];
+      }
+      std::fill(y + n, y + padded<T>(n), T(0));
+    }
+  }
+  // partial: sums over the chunk of dy * min(x, 0), column by column.
+  void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override {
+    const Index n = this->out();
+    std::fill_n(partial, n, 0.0);
+    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+      const T *x = s.x.row(r), *dy = s.dy.row(r);
+      for (Index c = 0; c < n; ++c)
+        partial[c] += static_cast<double>(dy[c]) * static_cast<double>(std::min(x[c], T(0)));
+    }
+  }
+  void backward_merge(const Slot<T>& s, Index chunks, Index) const noexcept override {
+    std::fill_n(s.merged, merged_size(), 0.0);
+    for (Index k = 0; k < chunks; ++k)
+      for (Index c = 0; c < merged_size(); ++c) s.merged[c] += s.partials[k * partial_size() + c];
+  }
+  void backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
+    const Index n = this->out();
+    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
+      const T* x = s.x.row(r);
+      T* dy = s.dy.row(r);
+      if (weights_ == 1) {
+        const T slope = weight_[0];
+        for (Index c = 0; c < n; ++c) dy[c] = x[c] > 0 ? dy[c] : slope * dy[c];
+      } else {
+        for (Index c = 0; c < n; ++c) dy[c] = x[c] > 0 ? dy[c] : weight_[c] * dy[c];
+      }
+    }
+  }
+  void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, Matrix<T> grad,
+                     const PrefetchTargets<T>*) const noexcept override {
+    if (weights_ == 1) {
+      double sum = 0;
+      for (Index c = 0; c < this->out(); ++c) sum += s.merged[c];
+      grad.data[0] = static_cast<T>(sum);
+    } else {
+      for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(s.merged[cols.first + c]);
+    }
+    for (Index c = cols.count; c < padded<T>(cols.count); ++c) grad.data[c] = T(0);
+  }
+
+ private:
+  Index weights_;
+  double init_;
+  T* weight_ = nullptr;
+};
+
+}  // namespace fastnn::layers
