@@ -246,8 +246,11 @@ def _checked_value(where: str, name: str, param: Parameter, value: Any) -> Value
         if type(value) is int and param["lowest"] <= value <= param["highest"]:
             return value
         return _validate.integer(where, name, value, *_ends(param))
-    if value is None and _may_be_none(param):
-        return None
+    is_none = value is None and _may_be_none(param)
+    return None if is_none else _checked_number(where, name, param, value)
+
+
+def _checked_number(where: str, name: str, param: Parameter, value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a number")
     try:
@@ -274,11 +277,8 @@ def _checked_list(where: str, name: str, param: Parameter, value: Any) -> list[f
         raise TypeError(f"[{where}] {name} is {shown(value)}; expected a list of numbers")
     if not value:
         raise ValueError(f"[{where}] {name} is empty; expected numbers")
-    one = {**param, "kind": "real", "required": True}  # none of them may be None
-    return [
-        float(_checked_value(where, f"{name}[{at}]", one, number))  # type: ignore[arg-type]
-        for at, number in enumerate(value)
-    ]
+    one = {**param, "kind": "real"}
+    return [_checked_number(where, f"{name}[{at}]", one, number) for at, number in enumerate(value)]
 
 
 def _permits(param: Parameter, number: float) -> bool:

@@ -91,7 +91,7 @@ def _outputs(
             return
         if layer.children:
             yield from _outputs(model, layer.children, x, f"{key}.")
-        if isinstance(layer, ParameterLayer):
+        if isinstance(layer, ParameterLayer) and layer.width("diagnose", None) is not None:
             out = _alone(model, layer).forward(x)
         else:
             out = _identity(model, x.shape[1]).append(layer).forward(x)

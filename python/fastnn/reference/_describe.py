@@ -33,6 +33,7 @@ class Torch:
         there it is not finite
     options : further arguments that torch needs
     call : (torch's object, out, target, `own` parameters) -> loss, where it is called otherwise
+    by_row : whether torch.func.vmap, which takes one row at a time, goes through it
     own : parameters for `call`, which torch's class does not have
     """
 
@@ -45,6 +46,7 @@ class Torch:
     options: Mapping[str, Any] = field(default_factory=dict)
     call: Callable[..., Any] | None = None
     own: tuple[str, ...] = ()
+    by_row: bool = True
 
 
 SAME = Torch()  # the row's class name and parameters are torch's

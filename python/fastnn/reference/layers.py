@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference._describe import Torch
 from fastnn.reference._inputs import INPUTS, Flatten, Rescale
 from fastnn.reference._layer import Layer
 from fastnn.reference._norms import BatchNorm1d, LayerNorm, RMSNorm
@@ -163,6 +164,7 @@ def _one_for_each(columns: int) -> int:
 class PReLU(Layer):
     """y = x where x > 0, and weight x elsewhere, with one weight or one for each column."""
 
+    torch = Torch(by_row=False)
     tries = ({"num_parameters": _one_for_each},)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
