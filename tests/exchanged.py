@@ -24,8 +24,8 @@ every_member = pytest.mark.parametrize(
 )
 
 
-def residual(*layers: Any) -> Any:
-    return ("residual", {"layers": list(layers)})
+def residual(*layers: Any, **shortcut: Any) -> Any:
+    return ("residual", {"layers": list(layers), **shortcut})
 
 
 def sequential(*layers: Any) -> Any:
@@ -54,6 +54,15 @@ NETWORKS: dict[str, Layers] = {
         residual(residual(linear(N_IN, N_IN)), sequential(("relu", {}), batch_norm(N_IN))),
         linear(N_IN, N_OUT),
     ],
+    "shortcuts": [
+        residual(linear(N_IN, WIDTH), ("tanh", {}), shortcut=linear(N_IN, WIDTH)),
+        residual(
+            linear(WIDTH, 5),
+            residual(("relu", {}), linear(5, 4), shortcut=linear(5, 4, bias=False)),
+            shortcut=sequential(linear(WIDTH, 4), layer_norm(4)),
+        ),
+        linear(4, N_OUT),
+    ],
 }
 every_network = pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
 both_dtypes = pytest.mark.parametrize("dtype", list(TOLERANCE))
@@ -64,7 +73,8 @@ def layer(name: str, hyper: dict[str, Any]) -> Any:
     if name not in names("containers"):
         return layer_of(name, hyper)
     cls = getattr(nn, row_of("containers", name)["class_name"])
-    return cls(*(layer(*each) for each in hyper["layers"]))
+    given = {"shortcut": layer(*hyper["shortcut"])} if "shortcut" in hyper else {}
+    return cls(*(layer(*each) for each in hyper["layers"]), **given)
 
 
 def model_of(layers: Layers, dtype: str, rng: np.random.Generator) -> nn.Sequential:

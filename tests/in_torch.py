@@ -101,7 +101,10 @@ def module(torch: Any, name: str, hyper: Hyper) -> Any:
     """One layer, activation or container; sizes have no default, and stand first in torch, too."""
     if name in reference.CONTAINERS:
         inner = [module(torch, *layer) for layer in hyper["layers"]]
-        return (residual_class(torch) if name == "residual" else torch.nn.Sequential)(*inner)
+        made = (residual_class(torch) if name == "residual" else torch.nn.Sequential)(*inner)
+        if "shortcut" in hyper:
+            made.add_module("shortcut", module(torch, *hyper["shortcut"]))
+        return made
     room = next(room for room in ("activations", "inputs", "layers") if name in TWINS[room])
     sizes = [hyper[p] for p in sizes_of(name)]
     rest = {p: value for p, value in hyper.items() if p not in sizes_of(name)}
@@ -111,7 +114,10 @@ def module(torch: Any, name: str, hyper: Hyper) -> Any:
 def residual_class(torch: Any) -> Any:
     class Residual(torch.nn.Sequential):
         def forward(self, x: Any) -> Any:
-            return super().forward(x) + x
+            y = x
+            for name, part in self.named_children():
+                y = y if name == "shortcut" else part(y)
+            return y + (self.shortcut(x) if hasattr(self, "shortcut") else x)
 
     return Residual
 

@@ -85,6 +85,8 @@ def tolerances(layers: Layers) -> Iterator[float]:
     for name, hyper in layers:
         yield rows[name].tolerance
         yield from tolerances(hyper.get("layers", []))
+        if "shortcut" in hyper:
+            yield from tolerances([hyper["shortcut"]])
 
 
 def snapshot(network: Any) -> list[np.ndarray]:

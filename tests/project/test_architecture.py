@@ -38,7 +38,15 @@ ROOMS["plan"] = ROOMS["graph"] | {"graph"}
 ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers", "schedules"}
 ROOMS["train"] = ROOMS["run"] | {"run"}
 ROOMS["bindings"] = set(ROOMS)
-REGISTRY_ROOMS = ("activations", "initializers", "inputs", "layers", "losses", "optimizers", "schedules")
+REGISTRY_ROOMS = (
+    "activations",
+    "initializers",
+    "inputs",
+    "layers",
+    "losses",
+    "optimizers",
+    "schedules",
+)
 
 # A module may import what stands on a line above its own, and its own package.
 PYTHON_ORDER = (

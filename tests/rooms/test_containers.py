@@ -21,8 +21,8 @@ from pairs import Pair, same_bits
 F, K = 7, 3
 
 
-def residual(*layers: Any) -> Any:
-    return ("residual", {"layers": list(layers)})
+def residual(*layers: Any, **shortcut: Any) -> Any:
+    return ("residual", {"layers": list(layers), **shortcut})
 
 
 def sequential(*layers: Any) -> Any:
@@ -74,6 +74,23 @@ NETWORKS: dict[str, Layers] = {
         layer_norm(12),
         linear(12, K),
     ],
+    "shortcuts": [
+        residual(linear(F, 12), ("tanh", {}), shortcut=linear(F, 12)),
+        ("relu", {}),
+        residual(
+            ("tanh", {}),
+            linear(12, 6),
+            residual(("gelu", {}), linear(6, 5), shortcut=linear(6, 5, bias=False)),
+            shortcut=sequential(linear(12, 5), ("dropout", {"p": 0.3}), layer_norm(5)),
+        ),
+        residual(("relu", {}), shortcut=("tanh", {})),
+        residual(linear(5, K), shortcut=linear(5, K)),
+    ],
+    "a wide shortcut": [
+        residual(linear(F, 400), ("relu", {}), shortcut=linear(F, 400)),
+        residual(("tanh", {}), linear(400, 300), shortcut=linear(400, 300)),
+        linear(300, K),
+    ],
     "wide": [
         linear(F, 400),
         residual(linear(400, 500), ("relu", {}), ("dropout", {"p": 0.2}), linear(500, 400)),
@@ -83,7 +100,7 @@ NETWORKS: dict[str, Layers] = {
         linear(400, K),
     ],
 }
-NARROW = {name: layers for name, layers in NETWORKS.items() if name != "wide"}
+NARROW = {name: layers for name, layers in NETWORKS.items() if "wide" not in name}
 every_network = pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
 narrow_networks = pytest.mark.parametrize("layers", NARROW.values(), ids=NARROW)
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -240,6 +257,10 @@ def test_prediction_is_the_forward_pass(
         ("normed", ["0", "1.0", "1.1"]),
         ("normed", ["1", "2"]),
         ("normed", ["3"]),
+        ("shortcuts", ["0.shortcut"]),
+        ("shortcuts", ["0", "2.2"]),
+        ("shortcuts", ["0.0", "2.shortcut"]),
+        ("a wide shortcut", ["0", "1.shortcut"]),
         ("wide", ["0", "1.0"]),
         ("wide", ["0", "1"]),
     ],
@@ -311,6 +332,14 @@ def deep(n: int) -> Any:
         (
             [residual(linear(F, F + 1))],
             rf"\[residual\] the layers of 0 make {F + 1} columns of {F}",
+        ),
+        (
+            [residual(linear(F, 4), shortcut=linear(F, 3))],
+            rf"the layers of 0 make 4 columns of {F}, its shortcut 3; expected as many",
+        ),
+        (
+            [("sequential", {"layers": [linear(F, 4)], "shortcut": linear(F, 4)})],
+            r"\[sequential\] takes no shortcut",
         ),
         ([linear(F, 4), residual(linear(4, 3))], r"the layers of 1 make 3 columns of 4; expected"),
         ([linear(F, 4), residual(linear(5, 4))], r"\[linear\] expects 5 columns, .* gives 4"),

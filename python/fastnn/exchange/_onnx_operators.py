@@ -285,7 +285,10 @@ def _sequential(g: Graph, x: str, layer: LayerData) -> str:
 
 
 def _residual(g: Graph, x: str, layer: LayerData) -> str:
-    return g.node("Add", g.chain(x, layer.layers), x)
+    layers, past = layer.layers, x
+    if layers[-1].key.endswith(".shortcut"):
+        layers, past = layers[:-1], g.chain(x, layers[-1:])
+    return g.node("Add", g.chain(x, layers), past)
 
 
 LAYERS: dict[str, Callable[[Graph, str, LayerData], str]] = {

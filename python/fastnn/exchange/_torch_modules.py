@@ -54,11 +54,22 @@ class Rescale(torch.nn.Module):
 
 
 class Residual(torch.nn.Sequential):
-    """x + f(x), f the modules one after the other."""
+    """x + f(x), f the modules one after the other.
+
+    With a module called shortcut it is shortcut(x) + f(x), where f has all others.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x + f(x)."""
-        return super().forward(x) + x
+        """Return x + f(x), or shortcut(x) + f(x)."""
+        y = past = x
+        for name, module in self._modules.items():
+            if module is None:
+                continue
+            if name == "shortcut":
+                past = module(x)
+            else:
+                y = module(y)
+        return y + past
 
 
 class GaussianNoise(torch.nn.Module):

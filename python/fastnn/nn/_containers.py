@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fastnn._hints import shown
 
+from ._keys import SHORTCUT
 from ._layer import Layer, ParameterLayer, check_kind
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Container(Layer):
     @property
     def frozen(self) -> bool:
         """Whether all its layers with parameters are frozen."""
-        holders = [x for x in self._layers if isinstance(x, (ParameterLayer, Container))]
+        holders = [x for x in self.children if isinstance(x, (ParameterLayer, Container))]
         return bool(holders) and all(layer.frozen for layer in holders)
 
     def __len__(self) -> int:
@@ -128,18 +129,23 @@ class Residual(Container):
     """Compute x + f(x), where f applies the layers one after the other.
 
     The gradient reaches x both through f and directly, so that deep models of such blocks can be
-    trained (He et al., 2016). The output of the layers must have as many columns as x. The values
-    have the keys that they would have in a ``torch.nn.Sequential`` in the same place.
+    trained (He et al., 2016). Where the layers change the number of columns, x cannot be added as
+    it is, and a `shortcut` makes as many columns of it: the block is then shortcut(x) + f(x). It is
+    never made automatically, since it has values, a key, an initializer and a freeze flag of its
+    own. The values have the keys that they would have in a ``torch.nn.Sequential`` in the same
+    place, and those of the shortcut ``"1.shortcut.weight"``.
 
     Parameters
     ----------
     *layers : Layer
         At least one; a Sequential among them becomes a layer of the block.
+    shortcut : Layer, optional
+        A layer, usually an `nn.Linear`, or a Sequential.
 
     Raises
     ------
     ValueError
-        If the layers change the number of columns, or one of them prepares the input.
+        If the two sides have different numbers of columns, or a layer prepares the input.
 
     Examples
     --------
@@ -156,24 +162,94 @@ class Residual(Container):
     (8, 8)
     >>> list(model.state_dict())[2:4]
     ['1.0.weight', '1.0.bias']
+    >>> model = nn.Sequential(nn.Residual(nn.Linear(4, 8), nn.ReLU(), shortcut=nn.Linear(4, 8)))
+    >>> model[0]
+    Residual(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): ReLU()
+      (shortcut): Linear(in_features=4, out_features=8, bias=True)
+    )
+    >>> list(model.state_dict())[2:]
+    ['0.shortcut.weight', '0.shortcut.bias']
     """
 
     registry_name: ClassVar[str] = "residual"
     word: ClassVar[str] = "Residual"
+    _parts: ClassVar[tuple[str, ...]] = ("layers", SHORTCUT)
+    _shortcut: Layer | None
+
+    def __init__(self, *layers: Layer, shortcut: Any = None) -> None:
+        super().__init__(*layers)
+        if shortcut is not None:
+            shortcut = as_layer(shortcut)
+            check_kind(self.word, SHORTCUT, shortcut)
+            if shortcut.prepares:
+                raise ValueError(
+                    f"[{self.word}] the shortcut ({shortcut!r}) prepares the input; expected a "
+                    "layer that computes"
+                )
+        vars(self)["_shortcut"] = shortcut
+
+    @property
+    def shortcut(self) -> Layer | None:
+        """The layer through which x reaches the sum; None if x is added as it is."""
+        return self._shortcut
+
+    @property
+    def has_shortcut(self) -> bool:
+        """Whether there is a shortcut."""
+        return self._shortcut is not None
+
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        """Return the layers of the block, and then the shortcut if there is one."""
+        return self._layers if self._shortcut is None else (*self._layers, self._shortcut)
+
+    def _with(self, children: tuple[Layer, ...]) -> Self:
+        if self._shortcut is None:
+            return super()._with(children)
+        made = super()._with(children[:-1])
+        vars(made)["_shortcut"] = children[-1]
+        return made
+
+    def _given(self) -> dict[str, Any]:
+        return {**super()._given(), SHORTCUT: copy.copy(self._shortcut)}
+
+    def _remake(self, given: dict[str, Any]) -> None:
+        super()._remake(given)
+        Residual.__init__(self, *self._layers, shortcut=given[SHORTCUT])
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """Return the container as the core takes it: name, layers and shortcut."""
+        name, settings = super().spec()
+        if self._shortcut is not None:
+            settings[SHORTCUT] = self._shortcut.spec()
+        return name, settings
 
     def width(self, where: str, n_in: int | None) -> int | None:
-        """Return the number of input columns, which the layers must not change."""
-        n_out = super().width(where, n_in)
-        if None not in (n_in, n_out) and n_out != n_in:
-            raise ValueError(
-                f"[{where}] the layers of {self.word} make {n_out} columns of {n_in}; expected as "
-                "many as come in, since x is added to them"
-            )
+        """Return the number of columns of the sum, which both sides must have."""
+        n_out, past = super().width(where, n_in), n_in
+        if self._shortcut is not None:
+            past = self._shortcut.width(f"{where}.{SHORTCUT}", n_in)
+        if None not in (past, n_out) and n_out != past:
+            text = f"[{where}] the layers of {self.word} make {n_out} columns of {n_in}"
+            if self._shortcut is None:
+                raise ValueError(
+                    f"{text}; expected as many as come in, since x is added to them. Give it "
+                    f"shortcut=nn.Linear({n_in}, {n_out})"
+                )
+            raise ValueError(f"{text}, its shortcut {past}; expected as many, since they are added")
         return n_out
 
     def flops(self, n_in: int) -> int:
         """Return one addition per column."""
-        return n_in
+        return self.width("flops", n_in) or n_in
+
+    def __repr__(self) -> str:
+        named = [(str(n), layer) for n, layer in enumerate(self._layers)]
+        if self._shortcut is not None:
+            named.append((SHORTCUT, self._shortcut))
+        return self.word + listing(named)
 
 
 class Chain(Container):

@@ -16,7 +16,7 @@ from ._layer import Activation, ParameterLayer
 from ._layers import Dropout, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fastnn._validate import Array
 
@@ -81,16 +81,19 @@ def _name(key: str, layer: Layer) -> str:
 
 
 def _outputs(
-    model: Any, layers: Sequence[Layer], x: Array, prefix: str = ""
+    model: Any, named: Iterable[tuple[str, Layer]], rows: Array
 ) -> Iterator[tuple[str, Layer, Array, Array]]:
     """Yield key, layer, input and output of each layer, and of those inside of it, in order."""
-    for key, layer in _keys.named(layers, prefix):
+    x = rows
+    for key, layer in named:
         if layer.prepares:
             continue
+        if _keys.is_shortcut(key):
+            x = rows
         if not np.isfinite(x).all():
             return
         if layer.children:
-            yield from _outputs(model, layer.children, x, f"{key}.")
+            yield from _outputs(model, _keys.inside(layer, key), x)
         if isinstance(layer, ParameterLayer) and layer.width("diagnose", None) is not None:
             out = _alone(model, layer).forward(x)
         else:
@@ -102,7 +105,7 @@ def _outputs(
 def _units(model: Any, x: Array, figures: dict[str, Any]) -> list[diagnose.Finding]:
     findings: list[diagnose.Finding] = []
     dead = figures["dead_units"] = {}
-    for key, layer, z, a in _outputs(model, tuple(model), x):
+    for key, layer, z, a in _outputs(model, _keys.named(tuple(model)), x):
         if not isinstance(layer, Activation) or layer.row["whole_rows"]:
             continue
         saved = a if layer.row["needs"] == "output" else z

@@ -23,13 +23,13 @@ from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 
 from . import _containers, _inputs, _keys, _layers, _norms
-from ._containers import Container
+from ._containers import Container, Residual
 from ._initializers import INITIALIZERS
 from ._layer import Activation, Layer, ModelLayer, ParameterLayer
 from ._members import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fastnn._describe import Description, Members
     from fastnn._validate import Array
@@ -85,14 +85,14 @@ def layer_entries(layers: Sequence[Layer]) -> LayerEntries:
     """Return the entries of `layers`."""
     found = LayerEntries([], {}, {})
     first: dict[int, str] = {}  # the key of each layer that may stand in several places
-    found.entries.extend(_entries(layers, "", found, first))
+    found.entries.extend(_entries(_keys.named(layers), found, first))
     return found
 
 
 def _entries(
-    layers: Sequence[Layer], prefix: str, found: LayerEntries, first: dict[int, str]
+    named: Iterable[tuple[str, Layer]], found: LayerEntries, first: dict[int, str]
 ) -> Iterator[Entry]:
-    for key, layer in _keys.named(layers, prefix):
+    for key, layer in named:
         if isinstance(layer, ModelLayer) and first.setdefault(id(layer), key) != key:
             yield {"same_as": first[id(layer)]}
             continue
@@ -100,8 +100,9 @@ def _entries(
         if kind not in _registry_names() or type(layer) is not class_of(kind):
             found.foreign[key] = layer
         if layer.children:
-            inside = list(_entries(layer.children, f"{key}.", found, first))
-            yield {"layer": kind, "layers": inside}
+            inside = list(_entries(_keys.inside(layer, key), found, first))
+            shortcut = {_keys.SHORTCUT: inside.pop()} if layer.has_shortcut else {}
+            yield {"layer": kind, "layers": inside, **shortcut}
             continue
         kind, settings = layer.spec()
         entry: Entry = {"layer": kind}
@@ -234,12 +235,23 @@ class LayerReader:
         # Lazily, since a layer may refer to one before it.
         classes: Any = (self._class(f"{what}[{n}]", entry) for n, entry in enumerate(entries))
         named = _keys.named(classes, prefix)
-        made = []
-        for entry, (key, cls) in zip(entries, named, strict=True):
-            layer = self._layer(key, cls, entry, depth)
-            self._made[key] = layer
-            made.append(layer)
-        return tuple(made)
+        return tuple(
+            self._keep(key, self._layer(key, cls, entry, depth))
+            for entry, (key, cls) in zip(entries, named, strict=True)
+        )
+
+    def _keep(self, key: str, layer: Layer) -> Layer:
+        self._made[key] = layer
+        return layer
+
+    def _shortcut(self, key: str, entry: Any, depth: int) -> Layer:
+        """Return the shortcut of the container `key`."""
+        if depth > MOST_NESTED:
+            raise ValueError(
+                f"[{self._where}] more than {MOST_NESTED} containers stand inside each other"
+            )
+        own = f"{key}.{_keys.SHORTCUT}"
+        return self._keep(own, self._layer(own, self._class(f"layer {own}", entry), entry, depth))
 
     def _class(self, what: str, entry: Any) -> type[Layer]:
         where = self._where
@@ -268,12 +280,17 @@ class LayerReader:
             return self._made[entry["same_as"]]
         names = _setting_names(cls.registry_name)
         initials = [name for name in _initials(cls.registry_name) if name in entry]
+        if issubclass(cls, Residual) and _keys.SHORTCUT in entry:
+            names = (*names, _keys.SHORTCUT)
         given = _validate.dictionary(self._where, where, entry, ("layer", *names, *initials))
         if issubclass(cls, Container):
             inside = self.layers(f"{where}.layers", given["layers"], f"{key}.", depth + 1)
+            more: dict[str, Any] = {}
+            if _keys.SHORTCUT in given:
+                more[_keys.SHORTCUT] = self._shortcut(key, given[_keys.SHORTCUT], depth + 1)
             with _validate.headed(self._where, where):
-                plain: Layer = cls(*inside)
-                return self._of_user(key, plain, inside)
+                plain: Layer = cls(*inside, **more)
+                return self._of_user(key, plain, (*inside, *more.values()))
         settings = {name: self._setting(key, cls, name, given[name]) for name in names}
         for name in initials:
             settings[name] = description_of(self._where, "initializer", given[name], {})

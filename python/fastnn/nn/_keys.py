@@ -3,7 +3,7 @@
 
 The layers of a list are numbered from 0: "0", "1". The key of a layer inside another one begins
 with the key of that layer: "2.0". Input preparation, which torch does not number, has keys of its
-own: "input.0".
+own: "input.0". The shortcut of a container has its name in the place of a number: "2.shortcut".
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
         def numbered(self) -> bool: ...
         @property
         def children(self) -> Sequence[Self]: ...
+        @property
+        def has_shortcut(self) -> bool: ...
 
 
-__all__ = ["in_state_dict", "named", "positions", "walk"]
+__all__ = ["SHORTCUT", "in_state_dict", "inside", "is_shortcut", "named", "positions", "walk"]
 
 Node = TypeVar("Node", bound="_Node")
 _INPUT = "input."
+SHORTCUT = "shortcut"
 
 
 def named(layers: Iterable[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
@@ -38,12 +41,30 @@ def named(layers: Iterable[Node], prefix: str = "") -> Iterator[tuple[str, Node]
         numbers[layer.numbered] += 1
 
 
+def inside(layer: Node, key: str) -> Iterator[tuple[str, Node]]:
+    """Yield the layers that `layer`, which has this key, contains, with their keys."""
+    children = layer.children
+    count = len(children) - layer.has_shortcut
+    yield from named(children[:count], f"{key}.")
+    for child in children[count:]:
+        yield f"{key}.{SHORTCUT}", child
+
+
+def is_shortcut(key: str) -> bool:
+    """Whether the layer with this key is the shortcut of the container around it."""
+    return key.rpartition(".")[2] == SHORTCUT
+
+
 def walk(layers: Sequence[Node], prefix: str = "") -> Iterator[tuple[str, Node]]:
     """Yield `layers` and all layers in them with their keys, each before those that it contains."""
     for key, layer in named(layers, prefix):
-        yield key, layer
-        if layer.children:
-            yield from walk(layer.children, f"{key}.")
+        yield from _below(key, layer)
+
+
+def _below(key: str, layer: Node) -> Iterator[tuple[str, Node]]:
+    yield key, layer
+    for name, child in inside(layer, key):
+        yield from _below(name, child)
 
 
 def positions(layers: Sequence[Node]) -> Iterator[tuple[int, Node]]:

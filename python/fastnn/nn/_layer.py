@@ -85,6 +85,11 @@ class Layer:
         """Return the layers that this one contains, in order."""
         return ()
 
+    @property
+    def has_shortcut(self) -> bool:
+        """Whether the last one of them is beside the others, which are a chain."""
+        return False
+
     def _with(self, children: tuple[Layer, ...]) -> Self:
         """Return a layer with the same settings that contains `children`."""
         raise NotImplementedError
@@ -415,7 +420,7 @@ class ParameterLayer(ModelLayer):
         vars(self)["_waiting"] = {name: np.asarray(array) for name, array in values.items()}
 
 
-def check_kind(where: str, position: int, layer: Any) -> None:
+def check_kind(where: str, position: int | str, layer: Any) -> None:
     """Refuse what is no layer, and say what to write instead."""
     if isinstance(layer, type) and issubclass(layer, Layer):
         name = layer.__name__

@@ -33,8 +33,8 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
     with Words(where):
         values = {} if tree.network is None else _state.copied_values(tree.network, None)
 
-    def described(layers: Iterable[Layer], prefix: str = "") -> Iterator[LayerData]:
-        for key, layer in _keys.named(tuple(layers), prefix):
+    def described(named: Iterable[tuple[str, Layer]]) -> Iterator[LayerData]:
+        for key, layer in named:
             name, hyper = layer.spec()
             yield LayerData(
                 name,
@@ -42,10 +42,10 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
                 key,
                 values.get(key, {}),
                 isinstance(layer, ParameterLayer) and layer.frozen,
-                tuple(described(layer.children, f"{key}.")),
+                tuple(described(_keys.inside(layer, key))),
             )
 
-    made = ModelData(tuple(described(tree.layers)), tree.dtype)
+    made = ModelData(tuple(described(_keys.named(tree.layers))), tree.dtype)
     if tree.network is not None:
         made = replace(made, columns=tree.network.n_features, outputs=tree.network.n_outputs)
     if loss is not None:
@@ -56,7 +56,7 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
 def _apart(name: str) -> list[str]:
     """Return the words of a layer's spec that say nothing about what it computes."""
     row = _registry.rows("layers").get(name)
-    return ["layers", *(row["initials"] if row else [])]
+    return ["layers", _keys.SHORTCUT, *(row["initials"] if row else [])]
 
 
 def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer]:
@@ -67,9 +67,12 @@ def layers_of(where: str, data: Iterable[LayerData], pairs: Pairs) -> list[Layer
     made: list[Layer] = []
     for each in data:
         inner = layers_of(where, each.layers, pairs)
+        more: dict[str, Any] = {}
+        if each.layers and _keys.is_shortcut(each.layers[-1].key):
+            more[_keys.SHORTCUT] = inner.pop()
         cls: Any = class_of(each.name)
         with _validate.headed(where, f"layer {each.key!r}" if each.key else "the layer"):
-            layer = cls(*inner, **each.hyper)
+            layer = cls(*inner, **each.hyper, **more)
         if isinstance(layer, ParameterLayer):
             pairs.append((layer, each))
             if each.frozen:

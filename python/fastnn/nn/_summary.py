@@ -12,7 +12,7 @@ from . import _keys
 from ._layer import Layer, ParameterLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Summary", "SummaryRow", "summarize"]
 
@@ -126,14 +126,13 @@ class Summary:
 
 def summarize(layers: Sequence[Layer], n_features: int, dtype: str) -> Summary:
     """Return the summary of `layers` for `n_features` columns."""
-    return Summary(tuple(_rows(layers, n_features, np.dtype(dtype).itemsize, "")), dtype)
+    return Summary(tuple(_rows(_keys.named(layers), n_features, np.dtype(dtype).itemsize)), dtype)
 
 
-def _rows(
-    layers: Sequence[Layer], columns: int | None, size: int, prefix: str
-) -> Iterator[SummaryRow]:
-    for key, layer in _keys.named(layers, prefix):
-        n_in = columns
+def _rows(named: Iterable[tuple[str, Layer]], first: int | None, size: int) -> Iterator[SummaryRow]:
+    columns = first
+    for key, layer in named:
+        n_in = columns = first if _keys.is_shortcut(key) else columns
         columns = layer.width("Sequential.summary", columns)
         counts = layer.counts()
         yield SummaryRow(
@@ -145,4 +144,4 @@ def _rows(
             flops=layer.flops(n_in or 0),
             frozen=isinstance(layer, ParameterLayer) and layer.frozen,
         )
-        yield from _rows(layer.children, n_in, size, f"{key}.")
+        yield from _rows(_keys.inside(layer, key), n_in, size)

@@ -208,16 +208,37 @@ class Sequential(Layer):
 
 
 class Residual(Sequential):
-    """y = f(x) + x, f the layers one after the other: the gradient reaches x on both ways."""
+    """y = f(x) + s(x), f the layers one after the other, s the shortcut or, without one, x itself.
+
+    The gradient reaches x on both ways.
+    """
 
     torch = None
 
+    def __init__(
+        self,
+        layers: Sequence[tuple[str, dict[str, Any]]],
+        shortcut: tuple[str, dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(layers)
+        self.shortcut = None if shortcut is None else make_layer(*shortcut)
+
+    @property
+    def has_parameters(self) -> bool:
+        return super().has_parameters or (
+            self.shortcut is not None and self.shortcut.has_parameters
+        )
+
     def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
-        return super().forward(x, training, step, draw) + x
+        through = super().forward(x, training, step, draw)
+        if self.shortcut is not None:
+            x = self.shortcut.forward(x, training, step, draw)
+        return through + x
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         through = super().backward(dy, need_dx)
-        return None if through is None else through + dy
+        past = dy if self.shortcut is None else self.shortcut.backward(dy, need_dx)
+        return None if through is None or past is None else through + past
 
 
 LAYERS: dict[str, type[Layer]] = {
@@ -249,6 +270,12 @@ def leaves(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Lay
     for number, layer in enumerate(layers):
         if isinstance(layer, Sequential):
             yield from leaves(layer.layers, f"{prefix}{number}.")
+            if isinstance(layer, Residual) and layer.shortcut is not None:
+                own = f"{prefix}{number}.shortcut"
+                inner = [("", layer.shortcut)]
+                if isinstance(layer.shortcut, Sequential):
+                    inner = [(f".{k}", each) for k, each in leaves(layer.shortcut.layers)]
+                yield from ((own + k, each) for k, each in inner)
         else:
             yield f"{prefix}{number}", layer
 
