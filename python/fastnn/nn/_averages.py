@@ -11,7 +11,7 @@ import numpy as np
 from fastnn._refusals import Words
 
 from . import _keys, _state
-from ._layers import BatchNorm1d
+from ._norms import BatchNorm1d
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
