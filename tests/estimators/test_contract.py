@@ -63,10 +63,11 @@ QUICK = [
     MLPRegressor(activation="logistic", learning_rate_init=0.05, max_iter=100),
     MLPRegressor(alpha=0, learning_rate_init=0.01, n_iter_no_change=np.inf, max_iter=100),
 ]
-# The other solver, and batches smaller than the rows.
+# The other solver, and batches smaller than the rows. Without a penalty "lbfgs" separates the rows
+# of a check until probabilities round to 1, where it expects them below 1 (scikit-learn's does so).
 LONG = [
-    MLPClassifier(solver="lbfgs"),
-    MLPClassifier((8, 8), "tanh", solver="lbfgs"),
+    MLPClassifier(solver="lbfgs", alpha=0.1),
+    MLPClassifier((8, 8), "tanh", solver="lbfgs", alpha=0.1),
     MLPRegressor(solver="lbfgs"),
     MLPRegressor("squared_error", (8, 8), "tanh", solver="lbfgs"),
     MLPClassifier(batch_size=7, learning_rate_init=0.01, max_iter=60),
