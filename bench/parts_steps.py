@@ -230,8 +230,8 @@ def _fastnn(part: Part, model: nn.Sequential, x: Any, y: Any, batch: int) -> Cal
 
 
 def _fit(model: nn.Sequential, makes: Any, x: Any, y: Any, batch: int) -> None:
-    made = [makes()] if makes else None
     with contextlib.redirect_stderr(io.StringIO()):  # of a progress bar
+        made = [makes()] if makes else None
         model.fit(x, y, batch, callbacks=made, shuffle=False, n_threads=1)
 
 
