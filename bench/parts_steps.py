@@ -230,7 +230,7 @@ def _fastnn(part: Part, model: nn.Sequential, x: Any, y: Any, batch: int) -> Cal
 
 
 def _fit(model: nn.Sequential, makes: Any, x: Any, y: Any, batch: int) -> None:
-    with contextlib.redirect_stderr(io.StringIO()):  # of a progress bar
+    with contextlib.redirect_stdout(io.StringIO()):  # of a progress bar
         made = [makes()] if makes else None
         model.fit(x, y, batch, callbacks=made, shuffle=False, n_threads=1)
 
@@ -283,7 +283,7 @@ def _torch_schedule(torch: Any, name: str, optimizer: Any) -> Any:
     given = {}
     for param in list(inspect.signature(cls).parameters.values())[1:]:
         value = ours.get(param.name)
-        if value is None and param.default is param.empty:
+        if value is None and param.name in ours:
             value = RATE if param.name.endswith("lr") else 10**9
         if value is not None:
             given[param.name] = list(value) if isinstance(value, tuple) else value
