@@ -95,7 +95,7 @@ def functions_stub() -> str:
         "from ._optimizers import Arrays, OptimizerState",
     ]
     parts = [
-        f'{HEAD}"""Activations, losses and optimizer steps as functions."""',
+        f'{HEAD}"""Activations, layers, losses and optimizer steps as functions."""',
         "\n".join(imports),
         exported(MAKERS),
     ]
@@ -208,7 +208,7 @@ def tables_page() -> str:
 
 
 # The arguments of the program for parameters without a default.
-ARGUMENTS = {"z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]"}
+ARGUMENTS = {"x": "x", "z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]"}
 PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs.
 
 It is over 450 lines long because it has one for each argument.

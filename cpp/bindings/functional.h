@@ -13,6 +13,7 @@
 
 namespace fastnn::bindings {
 
+void register_functional_layers(py::module_& m);
 void register_functional_products(py::module_& m);
 void register_functional_rows(py::module_& m);
 void register_functional_schedules(py::module_& m);

@@ -54,6 +54,7 @@ py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
 }  // namespace
 
 void register_functional(py::module_& m) {
+  register_functional_layers(m);
   register_functional_products(m);
   register_functional_rows(m);
   register_functional_schedules(m);

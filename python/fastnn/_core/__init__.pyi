@@ -167,6 +167,32 @@ def build_info() -> dict[str, str]: ...
 def linear(
     x: _Array, w: _Array, b: _Array | None = None, out: _Array | None = None, n_threads: int = 0
 ) -> _Array: ...
+def layer_parameters(
+    name: str, params: Mapping[str, Any], columns: int
+) -> list[tuple[str, int, bool]]: ...
+def layer(
+    name: str,
+    params: Mapping[str, Any],
+    x: _Array,
+    given: Mapping[str, _Array],
+    training: bool = False,
+    seed: int = 0,
+    layer: int = 0,
+    step: int = 0,
+    draw: int = 0,
+) -> tuple[_Array, dict[str, _Array]]: ...
+def layer_backward(
+    name: str,
+    params: Mapping[str, Any],
+    dy: _Array,
+    x: _Array,
+    given: Mapping[str, _Array],
+    training: bool = False,
+    seed: int = 0,
+    layer: int = 0,
+    step: int = 0,
+    draw: int = 0,
+) -> tuple[_Array, dict[str, _Array]]: ...
 
 # NotImplemented where anything has to be converted or refused.
 def plain_linear(x: Any, w: Any, b: Any, out: Any, n_threads: Any, /) -> _Array: ...

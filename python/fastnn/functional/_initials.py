@@ -15,7 +15,7 @@ from fastnn._docstrings import docstring, parameters, sentence
 from fastnn._fields import fields_of
 
 from ._draws import initial_values
-from ._functions import Source
+from ._source import Source
 
 if TYPE_CHECKING:
     from fastnn._registry import Row
