@@ -40,7 +40,7 @@ def _settings(
     where: str, name: str, values: Mapping[str, Any], x: Array, given: Mapping[str, Array]
 ) -> dict[str, Any]:
     row = _registry.row(where, "layers", name)
-    settings = checked(where, row["params"], values | dict.fromkeys(sizes(row), 1))
+    settings = checked(where, row["params"], {**values, **dict.fromkeys(sizes(row), 1)})
     columns = x.shape[-1]
     for param in row["params"]:
         if param["kind"] == "count":
@@ -131,8 +131,8 @@ def layer_backward(
     target = checked_out(where, out, array.shape, common_dtype(grad, array))
     columns = array.shape[-1]
     with Words(where, {"dy": dy, "x": x, **given}):
-        rows = (each.reshape(-1, columns) for each in (grad, array))
-        dx, gradients = _core.layer_backward(name, settings, *rows, arrays, **chosen)
+        grad_rows, rows = grad.reshape(-1, columns), array.reshape(-1, columns)
+        dx, gradients = _core.layer_backward(name, settings, grad_rows, rows, arrays, **chosen)
     dx = dx.reshape(array.shape)
     if target is not None:
         np.copyto(target, dx)

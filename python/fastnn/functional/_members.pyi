@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # written by tools/stubs.py from the registries of the core; do not edit
-"""Activations, losses and optimizer steps as functions."""
+"""Activations, layers, losses and optimizer steps as functions."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,11 +21,15 @@ __all__ = [
     "adamax_step_",
     "adamw_state",
     "adamw_step_",
+    "batch_norm",
+    "batch_norm_backward",
     "bce_loss",
     "bce_with_logits",
     "celu",
     "celu_backward",
     "cross_entropy",
+    "dropout",
+    "dropout_backward",
     "elu",
     "elu_backward",
     "exp",
@@ -47,6 +51,8 @@ __all__ = [
     "identity_backward",
     "kl_div_loss",
     "l1_loss",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "lion_state",
@@ -451,6 +457,92 @@ def log_softmax_backward(
     out: Array | None = None,
 ) -> Array:
     """Compute the gradient by z of a = log_softmax(z), from the output a."""
+
+def dropout(
+    x: ArrayLike,
+    *,
+    p: float = 0.5,
+    training: bool = True,
+    seed: int = 0,
+    step: int = 0,
+    layer: int = 0,
+    draw: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Compute x * mask / (1 - p) in training, x otherwise."""
+
+def dropout_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    p: float = 0.5,
+    training: bool = True,
+    seed: int = 0,
+    step: int = 0,
+    layer: int = 0,
+    draw: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradients of y = dropout(x), by x.
+
+    The other arguments are those of the forward call.
+    """
+
+def batch_norm(
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    running_mean: ArrayLike | None = None,
+    running_var: ArrayLike | None = None,
+    eps: float = 1e-05,
+    momentum: float = 0.1,
+    training: bool = False,
+    out: Array | None = None,
+) -> Array:
+    """Compute (x - mean) / sqrt(var + eps) * weight + bias."""
+
+def batch_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    running_mean: ArrayLike | None = None,
+    running_var: ArrayLike | None = None,
+    eps: float = 1e-05,
+    momentum: float = 0.1,
+    training: bool = False,
+    out: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Compute the gradients of y = batch_norm(x), by x, weight, bias.
+
+    The other arguments are those of the forward call.
+    """
+
+def layer_norm(
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-05,
+    out: Array | None = None,
+) -> Array:
+    """Compute (x - mean) / sqrt(var + eps) * weight + bias, each row by itself."""
+
+def layer_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-05,
+    out: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Compute the gradients of y = layer_norm(x), by x, weight, bias.
+
+    The other arguments are those of the forward call.
+    """
 
 def mse_loss(
     out: ArrayLike,
