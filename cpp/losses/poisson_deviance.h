@@ -8,6 +8,7 @@
 
 #include "core/simd_math.h"
 #include "losses/elementwise.h"
+#include "losses/exp_link.h"
 
 namespace fastnn::losses {
 
@@ -27,6 +28,7 @@ struct PoissonDeviance : Elementwise<T, PoissonDeviance<T>> {
     for (Index c = 0; c < k; c += Vec<T>::kLanes) exp(Vec<T>::load(out + c)).store(out + c);
     std::fill(out + k, out + padded<T>(k), T(0));
   }
+  void link_backward(const T* p, T* grad, Index k) const { exp_link_backward(p, grad, k); }
 };
 
 }  // namespace fastnn::losses

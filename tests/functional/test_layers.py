@@ -115,7 +115,7 @@ def test_dropout_is_that_of_a_model(rng: np.random.Generator) -> None:
     x = rng.standard_normal((6, 4)).astype("f4")
     linear = F.linear(x, model[0].weight.T, model[0].bias)
     expected = model.forward(x, training=True)
-    np.testing.assert_array_equal(F.dropout(linear, 0.3, seed=5, layer=1), expected)
+    np.testing.assert_array_equal(F.dropout(linear, p=0.3, seed=5, layer=1), expected)
     np.testing.assert_array_equal(F.dropout(linear, p=0.3, training=False), linear)
     assert (F.dropout(linear, p=0.3, seed=5, layer=1, step=1) != expected).any()
 
