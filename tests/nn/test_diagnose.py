@@ -230,6 +230,14 @@ def test_models_of_a_subclass() -> None:
     assert model.diagnose(*data()).findings == ()
 
 
+def test_a_schedule_is_judged_by_its_first_rate() -> None:
+    model, x, y = healthy()
+    for rate, found in ((0.1, []), (1e4, ["rate_too_large"])):
+        schedule = optim.lr_scheduler.CosineAnnealingLR(rate)  # it lasts a fit
+        model.compile(optim.SGD(lr=schedule), "cross_entropy")
+        assert [finding.name for finding in model.diagnose(x, y).findings] == found
+
+
 def test_it_has_to_be_compiled() -> None:
     with pytest.raises(ValueError, match=r"^\[Sequential.diagnose\] the model is not compiled"):
         nn.Sequential(nn.Linear(4, 2)).diagnose(*data())

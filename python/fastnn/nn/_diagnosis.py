@@ -190,6 +190,7 @@ def _learning(model: Any, x: Array, y: Array, figures: dict[str, Any]) -> list[d
     if findings:
         return findings
     trial = _without_noise(model)
+    trial.lr = model.lr  # the first rate of a schedule, which may be for whole fits
     first = last = trial.evaluate(x, y)["loss"]
     try:
         for _ in range(_STEPS):
