@@ -36,6 +36,8 @@ __all__ = [
     "exp_backward",
     "focal_loss",
     "gaussian_nll_loss",
+    "gaussian_noise",
+    "gaussian_noise_backward",
     "gelu",
     "gelu_backward",
     "half_mse_loss",
@@ -70,6 +72,8 @@ __all__ = [
     "nll_loss",
     "poisson_deviance_loss",
     "poisson_nll_loss",
+    "prelu",
+    "prelu_backward",
     "quantile_loss",
     "radam_state",
     "radam_step_",
@@ -77,6 +81,8 @@ __all__ = [
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "rmsprop_state",
     "rmsprop_step_",
     "selu",
@@ -540,6 +546,80 @@ def layer_norm_backward(
     out: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Compute the gradients of y = layer_norm(x), by x, weight, bias.
+
+    The other arguments are those of the forward call.
+    """
+
+def rms_norm(
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    eps: float | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Compute x / sqrt(mean(x^2) + eps) * weight, each row by itself."""
+
+def rms_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    eps: float | None = None,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """Compute the gradients of y = rms_norm(x), by x, weight.
+
+    The other arguments are those of the forward call.
+    """
+
+def prelu(
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    init: float = 0.25,
+    out: Array | None = None,
+) -> Array:
+    """Compute x where x > 0, weight * x elsewhere."""
+
+def prelu_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    init: float = 0.25,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """Compute the gradients of y = prelu(x), by x, weight.
+
+    The other arguments are those of the forward call.
+    """
+
+def gaussian_noise(
+    x: ArrayLike,
+    *,
+    std: float = 0.1,
+    training: bool = True,
+    seed: int = 0,
+    step: int = 0,
+    layer: int = 0,
+    draw: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Compute x + std * normal numbers in training, x otherwise."""
+
+def gaussian_noise_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    *,
+    std: float = 0.1,
+    training: bool = True,
+    seed: int = 0,
+    step: int = 0,
+    layer: int = 0,
+    draw: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Compute the gradients of y = gaussian_noise(x), by x.
 
     The other arguments are those of the forward call.
     """
