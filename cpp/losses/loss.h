@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "core/registry.h"
 #include "core/types.h"
@@ -222,8 +223,14 @@ struct Facts {
   }
 };
 
+// The class that declares a member function.
+template <class C, class F>
+C class_of(F C::*);
+
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
+  static_assert(std::is_same_v<decltype(class_of(&L<float>::link)), decltype(class_of(&L<float>::link_backward))>,
+                "a loss with a link of its own has its backward pass, too");
   using Its = Facts<L<float>>;
   return {row_of<L<float>>(name, class_name, formula),
           L<float>::kTarget,
