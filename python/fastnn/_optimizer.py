@@ -88,7 +88,8 @@ class Optimizer(Description):
                 f"[{type(self).__name__}] param_groups is {shown(groups)}; expected a "
                 'dictionary: {"*.bias": {"weight_decay": 0.0}}'
             )
-        self.group_hyper()  # checks the values before they are copied
+        self.core_hyper()  # checks the values before they are copied
+        self.group_hyper()
         vars(self)["param_groups"] = Overrides(dict(groups))
 
     @property
@@ -107,14 +108,18 @@ class Optimizer(Description):
         return rate if isinstance(rate, Schedule) else None
 
     def hyper(self) -> dict[str, Value]:
-        """Return the checked parameters; with a schedule, those from which it begins."""
+        """Return the checked parameters; with a schedule, with the rate that it changes."""
         where, params, schedule = type(self).__name__, self.row["params"], self.schedule
         values = {name: getattr(self, name) for name in argument_names(params)}
         if schedule is None:
             return checked(where, params, values)
         base = schedule.base
         values["lr"] = default_values(params)["lr"] if base is None else base
-        return self._cycled(checked(where, params, values))
+        return checked(where, params, values)
+
+    def core_hyper(self) -> dict[str, Value]:
+        """Return the parameters for the core, with the momentum from which a schedule begins."""
+        return self._cycled(self.hyper())
 
     def _cycled(self, values: dict[str, Value]) -> dict[str, Value]:
         """Return `values` with the momentum from which a schedule begins that changes it."""
@@ -148,7 +153,7 @@ class Optimizer(Description):
                     f"[{where}] param_groups[{pattern!r}] is {shown(values)}; expected a dictionary"
                 )
             its = f"{where}.param_groups[{pattern!r}]"
-            groups[pattern] = self._cycled(checked(its, self.row["params"], values))
+            groups[pattern] = checked(its, self.row["params"], values)
         return groups
 
     def hyper_of(
@@ -173,7 +178,7 @@ class Optimizer(Description):
                 )
             for key in named:
                 found[key] = found.get(key, {}) | values
-        return found
+        return {key: self._cycled(values) for key, values in found.items()}
 
 
 class Average(Description):

@@ -81,7 +81,7 @@ NN_ORDER = (
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data", "_progress"},
     {"_arguments"},
-    {"_averages", "_diagnosis", "_gradients", "_run"},
+    {"_averages", "_diagnosis", "_gradients", "_rate_search", "_run"},
     {"_config"},
     {"_backup", "_pickled"},
     {"_sequential"},

@@ -304,6 +304,7 @@ def test_a_later_part_of_a_fit_has_its_place_in_it(data: Any) -> None:
     model.fit(x, y, epochs=6, callbacks=[Stop()])
     model.fit(x, y, epochs=6, initial_epoch=3)
     same_values(model, whole)
+    assert model.lr == 0.2  # no fit is running
 
 
 def test_the_rate_of_the_next_step_is_read(data: Any) -> None:

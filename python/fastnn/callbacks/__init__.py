@@ -16,6 +16,7 @@ from ._checkpoint import ModelCheckpoint
 from ._csv_logger import CSVLogger
 from ._early_stopping import EarlyStopping
 from ._loss_warning import LossWarning
+from ._learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from ._progress import ProgressBar
 from ._terminate_on_plateau import TerminateOnPlateau
 from ._time_limit import TimeLimit
@@ -26,9 +27,11 @@ __all__ = [
     "Callback",
     "EarlyStopping",
     "LambdaCallback",
+    "LearningRateScheduler",
     "LossWarning",
     "ModelCheckpoint",
     "ProgressBar",
+    "ReduceLROnPlateau",
     "TerminateOnPlateau",
     "TimeLimit",
 ]

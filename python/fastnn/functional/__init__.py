@@ -20,6 +20,7 @@ from ._linear import linear, linear_backward, matmul
 from ._optimizers import OptimizerState, clip_grad_norm_
 from ._perceptron import perceptron, perceptron_step
 from ._random import dropout_mask
+from ._schedules import schedule
 
 if TYPE_CHECKING:
     from ._members import *  # noqa: F403
@@ -39,6 +40,7 @@ __all__ = [
     "one_hot",
     "perceptron",
     "perceptron_step",
+    "schedule",
 ]
 __all__ += _members.__all__
 

@@ -20,6 +20,7 @@ from ._sequential import Sequential
 
 if TYPE_CHECKING:
     from ._members import *  # noqa: F403
+    from ._rate_search import RateSearch
     from ._summary import Summary
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "History",
     "Layer",
     "Loss",
+    "RateSearch",
     "Sequential",
     "Summary",
     "from_keras",
@@ -40,4 +42,6 @@ __all__ += _members.__all__
 __all__ += _norms.__all__
 
 if not TYPE_CHECKING:  # for type checkers, a module with __getattr__ has every name
-    __getattr__, __dir__ = on_first_use(globals(), _members, Summary="_summary")
+    __getattr__, __dir__ = on_first_use(
+        globals(), _members, RateSearch="_rate_search", Summary="_summary"
+    )

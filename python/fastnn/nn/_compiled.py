@@ -156,7 +156,7 @@ class Compiled(NamedTuple):
                 self.loss.registry_name,
                 self.loss.hyper(),
                 self.optimizer.registry_name,
-                self.optimizer.hyper(),
+                self.optimizer.core_hyper(),
                 self._groups(where, network),
                 self._schedule(),
                 None
@@ -200,7 +200,7 @@ class Compiled(NamedTuple):
         """Set other hyperparameters from the next step on; return the settings with them."""
         changed = self._replace(optimizer=optimizer)
         network.set_optimizer_params(
-            optimizer.hyper(), changed._groups(where, network), changed._schedule(0, epochs)
+            optimizer.core_hyper(), changed._groups(where, network), changed._schedule(0, epochs)
         )
         return changed
 
@@ -210,7 +210,7 @@ class Compiled(NamedTuple):
             return
         first = int((network.schedule_position() or {})["epochs"] or 0)
         network.set_optimizer_params(
-            self.optimizer.hyper(),
+            self.optimizer.core_hyper(),
             self._groups(where, network),
             self._schedule(first, first + epochs),
             continues=True,
@@ -232,7 +232,7 @@ class Compiled(NamedTuple):
         rules = [own[key] for key in own] + ([{}] if len(own) < len(keys) else [])
         used: set[str] = set()
         for rule in {tuple(sorted(rule.items())): rule for rule in rules}.values():
-            used.update(_core.states_of(row["name"], optimizer.hyper() | rule))
+            used.update(_core.states_of(row["name"], optimizer.core_hyper() | rule))
         names = [name for name in row["states"] if name in used]
         names += [] if self.average is None else [AVERAGE]
         return names + ([ACCUMULATED] if self.settings.get("accumulate", 1) > 1 else [])

@@ -338,6 +338,8 @@ def _restore(
             compiled.check_outputs(where, network.n_outputs)
             compiled.apply(where, network)
         _state.restore(network, snapshot, optimizer=optimizer)
+        if compiled is not None:
+            compiled.follow(where, network, 0)
 
 
 def _checked_arrays(where: str, arrays: Any) -> dict[str, Array]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ._history import History
     from ._layer import Layer
     from ._loss import Loss
+    from ._rate_search import RateSearch
     from ._summary import Summary
 
 __all__ = ["Sequential"]
@@ -1079,6 +1080,84 @@ class Sequential:
             _ = call.compiled
             rows = call.rows(x, y, None)
             return _gradients.hessian_vector_product(call, self._tree, rows, v)
+
+    def lr_find(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        lr_min: float = 1e-6,
+        lr_max: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+        smoothing: float = 0.8,
+        divergence: float = 4.0,
+        n_threads: int | None = None,
+    ) -> RateSearch:
+        """Look for a learning rate: train a copy with a rate that grows from step to step.
+
+        The model stays bit for bit as it is. The rate grows geometrically, and the search ends when
+        the smoothed loss is more than `divergence` times the smallest one. Learning rates of
+        ``param_groups`` keep their ratio to the others; a schedule is not applied.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, n_features)
+        y : array_like
+            Targets of the kind that the compiled loss takes.
+        sample_weight : array_like of shape (n,), optional
+        lr_min, lr_max : float, default 1e-6 and 10
+            The first and the last rate.
+        steps : int, default 100
+            At most so many; when all rows have been used, they are shuffled anew.
+        batch_size : int, default 32
+        smoothing : float, default 0.8
+            Share of the last average in the moving average of the losses; 0: no average.
+        divergence : float, default 4
+            How many times the smallest loss ends the search.
+        n_threads : int, optional
+
+        Returns
+        -------
+        RateSearch
+            ``rates``, ``losses``, ``smoothed``, ``suggestion``, and ``plot()``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not compiled, X or y do not fit, or a number is out of its range.
+        ModelBusyError
+            If another thread is training this model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> from fastnn.datasets import load_digits
+        >>> x, y = load_digits()
+        >>> model = nn.Sequential(nn.Rescale(1 / 16), nn.Linear(64, 32), nn.ReLU())
+        >>> model.append(nn.Linear(32, 10)).compile("adam", "cross_entropy")
+        >>> found = model.lr_find(x, y)
+        >>> 1e-4 < found.suggestion < 0.1
+        True
+        >>> model.lr = found.suggestion
+        """
+        from . import _rate_search  # imported only when it is needed
+
+        with self._call("lr_find", n_threads) as call:
+            _ = call.compiled
+            self._tree.expect_idle("lr_find")
+            return _rate_search.search(
+                call,
+                self,
+                call.rows(x, y, sample_weight),
+                lr_min=lr_min,
+                lr_max=lr_max,
+                steps=steps,
+                batch_size=batch_size,
+                smoothing=smoothing,
+                divergence=divergence,
+            )
 
     def diagnose(self, x: Any, y: Any) -> Report:
         """Look for what often goes wrong, and say what to do about it.

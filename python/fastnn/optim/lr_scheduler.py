@@ -4,7 +4,7 @@
 A schedule takes the place of the number: ``optim.SGD(lr=lr_scheduler.StepLR(0.1, step_size=30))``.
 It begins when the model is compiled and is computed by the engine before each step, in ``fit`` and
 in loops of ``train_step``. Lengths are counted in steps, or with ``by="epoch"`` in epochs; a length
-of None is that of the fit.
+of None is that of the fit. docs/learning-rates.md has the whole.
 
 >>> from fastnn import nn, optim
 >>> from fastnn.optim import lr_scheduler
