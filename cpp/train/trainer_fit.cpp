@@ -74,7 +74,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
       log.lr = compiled_->last_lr;
-      clock.position.rows += rows, ++clock.position.epochs;
+      clock.position.rows += std::min(rows, run.totals().steps * batch), ++clock.position.epochs;
       clock.fit.epoch = epoch + 1, clock.fit.step = 0;
       if (compiled_->schedule.row)
         compiled_->schedule.row->epoch_end(compiled_->schedule.values, clock.position, log.train.loss);

@@ -15,8 +15,8 @@ from ._callback import Callback, LambdaCallback
 from ._checkpoint import ModelCheckpoint
 from ._csv_logger import CSVLogger
 from ._early_stopping import EarlyStopping
-from ._loss_warning import LossWarning
 from ._learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from ._loss_warning import LossWarning
 from ._progress import ProgressBar
 from ._terminate_on_plateau import TerminateOnPlateau
 from ._time_limit import TimeLimit
