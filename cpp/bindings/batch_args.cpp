@@ -20,6 +20,7 @@ BatchArgs::BatchArgs(const char* where, Network& net, py::handle x, py::handle y
   if (!y.is_none()) {
     const auto* loss = net.model().loss();
     refuse_unless(loss != nullptr, where, reason::kNotCompiled);
+    refuse_unless(loss != &losses::own(), where, reason::kOwnLoss);
     y_.emplace(where, names.y, y, targets_of(*loss, net.model().loss_values(), expected));
     data.y = y_->source();
   }

@@ -72,7 +72,7 @@ class Network {
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-               const py::object& on_batch, const py::kwargs& settings);
+               const py::object& on_batch, const py::object& own_loss, const py::kwargs& settings);
   // false: takes back an earlier request, and the time at which the fit is to end.
   void ask_to_stop(bool stop) {
     model();
@@ -82,6 +82,9 @@ class Network {
   void stop_after(double seconds);
   bool asked_to_stop() const { return stop_ || past_deadline(); }
   double train_step(py::handle x, py::handle y, py::handle w, int n_threads);
+  // A loss of the caller, own_loss(out, rows) -> (loss, grad), is called once a batch. `out` and `grad` are arrays of
+  // the model's dtype, rows x outputs; `rows` is a slice or an array that selects the batch's rows.
+  double train_step_own(const py::object& x, const py::object& w, const py::object& own_loss, int n_threads);
   double train_step_grad(py::handle x, py::handle grad, int n_threads);
   double loss_and_grad(const py::object& x, const py::object& y, const py::object& w, int n_threads, bool training);
   py::array forward(const py::object& x, bool training, int n_threads);

@@ -126,7 +126,7 @@ void Network::compile(const std::string& loss, const py::dict& loss_params, cons
                       const py::object& average, const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
-  spec.loss = &losses::registry().at("[compile]", loss);
+  spec.loss = loss.empty() ? &losses::own() : &losses::registry().at("[compile]", loss);
   spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
   spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups, schedule);

@@ -6,6 +6,7 @@
 
 #include "bindings/batch_args.h"
 #include "bindings/network.h"
+#include "bindings/python_loss.h"
 #include "bindings/values.h"
 
 namespace fastnn::bindings {
@@ -131,12 +132,14 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-                      const py::object& on_batch, const py::kwargs& settings) {
+                      const py::object& on_batch, const py::object& own_loss, const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
   BatchArgs args("fit", *this, x, y, w);
   args.need_rows("fit");
-  require(!y.is_none(), "[fit] y is None; expected targets");
+  require(y.is_none() != own_loss.is_none(), "[fit] expected either targets y or own_loss");
   train::FitSpec spec;
+  PythonLoss own("fit", own_loss, model().is_double());
+  if (!own_loss.is_none()) spec.own_loss = &own;
   static_cast<run::FitSettings&>(spec) = settings_of<run::FitSettings>("fit", settings);
   if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
   spec.data = args.data;
@@ -193,6 +196,16 @@ double Network::train_step(py::handle x, py::handle y, py::handle w, int n_threa
   const BatchArgs args("train_step", *this, x, y, w);
   require(!y.is_none(), "[train_step] y is None; expected targets (or a gradient: train_step_grad)");
   return step(args, n_threads);
+}
+
+double Network::train_step_own(const py::object& x, const py::object& w, const py::object& own_loss, int n_threads) {
+  const BatchArgs args("train_step", *this, x, Py_None, w);
+  args.need_rows("train_step");
+  checked_threads("train_step", n_threads);
+  PythonLoss own("train_step", own_loss, model().is_double());
+  const train::Gate::Writer writer(model().gate(), "train_step");
+  const WithoutGil free;
+  return model().train_step_own(args.data, args.rows, own, n_threads, signal_poll());
 }
 
 double Network::train_step_grad(py::handle x, py::handle grad, int n_threads) {

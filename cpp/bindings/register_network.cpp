@@ -142,8 +142,10 @@ void register_network(py::module_& m) {
       .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
       .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
            arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
-           "settings: of the row \"fit\".")
+           arg("own_loss") = none, "settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
+      .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),
+           arg("n_threads") = 0)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
            arg("n_threads") = 0, arg("training") = true)
       .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)

@@ -34,7 +34,8 @@ class Builder {
     open_rows();
     if (plan_.goal.forward) forward();
     if (backward) {
-      add({plan_.goal.gradient == Gradient::kLoss ? Op::kLoss : Op::kGiven, net_.depth() - 1});
+      if (plan_.goal.gradient != Gradient::kStored)
+        add({plan_.goal.gradient == Gradient::kLoss ? Op::kLoss : Op::kGiven, net_.depth() - 1});
       this->backward();
     }
     if (backward && plan_.goal.guard)

@@ -20,7 +20,9 @@ using layers::Role;
 // In the fused form the tiles phase also updates the parameters; in the materialised form it stores the gradients, and
 // a later phase updates.
 enum class Form { kFused, kMaterialised };
-enum class Gradient { kNone, kLoss, kGiven };  // where the gradient of the outputs comes from
+// Where the gradient of the outputs comes from: nowhere, the loss, an argument of the call, or what the caller has stored
+// in the workspace.
+enum class Gradient { kNone, kLoss, kGiven, kStored };
 
 // The parts of a step that are to be done: all of them in fit and train_step, some in forward, backward and
 // apply_gradients.

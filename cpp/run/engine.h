@@ -135,6 +135,8 @@ class Engine final : public parallel::Program {
   Verdict run(Index max_steps, int n_threads, parallel::Poll poll);
   bool exhausted() const { return cursor_ >= rows_; }
   void rewind() { cursor_ = 0, totals_ = {}; }
+  // The next run begins with the last batch again, whose forward pass it continues. `loss` is what the caller computed.
+  void again(double loss) { cursor_ = batch_first_, last_loss_ = loss, --totals_.steps; }
   const Totals& totals() const { return totals_; }
   double last_loss() const { return last_loss_; }
   double batch_weight() const { return batch_weight_; }  // the sum of the weights of the last batch's rows

@@ -61,12 +61,27 @@ class Hooks {
   virtual bool between(Index ended, double loss, bool another) = 0;
 };
 
+// A loss that the caller computes, once a batch. It is called on the calling thread and outside of parallel regions.
+class OwnLoss {
+ public:
+  virtual ~OwnLoss() = default;
+  // The rows of the batch, as numbers of rows of X: `count` of them in `order`, or from `first` on if that is nullptr.
+  struct Rows {
+    const std::int64_t* order;
+    Index first, count;
+  };
+  // Returns the loss of the outputs `out`, and stores its gradient in `dout`; both are of the network's type, with
+  // `count` rows of `cols` numbers, which are `stride` numbers apart.
+  virtual double compute(const Rows& rows, const void* out, void* dout, Index cols, Index stride) = 0;
+};
+
 struct FitSpec : run::FitSettings {
   Data data;
   Index rows = 0;
   bool own_orders = false;
   Data validation;
   Index validation_rows = 0;
+  OwnLoss* own_loss = nullptr;  // in the place of the compiled loss; data.y is empty then
 };
 
 struct FitReport {
@@ -118,6 +133,7 @@ class Model {
 
   virtual FitReport fit(const FitSpec& spec, Hooks& hooks) = 0;
   virtual double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) = 0;
+  virtual double train_step_own(const Data& data, Index rows, OwnLoss& loss, int n_threads, parallel::Poll poll) = 0;
   virtual double loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) = 0;
   // Stores the raw outputs in `out` (rows x n_outputs, contiguous) and keeps the activations for backward.
   virtual void forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) = 0;

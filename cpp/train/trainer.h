@@ -66,6 +66,7 @@ class Trainer final : public Model {
 
   FitReport fit(const FitSpec& spec, Hooks& hooks) override;
   double train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) override;
+  double train_step_own(const Data& data, Index rows, OwnLoss& loss, int n_threads, parallel::Poll poll) override;
   double loss_and_grad(const Data& data, Index rows, bool training, int n_threads, parallel::Poll poll) override;
   void forward(const Data& data, Index rows, bool training, void* out, int n_threads, parallel::Poll poll) override;
   void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) override;
@@ -97,7 +98,14 @@ class Trainer final : public Model {
     int limit;
     bool fixed;
   };
+  struct OwnPlans {  // the two halves of a step between which the caller computes the loss; each for both batch sizes
+    const Plan *forward, *short_forward, *rest, *short_rest;
+  };
   Goal training_goal(Index rows, Gradient gradient) const;
+  // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
+  OwnPlans own_plans(Index rows, Index last);
+  // One step, which begins with snapshot()'s state to return to if the loss raises an exception.
+  Verdict own_step(Engine<T>& engine, const OwnPlans& plans, OwnLoss& loss, int n_threads, parallel::Poll poll);
   // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
   Workspace<T>& workspace(Index rows, bool need_dx);
   T* gradients();  // allocated in the first call
@@ -108,8 +116,8 @@ class Trainer final : public Model {
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows) const;
   void keep(const Engine<T>& engine);
-  int run_epoch(Engine<T>& engine, const Data& data, Index epoch, Index batch_size, double step_flops, Threads threads,
-                Hooks& hooks);
+  int run_epoch(Engine<T>& engine, const FitSpec& spec, Index epoch, const OwnPlans& own, double step_flops,
+                Threads threads, Hooks& hooks, Scores& own_scores);
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
   // Writes the order of the rows in an epoch; throws Interrupted if a signal or stop ends the call.
   void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);

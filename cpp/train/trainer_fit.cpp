@@ -26,10 +26,12 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   require(dropped < spec.rows, "[fit] drop_last leaves no batch: X has ", spec.rows, " rows; expected at least ",
           spec.batch_size, ", the batch size");
   const Index rows = spec.rows - dropped, rest = rows % batch;
-  const Goal goal = training_goal(batch, Gradient::kLoss);
   plans_.clear();
-  const Plan& full = plans_.get(net_, batch, goal);
-  const Plan& ragged = rest ? plans_.get(net_, rest, goal) : full;
+  const Goal goal = training_goal(batch, Gradient::kLoss);
+  OwnPlans own{};
+  if (spec.own_loss) own = own_plans(batch, rest);
+  const Plan& full = own.rest ? *own.rest : plans_.get(net_, batch, goal);
+  const Plan& ragged = own.rest ? *own.short_rest : rest ? plans_.get(net_, rest, goal) : full;
   Workspace<T>& ws = workspace(batch, false);
   if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   progress_.group = {};
@@ -67,10 +69,11 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
       snapshot();
       clock.fit = {spec.epochs, ceil_div(ceil_div(rows, batch), compiled_->settings.accumulate), epoch, 0};
       run.feed(spec.data, order, rows, batch);
-      const int used = run_epoch(run, spec.data, epoch, batch, full.flops, {limit, spec.n_threads > 0}, hooks);
+      const Threads threads{limit, spec.n_threads > 0};
+      const int used = run_epoch(run, spec, epoch, own, full.flops, threads, hooks, log.train);
       report.threads_used = std::max(used, report.threads_used);
       report.steps += run.totals().steps;
-      log = log_of(run.totals());
+      if (!spec.own_loss) log = log_of(run.totals());
       need_weight(spec.data, log.train);
       if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
       log.lr = compiled_->last_lr;
@@ -133,35 +136,42 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
 }
 
 // Runs all batches of one epoch, in stretches for which the tuner keeps its choice of the number of threads, or one at
-// a time if the hooks see them. Returns the largest number of threads used.
+// a time if the hooks see them or the caller computes their loss, whose mean becomes `own_scores`. Returns the largest
+// number of threads used.
 template <class T>
-int Trainer<T>::run_epoch(Engine<T>& run, const Data& data, Index epoch, Index batch_size, double step_flops,
-                          Threads threads, Hooks& hooks) {
+int Trainer<T>::run_epoch(Engine<T>& run, const FitSpec& spec, Index epoch, const OwnPlans& own, double step_flops,
+                          Threads threads, Hooks& hooks, Scores& own_scores) {
   Tuner& tuner = tuners_.of(step_flops);
   int used = 1;
-  const bool seen = hooks.sees_batches();
+  const bool seen = hooks.sees_batches(), alone = seen || spec.own_loss;
   const auto go_on = [&](Index ended, double loss) {
     const bool answer = hooks.between(ended, loss, !run.exhausted());
     if (hooks.stopped()) throw Interrupted();
     return answer;
   };
+  double sum = 0, weight = 0;
   if (seen) go_on(-1, 0);
   while (!run.exhausted()) {
     const int n = threads.fixed ? threads.limit : tuner.pick(threads.limit, step_flops);
     const Index steps_before = run.totals().steps;
-    const Index most = seen ? 1 : threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps();
+    const Index most = alone ? 1 : threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps();
     const auto start = std::chrono::steady_clock::now();
-    const Verdict verdict = run.run(most, n, hooks.poll());
+    const Verdict verdict =
+        spec.own_loss ? own_step(run, own, *spec.own_loss, n, hooks.poll()) : run.run(most, n, hooks.poll());
     if (!threads.fixed) tuner.record(run.totals().steps - steps_before, seconds_since(start));
     keep(run);
     used = std::max(used, run.threads_used());
     if (verdict != Verdict::kGood) {
       if (verdict != Verdict::kStopped) restore();
-      raise("fit", verdict, run, data, run.order(),
-            " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(run.batch_first() / batch_size));
+      const Index batch = run.batch_first() / std::min(spec.batch_size, spec.rows);
+      raise("fit", verdict, run, spec.data, run.order(),
+            " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(batch));
     }
+    sum += run.batch_weight() * run.last_loss();
+    weight += run.batch_weight();
     if (seen && !go_on(steps_before, run.last_loss())) break;
   }
+  if (spec.own_loss) own_scores = {weight > 0 ? sum / weight : 0, 0, weight};
   return used;
 }
 

@@ -323,6 +323,10 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"the learning rate is a {r.came} whose length is that of a fit; expected a fit, or "
         "another length"
     ),
+    "own_loss": lambda *_: (
+        "the compiled loss is a Python function, which fit, train_step and evaluate take; expected "
+        "one of fastnn's losses"
+    ),
     "no_forward": lambda *_: "no forward pass to go back through: call forward first",
     "no_gradients": lambda *_: "there are no gradients: call backward or loss_and_grad first",
     "no_average": lambda *_: (

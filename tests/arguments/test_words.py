@@ -2,7 +2,8 @@
 """Every public function and method takes or refuses whatever comes in place of any argument.
 
 A refusal is a TypeError or ValueError in this package's words: [where] what came; what was
-expected. Nothing of the bindings' own text comes through, and nothing crashes.
+expected. Nothing of the bindings' own text comes through, and nothing crashes. The file is one
+table of calls, and therefore over 450 lines long.
 """
 
 from __future__ import annotations
@@ -156,7 +157,12 @@ LINEAR = {"x": X, "w": np.ones((4, 3)), "b": np.ones(3), "out": None, "n_threads
 # Where the words come from, the call, and arguments that fit.
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Sequential.fit": (method("fit"), FIT),
-    "Sequential.fit of classes": (method("fit"), {"x": X, "y": CLASSES, "class_weight": {0: 1.0}}),
+    "Sequential.fit of classes": (
+        method("fit"),
+        FIT
+        | {"y": CLASSES, "class_weight": {0: 1.0}, "validation_data": None}
+        | {"validation_split": 0.34, "shuffle_split": True, "stratify": True},
+    ),
     "Sequential.train_step": (
         method("train_step"),
         {"x": X, "y": Y, "sample_weight": WEIGHTS, "n_threads": 1},
@@ -318,9 +324,40 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+def given_by_default(function: Any) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "self"}
+
+
 def defaults(room: str, name: str) -> dict[str, Any]:
     rows = row_of(room, name)["params"]
     return paired(room, name, {p["name"]: p["default"] for p in rows})
+
+
+def add_calls_with_defaults() -> None:
+    """Add the calls of which the test has nothing of its own but the data."""
+    rows = {"x": X, "y": Y, "n_threads": 1}
+    direction = {key: np.zeros_like(grad) for key, grad in model().loss_and_grad(X, Y)[1].items()}
+    own = {
+        "diagnose": {"x": X, "y": Y},
+        "input_gradient": rows,
+        "per_sample_gradients": rows,
+        "jacobian": {"x": X, "n_threads": 1},
+        "hessian_vector_product": rows | {"v": direction},
+        "lr_find": rows | {"sample_weight": WEIGHTS, "steps": 4, "batch_size": 2},
+    }
+    for name, given in own.items():
+        every = given_by_default(getattr(nn.Sequential, name)) | given
+        CALLS[f"Sequential.{name}"] = method(name), every
+    for name in F.__all__:  # the layers as functions
+        function = getattr(F, name)
+        given = given_by_default(function) if inspect.isfunction(function) else {}
+        if name not in CALLS and "x" in given:
+            CALLS[name] = function, given | dict.fromkeys({"x", "dy"} & {*given}, X)
+    plateau = callbacks.ReduceLROnPlateau
+    CALLS["ReduceLROnPlateau"] = plateau, given_by_default(plateau)
+    CALLS["LearningRateScheduler"] = callbacks.LearningRateScheduler, {"schedule": min}
+    CALLS["schedule"] = F.schedule, given_by_default(F.schedule) | {"rate": 0.1, "n": 3}
 
 
 def add_members() -> None:
@@ -356,14 +393,16 @@ def add_members() -> None:
 
 
 add_members()
+add_calls_with_defaults()
 
 # Arguments that would take as much memory or time as their value says.
-SIZES = {"shape", "epochs", "n_classes", "initial_epoch"}
+SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "n", "steps"}
 SIZES |= {size for name in names("layers") for size in sizes_of(name)}
 PAIRS = [(call, argument) for call, (_, given) in CALLS.items() for argument in given]
 IDS = [f"{call}, {argument}" for call, argument in PAIRS]
 # Values that run into the caller's own function, or that no dictionary takes as a key.
 OWN = {("check_gradient", "f"): ["a lambda", "a class", "a class of layers", "a loss"]}
+OWN |= {("schedule", "rate"): ["a function", "a lambda", "a class", "a class of layers", "a loss"]}
 OWN |= {("check_gradient", "eps"): ["1e300"]}
 OWN |= {("check_gradient", "x"): ["1e300", "-2**63", "2**64"]}
 FOREIGN = re.compile("incompatible function|Unable to cast|_core|pybind|Invoked with|nullptr")

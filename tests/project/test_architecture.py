@@ -77,7 +77,7 @@ NN_ORDER = (
     {"_history", "_keys", "_initializer"},
     {"_initializers", "_state"},
     {"_layer", "_loss"},
-    {"_containers", "_inputs", "_members", "_layers", "_norms"},
+    {"_containers", "_function_loss", "_inputs", "_members", "_layers", "_norms"},
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data", "_progress"},
     {"_arguments"},

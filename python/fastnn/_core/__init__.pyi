@@ -102,19 +102,27 @@ class Network:
     def fit(
         self,
         x: _Array,
-        y: _Array,
+        y: _Array | None,
         sample_weight: _Array | None = None,
         orders: Callable[[int], NDArray[np.int64]] | None = None,
         validation: _Split | None = None,
         class_weight: _Array | None = None,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
         on_batch: Callable[[int, float, bool], bool] | None = None,
+        own_loss: Callable[[_Array, Any], tuple[float, _Array]] | None = None,
         **settings: int,
     ) -> dict[str, Any]: ...
+    def train_step_own(
+        self,
+        x: _Array,
+        sample_weight: _Array | None,
+        own_loss: Callable[[_Array, Any], tuple[float, _Array]],
+        n_threads: int = 0,
+    ) -> float: ...
     def check(
         self,
         x: _Array,
-        y: _Array,
+        y: _Array | None,
         sample_weight: _Array | None = None,
         validation: bool = False,
     ) -> int: ...

@@ -80,7 +80,8 @@ def _mode(where: str, mode: Mapping[str, Any]) -> dict[str, Any]:
         elif key == "seed":
             found[key] = _validate.seed(where, value)
         else:
-            found[key] = _validate.integer(where, key, value, 0)
+            most = (2**31 - 1,) if key == "layer" else ()  # the core counts layers as int
+            found[key] = _validate.integer(where, key, value, 0, *most)
     return found
 
 

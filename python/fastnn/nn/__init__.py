@@ -10,6 +10,7 @@ from fastnn._first_use import on_first_use
 from . import _containers, _inputs, _layers, _members, _norms, init
 from ._containers import *  # noqa: F403
 from ._exchange import from_keras, from_torch
+from ._function_loss import FunctionLoss
 from ._history import History
 from ._inputs import *  # noqa: F403
 from ._layer import Activation, Layer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activation",
+    "FunctionLoss",
     "History",
     "Layer",
     "Loss",

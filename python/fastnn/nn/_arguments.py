@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _core, _validate
 from fastnn._refusals import Refused, Words, refused
 
+from ._function_loss import FunctionLoss
 from ._rows import Rows
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Call(Words):
         targets = inputs.reshape(len(inputs), -1) if whole else inputs
         rows = Rows(inputs, targets, self.rows(inputs, targets, w, kind).w)
         try:
-            self.network.check(*rows, validation=bool(kind))
+            self.check(rows, validation=bool(kind))
         except Refused as refusal:
             if refusal.argument != f"{kind}y":
                 raise
@@ -106,8 +107,22 @@ class Call(Words):
             )
         arrays = self.rows_or_inputs if of_inputs else self.rows
         rows = arrays(data[0], data[1], data[2] if len(data) == 3 else None, "validation ")
-        self.network.check(*rows, validation=True)
+        self.check(rows, validation=True)
         return rows
+
+    def check(self, rows: Rows, *, validation: bool = False) -> None:
+        """Refuse rows whose shapes or dtypes do not fit."""
+        own = self.own_loss
+        if own is None:
+            self.network.check(*rows, validation=validation)
+        else:
+            own.check(self, rows, validation=validation)
+
+    @property
+    def own_loss(self) -> FunctionLoss | None:
+        """Return the compiled loss if it is a Python function."""
+        loss = self.compiled.loss
+        return loss if isinstance(loss, FunctionLoss) else None
 
     def takes_targets(self, y: Any, grad: Any, w: Any) -> bool:
         """Return whether a training step has targets; otherwise it has a gradient instead."""

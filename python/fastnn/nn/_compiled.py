@@ -16,6 +16,7 @@ from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._refusals import Words, refused
 from fastnn._schedule import LambdaLR
 
+from ._function_loss import FunctionLoss
 from ._loss import Loss
 from ._members import LOSSES
 
@@ -58,6 +59,15 @@ class Compiled(NamedTuple):
         params = _registry.row(where, "settings", "compile")["params"]
         default = default_values(params)
         known = {k: v for k, v in checked(where, params, given).items() if v != default[k]}
+        if callable(loss) and not isinstance(loss, (Loss, type)):
+            loss = FunctionLoss(loss)
+        if isinstance(loss, FunctionLoss):
+            for name in ("accumulate", "penalty_in_loss"):
+                if name in known:
+                    raise ValueError(
+                        f"[{where}] {name} came with a Python function as loss; expected a loss of "
+                        "fastnn's, or compile without it"
+                    )
         return cls(
             optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),
             loss=described(where, "loss", loss, LOSSES, Loss),

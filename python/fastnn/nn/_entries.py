@@ -24,6 +24,7 @@ from fastnn._schedule import SCHEDULES
 
 from . import _containers, _inputs, _keys, _layers, _norms
 from ._containers import Container, Residual
+from ._function_loss import FunctionLoss
 from ._initializers import INITIALIZERS
 from ._layer import Activation, Layer, ModelLayer, ParameterLayer
 from ._members import ACTIVATIONS, LOSSES
@@ -126,7 +127,7 @@ def description_entry(what: str, value: Description) -> tuple[Entry, bool]:
         # A list, because the last pattern counts where several name a value.
         entry["param_groups"] = [[pattern, values] for pattern, values in groups().items()]
         entry["decay_bias"] = value.decay_bias  # type: ignore[attr-defined]
-    known = type(value) is _MEMBERS[what][value.registry_name]
+    known = type(value) is _MEMBERS[what].get(value.registry_name)
     schedule = getattr(value, "schedule", None)
     if schedule is not None:
         its, has_no_code = description_entry("schedule", schedule)
@@ -345,6 +346,8 @@ def description_of(where: str, what: str, entry: Any, foreign: Mapping[str, Any]
     """Return the loss or the optimizer of an entry, or the one of a user's class in its place."""
     known = _MEMBERS[what]
     kind = entry.get(what) if isinstance(entry, dict) else None
+    if kind == "" and isinstance(foreign.get(what), FunctionLoss):
+        return foreign[what]
     if not isinstance(kind, str):
         raise TypeError(f"[{where}] the {what} has no name; expected one of {', '.join(known)}")
     if kind not in known:

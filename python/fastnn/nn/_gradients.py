@@ -37,7 +37,7 @@ _DISAGREES = 1e-4
 
 def of_predictions(where: str, outputs: Any) -> bool:
     """Return whether derivatives of predictions are asked for, and not of raw outputs."""
-    if outputs not in _OUTPUTS:
+    if not isinstance(outputs, str) or outputs not in _OUTPUTS:
         raise ValueError(f"[{where}] outputs is {shown(outputs)}; expected one of {_OUTPUTS}")
     return bool(outputs == "predictions")
 

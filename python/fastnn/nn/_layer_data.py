@@ -48,7 +48,7 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
     made = ModelData(tuple(described(_keys.named(tree.layers))), tree.dtype)
     if tree.network is not None:
         made = replace(made, columns=tree.network.n_features, outputs=tree.network.n_outputs)
-    if loss is not None:
+    if loss is not None and loss.registry_name:  # a Python function has no link
         made = replace(made, loss=loss.registry_name, loss_hyper=loss.hyper())
     return made
 

@@ -157,7 +157,7 @@ class Run:
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
-        watched = bool(callbacks) or self._predicts
+        watched = bool(callbacks) or self._predicts or call.own_loss is not None
         self._first_lr = model.lr if watched and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
         self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
@@ -232,18 +232,22 @@ class Run:
         return [*names, LR] if self._shows_lr else names
 
     def _fit(self) -> None:
-        network = self._call.network
+        network, own = self._call.network, self._call.own_loss
+        x, y, w = self.rows
         self._batch_begin, self._batch_end = (
             [getattr(each, name) for each in self.callbacks if overrides(each, name)]
             for name in ("on_train_batch_begin", "on_train_batch_end")
         )
         try:
             result = network.fit(
-                *self.rows,
-                validation=self.validation,
+                x,
+                y if own is None else None,
+                w,
+                validation=self.validation if own is None else None,
                 class_weight=self._class_weights,
-                on_epoch=self._epoch_end if self.callbacks or self._predicts else None,
+                on_epoch=self._epoch_end if self.callbacks or self._predicts or own else None,
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
+                own_loss=None if own is None else own.of_batches(self.rows),
                 **self.settings,
             )
         except BaseException:
@@ -274,6 +278,9 @@ class Run:
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
+        own = self._call.own_loss
+        if own is not None and self.validation is not None:
+            logs["val_loss"] = own.of_all(self._call, self.validation)
         if not self._shows_lr and logs[LR] != self._first_lr:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)

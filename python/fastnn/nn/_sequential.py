@@ -151,8 +151,9 @@ class Sequential:
         ----------
         optimizer : str or Optimizer
             ``"adam"`` for the defaults, or ``optim.Adam(lr=...)``.
-        loss : str or Loss
-            ``"cross_entropy"``, or ``nn.CrossEntropyLoss()``.
+        loss : str, Loss or function
+            ``"cross_entropy"``, or ``nn.CrossEntropyLoss()``, or a function of your own,
+            ``f(out, y) -> (loss, gradient)``; see `nn.FunctionLoss`.
         metrics : list of str, Metric or callable, optional
             Names such as ``"accuracy"`` and ``"f1"``, objects of `fastnn.metrics`, and functions
             ``f(y_true, y_pred)`` or ``f(y_true, y_pred, sample_weight)``, which get what `predict`
@@ -315,7 +316,7 @@ class Sequential:
                 drop_last=drop_last,
             )
             given = call.rows_or_inputs(x, y, sample_weight)
-            call.network.check(*given)
+            call.check(given)
             validation = call.validation(validation_data, of_inputs=y is None)
             rows, held_out = _rows.split(
                 call.where,
@@ -451,7 +452,11 @@ class Sequential:
                 raise
         with self._call("train_step", n_threads) as call:
             if call.takes_targets(y, grad, sample_weight):
-                return call.network.train_step(*call.rows(x, y, sample_weight), threads)
+                rows, own = call.rows(x, y, sample_weight), call.own_loss
+                if own is None:
+                    return call.network.train_step(*rows, threads)
+                own.check(call, rows)
+                return call.network.train_step_own(rows.x, rows.w, own.of_batches(rows), threads)
             call.network.train_step_grad(call.array("X", x), call.array("grad", grad), threads)
         return None
 
@@ -570,7 +575,12 @@ class Sequential:
         with self._call("evaluate", n_threads) as call:
             compiled, network = call.compiled, call.network
             rows = call.rows_or_inputs(x, y, sample_weight)
-            figures = dict(network.evaluate(*rows, compiled.sums_accuracy, call.threads))
+            own = call.own_loss
+            if own is None:
+                figures = dict(network.evaluate(*rows, compiled.sums_accuracy, call.threads))
+            else:
+                own.check(call, rows)
+                figures = {"loss": own.of_all(call, rows)}
             if compiled.predicted:
                 predictions = network.predict(rows.x, True, None, call.threads)
                 figures |= compiled.figures(rows.y, predictions, rows.w)
@@ -874,7 +884,13 @@ class Sequential:
             views = _state.gradients(
                 call.network
             )  # before the pass, so that a failure changes nothing
-            return call.network.loss_and_grad(*rows, call.threads, mode), views
+            own = call.own_loss
+            if own is None:
+                return call.network.loss_and_grad(*rows, call.threads, mode), views
+            own.check(call, rows)
+            loss, grad = own(call.network.forward(rows.x, mode, call.threads), rows.y, rows.w)
+            call.network.backward(grad, False, call.threads)
+            return loss, views
 
     # Gradients as results. They are those of predictions, without training: BatchNorm takes its
     # running statistics, dropout is off, and nothing changes in the model.
@@ -1147,10 +1163,12 @@ class Sequential:
         with self._call("lr_find", n_threads) as call:
             _ = call.compiled
             self._tree.expect_idle("lr_find")
+            rows = call.rows(x, y, sample_weight)
+            call.check(rows)
             return _rate_search.search(
                 call,
                 self,
-                call.rows(x, y, sample_weight),
+                rows,
                 lr_min=lr_min,
                 lr_max=lr_max,
                 steps=steps,

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A loss of one's own: a Python function of the outputs and targets of a batch."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from fastnn._hints import shown
+
+from ._loss import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn import _core
+    from fastnn._validate import Array
+
+
+__all__ = ["FunctionLoss"]
+
+
+class _Rows(Protocol):
+    """X, targets and weights of the same rows."""
+
+    @property
+    def x(self) -> Array: ...
+    @property
+    def y(self) -> Array: ...
+    @property
+    def w(self) -> Array | None: ...
+
+
+class _Call(Protocol):
+    """What is read of a call of the model."""
+
+    where: str
+    network: _core.Network
+    threads: int
+
+
+@dataclass(eq=False, repr=False)
+class FunctionLoss(Loss):
+    """A function as a loss: ``f(out, y)`` or ``f(out, y, sample_weight)``.
+
+    compile makes it of every function that it gets as a loss. The function is called once a batch,
+    with the raw outputs (n, k) in the model's dtype and with the rows of y, and of the weights,
+    that belong to them, as they were given. It returns the loss of the batch and its gradient with
+    respect to the outputs, of their shape.
+
+    Parameters
+    ----------
+    function : callable
+
+    Raises
+    ------
+    TypeError
+        If it is not callable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> def squared(out, y):
+    ...     return np.mean((out - y) ** 2), 2 * (out - y) / out.size
+    >>> model = nn.Sequential(nn.Linear(1, 1))
+    >>> model.compile("sgd", squared)
+    >>> x = np.linspace(-1, 1, 64).reshape(64, 1)
+    >>> history = model.fit(x, 2 * x, epochs=3)
+    >>> sorted(model.evaluate(x, 2 * x))
+    ['loss']
+    """
+
+    function: Callable[..., Any]
+
+    registry_name: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(
+                f"[FunctionLoss] function is {shown(self.function)}; expected a function "
+                "f(out, y) -> (loss, gradient)"
+            )
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What is known of a function: predict gives the outputs as they are."""
+        return {
+            "name": "",
+            "class_name": type(self).__name__,
+            "task": "regression",
+            "predicts": "",
+            "outputs": "",
+            "params": [],
+        }
+
+    def hyper(self) -> dict[str, Any]:
+        """Return no parameters."""
+        return {}
+
+    def __call__(self, out: Any, target: Any, sample_weight: Any = None) -> tuple[float, Array]:
+        """Call the function, and check what it returns.
+
+        Parameters
+        ----------
+        out : ndarray of shape (n, k)
+        target : ndarray
+            The targets of these rows.
+        sample_weight : ndarray of shape (n,), optional
+
+        Returns
+        -------
+        loss : float
+        dout : ndarray of the shape and dtype of `out`
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the function does not return a number and a finite gradient of the shape of `out`.
+        """
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        given = (out, target) if sample_weight is None else (out, target, sample_weight)
+        answer = self.function(*given)
+        if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+            raise TypeError(
+                f"[loss {name}] it returned {shown(answer)}; expected a pair: the loss of the "
+                "batch, and its gradient with respect to the outputs"
+            )
+        value, grad = (np.asarray(part) for part in answer)
+        if value.size != 1 or value.dtype.kind not in "fiub":
+            raise TypeError(
+                f"[loss {name}] the loss is {shown(answer[0])}; expected one number, the loss of "
+                "the batch"
+            )
+        if grad.dtype.kind not in "fiu":
+            raise TypeError(f"[loss {name}] the gradient is {shown(answer[1])}; expected numbers")
+        if grad.shape == out.shape[:1] and out.shape[1:] == (1,):
+            grad = grad[:, None]
+        if grad.shape != out.shape:
+            raise ValueError(
+                f"[loss {name}] the gradient has shape {grad.shape}; expected that of the outputs, "
+                f"{out.shape}"
+            )
+        wrong = ~np.isfinite(grad)
+        if wrong.any():
+            row, column = map(int, np.argwhere(wrong)[0])
+            raise ValueError(
+                f"[loss {name}] the gradient has {grad[row, column]} at row {row} of the batch, "
+                f"column {column}; expected finite numbers"
+            )
+        return float(value.item()), np.ascontiguousarray(grad, out.dtype)
+
+    def check(self, call: _Call, rows: _Rows, *, validation: bool = False) -> None:
+        """Refuse rows that do not fit the model or the function."""
+        call.network.check(rows.x, None, rows.w, validation=validation)
+        kind = "validation " if validation else ""
+        if rows.y.ndim == 0 or len(rows.y) != len(rows.x):
+            raise ValueError(
+                f"[{call.where}] {kind}y has shape {rows.y.shape}; expected {len(rows.x)} rows, "
+                f"as {kind}X has"
+            )
+        if rows.w is not None and not self._takes_weights():
+            raise ValueError(
+                f"[{call.where}] {kind}sample_weight came, and the loss takes two arguments; "
+                "expected a function f(out, y, sample_weight)"
+            )
+
+    def of_batches(self, rows: _Rows) -> Callable[[Array, Any], tuple[float, Array]]:
+        """Return the function as the core calls it: with outputs and the numbers of their rows."""
+
+        def of_batch(out: Array, which: Any) -> tuple[float, Array]:
+            return self(out, rows.y[which], None if rows.w is None else rows.w[which])
+
+        return of_batch
+
+    def of_all(self, call: _Call, rows: _Rows) -> float:
+        """Return the loss of all rows at once, in one call of the function."""
+        return self(call.network.predict(rows.x, False, None, call.threads), rows.y, rows.w)[0]
+
+    def _takes_weights(self) -> bool:
+        try:
+            inspect.signature(self.function).bind(None, None, None)
+        except ValueError:  # a built-in function without a signature
+            return True
+        except TypeError:
+            return False
+        return True

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A loss of one's own: a Python function in compile, fit, evaluate and the training steps."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import callbacks, nn, optim
+from fastnn.errors import TrainingDivergedError
+
+
+def squared(out: Any, y: Any) -> Any:
+    """The mean of the squared errors, as MSELoss has it."""
+    error = out - np.reshape(y, out.shape)
+    return np.mean(error.astype(float) ** 2), (2 / out.size) * error
+
+
+def weighted(out: Any, y: Any, w: Any) -> Any:
+    """The same with weights: sum(w l) / sum(w)."""
+    error, share = out - y, (w / w.sum())[:, None]
+    k = out.shape[1]
+    return np.sum(share * error.astype(float) ** 2) / k, (2 / k) * share * error
+
+
+def data(dtype: Any = np.float64) -> Any:
+    """Return 53 rows of three columns, two targets and weights."""
+    rng = np.random.default_rng(0)
+    x, y, w = rng.normal(size=(53, 3)), rng.normal(size=(53, 2)), rng.uniform(0.5, 2, size=53)
+    return x.astype(dtype), y.astype(dtype), w
+
+
+def model(loss: Any, dtype: Any = np.float64, *more: Any, **settings: Any) -> nn.Sequential:
+    """Return a network with layers that take statistics and draws."""
+    layers = (nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 2))
+    made = nn.Sequential(*layers, *more, dtype=dtype, seed=3)
+    made.compile(optim.Adam(lr=0.01), loss, **settings)
+    return made
+
+
+def values(made: nn.Sequential) -> Any:
+    """Return all values as one array."""
+    return np.concatenate([np.ravel(v) for v in made.state_dict().values()])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("settings", [{}, {"max_grad_norm": 0.1}, {"max_grad_value": 0.01}])
+def test_a_fit_is_that_of_the_loss(dtype: Any, settings: Any) -> None:
+    """Parameters, statistics, losses and validation are those of MSELoss."""
+    x, y, _ = data(dtype)
+    ours, theirs = model(squared, dtype, **settings), model("mse", dtype, **settings)
+    some = {"batch_size": 16, "epochs": 4, "validation_data": (x[:9], y[:9])}
+    a, b = ours.fit(x, y, **some), theirs.fit(x, y, **some)
+    near = 1e-12 if dtype is np.float64 else 2e-5
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=near, atol=near)
+    assert a.history.keys() == b.history.keys() == {"loss", "val_loss"}
+    for name, curve in a.history.items():
+        np.testing.assert_allclose(curve, b.history[name], rtol=10 * near)
+    assert a.steps == b.steps
+    np.testing.assert_allclose(
+        ours.evaluate(x, y)["loss"], theirs.evaluate(x, y)["loss"], rtol=near
+    )
+
+
+def test_weights_of_rows() -> None:
+    """A function of three arguments gets the weights of the batch."""
+    x, y, w = data()
+    ours, theirs = model(weighted), model("mse")
+    for made, loss in ((ours, weighted), (theirs, "mse")):
+        # Adam would divide the gradient of the bias before BatchNorm, which is zero.
+        made.compile(optim.SGD(lr=0.1, momentum=0.9), loss)
+    a = ours.fit(x, y, sample_weight=w, batch_size=16, epochs=3)
+    b = theirs.fit(x, y, sample_weight=w, batch_size=16, epochs=3)
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(a.history["loss"], b.history["loss"], rtol=1e-11)
+    with pytest.raises(ValueError, match=r"\[Sequential.fit\] sample_weight came.*two arguments"):
+        model(squared).fit(x, y, sample_weight=w)
+
+
+def test_steps_are_those_of_fit() -> None:
+    """train_step, and loss_and_grad with apply_gradients, make the numbers of MSELoss."""
+    x, y, _ = data()
+    ours, theirs = model(squared), model("mse")
+    for first in range(0, 48, 16):
+        batch = x[first : first + 16], y[first : first + 16]
+        loss = ours.train_step(*batch)
+        assert loss == pytest.approx(theirs.train_step(*batch), rel=1e-12)
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-12, atol=1e-13)
+    (a, da), (b, db) = ours.loss_and_grad(x, y), theirs.loss_and_grad(x, y)
+    assert a == pytest.approx(b, rel=1e-12)
+    for key, gradient in da.items():
+        np.testing.assert_allclose(gradient, db[key], rtol=1e-9, atol=1e-13)
+
+
+def test_the_same_bits_on_any_threads() -> None:
+    """The number of threads changes nothing."""
+    x, y, _ = data(np.float32)
+    found = set()
+    for threads in (1, 2, 3, 8):
+        made = model(squared, np.float32)
+        made.fit(x, y, batch_size=16, epochs=2, n_threads=threads)
+        found.add(values(made).tobytes())
+    assert len(found) == 1
+
+
+def test_targets_come_as_they_are() -> None:
+    """Targets of any kind reach the function, in the order of the batch's rows."""
+    x, _, _ = data()
+    names = np.array([f"row {n}" for n in range(len(x))], dtype=object)
+    seen: list[str] = []
+
+    def reads(out: Any, y: Any) -> Any:
+        seen.extend(y)
+        return 0.0, np.zeros_like(out)
+
+    model(reads).fit(x, names, batch_size=10)
+    assert sorted(seen) == sorted(names)
+    assert seen != list(names)
+    seen.clear()
+    model(reads).fit(x, names, batch_size=10, shuffle=False)
+    assert seen == list(names)
+
+
+def test_an_exception_ends_training() -> None:
+    """It comes out as itself, and the model is as at the beginning of the epoch."""
+    x, y, _ = data()
+    calls = [0]
+
+    def fails(out: Any, y: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 6:
+            raise KeyError("mine")
+        return squared(out, y)
+
+    made, whole = model(fails), model(squared)
+    whole.fit(x, y, batch_size=16)
+    with pytest.raises(KeyError, match="mine"):
+        made.fit(x, y, batch_size=16, epochs=3)
+    np.testing.assert_array_equal(values(made), values(whole))
+    assert made.history is not None
+    assert len(made.history.epoch) == 1
+    before = values(made)
+    calls[0] = 5
+    with pytest.raises(KeyError, match="mine"):
+        made.train_step(x, y)
+    np.testing.assert_array_equal(values(made), before)
+    made.fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (1.0, TypeError, "expected a pair"),
+        (("a", 0), TypeError, "expected one number"),
+        ((1.0, "a"), TypeError, "expected numbers"),
+        ((1.0, np.zeros((2, 2))), ValueError, r"shape \(2, 2\); expected .* \(53, 2\)"),
+        ((1.0, np.full((53, 2), np.inf)), ValueError, "inf at row 0 of the batch, column 0"),
+    ],
+)
+def test_wrong_answers(answer: Any, kind: Any, text: str) -> None:
+    """They are refused by the function's name, with what was expected."""
+    x, y, _ = data()
+
+    def wrong(out: Any, y: Any) -> Any:
+        return answer
+
+    made = model(wrong)
+    for call in (lambda: made.fit(x, y, batch_size=64), lambda: made.train_step(x, y)):
+        with pytest.raises(kind, match=r"\[loss wrong\].*" + text):
+            call()
+
+
+def test_a_loss_that_is_not_finite() -> None:
+    """Training ends as with every other loss."""
+    x, y, _ = data()
+    made = model(lambda out, _: (np.nan, np.zeros_like(out)))
+    before = values(made)
+    with pytest.raises(TrainingDivergedError, match="the loss is nan"):
+        made.fit(x, y)
+    np.testing.assert_array_equal(values(made), before)
+
+
+def test_calls_that_need_another_loss() -> None:
+    """What a function cannot give is refused, and not computed as zero."""
+    x, y, _ = data()
+    made = model(squared)
+    with pytest.raises(ValueError, match="compiled loss is a Python function"):
+        made.input_gradient(x, y)
+    with pytest.raises(ValueError, match="accuracy needs a loss of classes"):
+        made.compile("sgd", squared, metrics=["accuracy"])
+    with pytest.raises(ValueError, match="class_weight needs one class a row"):
+        made.fit(x, y, class_weight={0: 2.0})
+    with pytest.raises(ValueError, match="y has shape"):
+        made.fit(x, y[:-1])
+
+
+def test_copies_and_files(tmp_path: Any) -> None:
+    """Copies and pickles keep the function by reference; files refuse it."""
+    x, y, _ = data()
+    made = model(squared)
+    made.fit(x, y)
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other.loss == made.loss
+        assert other.fit(x, y).history == copy.deepcopy(made).fit(x, y).history
+    with pytest.raises(TypeError, match="loss is of the class FunctionLoss"):
+        made.save(tmp_path / "m.safetensors")
+
+
+def test_callbacks_and_stop() -> None:
+    """Callbacks see the losses, and may use the model; the function may use it as well."""
+    x, y, _ = data()
+    seen: list[Any] = []
+    made = model(squared)
+    watch = callbacks.LambdaCallback(
+        on_epoch_end=lambda _, logs: seen.append((logs, made.predict(x[:1])))
+    )
+    stop = callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=1e9)
+    made.fit(x, y, epochs=9, callbacks=[watch, stop], validation_split=0.2)
+    assert [sorted(logs) for logs, _ in seen] == [["loss", "val_loss"]] * len(seen)
+    assert len(seen) < 9
+
+
+def test_draws_before_a_fit() -> None:
+    """Passes that have drawn masks before do not change the steps that follow."""
+    x, y, _ = data()
+    found = []
+    for loss in (squared, "mse"):
+        made = model(loss)
+        made.compile(optim.SGD(lr=0.1), loss)
+        made.forward(x, training=True)
+        made.fit(x, y, batch_size=64, shuffle=False)
+        found.append(values(made))
+    np.testing.assert_allclose(*found, rtol=1e-11, atol=1e-12)
