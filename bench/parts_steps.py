@@ -40,6 +40,7 @@ class Part:
     Parameters
     ----------
     activation, loss, optimizer : names of rows
+    function : a loss of one's own in Python, in the place of `loss`
     hyper : of the optimizer
     inside : the layers behind each hidden activation, of so many columns
     before : makes the layers before the first Linear
@@ -53,6 +54,7 @@ class Part:
     activation: str = "relu"
     loss: str = "cross_entropy"
     optimizer: str = "sgd"
+    function: Callable[[Any, Any], Any] | None = None
     hyper: tuple[tuple[str, Any], ...] = ()
     inside: Callable[[int], list[Any]] | None = None
     before: Callable[[], list[Any]] | None = None
@@ -85,6 +87,12 @@ def _activations() -> Iterator[tuple[str, Part]]:
 def _losses() -> Iterator[tuple[str, Part]]:
     for name in rows("losses"):
         yield name, Part(loss=name)
+    yield "function in Python", Part(loss="mse", function=_squared, peers=False)
+
+
+def _squared(out: Any, y: Any) -> Any:
+    error = out - y
+    return float(np.mean(error * error)), error * (2 / error.size)
 
 
 def _optimizers() -> Iterator[tuple[str, Part]]:
@@ -223,7 +231,7 @@ def _fastnn(part: Part, model: nn.Sequential, x: Any, y: Any, batch: int) -> Cal
         lr_scheduler: Any = optim.lr_scheduler  # type: ignore[attr-defined, unused-ignore]
         rate = getattr(lr_scheduler, part.schedule)()
     optimizer = member("optimizers", part.optimizer, lr=rate, **dict(part.hyper))
-    model.compile(optimizer, part.loss, list(part.metrics))
+    model.compile(optimizer, part.function or part.loss, list(part.metrics))
     if not part.in_fit:
         return partial(model.train_step, x, y, n_threads=1)
     return partial(_fit, model, part.callback, x, y, batch)

@@ -65,7 +65,7 @@ template <class T>
 py::array vector(ConstMatrix<T> row) {
   py::array_t<T> array(row.cols);
   std::copy_n(row.data, row.cols, array.mutable_data());
-  return std::move(array);
+  return array;
 }
 
 // (y, the running statistics after the call by their names)

@@ -61,7 +61,7 @@ struct Swa {
 };
 
 template <class M>
-constexpr Average entry(const char* name, const char* class_name, const char* formula) {
+constexpr Average average_of(const char* name, const char* class_name, const char* formula) {
   using P = typename M::Params;
   return {row_of<M>(name, class_name, formula),
           [](const Values& values, std::int64_t n) { return M::share(values.as<P>(), n); },
@@ -71,14 +71,14 @@ constexpr Average entry(const char* name, const char* class_name, const char* fo
           }};
 }
 
-constexpr Average kRows[] = {
-    entry<Ema>("ema", "EMA", "average = decay average + (1 - decay) w, in the first update w"),
-    entry<Swa>("swa", "SWA", "the mean of w after the updates that count"),
+constexpr Average kAverages[] = {
+    average_of<Ema>("ema", "EMA", "average = decay average + (1 - decay) w, in the first update w"),
+    average_of<Swa>("swa", "SWA", "the mean of w after the updates that count"),
 };
 
 }  // namespace
 
-Registry<Average> averages() { return {"average", kRows}; }
+Registry<Average> averages() { return {"average", kAverages}; }
 
 template <class T>
 void add_to_average(const AverageTile<T>& tile, T share) noexcept {

@@ -31,7 +31,7 @@ struct Wanted {
   // By the caller's rows: rows x features, or rows x outputs x features. nullptr: not wanted.
   void* by_input = nullptr;
   // By parameters, only of kLoss: for each parameter of the network rows x its rows x its columns, or nullptr.
-  std::vector<void*> by_parameter;
+  std::vector<void*> by_parameter = {};
 };
 
 struct Scores {
