@@ -250,12 +250,17 @@ bool Trainer<T>::may_overflow(const Goal& goal) const {
 }
 
 template <class T>
-double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) {
-  const FloatMode mode;
+void Trainer<T>::begin_step() {
   need_length("train_step");
   need_own_values("train_step");
   pending_ = {};
   gradients_ready_ = false;
+}
+
+template <class T>
+double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, parallel::Poll poll) {
+  const FloatMode mode;
+  begin_step();
   const auto gradient = data.grad ? Gradient::kGiven : Gradient::kLoss;
   return one_batch("train_step", data, rows, training_goal(rows, gradient), n_threads, poll);
 }

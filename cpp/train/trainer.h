@@ -101,6 +101,7 @@ class Trainer final : public Model {
   struct OwnPlans {  // the two halves of a step between which the caller computes the loss; each for both batch sizes
     const Plan *forward, *short_forward, *rest, *short_rest;
   };
+  void begin_step();  // of train_step: refuses it where it is not permitted
   Goal training_goal(Index rows, Gradient gradient) const;
   // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
   OwnPlans own_plans(Index rows, Index last);

@@ -47,9 +47,7 @@ Verdict Trainer<T>::own_step(Engine<T>& run, const OwnPlans& plans, OwnLoss& los
 template <class T>
 double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, int n_threads, parallel::Poll poll) {
   const FloatMode mode;
-  need_compiled("train_step");
-  pending_ = {};
-  gradients_ready_ = false;
+  begin_step();
   plans_.clear();
   const OwnPlans plans = own_plans(rows, 0);
   Workspace<T>& ws = workspace(rows, false);
@@ -66,6 +64,7 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
     restore();
     raise("train_step", verdict, run, data, nullptr, "");
   }
+  compiled_->clock.position.rows += rows;
   return run.last_loss();
 }
 

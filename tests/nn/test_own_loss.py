@@ -235,3 +235,27 @@ def test_draws_before_a_fit() -> None:
         made.fit(x, y, batch_size=64, shuffle=False)
         found.append(values(made))
     np.testing.assert_allclose(*found, rtol=1e-11, atol=1e-12)
+
+
+def test_a_step_is_refused_where_it_is_with_every_loss() -> None:
+    """With averages in the place of the values, and with a schedule that lasts a fit."""
+    x, y, _ = data()
+    made = model(squared, average=optim.EMA(0.9))
+    made.fit(x, y)
+    with made.averaged(), pytest.raises(ValueError, match=r"\[Sequential.train_step\].*average"):
+        made.train_step(x, y)
+    made.compile(optim.SGD(lr=optim.lr_scheduler.CosineAnnealingLR(0.1)), squared)
+    with pytest.raises(ValueError, match="whose length is that of a fit"):
+        made.train_step(x, y)
+
+
+def test_rates_follow_the_rows_of_steps() -> None:
+    """A schedule that counts rows has the rates of MSELoss."""
+    x, y, _ = data()
+    rates = []
+    for loss in (squared, "mse"):
+        made = model(loss)
+        made.compile(optim.SGD(lr=optim.lr_scheduler.InvScalingLR(0.1)), loss)
+        made.train_step(x, y)
+        rates.append(made.lr)
+    assert rates[0] == rates[1] < 0.1
