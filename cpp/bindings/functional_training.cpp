@@ -24,11 +24,10 @@ namespace {
 // Refuses numbers outside the interval that the loss's registry row states for targets or outputs. NaN passes, as in
 // all functions of arrays.
 template <class T>
-void check_range(const std::string& where, const losses::Row& row, const Values& values, const char* why,
-                 ConstMatrix<T> x) {
+void check_range(const std::string& where, const losses::Row& row, const Values& values, const losses::Traits& traits,
+                 const char* why, ConstMatrix<T> x) {
   const bool is_output = std::string_view(why) == reason::kOutput;
-  const auto outside =
-      is_output ? losses::outside_outputs<T>(row, values, x) : losses::outside_targets<T>(row, values, x);
+  const auto outside = is_output ? losses::outside_outputs<T>(traits, x) : losses::outside_targets<T>(traits, x);
   if (!outside) return;
   Refusal refusal = run::refusal_of_range(where, why, is_output ? "out" : "target", row, values);
   refusal.row = outside.row, refusal.column = outside.column;
@@ -45,9 +44,7 @@ Index columns_of(const py::object& target) {
 
 // The divisor of the mean of a loss with weights of classes.
 template <class T>
-void weigh_classes(const losses::Row& row, const Values& values, const std::int32_t* classes, const T* weights, Index n,
-                   losses::Sums& sums) {
-  const Reals table = row.class_weights(values);
+void weigh_classes(Reals table, const std::int32_t* classes, const T* weights, Index n, losses::Sums& sums) {
   if (!table.empty() && classes != nullptr)
     sums.divisor = losses::weight_of_classes<T>(table.all(), classes, weights, n);
 }
@@ -74,6 +71,7 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   const Index n = o.view().rows, k = o.view().cols;
   if (strict) refuse_empty(where.c_str(), "out", n, k);
   losses::check_outputs(where, *row, values, k);
+  const losses::Traits traits = row->traits(values, k);
   const Expected expected{.cols = k, .rows = n, .vector = k == 1, .of = "out"};
   MatrixBuffer<T> dense, dout(n, k);
   Buffer<std::int32_t> labels(n);
@@ -81,14 +79,14 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
   if (!classes_given) {
     dense = matrix<T>(where.c_str(), "target", target, targets_of(*row, values, expected));
     targets.dense = dense.view();
-    check_range<T>(where, *row, values, reason::kTarget, targets.dense);
+    check_range<T>(where, *row, values, traits, reason::kTarget, targets.dense);
   } else {
     const NumpyView classes(where.c_str(), "target", target, targets_of(*row, values, expected));
     if (!kernels::gather_classes(classes.source(), {}, n, k, labels.data()))
       run::refuse_classes(where, "target", classes.source(), {}, n, k);
     targets.classes = labels.data();
   }
-  check_range<T>(where, *row, values, reason::kOutput, o.view());
+  check_range<T>(where, *row, values, traits, reason::kOutput, o.view());
   losses::Sums sums = losses::unweighted(n);
   Buffer<T> per_row;
   if (!weights.is_none()) {
@@ -99,10 +97,10 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
     sums = weighed.sums;
     refuse_unless(sums.weight > 0 || !strict, where.c_str(), reason::kNoWeight, "sample_weight");
   }
-  weigh_classes<T>(*row, values, targets.classes, weights.is_none() ? nullptr : per_row.data(), n, sums);
+  weigh_classes<T>(traits.class_weights, targets.classes, weights.is_none() ? nullptr : per_row.data(), n, sums);
   sums.loss = row->loops<T>().value(values, o.view(), targets, weights.is_none() ? nullptr : per_row.data(),
-                                    static_cast<T>(row->scale(values, sums, k)), dout.view());
-  return py::make_tuple(row->average(values, sums, k), result<T>(where.c_str(), dout.view(), py::none()));
+                                    static_cast<T>(traits.scale(sums)), dout.view());
+  return py::make_tuple(traits.average(sums), result<T>(where.c_str(), dout.view(), py::none()));
 }
 
 // -- the plain call ------------------------------------------------------------------------------------------------
@@ -118,7 +116,8 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   losses::PlainRows<T> rows;
   rows.out = {o.data<const T>(), n, k, k};
   Buffer<std::int32_t> labels;
-  const Index cols = row.target_cols(values, k);
+  const losses::Traits traits = row.traits(values, k);
+  const Index cols = traits.target_cols;
   if (row.target == losses::TargetKind::kDense || PlainArray::is<T>(target)) {
     if (!PlainArray::is<T>(target) || !PlainArray(target).contiguous()) return {};
     const PlainArray t(target);
@@ -153,8 +152,8 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
     sums = losses::weigh<T>(source, {}, n, per_row.data()).sums;
     rows.weights = per_row.data();
   }
-  weigh_classes<T>(row, values, rows.classes, rows.weights, n, sums);
-  const T scale = static_cast<T>(row.scale(values, sums, k));
+  weigh_classes<T>(traits.class_weights, rows.classes, rows.weights, n, sums);
+  const T scale = static_cast<T>(traits.scale(sums));
   const py::object dout = new_like(out);
   rows.dout = {PlainArray(dout.ptr()).data<T>(), n, k, k};
   MatrixBuffer<T> scratch[3];
@@ -176,7 +175,7 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   });
   if (!good.load()) return {};
   for (const double part : parts) sums.loss += part;  // in the order of the rows, so that threads do not change the sum
-  return py::make_tuple(row.average(values, sums, k), dout);
+  return py::make_tuple(traits.average(sums), dout);
 }
 
 // plain_loss(name, hyper, out, target, sample_weight)

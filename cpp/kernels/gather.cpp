@@ -44,8 +44,13 @@ bool has_engine_layout(const Source& source) noexcept {
 template <class T>
 class ScaleAndPad {
  public:
-  ScaleAndPad(Scaling<T> scaling, Index n) noexcept
-      : scaling_(scaling), n_(n), whole_(n / kLanes * kLanes), last_(inside<T>(whole_, n)) {}
+  ScaleAndPad(const Scaling<T>& scaling, Index n) noexcept
+      : scale_(scaling.scale),
+        shift_(scaling.shift),
+        mean_(scaling.mean),
+        n_(n),
+        whole_(n / kLanes * kLanes),
+        last_(inside<T>(whole_, n)) {}
 
   // Reads nothing at or after `end`. Returns a vector that is zero if and only if all results are finite: x * 0 is 0
   // for finite x and NaN otherwise, and the bits of these products are ORed together.
@@ -76,17 +81,19 @@ class ScaleAndPad {
     return Vec<T>::load(last);
   }
   Vec<T> scale_and_store(Vec<T> x, Index c, T* out) const noexcept {
-    if (scaling_.mean) x = x - Vec<T>::load(scaling_.mean + c);
-    if (scaling_.scale) x = x * Vec<T>::load(scaling_.scale + c);
-    if (scaling_.shift) {
-      x = x + Vec<T>::load(scaling_.shift + c);
+    if (scale_) {
+      if (mean_) x = x - Vec<T>::load(mean_ + c);
+      x = x * Vec<T>::load(scale_ + c);
+    }
+    if (shift_) {
+      x = x + Vec<T>::load(shift_ + c);
       if (c == whole_) x = select(last_, x, Vec<T>::zero());
     }
     x.store(out + c);
     return x * Vec<T>::zero();
   }
 
-  Scaling<T> scaling_;
+  const T *scale_, *shift_, *mean_;
   Index n_, whole_;  // whole_: number of columns in whole vectors
   Mask<T> last_;     // the lanes of the next vector that belong to the row
 };
@@ -122,7 +129,7 @@ constexpr bool needs_double() {
 }
 
 template <class T, class S>
-void scale_row(const Source& source, const char* row, Scaling<T> scaling, T* out) noexcept {
+void scale_row(const Source& source, const char* row, const Scaling<T>& scaling, T* out) noexcept {
   const double *scale = scaling.exact_scale, *shift = scaling.exact_shift, *mean = scaling.exact_mean;
   const auto centred = [mean](double value, Index c) { return mean ? value - mean[c] : value; };
   if (!source.columns && !source.swapped) {
@@ -141,7 +148,7 @@ void scale_row(const Source& source, const char* row, Scaling<T> scaling, T* out
 }
 
 template <class T>
-[[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
+[[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<T> out) noexcept {
   const ScaleAndPad<T> scale_and_pad(scaling, out.cols);
   const Index bytes = source.cols * static_cast<Index>(sizeof(T));
   const char* end = source.row_stride >= 0 ? source.data + (source.rows - 1) * source.row_stride + bytes : nullptr;
@@ -155,7 +162,7 @@ template <class T>
 }
 
 template <class T, class S>
-bool convert_rows(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
+bool convert_rows(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<T> out) noexcept {
   bool exact = false;
   if constexpr (needs_double<T, S>()) exact = scaling.exact_scale != nullptr;
   const ScaleAndPad<T> scale_and_pad(exact ? Scaling<T>{} : scaling, out.cols);
@@ -227,13 +234,13 @@ std::int32_t class_number(S label, Index n_classes) noexcept {
 }  // namespace
 
 template <class T>
-bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept {
+bool gather(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<T> out) noexcept {
   if (has_engine_layout<T>(source)) return copy_rows<T>(source, ids, scaling, out);
   return with_type(source.dtype, [&](auto s) { return convert_rows<T, decltype(s)>(source, ids, scaling, out); });
 }
 
 template <class T>
-ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept {
+ConstMatrix<T> in_place(const Source& source, const Scaling<T>& scaling, Index first, Index rows) noexcept {
   constexpr auto kSize = static_cast<Index>(sizeof(T));
   if (!has_engine_layout<T>(source) || scaling.scale || scaling.shift || scaling.mean) return {};
   const char* at = source.data + first * source.row_stride;
@@ -273,7 +280,7 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
 }
 
 template <class T>
-T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept {
+T scaled(const Source& source, const Scaling<T>& scaling, double value, Index c) noexcept {
   const bool exact = with_type(source.dtype, [](auto s) { return needs_double<T, decltype(s)>(); });
   if (exact && scaling.exact_scale) {
     if (scaling.exact_mean) value -= scaling.exact_mean[c];
@@ -318,14 +325,14 @@ double gather_column(const Source& source, RowIds ids, Index rows, double factor
   });
 }
 
-template float scaled(const Source&, Scaling<float>, double, Index) noexcept;
-template double scaled(const Source&, Scaling<double>, double, Index) noexcept;
+template float scaled(const Source&, const Scaling<float>&, double, Index) noexcept;
+template double scaled(const Source&, const Scaling<double>&, double, Index) noexcept;
 template double gather_column(const Source&, RowIds, Index, double, float*) noexcept;
 template double gather_column(const Source&, RowIds, Index, double, double*) noexcept;
-template bool gather(const Source&, RowIds, Scaling<float>, Matrix<float>) noexcept;
-template bool gather(const Source&, RowIds, Scaling<double>, Matrix<double>) noexcept;
-template ConstMatrix<float> in_place(const Source&, Scaling<float>, Index, Index) noexcept;
-template ConstMatrix<double> in_place(const Source&, Scaling<double>, Index, Index) noexcept;
+template bool gather(const Source&, RowIds, const Scaling<float>&, Matrix<float>) noexcept;
+template bool gather(const Source&, RowIds, const Scaling<double>&, Matrix<double>) noexcept;
+template ConstMatrix<float> in_place(const Source&, const Scaling<float>&, Index, Index) noexcept;
+template ConstMatrix<double> in_place(const Source&, const Scaling<double>&, Index, Index) noexcept;
 template bool finite_by_product(ConstMatrix<float>, ConstMatrix<float>) noexcept;
 template bool finite_by_product(ConstMatrix<double>, ConstMatrix<double>) noexcept;
 

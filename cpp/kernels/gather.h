@@ -42,10 +42,11 @@ struct RowIds {
   RowIds from(Index r) const { return {order, first + r}; }
 };
 
-// Scaling of inputs by column, (x - mean) * scale + shift; nullptr where there is none. Values of a dtype that T represents
-// exactly are scaled in T. Values of wider dtypes (int32, float64, ... for float) are scaled in double with the exact
-// numbers and rounded once, because rounding them first may lose what distinguishes them: seconds since 1970
-// differ in digits that float does not have. If anything is present, exact_scale and exact_shift are, and exact_mean if mean is.
+// Scaling of inputs by column, (x - mean) * scale + shift; nullptr where there is none, and a mean has a scale. Values of
+// a dtype that T represents exactly are scaled in T. Values of wider dtypes (int32, float64, ... for float) are scaled in
+// double with the exact numbers and rounded once, because rounding them first may lose what distinguishes them: seconds
+// since 1970 differ in digits that float does not have. If anything is present, exact_scale and exact_shift are, and
+// exact_mean if mean is.
 template <class T>
 struct Scaling {
   const T* scale = nullptr;
@@ -58,12 +59,12 @@ struct Scaling {
 
 // out.row(r) = (source row ids[r] - mean) * scale + shift as T, padded columns zero. False if any result is not finite.
 template <class T>
-bool gather(const Source& source, RowIds ids, Scaling<T> scaling, Matrix<T> out) noexcept;
+bool gather(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<T> out) noexcept;
 
 // A view of rows [first, first + rows) of `source` itself, if a product can read them there: of type T, aligned to T,
 // with nothing to scale. Otherwise the view is empty.
 template <class T>
-ConstMatrix<T> in_place(const Source& source, Scaling<T> scaling, Index first, Index rows) noexcept;
+ConstMatrix<T> in_place(const Source& source, const Scaling<T>& scaling, Index first, Index rows) noexcept;
 
 // Is x finite, given y = x W + b? An element of x that is Inf or NaN makes its whole row of y Inf or NaN, so only rows
 // of x whose first element of y is not finite have to be checked.
@@ -86,7 +87,7 @@ double gather_column(const Source& source, RowIds ids, Index rows, double factor
 
 // The number that gather stores for `value` in column c of the source.
 template <class T>
-T scaled(const Source& source, Scaling<T> scaling, double value, Index c) noexcept;
+T scaled(const Source& source, const Scaling<T>& scaling, double value, Index c) noexcept;
 
 // One element as double, for error messages.
 double element(const Source& source, Index row, Index col) noexcept;

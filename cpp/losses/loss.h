@@ -88,6 +88,34 @@ struct Loops {
   double (*right)(const Values& values, ConstMatrix<T> out, Targets<T> targets, const T* weights) noexcept;
 };
 
+// What a loss with given parameters asks of k outputs and their targets, and how it averages. A model asks its row once,
+// not for each batch.
+struct Traits {
+  Interval targets, outputs;  // numbers outside are refused when targets are gathered and losses are computed
+  bool bounds_targets = false, bounds_outputs = false;
+  Index first_bounded = 0;  // the first output to which the range of outputs applies
+  Index target_cols = 0;
+  Reals class_weights;  // empty: all are 1
+  bool is_sum = false;
+  Index mean_over = 1;  // the number of outputs or targets of a row over which the mean is taken, too
+
+  // The loss of the rows in `sums`.
+  double average(const Sums& sums) const {
+    return is_sum ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums, mean_over);
+  }
+  // The same if the mean over outputs has been taken already.
+  double average_over_rows(const Sums& sums) const {
+    return is_sum ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(sums, 1);
+  }
+  // The factor of the gradients besides the weights, which are in units of 2^exponent.
+  double scale(const Sums& sums) const { return is_sum ? power_of_two(sums.exponent) : 1 / divisor(sums, mean_over); }
+
+ private:
+  static double divisor(const Sums& sums, Index over) {
+    return sums.divisor == 0 ? 1 : sums.divisor * static_cast<double>(over);
+  }
+};
+
 struct Row : fastnn::Row {
   TargetKind target;
   bool takes_probabilities;
@@ -95,13 +123,12 @@ struct Row : fastnn::Row {
   Mean mean;
   const char* predicts;  // "" where the task says it
   Reduction (*reduction)(const Values& values);
-  // Values outside are refused when targets are gathered and losses are computed.
   Interval (*targets)(const Values& values);
   Interval (*outputs)(const Values& values);
   Index (*first_bounded)(const Values& values, Index k);
   const char* outputs_remedy;  // what the message about outputs advises
   Index (*outputs_per_target)(const Values& values);
-  Reals (*class_weights)(const Values& values);  // empty: all are 1
+  Reals (*class_weights)(const Values& values);
   Loops<float> f32;
   Loops<double> f64;
 
@@ -109,26 +136,10 @@ struct Row : fastnn::Row {
   const Loops<T>& loops() const {
     return of_type<T>(f32, f64);
   }
-  bool is_sum(const Values& values) const { return reduction(values) == Reduction::kSum; }
   // Whether targets with this number of columns are class indices.
   bool takes_classes(Index cols) const { return target == TargetKind::kClass && (cols == 1 || !takes_probabilities); }
   Index target_cols(const Values& values, Index k) const { return k / outputs_per_target(values); }
-  // The loss of the rows in `sums`, which have k outputs each.
-  double average(const Values& values, const Sums& sums, Index k) const {
-    return is_sum(values) ? sums.loss * power_of_two(sums.exponent) : sums.loss / divisor(values, sums.divisor, k);
-  }
-  // The factor of the gradients besides the weights, which are in units of 2^exponent.
-  double scale(const Values& values, const Sums& sums, Index k) const {
-    return is_sum(values) ? power_of_two(sums.exponent) : 1 / divisor(values, sums.divisor, k);
-  }
-
- private:
-  // k is 1 if the mean over outputs has been taken already.
-  double divisor(const Values& values, double weight, Index k) const {
-    if (weight == 0) return 1;
-    if (mean == Mean::kRows || reduction(values) == Reduction::kBatchMean) return weight;
-    return weight * static_cast<double>(mean == Mean::kOutputs ? k : std::max<Index>(1, target_cols(values, k)));
-  }
+  Traits traits(const Values& values, Index k) const;
 };
 
 template <class T, template <class> class L>
@@ -256,9 +267,9 @@ struct Outside {
   explicit operator bool() const { return row >= 0; }
 };
 template <class T>
-Outside outside_targets(const Row& row, const Values& values, ConstMatrix<T> targets) noexcept;
+Outside outside_targets(const Traits& traits, ConstMatrix<T> targets) noexcept;
 template <class T>
-Outside outside_outputs(const Row& row, const Values& values, ConstMatrix<T> out) noexcept;
+Outside outside_outputs(const Traits& traits, ConstMatrix<T> out) noexcept;
 
 // Throws Refused if the loss cannot have k outputs: if they are no multiple of the outputs of a target, or a list of
 // parameters does not have a number for each.
@@ -272,7 +283,7 @@ struct Read {
   bool good;
 };
 template <class T>
-Read<T> read_targets(const Row& row, const Values& values, const kernels::Source& y, kernels::RowIds ids, Index k,
+Read<T> read_targets(const Row& row, const Traits& traits, const kernels::Source& y, kernels::RowIds ids, Index k,
                      Matrix<T> dense, std::int32_t* classes) noexcept;
 
 // Rows in a caller's memory, neither padded nor aligned. Rows of more than kLongRow outputs need as many rows of

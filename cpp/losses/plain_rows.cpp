@@ -24,6 +24,7 @@ bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& ro
   constexpr Index kSize = kLongRow<T>;
   alignas(kAlign) T local[3][kSize];
   const Index k = rows.out.cols, width = padded<T>(k);
+  const Traits traits = row.traits(values, k);
   const Index at_once = std::max<Index>(1, width > 0 ? kSize / width : rows.out.rows);
   for (Index first = 0; first < rows.out.rows; first += at_once) {
     const Index n = std::min(at_once, rows.out.rows - first);
@@ -41,9 +42,9 @@ bool add_plain_rows(const Row& row, const Values& values, const PlainRows<T>& ro
       target.cols = rows.target.cols;
       copy_rows<T>(rows.target.middle_rows(first, n), target);
       targets.dense = target;
-      if (outside_targets<T>(row, values, targets.dense)) return false;
+      if (outside_targets<T>(traits, targets.dense)) return false;
     }
-    if (outside_outputs<T>(row, values, out)) return false;
+    if (outside_outputs<T>(traits, out)) return false;
     sum += row.loops<T>().value(values, out, targets, rows.weights ? rows.weights + first : nullptr, scale, dout);
     for (Index r = 0; r < n; ++r) std::copy_n(dout.row(r), k, rows.dout.row(first + r));
   }

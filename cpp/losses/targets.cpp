@@ -1,6 +1,8 @@
 // Gathers the targets of a loss, and checks targets and outputs against the ranges in its row and the number of
 // outputs.
 // SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+
 #include "core/refusal.h"
 #include "kernels/gather.h"
 #include "kernels/reduce.h"
@@ -8,12 +10,24 @@
 
 namespace fastnn::losses {
 
+Traits Row::traits(const Values& values, Index k) const {
+  Traits its{.targets = targets(values), .outputs = outputs(values)};
+  its.bounds_targets = !its.targets.everything(), its.bounds_outputs = !its.outputs.everything();
+  its.first_bounded = first_bounded(values, k);
+  its.target_cols = target_cols(values, k);
+  its.class_weights = class_weights(values);
+  const Reduction how = reduction(values);
+  its.is_sum = how == Reduction::kSum;
+  if (how == Reduction::kMean && mean != Mean::kRows)
+    its.mean_over = mean == Mean::kOutputs ? k : std::max<Index>(1, its.target_cols);
+  return its;
+}
+
 namespace {
 
 // From column `first` on.
 template <class T>
 Outside first_outside(const Interval& interval, ConstMatrix<T> x, Index first) noexcept {
-  if (interval.everything()) return {};
   const ConstMatrix<T> bounded = x.block(0, first, x.rows, x.cols - first);
   const Index r = kernels::first_outside<T>(bounded, interval.first<T>(), interval.last<T>());
   if (r < 0) return {};
@@ -23,15 +37,13 @@ Outside first_outside(const Interval& interval, ConstMatrix<T> x, Index first) n
 }  // namespace
 
 template <class T>
-Outside outside_targets(const Row& row, const Values& values, ConstMatrix<T> targets) noexcept {
-  return first_outside<T>(row.targets(values), targets, 0);
+Outside outside_targets(const Traits& traits, ConstMatrix<T> targets) noexcept {
+  return traits.bounds_targets ? first_outside<T>(traits.targets, targets, 0) : Outside{};
 }
 
 template <class T>
-Outside outside_outputs(const Row& row, const Values& values, ConstMatrix<T> out) noexcept {
-  const Interval allowed = row.outputs(values);
-  if (allowed.everything()) return {};
-  return first_outside<T>(allowed, out, row.first_bounded(values, out.cols));
+Outside outside_outputs(const Traits& traits, ConstMatrix<T> out) noexcept {
+  return traits.bounds_outputs ? first_outside<T>(traits.outputs, out, traits.first_bounded) : Outside{};
 }
 
 void check_outputs(const std::string& where, const Row& row, const Values& values, Index k) {
@@ -52,21 +64,21 @@ void check_outputs(const std::string& where, const Row& row, const Values& value
 }
 
 template <class T>
-Read<T> read_targets(const Row& row, const Values& values, const kernels::Source& y, kernels::RowIds ids, Index k,
+Read<T> read_targets(const Row& row, const Traits& traits, const kernels::Source& y, kernels::RowIds ids, Index k,
                      Matrix<T> dense, std::int32_t* classes) noexcept {
   if (row.takes_classes(y.cols)) return {{{}, classes}, kernels::gather_classes(y, ids, dense.rows, k, classes)};
-  dense.cols = row.target_cols(values, k);
+  dense.cols = traits.target_cols;
   const bool finite = kernels::gather<T>(y, ids, {}, dense);
-  return {{dense, nullptr}, finite && !outside_targets<T>(row, values, dense)};
+  return {{dense, nullptr}, finite && !outside_targets<T>(traits, dense)};
 }
 
-template Outside outside_targets(const Row&, const Values&, ConstMatrix<float>) noexcept;
-template Outside outside_targets(const Row&, const Values&, ConstMatrix<double>) noexcept;
-template Outside outside_outputs(const Row&, const Values&, ConstMatrix<float>) noexcept;
-template Outside outside_outputs(const Row&, const Values&, ConstMatrix<double>) noexcept;
-template Read<float> read_targets(const Row&, const Values&, const kernels::Source&, kernels::RowIds, Index,
+template Outside outside_targets(const Traits&, ConstMatrix<float>) noexcept;
+template Outside outside_targets(const Traits&, ConstMatrix<double>) noexcept;
+template Outside outside_outputs(const Traits&, ConstMatrix<float>) noexcept;
+template Outside outside_outputs(const Traits&, ConstMatrix<double>) noexcept;
+template Read<float> read_targets(const Row&, const Traits&, const kernels::Source&, kernels::RowIds, Index,
                                   Matrix<float>, std::int32_t*) noexcept;
-template Read<double> read_targets(const Row&, const Values&, const kernels::Source&, kernels::RowIds, Index,
+template Read<double> read_targets(const Row&, const Traits&, const kernels::Source&, kernels::RowIds, Index,
                                    Matrix<double>, std::int32_t*) noexcept;
 
 }  // namespace fastnn::losses

@@ -79,9 +79,10 @@ enum class From { kMemory, kAdjusted, kFactors };
 
 // Returns a vector that is zero if and only if every new parameter and state is finite: x * 0 is 0 for finite x and NaN
 // otherwise. The bits of these products are ORed together: unlike a sum, that has no dependency chain of additions,
-// which would take longer than the update. `rule` is a copy, so that it can stay in registers across the stores.
+// which would take longer than the update. The rule is made here, where it is known which of its numbers are needed.
 template <class T, template <class> class O, From kFrom, StateSet kKept>
-Vec<T> update_rows(O<T> rule, UpdateTile<T> tile) noexcept {
+Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T> tile) noexcept {
+  const O<T> rule(coefficients);
   constexpr int kStates = kStateCount<O<T>>;
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto nonfinite = zero;
@@ -124,23 +125,23 @@ Vec<T> update_rows(O<T> rule, UpdateTile<T> tile) noexcept {
 
 // Selects the loop for the states that the tile has, one state after the other; those before kState are selected.
 template <class T, template <class> class O, From kFrom, StateSet kKept = 0, int kState = 0>
-Vec<T> update_states(const O<T>& rule, const UpdateTile<T>& tile) noexcept {
+Vec<T> update_states(const typename O<T>::Coefficients& c, const UpdateTile<T>& tile) noexcept {
   if constexpr (kState == kStateCount<O<T>>) {
-    return update_rows<T, O, kFrom, kKept>(rule, tile);
+    return update_rows<T, O, kFrom, kKept>(c, tile);
   } else {
     if constexpr (O<T>::kStates[kState].optional)
-      if (!tile.state[kState]) return update_states<T, O, kFrom, kKept, kState + 1>(rule, tile);
-    return update_states<T, O, kFrom, kKept | only(kState), kState + 1>(rule, tile);
+      if (!tile.state[kState]) return update_states<T, O, kFrom, kKept, kState + 1>(c, tile);
+    return update_states<T, O, kFrom, kKept | only(kState), kState + 1>(c, tile);
   }
 }
 
 template <class T, template <class> class O>
-bool update_loop(const Coefficients& c, const UpdateTile<T>& tile) noexcept {
-  const O<T> rule(c.as<typename O<T>::Coefficients>());
-  if (tile.left) return all_zero(update_states<T, O, From::kFactors>(rule, tile));
+bool update_loop(const Coefficients& bytes, const UpdateTile<T>& tile) noexcept {
+  const auto c = bytes.as<typename O<T>::Coefficients>();
+  if (tile.left) return all_zero(update_states<T, O, From::kFactors>(c, tile));
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
-  return all_zero(adjusts ? update_states<T, O, From::kAdjusted>(rule, tile)
-                          : update_states<T, O, From::kMemory>(rule, tile));
+  return all_zero(adjusts ? update_states<T, O, From::kAdjusted>(c, tile)
+                          : update_states<T, O, From::kMemory>(c, tile));
 }
 
 template <class M>

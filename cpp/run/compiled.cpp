@@ -13,6 +13,7 @@ template <class T>
 Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     : loss(spec.loss),
       loss_values(spec.loss_values),
+      loss_traits(loss->traits(loss_values, network.n_outputs())),
       optimizer(spec.optimizer),
       settings(spec.settings),
       schedule(spec.optimizer_values.schedule),

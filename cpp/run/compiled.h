@@ -59,9 +59,6 @@ struct Compiled {
   // is unknown or if the new values need a state that compile did not allocate.
   void set_values(const Network<T>& network, const OptimizerValues& values, bool continues);
 
-  bool loss_is_sum() const { return loss->is_sum(loss_values); }
-  double average(const losses::Sums& sums, Index outputs) const { return loss->average(loss_values, sums, outputs); }
-  double scale(const losses::Sums& sums, Index outputs) const { return loss->scale(loss_values, sums, outputs); }
   const Rule& rule(int parameter) const { return rules[rule_of[static_cast<std::size_t>(parameter)]]; }
   // The s-th of the n_states state arrays: those that at least one parameter needs, the average of the parameters, and
   // accumulated gradients, where the settings ask for them.
@@ -81,6 +78,7 @@ struct Compiled {
 
   const losses::Row* loss;
   Values loss_values;
+  losses::Traits loss_traits;
   const optimizers::Row* optimizer;
   std::vector<Rule> rules;  // no two of them equal
   // Per parameter, by its index in the network:

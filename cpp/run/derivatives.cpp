@@ -44,7 +44,7 @@ Derivatives<T>::Derivatives(const Network<T>& network, const Compiled<T>* compil
   row_flops_ = network.flops_per_row() * static_cast<double>(1 + 2 * passes);
   if (wanted.of != Wanted::kLoss) return;
   // The loss of a row is a mean over its outputs where that of a batch is; weights of classes are factors.
-  scale_ = static_cast<T>(compiled->scale(losses::unweighted(1), network.n_outputs()));
+  scale_ = static_cast<T>(compiled->loss_traits.scale(losses::unweighted(1)));
 }
 
 template <class T>
@@ -155,11 +155,11 @@ void Derivatives<T>::of_loss(Workspace<T>& ws, Index first, Index count) noexcep
   const losses::Row& loss = *compiled_->loss;
   const Values& values = compiled_->loss_values;
   const kernels::RowIds ids{nullptr, first};
-  const auto [targets, good] = losses::read_targets<T>(loss, values, data_.y, ids, net_.n_outputs(),
+  const auto [targets, good] = losses::read_targets<T>(loss, compiled_->loss_traits, data_.y, ids, net_.n_outputs(),
                                                        ws.targets.middle_rows(0, count), ws.labels.data());
   if (!good) flag(verdict_, Verdict::kBadTarget);
   const ConstMatrix<T> out = ws.output();
-  if (const losses::Outside bad = losses::outside_outputs<T>(loss, values, out)) {
+  if (const losses::Outside bad = losses::outside_outputs<T>(compiled_->loss_traits, out)) {
     outside_.note(first + bad.row, out.row(bad.row)[bad.column]);
     flag(verdict_, Verdict::kBadOutput);
   }

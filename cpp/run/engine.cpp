@@ -110,7 +110,7 @@ void Engine<T>::gather(Range rows) noexcept {
   if (!kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), ws_.input().middle_rows(rows.first, rows.count)))
     flag(Verdict::kBadX);
   if (data_.y &&
-      !losses::read_targets<T>(*compiled_->loss, compiled_->loss_values, data_.y, ids, net_.n_outputs(),
+      !losses::read_targets<T>(*compiled_->loss, compiled_->loss_traits, data_.y, ids, net_.n_outputs(),
                                ws_.targets.middle_rows(rows.first, rows.count), ws_.labels.data() + rows.first)
            .good)
     flag(Verdict::kBadTarget);
@@ -127,9 +127,9 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
     targets.classes = ws_.labels.data() + rows.first;
   } else {
     targets.dense = ws_.targets.middle_rows(rows.first, rows.count);
-    targets.dense.cols = row.target_cols(values, out.cols);
+    targets.dense.cols = compiled_->loss_traits.target_cols;
   }
-  if (const losses::Outside bad = losses::outside_outputs<T>(row, values, out)) {
+  if (const losses::Outside bad = losses::outside_outputs<T>(compiled_->loss_traits, out)) {
     outside_.note(rows.first + bad.row, out.row(bad.row)[bad.column]);
     flag(Verdict::kBadOutput);
   }
@@ -232,10 +232,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.param = net_.values() + at;
   job.stride = p.stride;
   const auto& rule = compiled_->rule(tile.param);
-  if (compiled_->settings.penalty_in_loss)
-    ws_.penalties[&tile - plan_->tiles.data()] =
-        tile_penalty<T>({job.param, tile.rows.count, tile.cols.count, p.stride},
-                        compiled_->optimizer->l2(rule.values, batch_weight_), static_cast<double>(rule.l1));
+  if (compiled_->settings.penalty_in_loss) note_penalty(tile);
   for (std::size_t s = 0; s < rule.states.size(); ++s) job.state[s] = rule.states[s] ? rule.states[s] + at : nullptr;
   job.grad = grad.data;
   job.grad_stride = grad.stride;
@@ -245,11 +242,29 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))
     flag(Verdict::kWeightsNotFinite);
-  if (average_share_ != 0)
-    optimizers::add_to_average<T>({job.rows, job.cols, job.param, compiled_->averages() + at, p.stride},
-                                  average_share_);
+  if (average_share_ != 0) add_to_average(tile);
   // Only if this run has further steps: the first phase of another run repacks all weights.
   if (p.role == graph::Role::kProductMatrix && steps_left_ > 1) repack(tile);
+}
+
+// These two are seldom asked for, so they are kept out of the loop that most trainings run.
+template <class T>
+[[gnu::noinline]] void Engine<T>::note_penalty(const Tile& tile) noexcept {
+  const auto& rule = compiled_->rule(tile.param);
+  ws_.penalties[&tile - plan_->tiles.data()] =
+      tile_penalty<T>(net_.parameters()[static_cast<std::size_t>(tile.param)]
+                          .in(net_.values())
+                          .block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count),
+                      compiled_->optimizer->l2(rule.values, batch_weight_), static_cast<double>(rule.l1));
+}
+
+template <class T>
+[[gnu::noinline]] void Engine<T>::add_to_average(const Tile& tile) noexcept {
+  const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+  const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
+  optimizers::add_to_average<T>(
+      {tile.rows.count, padded<T>(tile.cols.count), net_.values() + at, compiled_->averages() + at, p.stride},
+      average_share_);
 }
 
 // The gradient of a group of batches is the mean of theirs, each with its weight, so that it is that of one batch of all

@@ -27,9 +27,10 @@ void Engine<T>::begin_batch() noexcept {
   if (data_.weights) weighed = losses::weigh<T>(data_.weights, {order_, batch_first_}, batch_rows_, ws_.weights.data());
   sums_ = weighed.sums;
   if (data_.weights) batch_weight_ = sums_.weight * losses::power_of_two(sums_.exponent);
-  weigh_classes();
-  join_group();
-  scale_ = static_cast<T>(compiled_->scale(sums_, net_.n_outputs()));
+  if (!compiled_->loss_traits.class_weights.empty()) weigh_classes();
+  updates_ = plan_->goal.update;
+  if (accumulates()) join_group();
+  scale_ = static_cast<T>(compiled_->loss_traits.scale(sums_));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
   if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
   if (!updates_) return;
@@ -46,8 +47,6 @@ void Engine<T>::begin_batch() noexcept {
 // the divisors of means; sums of losses are added as they are.
 template <class T>
 void Engine<T>::join_group() noexcept {
-  updates_ = plan_->goal.update;
-  if (!accumulates()) return;
   losses::Sums all = progress.group.sums;
   const bool first = progress.group.batches == 0;
   if (!first) {
@@ -55,8 +54,8 @@ void Engine<T>::join_group() noexcept {
     const double before =
         progress.group.sums.divisor * losses::power_of_two(progress.group.sums.exponent - all.exponent);
     const double share = all.divisor > 0 ? before / all.divisor : 1;
-    kept_ = static_cast<T>(compiled_->loss_is_sum() ? 1 : share);
-    added_ = static_cast<T>(compiled_->loss_is_sum() ? 1 : 1 - share);
+    kept_ = static_cast<T>(compiled_->loss_traits.is_sum ? 1 : share);
+    added_ = static_cast<T>(compiled_->loss_traits.is_sum ? 1 : 1 - share);
   } else {
     all = sums_;
     kept_ = 0;
@@ -70,8 +69,8 @@ void Engine<T>::join_group() noexcept {
 // gradient. Rows whose class is wrong are found when they are gathered.
 template <class T>
 void Engine<T>::weigh_classes() noexcept {
-  const Reals table = compiled_->loss->class_weights(compiled_->loss_values);
-  if (table.empty() || !data_.y || !compiled_->loss->takes_classes(data_.y.cols)) return;
+  const Reals table = compiled_->loss_traits.class_weights;
+  if (!data_.y || !compiled_->loss->takes_classes(data_.y.cols)) return;
   kernels::gather_classes(data_.y, {order_, batch_first_}, batch_rows_, net_.n_outputs(), ws_.labels.data());
   const T* weights = data_.weights ? ws_.weights.data() : nullptr;
   sums_.divisor = losses::weight_of_classes<T>(table.all(), ws_.labels.data(), weights, batch_rows_);
@@ -122,7 +121,7 @@ void Engine<T>::merge_statistics(int layer, Index chunks, Index chunk_rows) noex
 template <class T>
 void Engine<T>::merge_loss() noexcept {
   for (Index k = 0; k < plan_->chunks; ++k) sums_.loss += ws_.loss[k];
-  last_loss_ = compiled_->average(sums_, net_.n_outputs());
+  last_loss_ = compiled_->loss_traits.average(sums_);
   if (!std::isfinite(last_loss_)) flag(Verdict::kLossNotFinite);
 }
 
@@ -160,11 +159,12 @@ void Engine<T>::count_losses() noexcept {
     group.sums.add(sums_);
   group.rows += batch_rows_;
   if (!updates_) return;
-  const double penalty = merge_penalty(), count = compiled_->loss_is_sum() ? 1 : static_cast<double>(group.rows);
+  const double penalty = merge_penalty(), count = compiled_->loss_traits.is_sum ? 1 : static_cast<double>(group.rows);
   last_loss_ += penalty;
-  totals_.objective += count * (compiled_->average(group.sums, 1) + penalty);
+  totals_.objective += count * (compiled_->loss_traits.average_over_rows(group.sums) + penalty);
   totals_.penalty += count * penalty;
   totals_.counted += count;
+  group = {};
 }
 
 template <class T>
@@ -182,7 +182,7 @@ int Engine<T>::end_batch() noexcept {
     if (wants_accuracy)
       for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
-    if (!compiled_->loss_is_sum()) sums_.loss = last_loss_ * sums_.divisor;
+    if (!compiled_->loss_traits.is_sum) sums_.loss = last_loss_ * sums_.divisor;
     totals_.sums.add(sums_);
   }
   if (accumulates() || (updates_ && goal.forward && compiled_->settings.penalty_in_loss)) count_losses();
@@ -190,7 +190,6 @@ int Engine<T>::end_batch() noexcept {
     compiled_->end_update(plan_->trained);
     ++progress.step;
     progress.draw = 0;
-    if (goal.gradient != Gradient::kNone) progress.group = {};
     if (average_share_ != 0) ++progress.averaged;
   }
   ++totals_.steps;

@@ -209,21 +209,22 @@ Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
 template <class T>
 void Inference<T>::score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
   const losses::Row& loss = *compiled_->loss;
+  const losses::Traits& traits = compiled_->loss_traits;
   const auto [targets, good] =
-      losses::read_targets<T>(loss, compiled_->loss_values, data_.y, ids, net_.n_outputs(),
+      losses::read_targets<T>(loss, traits, data_.y, ids, net_.n_outputs(),
                               scratch.targets.view().middle_rows(0, out.rows), scratch.labels.data());
   if (!good) flag(verdict_, Verdict::kBadTarget);
   losses::Weighed weighed{losses::unweighted(out.rows)};
   if (data_.weights) weighed = losses::weigh<T>(data_.weights, ids, out.rows, scratch.weights.data());
   if (!weighed.valid) flag(verdict_, Verdict::kBadWeight);
-  if (const losses::Outside bad = losses::outside_outputs<T>(loss, compiled_->loss_values, out)) {
+  if (const losses::Outside bad = losses::outside_outputs<T>(traits, out)) {
     outside_.note(ids[bad.row], out.row(bad.row)[bad.column]);
     flag(verdict_, Verdict::kBadOutput);
   }
   const T* weights = data_.weights ? scratch.weights.data() : nullptr;
   const Values& values = compiled_->loss_values;
   losses::Sums& sums = sums_[static_cast<std::size_t>(item)] = weighed.sums;
-  if (const Reals table = loss.class_weights(values); !table.empty() && targets.classes)
+  if (const Reals table = traits.class_weights; !table.empty() && targets.classes)
     sums.divisor = losses::weight_of_classes<T>(table.all(), targets.classes, weights, out.rows);
   sums.loss = loss.loops<T>().value(values, out, targets, weights, T(0), {});
   if (accuracy_) sums.right = loss.loops<T>().right(values, out, targets, weights);
@@ -238,7 +239,7 @@ template <class T>
 Scores Inference<T>::scores() const {
   losses::Sums all;
   for (const losses::Sums& chunk : sums_) all.add(chunk);
-  return {compiled_->average(all, net_.n_outputs()), all.accuracy(), all.weight};
+  return {compiled_->loss_traits.average(all), all.accuracy(), all.weight};
 }
 
 template class Buffers<float>;

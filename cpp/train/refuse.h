@@ -97,7 +97,7 @@ struct CellSearch {
   }
   // If losses are added instead of averaged, weights are factors of gradients and have to be finite in T.
   void weight() const {
-    const bool factors = compiled->loss_is_sum();
+    const bool factors = compiled->loss_traits.is_sum;
     run::refuse_weights(where, data.names->weights, data.weights, ids, count, factors ? kName : "",
                         factors && sizeof(T) == sizeof(float));
   }

@@ -61,7 +61,7 @@ class Trainer final : public Model {
   const losses::Row* loss() const override { return compiled_ ? compiled_->loss : nullptr; }
   const Values& loss_values() const override { return compiled_->loss_values; }
   bool penalty_in_loss() const override { return compiled_ && compiled_->settings.penalty_in_loss; }
-  bool loss_is_sum() const override { return compiled_ && compiled_->loss_is_sum(); }
+  bool loss_is_sum() const override { return compiled_ && compiled_->loss_traits.is_sum; }
   const optimizers::Row* optimizer() const override { return compiled_ ? compiled_->optimizer : nullptr; }
 
   FitReport fit(const FitSpec& spec, Hooks& hooks) override;

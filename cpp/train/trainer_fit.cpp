@@ -99,9 +99,9 @@ template <class T>
 EpochLog Trainer<T>::log_of(const run::Totals& totals) const {
   const losses::Sums& sums = totals.sums;
   EpochLog log;
-  log.train = {compiled_->average(sums, 1), sums.accuracy(), sums.weight};
+  log.train = {compiled_->loss_traits.average_over_rows(sums), sums.accuracy(), sums.weight};
   if (compiled_->settings.penalty_in_loss) {
-    const double counted = compiled_->loss_is_sum() ? 1 : totals.counted;
+    const double counted = compiled_->loss_traits.is_sum ? 1 : totals.counted;
     log.train.loss = totals.objective / counted;
     log.penalty = totals.penalty / counted;
   }
