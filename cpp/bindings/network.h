@@ -56,12 +56,15 @@ class Network {
 
   // network_settings.cpp
   using Groups = std::map<std::string, py::dict>;  // hyperparameters of single parameters, by the parameter's key
+  // Limits of the common norm of gradients, None for no limit, each with the keys of its parameters.
+  using Limits = std::vector<std::pair<std::optional<double>, std::vector<std::string>>>;
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   void set_frozen(const std::string& layer, bool frozen);
   void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                const py::dict& params, const Groups& groups, const py::object& schedule, const py::object& average,
-               const py::kwargs& settings);
-  void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues);
+               const Limits& limits, const py::kwargs& settings);
+  void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues,
+                            const Limits& limits);
   double lr();
   // None if the compiled learning rate is a number, or before compile.
   py::object schedule_position() const;
@@ -95,10 +98,11 @@ class Network {
   // network_inference.cpp
   py::array predict(py::handle x, bool link, py::handle out, int n_threads);
   // What follows leaves the model as it is, too. The results are of the model's dtype.
-  py::array input_gradient(const py::object& x, const py::object& y, int n_threads);
+  // `grad`, in the place of y, has the gradient of each row's loss by the outputs.
+  py::array input_gradient(const py::object& x, const py::object& y, int n_threads, const py::object& grad);
   py::array jacobian(const py::object& x, bool link, int n_threads);
   // By the key of each parameter that is trained: rows x its shape as stored, (inputs, outputs).
-  py::dict per_sample_gradients(const py::object& x, const py::object& y, int n_threads);
+  py::dict per_sample_gradients(const py::object& x, const py::object& y, int n_threads, const py::object& grad);
   py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
 
   // network_state.cpp

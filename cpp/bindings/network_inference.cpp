@@ -63,9 +63,9 @@ void Network::differentiate(const char* where, const BatchArgs& args, const run:
   model().differentiate(where, args.data, args.rows, wanted, n_threads, signal_poll());
 }
 
-py::array Network::input_gradient(const py::object& x, const py::object& y, int n_threads) {
-  const BatchArgs args("input_gradient", *this, x, y, Py_None);
-  require(!y.is_none(), "[input_gradient] y is None; expected targets");
+py::array Network::input_gradient(const py::object& x, const py::object& y, int n_threads, const py::object& grad) {
+  const BatchArgs args("input_gradient", *this, x, y, Py_None, grad);
+  require(y.is_none() != grad.is_none(), "[input_gradient] y is None; expected targets");
   py::array dx = new_array(model().is_double(), args.rows, model().n_features());
   differentiate("input_gradient", args, {.of = run::Wanted::kLoss, .by_input = dx.mutable_data()}, n_threads);
   return dx;
@@ -79,9 +79,10 @@ py::array Network::jacobian(const py::object& x, bool link, int n_threads) {
   return dx;
 }
 
-py::dict Network::per_sample_gradients(const py::object& x, const py::object& y, int n_threads) {
-  const BatchArgs args("per_sample_gradients", *this, x, y, Py_None);
-  require(!y.is_none(), "[per_sample_gradients] y is None; expected targets");
+py::dict Network::per_sample_gradients(const py::object& x, const py::object& y, int n_threads,
+                                       const py::object& grad) {
+  const BatchArgs args("per_sample_gradients", *this, x, y, Py_None, grad);
+  require(y.is_none() != grad.is_none(), "[per_sample_gradients] y is None; expected targets");
   run::Wanted wanted{.of = run::Wanted::kLoss};
   py::dict arrays;
   for (const auto& [p, data, owner] : model().parameters(Model::kValues)) {

@@ -88,13 +88,17 @@ run::Schedule schedule_of(const py::object& given) {
 
 // The hyperparameters of all parameters, and those of single parameters: the common ones after the group's changes.
 run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict& params, const Network::Groups& groups,
-                                      const py::object& schedule) {
+                                      const py::object& schedule, const Network::Limits& limits) {
   const std::string where = "[" + std::string(row.name) + "]";
   run::OptimizerValues values{values_of(where, row, params), {}, schedule_of(schedule)};
   const auto* cycle = values.schedule.row;
   require(!cycle || !cycle->cycles_momentum(values.schedule.values) || *row.momentum, where, " has no momentum that ",
           cycle ? cycle->class_name : "", " could change; expected cycle_momentum=False");
   for (const auto& [key, own] : groups) values.own[key] = changed(where, row.params, values.others, own);
+  for (const auto& [limit, keys] : limits) {
+    require(!limit || *limit > 0, where, " max_grad_norm = ", limit.value_or(0), "; expected a number > 0");
+    values.limits.push_back({limit.value_or(run::kNoLimit), keys});
+  }
   return values;
 }
 
@@ -123,13 +127,13 @@ void Network::set_frozen(const std::string& layer, bool frozen) {
 
 void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                       const py::dict& params, const Groups& groups, const py::object& schedule,
-                      const py::object& average, const py::kwargs& settings) {
+                      const py::object& average, const Limits& limits, const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = loss.empty() ? &losses::own() : &losses::registry().at("[compile]", loss);
   spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
-  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups, schedule);
+  spec.optimizer_values = optimizer_values(*spec.optimizer, params, groups, schedule, limits);
   if (!average.is_none()) {
     const auto [name, values] = average.cast<std::pair<std::string, py::dict>>();
     spec.average = &optimizers::averages().at("[compile]", name);
@@ -145,11 +149,11 @@ void Network::use_averages(bool on) {
 }
 
 void Network::set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule,
-                                   bool continues) {
+                                   bool continues, const Limits& limits) {
   const train::Gate::Change change(model().gate(), "set_optimizer_params");
   const auto* row = model().optimizer();
   require(row != nullptr, "[set_optimizer_params] the model has no optimizer yet: call compile first");
-  model().set_optimizer_values(optimizer_values(*row, params, groups, schedule), continues);
+  model().set_optimizer_values(optimizer_values(*row, params, groups, schedule, limits), continues);
 }
 
 double Network::lr() {

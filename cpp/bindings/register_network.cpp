@@ -77,6 +77,15 @@ void add_calls(const py::handle& cls) {
   for (PyMethodDef& method : g_methods) add_fast_method(cls, method);
 }
 
+void add_gradients(py::class_<Network>& cls) {
+  using py::arg;
+  const auto none = py::none();
+  cls.def("input_gradient", &Network::input_gradient, arg("x"), arg("y"), arg("n_threads") = 0, arg("grad") = none)
+      .def("jacobian", &Network::jacobian, arg("x"), arg("link") = false, arg("n_threads") = 0)
+      .def("per_sample_gradients", &Network::per_sample_gradients, arg("x"), arg("y"), arg("n_threads") = 0,
+           arg("grad") = none);
+}
+
 }  // namespace
 
 void register_network(py::module_& m) {
@@ -126,15 +135,17 @@ void register_network(py::module_& m) {
       .def(
           "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
       .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
-      .def("compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
-           arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none,
-           "schedule, average: None, or a pair of name and parameters. settings: of the row \"compile\".")
+      .def(
+          "compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
+          arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none, arg("limits") = py::list(),
+          "schedule, average: None, or a pair of name and parameters. limits: pairs of a limit of the gradients' norm, "
+          "or None, and the keys of its parameters. settings: of the row \"compile\".")
       .def("use_averages", &Network::use_averages, arg("on"),
            "Exchanges the values of the parameters that train with their averages, or back.")
       .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })
       .def(
           "set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
-          arg("schedule") = none, arg("continues") = false,
+          arg("schedule") = none, arg("continues") = false, arg("limits") = py::list(),
           "Other hyperparameters, as compile takes them, from the next update on; states and counts stay. The schedule "
           "begins now, unless it continues the one before.")
       .def_property_readonly("lr", &Network::lr)
@@ -152,11 +163,9 @@ void register_network(py::module_& m) {
       .def("backward", &Network::backward, arg("grad"), arg("need_dx") = false, arg("n_threads") = 0)
       .def("clip_grad_norm", &Network::clip_grad_norm, arg("max_norm"))
       .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0)
-      .def("input_gradient", &Network::input_gradient, arg("x"), arg("y"), arg("n_threads") = 0)
-      .def("jacobian", &Network::jacobian, arg("x"), arg("link") = false, arg("n_threads") = 0)
-      .def("per_sample_gradients", &Network::per_sample_gradients, arg("x"), arg("y"), arg("n_threads") = 0)
       .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
            arg("n_threads") = 0);
+  add_gradients(cls);
   add_calls(cls);
 }
 

@@ -33,7 +33,7 @@ struct Goal {
   bool need_dx = false;
   bool update = true;
   Form form = Form::kFused;
-  bool clip = false;  // clip by global norm, which needs the materialised form
+  bool clip = false;  // clip by norms of whole gradients, which needs the materialised form
   // Add the gradients of several batches before an update, which needs the materialised form. The engine leaves out the
   // update phase of all batches but the last.
   bool accumulate = false;

@@ -9,6 +9,17 @@
 
 namespace fastnn::run {
 
+namespace {
+template <class T>
+void require_parameter(const Network<T>& network, const std::string& key) {
+  std::vector<std::string> known;
+  for (const Parameter& p : network.parameters())
+    if (p.trainable) known.push_back(p.key());
+  require(std::ranges::find(known, key) != known.end(), "[compile] no parameter is called '", key,
+          "'; known: ", join(known));
+}
+}  // namespace
+
 template <class T>
 Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
     : loss(spec.loss),
@@ -74,14 +85,28 @@ typename Compiled<T>::Rules Compiled<T>::rules_for(const Network<T>& network, co
     made.rule_of.push_back(k);
     if (p.trainable) made.any |= made.rules[k].kept;
   }
-  if (found == values.own.size()) return made;
-  std::vector<std::string> known;
-  for (const Parameter& p : network.parameters())
-    if (p.trainable) known.push_back(p.key());
-  for (const auto& [key, unused] : values.own)
-    require(std::ranges::find(known, key) != known.end(), "[compile] no parameter is called '", key,
-            "'; known: ", join(known));
+  add_limits(network, values.limits, made);
+  if (found != values.own.size())
+    for (const auto& [key, unused] : values.own) require_parameter(network, key);
   return made;
+}
+
+template <class T>
+void Compiled<T>::add_limits(const Network<T>& network, const std::vector<NormLimit>& limits, Rules& made) const {
+  made.clips.push_back({settings.max_grad_norm});
+  made.clip_of.assign(made.rule_of.size(), 0);
+  for (const NormLimit& limit : limits) {
+    for (const auto& key : limit.keys) require_parameter(network, key);
+    for (std::size_t p = 0; p < made.clip_of.size(); ++p)
+      if (std::ranges::find(limit.keys, network.parameters()[p].key()) != limit.keys.end())
+        made.clip_of[p] = made.clips.size();
+    made.clips.push_back({limit.max_grad_norm});
+  }
+}
+
+template <class T>
+bool Compiled<T>::clips_norm() const {
+  return std::ranges::any_of(clips, [](const Clipped& each) { return each.max_grad_norm < kNoLimit; });
 }
 
 template <class T>
@@ -96,6 +121,8 @@ void Compiled<T>::take(Rules made) {
   }
   rules = std::move(made.rules);
   rule_of = std::move(made.rule_of);
+  clips = std::move(made.clips);
+  clip_of = std::move(made.clip_of);
 }
 
 template <class T>

@@ -23,12 +23,19 @@ struct Schedule {
   Values values;
 };
 
+// A limit of the common norm of the gradients of some parameters, which are given by their keys.
+struct NormLimit {
+  double max_grad_norm = kNoLimit;
+  std::vector<std::string> keys;
+};
+
 // Hyperparameters of the optimizer: the sets of single parameters by the parameter's key, and the set of all others. A
-// schedule changes their learning rates.
+// schedule changes their learning rates. The settings have the limit of the norm of parameters that no limit names.
 struct OptimizerValues {
   Values others;
   std::map<std::string, Values> own;
   Schedule schedule;
+  std::vector<NormLimit> limits = {};
 };
 
 struct CompileSpec {
@@ -51,6 +58,12 @@ struct Compiled {
     // Each state of all parameters, in the layout of the network's values; nullptr if these hyperparameters need none.
     std::array<T*, optimizers::kMaxStates> states{};
   };
+  // Parameters whose gradients are clipped by their common norm. Each update sets the sum of squares and the factor.
+  struct Clipped {
+    double max_grad_norm = kNoLimit;
+    double squares = 0;
+    T factor = 1;
+  };
 
   Compiled(const Network<T>& network, const CompileSpec& spec);
 
@@ -60,6 +73,8 @@ struct Compiled {
   void set_values(const Network<T>& network, const OptimizerValues& values, bool continues);
 
   const Rule& rule(int parameter) const { return rules[rule_of[static_cast<std::size_t>(parameter)]]; }
+  bool clips_norm() const;
+  Clipped& clipped(int parameter) { return clips[clip_of[static_cast<std::size_t>(parameter)]]; }
   // The s-th of the n_states state arrays: those that at least one parameter needs, the average of the parameters, and
   // accumulated gradients, where the settings ask for them.
   T* state(int s) const { return states->data() + s * state_size; }
@@ -80,9 +95,10 @@ struct Compiled {
   Values loss_values;
   losses::Traits loss_traits;
   const optimizers::Row* optimizer;
-  std::vector<Rule> rules;  // no two of them equal
+  std::vector<Rule> rules;     // no two of them equal
+  std::vector<Clipped> clips;  // the first is of the parameters that have no limit of their own
   // Per parameter, by its index in the network:
-  std::vector<std::size_t> rule_of;  // index in `rules`
+  std::vector<std::size_t> rule_of, clip_of;  // index in `rules`, and in `clips`
   std::vector<optimizers::Coefficients> coefficients;
   std::vector<std::int64_t> steps;  // the number of updates so far
   CompileSettings settings;
@@ -96,13 +112,15 @@ struct Compiled {
   std::shared_ptr<Buffer<T>> states;  // the state arrays one after another; Python's views share the ownership
 
  private:
-  // The distinct rules for given hyperparameters, and the index of each parameter's rule among them.
+  // The distinct rules for given hyperparameters, the limits of norms, and the indices of each parameter's.
   struct Rules {
     std::vector<Rule> rules;
-    std::vector<std::size_t> rule_of;
+    std::vector<Clipped> clips;
+    std::vector<std::size_t> rule_of, clip_of;
     optimizers::StateSet any = 0;  // states that some parameter keeps
   };
   Rules rules_for(const Network<T>& network, const OptimizerValues& values) const;
+  void add_limits(const Network<T>& network, const std::vector<NormLimit>& limits, Rules& made) const;
   void take(Rules made);
   double rate(double base) const { return schedule.row ? schedule.row->rate(schedule.values, base, clock) : base; }
   Values values_now(const Values& values) const;

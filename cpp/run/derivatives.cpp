@@ -42,7 +42,7 @@ Derivatives<T>::Derivatives(const Network<T>& network, const Compiled<T>* compil
       gradients_(network.wanted_gradients(wanted.by_input != nullptr)) {
   const Index passes = wanted.of == Wanted::kLoss ? 1 : network.n_outputs();
   row_flops_ = network.flops_per_row() * static_cast<double>(1 + 2 * passes);
-  if (wanted.of != Wanted::kLoss) return;
+  if (wanted.of != Wanted::kLoss || data.grad) return;
   // The loss of a row is a mean over its outputs where that of a batch is; weights of classes are factors.
   scale_ = static_cast<T>(compiled->loss_traits.scale(losses::unweighted(1)));
 }
@@ -152,9 +152,13 @@ void Derivatives<T>::forward(Workspace<T>& ws, Index first, Index count) noexcep
 
 template <class T>
 void Derivatives<T>::of_loss(Workspace<T>& ws, Index first, Index count) noexcept {
+  const kernels::RowIds ids{nullptr, first};
+  if (data_.grad) {
+    if (!kernels::gather<T>(data_.grad, ids, {}, ws.dout())) flag(verdict_, Verdict::kBadGrad);
+    return;
+  }
   const losses::Row& loss = *compiled_->loss;
   const Values& values = compiled_->loss_values;
-  const kernels::RowIds ids{nullptr, first};
   const auto [targets, good] = losses::read_targets<T>(loss, compiled_->loss_traits, data_.y, ids, net_.n_outputs(),
                                                        ws.targets.middle_rows(0, count), ws.labels.data());
   if (!good) flag(verdict_, Verdict::kBadTarget);

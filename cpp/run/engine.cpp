@@ -237,7 +237,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.grad = grad.data;
   job.grad_stride = grad.stride;
   job.left = left;
-  job.grad_factor = grad_factor_;
+  if (plan_->goal.clip) job.grad_factor = compiled_->clipped(tile.param).factor;
   job.l1 = rule.l1;
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],
                                                         job))

@@ -214,7 +214,7 @@ class Engine final : public parallel::Program {
   T kept_ = 0, added_ = 1;  // the shares of earlier batches and of this one in the accumulated gradient
   T average_share_ = 0;     // of the parameters after the update in their average; 0: they are not added
   double last_loss_ = 0, batch_weight_ = 1;
-  T scale_ = 0, grad_factor_ = 1;
+  T scale_ = 0;
   bool far_ = false;  // parameters and states do not fit in L2, so they are prefetched before their update
   Totals totals_;
   OutputOutside outside_;

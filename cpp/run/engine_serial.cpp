@@ -17,7 +17,6 @@ void Engine<T>::begin_batch() noexcept {
   batch_rows_ = std::min(batch_size_, rows_ - cursor_);
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
   ws_.set_rows(batch_rows_);
-  grad_factor_ = 1;
   if (plan_->goal.forward && !batch().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
@@ -134,11 +133,14 @@ void Engine<T>::merge_gradient_bounds() noexcept {
 
 template <class T>
 void Engine<T>::merge_norm() noexcept {
-  double squares = 0;
-  for (std::size_t k = 0; k < plan_->tiles.size(); ++k) squares += ws_.norms[static_cast<Index>(k)];
-  const double norm = std::sqrt(squares);
-  if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
-  grad_factor_ = static_cast<T>(clip_factor(norm, compiled_->settings.max_grad_norm));
+  for (auto& each : compiled_->clips) each.squares = 0;
+  for (std::size_t k = 0; k < plan_->tiles.size(); ++k)
+    compiled_->clipped(plan_->tiles[k].param).squares += ws_.norms[static_cast<Index>(k)];
+  for (auto& each : compiled_->clips) {
+    const double norm = std::sqrt(each.squares);
+    if (!std::isfinite(norm)) flag(Verdict::kWeightsNotFinite);
+    each.factor = static_cast<T>(clip_factor(norm, each.max_grad_norm));
+  }
 }
 
 template <class T>

@@ -25,7 +25,6 @@ struct CompileSettings {
   Index accumulate = 1;
 
   bool accumulates() const { return accumulate > 1; }
-  bool clips_norm() const { return max_grad_norm < kNoLimit; }
   bool clips_values() const { return max_grad_value < kNoLimit; }
 };
 struct Compile {

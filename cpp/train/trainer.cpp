@@ -147,7 +147,7 @@ template <class T>
 Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
   Goal goal;
   goal.gradient = gradient;
-  goal.clip = compiled_->settings.clips_norm();
+  goal.clip = compiled_->clips_norm();
   const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
   goal.accumulate = compiled_->settings.accumulates();
   if (goal.clip || goal.accumulate || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;

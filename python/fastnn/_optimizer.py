@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import _validate
+from . import _registry, _validate
 from ._describe import Description, Overrides
 from ._docstrings import sentence
 from ._fields import Field, Value, argument_names, checked, default_values
@@ -14,11 +15,21 @@ from ._hints import shown
 from ._schedule import LEARNING_RATE, LearningRate, Schedule, rate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from ._registry import Row
+    from ._registry import Parameter, Row
 
-__all__ = ["Average", "Optimizer"]
+__all__ = ["LIMIT", "Average", "Optimizer"]
+
+LIMIT = "max_grad_norm"  # the setting of compile that groups may have
+
+
+@functools.cache
+def _group_params(optimizer: str) -> list[Parameter]:
+    """Return what a group of parameters may have: the optimizer's parameters, and a limit."""
+    settings = _registry.rows("settings")["compile"]["params"]
+    own: list[Parameter] = _registry.rows("optimizers")[optimizer]["params"]
+    return [*own, *(param for param in settings if param["name"] == LIMIT)]
 
 
 class Optimizer(Description):
@@ -28,6 +39,8 @@ class Optimizer(Description):
     ``{"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}}``. ``*`` stands for any characters, as
     in file names. If several patterns give a parameter the same value, the last one counts. A
     schedule changes the learning rate of each group by its formula, from the group's own one on.
+    With ``max_grad_norm``, which compile has for all others, the gradients of the parameters to
+    which a pattern gives it are clipped by their own common norm; None does not clip them.
 
     Examples
     --------
@@ -153,7 +166,7 @@ class Optimizer(Description):
                     f"[{where}] param_groups[{pattern!r}] is {shown(values)}; expected a dictionary"
                 )
             its = f"{where}.param_groups[{pattern!r}]"
-            groups[pattern] = checked(its, self.row["params"], values)
+            groups[pattern] = checked(its, _group_params(self.registry_name), values)
         return groups
 
     def hyper_of(
@@ -163,12 +176,35 @@ class Optimizer(Description):
 
         `vectors` are the keys of the parameters of one dimension.
         """
-        import fnmatch  # imported only when it is needed
-
-        known = list(keys)
         found: dict[str, dict[str, Value]] = {}
         if not self.decays_all:
             found = {key: {"weight_decay": 0.0} for key in vectors}
+        for _, named, values in self._named(where, keys):
+            own = {name: value for name, value in values.items() if name != LIMIT}
+            for key in named if own else ():
+                found[key] = found.get(key, {}) | own
+        return {key: self._cycled(values) for key, values in found.items()}
+
+    def norm_limits(self, where: str, keys: Iterable[str]) -> list[tuple[float | None, list[str]]]:
+        """Return limits of the gradients' norm, each with the keys of the parameters it is for.
+
+        Those are the parameters to which the pattern that has the limit is the last to give one.
+        """
+        groups = [(named, v[LIMIT]) for _, named, v in self._named(where, keys) if LIMIT in v]
+        last = {key: at for at, (named, _) in enumerate(groups) for key in named}
+        found: list[tuple[Any, list[str]]] = [
+            (limit, [key for key in named if last[key] == at])
+            for at, (named, limit) in enumerate(groups)
+        ]
+        return [(limit, its) for limit, its in found if its]
+
+    def _named(
+        self, where: str, keys: Iterable[str]
+    ) -> Iterator[tuple[str, list[str], dict[str, Value]]]:
+        """Yield each pattern with the keys that it stands for, and its values."""
+        import fnmatch  # imported only when it is needed
+
+        known = list(keys)
         for pattern, values in self.group_hyper().items():
             named = [key for key in known if fnmatch.fnmatchcase(key, pattern)]
             if not named:
@@ -176,9 +212,7 @@ class Optimizer(Description):
                     f"[{where}] param_groups has {pattern!r}, which is no parameter's key; the "
                     f"parameters are: {', '.join(known)}"
                 )
-            for key in named:
-                found[key] = found.get(key, {}) | values
-        return {key: self._cycled(values) for key, values in found.items()}
+            yield pattern, named, values
 
 
 class Average(Description):

@@ -133,7 +133,7 @@ def test_training_learns_and_reports(data: Any) -> None:
         x, y, batch_size=10, epochs=300, initial_epoch=3, validation=(x, y, None), metrics=True,
         on_epoch=on_epoch,
     )  # fmt: skip
-    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy", "lr"}
     assert history["val_accuracy"][-1] >= 0.9
     assert seen == list(range(3, 3 + len(history["loss"])))
     assert len(seen) < 297

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _core, _registry
 from fastnn._describe import described
 from fastnn._fields import checked, default_values
-from fastnn._optimizer import Average, Optimizer
+from fastnn._optimizer import LIMIT, Average, Optimizer
 from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._refusals import Words, refused
 from fastnn._schedule import LambdaLR
@@ -68,8 +68,16 @@ class Compiled(NamedTuple):
                         f"[{where}] {name} came with a Python function as loss; expected a loss of "
                         "fastnn's, or compile without it"
                     )
+        chosen = described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer)
+        if "max_grad_value" in known:
+            for pattern, values in chosen.group_hyper().items():
+                if values.get(LIMIT) is not None:
+                    raise ValueError(
+                        f"[{where}] max_grad_value and {LIMIT} of param_groups[{pattern!r}] came "
+                        "together; expected one of them"
+                    )
         return cls(
-            optimizer=described(where, "optimizer", optimizer, OPTIMIZERS, Optimizer),
+            optimizer=chosen,
             loss=described(where, "loss", loss, LOSSES, Loss),
             metrics=_chosen_metrics(where, metrics),
             average=None
@@ -172,6 +180,7 @@ class Compiled(NamedTuple):
                 None
                 if self.average is None
                 else (self.average.registry_name, self.average.hyper()),
+                self._limits(where, network),
                 **self.settings,
             )
 
@@ -210,7 +219,10 @@ class Compiled(NamedTuple):
         """Set other hyperparameters from the next step on; return the settings with them."""
         changed = self._replace(optimizer=optimizer)
         network.set_optimizer_params(
-            optimizer.core_hyper(), changed._groups(where, network), changed._schedule(0, epochs)
+            optimizer.core_hyper(),
+            changed._groups(where, network),
+            changed._schedule(0, epochs),
+            limits=changed._limits(where, network),
         )
         return changed
 
@@ -224,6 +236,7 @@ class Compiled(NamedTuple):
             self._groups(where, network),
             self._schedule(first, first + epochs),
             continues=True,
+            limits=self._limits(where, network),
         )
 
     def _schedule(self, first: int = 0, last: int = 0) -> tuple[str, dict[str, Any]] | None:
@@ -255,6 +268,14 @@ class Compiled(NamedTuple):
         entries = [entry for entry in network.parameters() if entry["trainable"]]
         vectors = [entry["key"] for entry in entries if entry["array"].ndim == 1]
         return optimizer.hyper_of(where, (entry["key"] for entry in entries), vectors)
+
+    def _limits(self, where: str, network: _core.Network) -> list[tuple[float | None, list[str]]]:
+        """Return the limits of the gradients' norm that groups have, with their keys."""
+        if not any(LIMIT in values for values in self.optimizer.group_hyper().values()):
+            return []
+        entries = network.parameters()
+        keys = (entry["key"] for entry in entries if entry["trainable"])
+        return self.optimizer.norm_limits(where, keys)
 
 
 def _chosen_metrics(where: str, given: Any) -> tuple[Metric, ...]:

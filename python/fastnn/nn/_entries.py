@@ -19,6 +19,7 @@ import numpy as np
 from fastnn import _registry, _validate
 from fastnn._fields import fields_of, joined
 from fastnn._hints import shown
+from fastnn._optimizer import LIMIT
 from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 
@@ -403,7 +404,8 @@ def _groups_of(where: str, entries: Any) -> dict[str, Entry]:
         if not isinstance(pattern, str) or not isinstance(values, dict) or pattern in found:
             raise TypeError(f"{text}, each with a pattern of its own and a dictionary")
         for name, value in values.items():
-            _scalar(where, f"optimizer: param_groups: {shown(name)}", value)
+            if not (name == LIMIT and value is None):
+                _scalar(where, f"optimizer: param_groups: {shown(name)}", value)
         found[pattern] = values
     return found
 

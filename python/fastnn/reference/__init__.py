@@ -23,6 +23,7 @@ Examples
 
 from __future__ import annotations
 
+from fastnn.reference._clipping import clip_factor
 from fastnn.reference._optimizer import AVERAGES, Average
 from fastnn.reference.activations import ACTIVATIONS, Activation, activation, activation_backward
 from fastnn.reference.functional import (
@@ -57,7 +58,7 @@ from fastnn.reference.layers import (
 from fastnn.reference.losses import LOSSES, Loss, loss
 from fastnn.reference.network import Network
 from fastnn.reference.normal import normal_quantile
-from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, clip_factor, optimizer_step
+from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, optimizer_step
 from fastnn.reference.random import (
     dropout_mask,
     normal_noise,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.reference._clipping import clip_factor, clip_norms, clip_values
 from fastnn.reference._optimizer import AVERAGES, in_batch
 from fastnn.reference.layers import (
     INPUTS,
@@ -21,8 +22,9 @@ from fastnn.reference.layers import (
     make_layer,
 )
 from fastnn.reference.losses import LOSSES, Sums
-from fastnn.reference.optimizers import OPTIMIZERS, clip_factor
+from fastnn.reference.optimizers import OPTIMIZERS
 from fastnn.reference.random import permutation
+from fastnn.reference.schedules import Clock, Fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +102,9 @@ class Network:
         optimizer: str,
         params: dict[str, Any],
         groups: dict[str, dict[str, Any]] | None = None,
+        schedule: tuple[str, dict[str, Any]] | None = None,
         average: tuple[str, dict[str, Any]] | None = None,
+        limits: Sequence[tuple[float | None, Sequence[str]]] = (),
         max_grad_norm: float | None = None,
         max_grad_value: float | None = None,
         penalty_in_loss: bool = False,
@@ -108,11 +112,12 @@ class Network:
     ) -> None:
         """Choose loss and optimizer, and start the optimizer's state anew.
 
-        `groups` overrides hyperparameters of the optimizer for single parameters, by their keys;
-        `max_grad_norm` clips the global norm of the gradients, `max_grad_value` each of their
-        entries. With `penalty_in_loss`, training reports losses with the optimizer's penalties.
-        `accumulate` batches have one update. `average` is the name of an average of the parameters
-        and its values.
+        `groups` overrides hyperparameters of the optimizer for single parameters, by their keys.
+        `schedule`, of the learning rate, and `average`, of the parameters, are pairs of a name and
+        values. `limits` has limits of the norm of some gradients, with the keys of their
+        parameters; `max_grad_norm` is that of all others, `max_grad_value` that of each entry. With
+        `penalty_in_loss`, losses have the optimizer's penalties. `accumulate` batches have one
+        update.
         """
         self.loss, self.loss_hyper = LOSSES[loss], loss_params
         self.optimizer = OPTIMIZERS[optimizer]
@@ -124,22 +129,30 @@ class Network:
         self.averaged = 0
         self.averages: dict[tuple[str, str], Array] = {}
         self.step = self.draw = 0
-        self.set_optimizer_params(params, groups)
+        self.set_optimizer_params(params, groups, schedule, limits)
         self.states = {
             key: [np.zeros_like(w) for _ in range(self.optimizer.states(self.hyper[key]))]
             for key, w in self._trainable()
         }
         self.steps = dict.fromkeys(self.states, 0)  # updates of each parameter
+        self.last_lr = self.lr  # of the last update
 
     def set_optimizer_params(
-        self, params: dict[str, Any], groups: dict[str, dict[str, Any]] | None = None
+        self,
+        params: dict[str, Any],
+        groups: dict[str, dict[str, Any]] | None = None,
+        schedule: tuple[str, dict[str, Any]] | None = None,
+        limits: Sequence[tuple[float | None, Sequence[str]]] = (),
     ) -> None:
-        """Let the optimizer go on with other hyperparameters, as compile takes them."""
+        """Go on with other hyperparameters, as compile takes them; a schedule begins now."""
         groups = groups or {}
+        self.params = self.optimizer.hypers | params
         self.hyper = {
             (layer, name): params | groups.get(f"{layer}.{name}", {})
             for (layer, name), _ in self._trainable()
         }
+        self.limits = limits
+        self.clock = None if schedule is None else Clock(*schedule)
 
     def _trainable(self) -> Iterator[tuple[tuple[str, str], Array]]:
         for key, layer in self.leaves.items():
@@ -211,17 +224,20 @@ class Network:
 
     def clip_grad_norm(self, max_norm: float) -> float:
         """Shrink the gradients to a global norm of at most `max_norm`; return the norm before."""
-        grads = [
-            g for layer in self.leaves.values() if not layer.frozen for g in layer.grads.values()
-        ]
-        factor, norm = clip_factor(grads, max_norm)
-        for g in grads:
-            np.multiply(g, factor, out=g)
+        grads = self._trained()
+        _, norm = clip_factor(list(grads.values()), max_norm)
+        clip_norms(grads, (), max_norm)
         return norm
+
+    def _trained(self) -> dict[str, Array]:
+        """Return the gradients of what is not frozen, by the keys of the parameters."""
+        its = [(key, layer.grads) for key, layer in self.leaves.items() if not layer.frozen]
+        return {f"{key}.{name}": g for key, grads in its for name, g in grads.items()}
 
     def apply_gradients(self) -> None:
         """Let the optimizer move every parameter that is not frozen."""
         self.step, self.draw = self.step + 1, 0
+        self.last_lr = self.lr
         for key, layer in self.leaves.items():
             if layer.frozen:
                 continue
@@ -229,8 +245,26 @@ class Network:
                 state, hyper = self.states[key, name], self.hyper[key, name]
                 self.steps[key, name] += 1
                 t = self.steps[key, name]
-                hyper = in_batch(hyper, self.batch_weight)
+                hyper = in_batch(self._scheduled(hyper), self.batch_weight)
                 self.optimizer.update(w, layer.grads[name], state, t, **hyper)
+        if self.clock is not None:
+            self.clock.end_step()
+
+    def _scheduled(self, hyper: dict[str, Any]) -> dict[str, Any]:
+        """Return the hyperparameters of the next update."""
+        if self.clock is None:
+            return hyper
+        known = self.optimizer.hypers
+        hyper = hyper | {"lr": self.clock.rate(hyper.get("lr", known["lr"]))}
+        if not self.clock.cycles_momentum:
+            return hyper
+        name = "momentum" if "momentum" in known else "beta1"
+        return hyper | {name: self.clock.momentum()}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update of parameters without a rate of their own."""
+        return float(self._scheduled(self.params)["lr"])
 
     def _add_to_average(self, epoch: int, last: bool) -> None:
         """Add the parameters after an update to their average, if the update counts."""
@@ -254,7 +288,10 @@ class Network:
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Train on one batch; return its loss before the update."""
-        return self._step(x, y, sample_weight, 0, last=False)
+        loss = self._step(x, y, sample_weight, 0, last=False)
+        if self.clock is not None:
+            self.clock.counts.rows += len(np.asarray(x))
+        return loss
 
     def _step(self, x: Any, y: Any, w: Any, epoch: int, *, last: bool) -> float:
         """Train on one batch, which is the `last` of its epoch or not."""
@@ -300,12 +337,10 @@ class Network:
         self._update()
 
     def _update(self) -> None:
-        if self.max_grad_norm is not None:
-            self.clip_grad_norm(self.max_grad_norm)
+        grads = self._trained()
+        clip_norms(grads, self.limits, self.max_grad_norm)
         if self.max_grad_value is not None:
-            for layer in self.leaves.values():
-                for g in layer.grads.values():
-                    np.clip(g, -self.max_grad_value, self.max_grad_value, out=g)
+            clip_values(grads, self.max_grad_value)
         self.apply_gradients()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -343,7 +378,13 @@ class Network:
                 order = orders(epoch)
             elif shuffle:
                 order = permutation(len(x), seed, epoch)
+            if self.clock is not None:
+                updates = -(-len(x) // (batch_size * self.accumulate))
+                self.clock.fit = Fit(epochs, updates, epoch, 0)
             logs = self._epoch((x, y, w), order, batch_size, metrics, epoch)
+            logs["lr"] = self.last_lr
+            if self.clock is not None:
+                self.clock.end_epoch(len(x), logs["loss"])
             if validation is not None:
                 results = self.evaluate(*validation, metrics=metrics)
                 logs |= {f"val_{name}": value for name, value in results.items()}
@@ -351,6 +392,8 @@ class Network:
                 history.setdefault(name, []).append(value)
             if on_epoch is not None and not on_epoch(epoch, logs):
                 break
+        if self.clock is not None:
+            self.clock.fit = None
         return history
 
     def _epoch(

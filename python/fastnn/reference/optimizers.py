@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastnn.reference._describe import Array
 
-__all__ = ["OPTIMIZERS", "Optimizer", "clip_factor", "optimizer_step"]
+__all__ = ["OPTIMIZERS", "Optimizer", "optimizer_step"]
 
 
 def sgd(
@@ -395,9 +395,3 @@ def optimizer_step(
     """Update every parameter in place; states[i] has the state arrays of params[i]."""
     for w, g, state in zip(params, grads, states, strict=True):
         OPTIMIZERS[name].update(w, g, state, t, **hyper)
-
-
-def clip_factor(grads: Sequence[Array], max_norm: float) -> tuple[float, float]:
-    """Return (factor, norm): `factor` times the gradients have a global norm up to `max_norm`."""
-    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads))
-    return min(1.0, max_norm / (norm + 1e-6)), norm

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastnn.reference._describe import Array
 
-__all__ = ["SCHEDULES", "Schedule", "schedule_values"]
+__all__ = ["SCHEDULES", "Clock", "Fit", "Schedule", "schedule_values"]
 
 WARMUP: dict[str, Any] = {"warmup": 0, "warmup_factor": 1 / 3, "by": "step"}
 
@@ -198,14 +198,83 @@ def array(base: float, t: float, *, values: Sequence[float] = (1.0,)) -> float:
     return base * values[min(int(t), len(values) - 1)]
 
 
-def _epoch_end(counts: Counts, rows: int, loss: float | None, hyper: Mapping[str, Any]) -> None:
-    counts.rows += rows
-    if loss is None or "n_iter_no_change" not in hyper:
-        return
-    counts.waited = counts.waited + 1 if loss > counts.best - hyper["tol"] else 0
-    counts.best = min(counts.best, loss)
-    if counts.waited > hyper["n_iter_no_change"]:
-        counts.waited, counts.reduced = 0, counts.reduced + 1
+class Fit(NamedTuple):
+    """A moment in a fit: its epochs, the steps of one, the present epoch, and the steps in it."""
+
+    epochs: int
+    epoch_steps: int
+    epoch: int
+    step: int
+
+
+class Clock:
+    """A schedule in a training, which counts what has happened since it began.
+
+    Parameters
+    ----------
+    name, hyper
+        The schedule; of its parameters those that are not the defaults.
+    """
+
+    def __init__(self, name: str, hyper: Mapping[str, Any]) -> None:
+        self.row = SCHEDULES[name]
+        self.hyper = self.row.hypers | dict(hyper)
+        self.counts = Counts()
+        self.steps = self.epochs = 0
+        self.fit: Fit | None = None  # the running one
+
+    def rate(self, base: float) -> float:
+        """Return the rate of the next step, in the place of `base`."""
+        if self.row.counts:
+            return self.row.rate(base, self.counts, **self._own())
+        t, own = self._time()
+        first, length = self.hyper["warmup_factor"], self.hyper["warmup"]
+        share = first + (1 - first) * t / length if t < length else 1.0
+        return self.row.rate(base, max(0, t - length), **own) * share
+
+    def momentum(self) -> float:
+        """Return the momentum of the next step."""
+        assert self.row.momentum is not None
+        t, own = self._time()
+        return self.row.momentum(max(0, t - self.hyper["warmup"]), **own)
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether the momentum changes, too."""
+        return self.row.momentum is not None and bool(self.hyper["cycle_momentum"])
+
+    def _own(self) -> dict[str, Any]:
+        own = hypers_of(self.row.rate)
+        return {key: value for key, value in self.hyper.items() if key in own}
+
+    def _time(self) -> tuple[int, dict[str, Any]]:
+        """Return the time, and the parameters with a length that is not given: the fit's."""
+        own, by_epoch = self._own(), self.hyper["by"] == "epoch"
+        if not self.row.length or own[self.row.length] is not None:
+            return self.epochs if by_epoch else self.steps, own
+        fit = self.fit or Fit(10**9, 1, 0, 0)  # outside of a fit it does not begin
+        t, length = fit.epoch * fit.epoch_steps + fit.step, fit.epochs * fit.epoch_steps
+        if by_epoch:
+            t, length = fit.epoch, fit.epochs
+        return t, own | {self.row.length: max(1, length - self.hyper["warmup"])}
+
+    def end_step(self) -> None:
+        """Count an update."""
+        self.steps += 1
+        if self.fit is not None:
+            self.fit = self.fit._replace(step=self.fit.step + 1)
+
+    def end_epoch(self, rows: int, loss: float | None) -> None:
+        """Count an epoch of so many rows, and take its loss into account."""
+        counts, hyper = self.counts, self.hyper
+        self.epochs += 1
+        counts.rows += rows
+        if loss is None or "n_iter_no_change" not in hyper:
+            return
+        counts.waited = counts.waited + 1 if loss > counts.best - hyper["tol"] else 0
+        counts.best = min(counts.best, loss)
+        if counts.waited > hyper["n_iter_no_change"]:
+            counts.waited, counts.reduced = 0, counts.reduced + 1
 
 
 def schedule_values(
@@ -233,33 +302,16 @@ def schedule_values(
         The training loss of each epoch.
     momentum : bool
     """
-    row = SCHEDULES[name]
-    given = row.hypers | dict(hyper)
-    own = {key: value for key, value in given.items() if key in hypers_of(row.rate)}
-    counts, found = Counts(), []
+    clock = Clock(name, hyper)
+    epochs = -(-n // epoch_steps)
+    found = []
     for k in range(n):
-        if row.counts:
-            found.append(row.rate(base, counts, **own))
-        else:
-            t, length = (k, epoch_steps * -(-n // epoch_steps))
-            if given["by"] == "epoch":
-                t, length = k // epoch_steps, length // epoch_steps
-            if row.length and own[row.length] is None:
-                own = own | {row.length: max(1, length - given["warmup"])}
-            late = max(0, t - given["warmup"])
-            share = 1.0
-            if t < given["warmup"]:
-                share = given["warmup_factor"]
-                share += (1 - share) * t / given["warmup"]
-            if momentum:
-                assert row.momentum is not None
-                found.append(row.momentum(late, **own))
-            else:
-                found.append(row.rate(base, late, **own) * share)
+        clock.fit = Fit(epochs, epoch_steps, k // epoch_steps, k % epoch_steps)
+        found.append(clock.momentum() if momentum else clock.rate(base))
+        clock.end_step()
         if (k + 1) % epoch_steps == 0:
             at = min(k // epoch_steps, len(losses) - 1)
-            loss = losses[at] if losses else None
-            _epoch_end(counts, epoch_steps * batch_size, loss, own)
+            clock.end_epoch(epoch_steps * batch_size, losses[at] if losses else None)
     return np.array(found, np.float64)
 
 
