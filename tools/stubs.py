@@ -209,6 +209,7 @@ def tables_page() -> str:
 
 # The arguments of the program for parameters without a default.
 ARGUMENTS = {"x": "x", "z": "x", "dy": "x", "saved": "x", "params": "[x]", "grads": "[x]"}
+ARGUMENTS |= {"averages": "[x.copy()]", "n": "1"}
 PROGRAM = f'''{HEAD}"""Uses every member once; mypy compares it with the stubs.
 
 It is over 450 lines long because it has one for each argument.

@@ -1,4 +1,4 @@
-// Optimizer steps on the caller's arrays: parameters and states are updated in place.
+// Optimizer steps and averages on the caller's arrays: parameters, states and averages are updated in place.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
@@ -62,29 +62,53 @@ void step_in_place(const Rule& rule, PyObject* param, PyObject* grad, const std:
   update_flat<T>(rule, flat, PlainArray(param).size());
 }
 
+template <class T>
+MatrixBuffer<T> flat_copy(const char* where, const char* name, const py::array& a) {
+  return matrix<T>(where, name, a.attr("reshape")(1, a.size()).template cast<py::object>());
+}
+template <class T>
+void write_back(MatrixBuffer<T>& from, const py::array& to) {
+  py::object target = to;
+  target[py::ellipsis()] = py::array_t<T>({to.size()}, from.view().data).attr("reshape")(to.attr("shape"));
+}
+
 // Updates one parameter with any strides: in place if the arrays lie flat, otherwise in copies that are written back.
 template <class T>
 void step_one(const Rule& rule, const py::array& param, const py::array& grad, const std::vector<py::array>& states) {
   std::vector<PyObject*> own;
   for (const auto& state : states) own.push_back(state.ptr());
   if (lie_flat<T>(param.ptr(), grad.ptr(), own)) return step_in_place<T>(rule, param.ptr(), grad.ptr(), own);
-  const auto n = static_cast<Index>(param.size());
-  const auto copy = [&](const char* name, const py::array& a) {
-    return matrix<T>(rule.row.name, name, a.attr("reshape")(1, n).template cast<py::object>());
-  };
-  auto w = copy("parameter", param);
-  const auto g = copy("gradient", grad);
+  auto w = flat_copy<T>(rule.row.name, "parameter", param);
+  const auto g = flat_copy<T>(rule.row.name, "gradient", grad);
   std::vector<MatrixBuffer<T>> kept;
-  for (const auto& state : states) kept.push_back(copy("state", state));
+  for (const auto& state : states) kept.push_back(flat_copy<T>(rule.row.name, "state", state));
   optimizers::Flat<T> flat{w.view().data, g.view().data, {}, static_cast<T>(rule.l1)};
   for (std::size_t s = 0; s < kept.size(); ++s) flat.state[rule.states[s]] = kept[s].view().data;
-  update_flat<T>(rule, flat, n);
-  const auto write = [&](const py::array& to, MatrixBuffer<T>& from) {
-    py::object target = to;
-    target[py::ellipsis()] = py::array_t<T>({n}, from.view().data).attr("reshape")(to.attr("shape"));
-  };
-  write(param, w);
-  for (std::size_t s = 0; s < kept.size(); ++s) write(states[s], kept[s]);
+  update_flat<T>(rule, flat, static_cast<Index>(param.size()));
+  write_back<T>(w, param);
+  for (std::size_t s = 0; s < kept.size(); ++s) write_back<T>(kept[s], states[s]);
+}
+
+// average += share (param - average).
+template <class T>
+void average_flat(const T* param, T* average, Index n, double share) {
+  constexpr Index kNumbers = 65536;  // of an item
+  constexpr double kCost = 6;        // as above
+  run_items(ceil_div(n, kNumbers), kCost * static_cast<double>(n), 0, [&](Index item) {
+    const Index first = item * kNumbers;
+    optimizers::add_to_average<T>(param + first, average + first, std::min(kNumbers, n - first), static_cast<T>(share));
+  });
+}
+
+template <class T>
+void average_one(const char* where, const py::array& average, const py::array& param, double share) {
+  const auto n = static_cast<Index>(average.size());
+  if (lie_flat<T>(average.ptr(), param.ptr(), {}))
+    return average_flat<T>(PlainArray(param.ptr()).data<const T>(), PlainArray(average.ptr()).data<T>(), n, share);
+  auto sum = flat_copy<T>(where, "averages", average);
+  const auto w = flat_copy<T>(where, "params", param);
+  average_flat<T>(w.view().data, sum.view().data, n, share);
+  write_back<T>(sum, average);
 }
 
 // One array, or a list of them; the caller's list may change while the GIL is released.
@@ -119,26 +143,18 @@ class StepArrays {
   // its shape and dtype, and unless parameters and states can be written to.
   StepArrays(const Rule& rule, PyObject* params, PyObject* grads, PyObject* states) {
     const char* where = rule.row.name;
-    const Listed all(params), of(grads);
-    need_as_many(where, "grads", of.size(), all.size());
-    std::vector<std::pair<std::string, PyObject*>> lists;
+    Lists lists;
     for (const std::size_t s : rule.states) {
       lists.emplace_back("state.arrays['" + std::string(rule.row.states[s].name) + "']",
                          list_of(states, rule.row.states[s].name));
       const auto& [name, list] = lists.back();
       require(list != nullptr, "[", where, "] ", name, " is no list; expected one array for each parameter");
-      need_as_many(where, name, static_cast<std::size_t>(PyList_GET_SIZE(list)), all.size());
     }
-    for (std::size_t k = 0; k < all.size(); ++k) {
-      Each each{in_place(where, all.name("params", k), all[k]), readable(where, of.name("grads", k), of[k]), {}};
-      need_shape(where, of.name("grads", k), each.grad, each.param);
-      for (const auto& [name, list] : lists) {
-        const std::string its = name + "[" + std::to_string(k) + "]";
-        each.states.push_back(in_place(where, its, PyList_GET_ITEM(list, static_cast<Py_ssize_t>(k)), &each.param));
-        need_shape(where, its, each.states.back(), each.param);
-      }
-      arrays.push_back(std::move(each));
-    }
+    take(where, {"params", "grads", "its parameter"}, params, grads, lists);
+  }
+  // The same for averages, which are changed, and parameters, which are read.
+  StepArrays(const char* where, PyObject* averages, PyObject* params) {
+    take(where, {"averages", "params", "its average"}, averages, params, {});
   }
 
   struct Each {
@@ -148,20 +164,43 @@ class StepArrays {
   std::vector<Each> arrays;
 
  private:
-  static void need_as_many(const char* where, const std::string& name, std::size_t count, std::size_t params) {
-    if (count != params)
+  using Lists = std::vector<std::pair<std::string, PyObject*>>;
+  struct Names {
+    const char *changed, *read, *which;
+  };
+  void take(const char* where, const Names& names, PyObject* changed, PyObject* read, const Lists& lists) {
+    const Listed all(changed), of(read);
+    need_as_many(where, names, names.read, of.size(), all.size());
+    for (const auto& [name, list] : lists)
+      need_as_many(where, names, name, static_cast<std::size_t>(PyList_GET_SIZE(list)), all.size());
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      Each each{
+          in_place(where, all.name(names.changed, k), all[k]), readable(where, of.name(names.read, k), of[k]), {}};
+      need_shape(where, names, of.name(names.read, k), each.grad, each.param);
+      for (const auto& [name, list] : lists) {
+        const std::string its = name + "[" + std::to_string(k) + "]";
+        each.states.push_back(in_place(where, its, PyList_GET_ITEM(list, static_cast<Py_ssize_t>(k)), &each.param));
+        need_shape(where, names, its, each.states.back(), each.param);
+      }
+      arrays.push_back(std::move(each));
+    }
+  }
+  static void need_as_many(const char* where, const Names& names, const std::string& name, std::size_t count,
+                           std::size_t changed) {
+    if (count != changed)
       throw Refused({.where = where,
                      .reason = reason::kCount,
                      .argument = name,
-                     .expected = {.rows = static_cast<Index>(params), .of = "params"},
+                     .expected = {.rows = static_cast<Index>(changed), .of = names.changed},
                      .shape = {static_cast<Index>(count)}});
   }
-  static void need_shape(const char* where, const std::string& name, const py::array& array, const py::array& param) {
+  static void need_shape(const char* where, const Names& names, const std::string& name, const py::array& array,
+                         const py::array& param) {
     if (shape_of(array) != shape_of(param))
       throw Refused({.where = where,
                      .reason = reason::kOtherShape,
                      .argument = name,
-                     .expected = {.of = "its parameter"},
+                     .expected = {.of = names.which},
                      .shape = shape_of(array),
                      .needed = shape_of(param)});
   }
@@ -187,6 +226,22 @@ void optimizer_step(const std::string& name, const py::dict& hyper, std::int64_t
       step_one<float>(rule, each.param, each.grad, each.states);
     else
       step_one<double>(rule, each.param, each.grad, each.states);
+  }
+}
+
+void add_to_averages(const std::string& name, const py::dict& hyper, std::int64_t n, const py::object& averages,
+                     const py::object& params) {
+  const auto& row = optimizers::averages().at("[functional]", name);
+  const std::string where = name + "_";
+  require(n >= 1, "[", where, "] n = ", n, "; updates are counted from 1");
+  const double share = row.share(values_of("[" + where + "]", row, hyper), n);
+  const FloatMode mode;
+  const StepArrays given(where.c_str(), averages.ptr(), params.ptr());
+  for (const auto& each : given.arrays) {
+    if (each.param.dtype().itemsize() == 4)
+      average_one<float>(where.c_str(), each.param, each.grad, share);
+    else
+      average_one<double>(where.c_str(), each.param, each.grad, share);
   }
 }
 
@@ -247,6 +302,7 @@ PyMethodDef g_plain_steps[] = {
 void register_functional_steps(py::module_& m) {
   using py::arg;
   if (PyModule_AddFunctions(m.ptr(), g_plain_steps) != 0) throw py::error_already_set();
+  m.def("add_to_averages", add_to_averages, arg("name"), arg("hyper"), arg("n"), arg("averages"), arg("params"));
   m.def("optimizer_step", optimizer_step, arg("name"), arg("hyper"), arg("t"), arg("params"), arg("grads"),
         arg("states"));
 }

@@ -93,7 +93,26 @@ void add_to_average(const AverageTile<T>& tile, T share) noexcept {
   }
 }
 
+// Numbers that are no whole vector are computed in one, so that their bits do not depend on their place.
+template <class T>
+void add_to_average(const T* param, T* average, Index n, T share) noexcept {
+  if (share == T(1)) {  // whatever the average was
+    std::copy_n(param, n, average);
+    return;
+  }
+  const Index rest = n % Vec<T>::kLanes;
+  add_to_average<T>({1, n - rest, param, average, n}, share);
+  if (rest == 0) return;
+  T w[Vec<T>::kLanes] = {}, sum[Vec<T>::kLanes] = {};
+  std::copy_n(param + n - rest, rest, w);
+  std::copy_n(average + n - rest, rest, sum);
+  add_to_average<T>({1, Vec<T>::kLanes, w, sum, n}, share);
+  std::copy_n(sum, rest, average + n - rest);
+}
+
 template void add_to_average(const AverageTile<float>&, float) noexcept;
 template void add_to_average(const AverageTile<double>&, double) noexcept;
+template void add_to_average(const float*, float*, Index, float) noexcept;
+template void add_to_average(const double*, double*, Index, double) noexcept;
 
 }  // namespace fastnn::optimizers

@@ -44,5 +44,8 @@ struct AverageTile {
 };
 template <class T>
 void add_to_average(const AverageTile<T>& tile, T share) noexcept;
+// The same of n contiguous numbers at any address.
+template <class T>
+void add_to_average(const T* param, T* average, Index n, T share) noexcept;
 
 }  // namespace fastnn::optimizers

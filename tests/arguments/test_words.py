@@ -390,6 +390,10 @@ def add_members() -> None:
             CALLS[f"{name}_state"] = make, {"params": params()}
         given = {"params": params(), "grads": params(), "state": state} | given
         CALLS[f"{name}_step_"] = getattr(F, f"{name}_step_"), given
+    for name in names("averages"):
+        function = getattr(F, f"{name}_")
+        given = given_by_default(function) | {"averages": params(), "params": params(), "n": 2}
+        CALLS[f"{name}_"] = function, given
 
 
 add_members()

@@ -303,6 +303,53 @@ def _state(row: Row) -> Source:
     )
 
 
+# -- averages --------------------------------------------------------------------------------------
+
+
+def _average(row: Row) -> Source:
+    """The parameters that every average has say when it is called; they are up to the caller."""
+    name, every = row["name"], _registry.rows("averages").values()
+    shared = set.intersection(*({param["name"] for param in each["params"]} for each in every))
+    fields = [f for f in fields_of(row["params"]) if f.name not in shared]
+    star = ["*"] if fields else []
+    mean = np.array([1.0, 2.0])
+    _core.add_to_averages(name, {}, 2, mean, np.array([3.0, 0.0]))
+    return Source(
+        f"{name}_",
+        [
+            "averages: Arrays",
+            "params: ArrayLike | Sequence[ArrayLike]",
+            "n: int",
+            *star,
+            *fields,
+        ],
+        "None",
+        [f'average("{name}", values, averages, params, n)'],
+        docstring(
+            f"Add parameters to their averages in place: {row['formula']}.",
+            ["It is what ``compile(average=...)`` does after each update."],
+            {
+                "Parameters": [
+                    ("averages : ndarray or sequence of ndarray", "Changed in place."),
+                    ("params : array_like or sequence of array_like", "Shapes of `averages`."),
+                    ("n : int", "Number of the call, from 1: the first one copies `params`."),
+                    *parameters(fields),
+                ],
+                "Raises": _refusals(
+                    "arrays or shapes do not fit", fields, "; nothing is changed then"
+                ),
+            },
+            f"""
+            {_IMPORTS}
+            >>> mean = np.array([1.0, 2.0])
+            >>> F.{name}_(mean, [3.0, 0.0], 2)
+            >>> print(mean.round(4))
+            {mean.round(4)}
+            """,
+        ),
+    )
+
+
 def _makers() -> dict[str, Callable[[], Source]]:
     found: dict[str, Callable[[], Source]] = {}
     for name, row in _registry.rows("activations").items():
@@ -315,6 +362,8 @@ def _makers() -> dict[str, Callable[[], Source]]:
         found[f"{name}_step_"] = partial(_step, row)
         if row["states"]:
             found[f"{name}_state"] = partial(_state, row)
+    for name, row in _registry.rows("averages").items():
+        found[f"{name}_"] = partial(_average, row)
     return found
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "ema_",
     "exp",
     "exp_backward",
     "focal_loss",
@@ -103,6 +104,7 @@ __all__ = [
     "squared_hinge_loss",
     "step",
     "step_backward",
+    "swa_",
     "tanh",
     "tanh_backward",
 ]
@@ -1041,4 +1043,28 @@ def lion_state(
     """Make the state of `lion_step_`: zeros for each parameter.
 
     With its defaults it remembers `exp_avg`. A step that needs more adds zeros.
+    """
+
+def ema_(
+    averages: Arrays,
+    params: ArrayLike | Sequence[ArrayLike],
+    n: int,
+    *,
+    decay: float = 0.999,
+    bias_correction: bool = False,
+    warmup: bool = False,
+) -> None:
+    """Add parameters to their averages in place: average = decay average + (1 - decay) w, in the first update w.
+
+    It is what ``compile(average=...)`` does after each update.
+    """
+
+def swa_(
+    averages: Arrays,
+    params: ArrayLike | Sequence[ArrayLike],
+    n: int,
+) -> None:
+    """Add parameters to their averages in place: the mean of w after the updates that count.
+
+    It is what ``compile(average=...)`` does after each update.
     """

@@ -26,7 +26,7 @@ from ._arrays import Array, numbers, writable
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Arrays", "OptimizerState", "clip_grad_norm_", "state", "step"]
+__all__ = ["Arrays", "OptimizerState", "average", "clip_grad_norm_", "state", "step"]
 
 Arrays = Array | Sequence[Array]
 
@@ -95,11 +95,29 @@ def step(
             settings,
             memory.step + 1,
             arrays[0] if one else arrays,
-            _gradients(where, grads, one),
+            _read(where, "grads", grads, one),
             {**memory.arrays, **new},
         )
     memory.arrays.update(new)
     memory.step += 1
+
+
+def average(
+    name: str,
+    values: Mapping[str, Any],
+    averages: Arrays,
+    params: ArrayLike | Sequence[ArrayLike],
+    n: Any,
+) -> None:
+    """Add parameters to their averages of the kind `name`, in place."""
+    where = f"{name}_"
+    settings = checked(where, _registry.row(where, "averages", name)["params"], values)
+    count = _validate.integer(where, "n", n)
+    one = isinstance(averages, np.ndarray)
+    arrays: Any = averages if one else _list(where, "averages", averages)
+    with Words(where):
+        read = _read(where, "params", params, one)
+        _core.add_to_averages(name, settings, count, arrays, read)
 
 
 def _zeros(states: Iterable[str], params: list[Array]) -> dict[str, list[Array]]:
@@ -107,12 +125,12 @@ def _zeros(states: Iterable[str], params: list[Array]) -> dict[str, list[Array]]
     return {key: [np.zeros_like(array, subok=False) for array in params] for key in states}
 
 
-def _gradients(where: str, grads: Any, one: bool) -> Array | list[Array]:
-    """Return the gradient of one parameter, or a list of gradients, as arrays."""
+def _read(where: str, name: str, arrays: Any, one: bool) -> Array | list[Array]:
+    """Return the array that belongs to one parameter, or a list of them, as arrays of numbers."""
     if one:
-        return numbers(where, "grads", grads)
-    given = _list(where, "grads", grads, "one array a parameter")
-    return [numbers(where, f"grads[{i}]", grad) for i, grad in enumerate(given)]
+        return numbers(where, name, arrays)
+    given = _list(where, name, arrays, "one array a parameter")
+    return [numbers(where, f"{name}[{i}]", array) for i, array in enumerate(given)]
 
 
 def clip_grad_norm_(grads: Arrays, max_norm: float) -> float:

@@ -17,7 +17,7 @@ from fastnn._fields import Field
 from ._activations import backward, forward
 from ._layers import layer_backward, layer_forward
 from ._losses import loss
-from ._optimizers import OptimizerState, state, step
+from ._optimizers import OptimizerState, average, state, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,17 @@ __all__ = ["Source"]
 
 # What the bodies of functions call: the core first, and what converts or refuses if it declines.
 _CORE = (plain_activation, plain_activation_backward, plain_loss, plain_step)
-_WORKERS = (forward, backward, layer_backward, layer_forward, loss, OptimizerState, state, step)
+_WORKERS = (
+    forward,
+    backward,
+    layer_backward,
+    layer_forward,
+    loss,
+    OptimizerState,
+    average,
+    state,
+    step,
+)
 
 
 class Source:
