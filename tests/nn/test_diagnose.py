@@ -220,6 +220,21 @@ def test_a_training_goes_on_as_it_would_have() -> None:
         np.testing.assert_array_equal(value, other.state_dict()[key])
 
 
+def test_layers_that_draw_are_quiet_when_rows_are_learned_by_heart() -> None:
+    for noise in (nn.Dropout(0.95), nn.GaussianNoise(30.0)):
+        model = sound(nn.Linear(4, 16), nn.ReLU(), noise, nn.Linear(16, 3))
+        report = model.diagnose(*data())
+        assert report.figures["learned_by_heart"]["accuracy"] >= 0.9
+        assert "cannot_overfit" not in [finding.name for finding in report.findings]
+
+
+def test_the_rate_is_that_of_lr_find() -> None:
+    model, x, y = healthy()
+    report = model.diagnose(x, y)
+    found = model.lr_find(x, y, batch_size=32)
+    assert report.figures["rate"] == {"lr": 1e-3, "suggestion": found.suggestion}
+
+
 def test_models_of_a_subclass() -> None:
     class Own(nn.Sequential):
         def __init__(self) -> None:

@@ -303,6 +303,17 @@ def test_a_search_ends_when_the_loss_diverges_and_suggests_a_rate_that_trains() 
     assert repr(found).startswith(f"<RateSearch of {len(found.rates)} steps: suggestion 0.")
 
 
+def test_a_search_has_a_rate_for_each_group_of_batches() -> None:
+    x, y = np.random.default_rng(0).standard_normal((20, 4)), np.arange(20) % 3
+    whole, parts = (nn.Sequential(nn.Linear(4, 3), dtype="float64") for _ in range(2))
+    whole.compile("sgd", "cross_entropy")
+    parts.compile("sgd", "cross_entropy", accumulate=4)
+    expected = whole.lr_find(x, y, steps=5, batch_size=20, smoothing=0)
+    found = parts.lr_find(x, y, steps=5, batch_size=5, smoothing=0)
+    np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-12)
+    np.testing.assert_array_equal(found.rates, expected.rates)
+
+
 def test_averages_are_corrected_for_their_bias() -> None:
     found = compiled(0.1).lr_find(X, Y, steps=10, lr_max=1e-5, smoothing=0.9)
     weights = 0.9 ** np.arange(10)[::-1]

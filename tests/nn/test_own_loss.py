@@ -188,8 +188,6 @@ def test_calls_that_need_another_loss() -> None:
     """What a function cannot give is refused, and not computed as zero."""
     x, y, _ = data()
     made = model(squared)
-    with pytest.raises(ValueError, match="compiled loss is a Python function"):
-        made.input_gradient(x, y)
     with pytest.raises(ValueError, match="accuracy needs a loss of classes"):
         made.compile("sgd", squared, metrics=["accuracy"])
     with pytest.raises(ValueError, match="class_weight needs one class a row"):
@@ -259,3 +257,59 @@ def test_rates_follow_the_rows_of_steps() -> None:
         made.train_step(x, y)
         rates.append(made.lr)
     assert rates[0] == rates[1] < 0.1
+
+
+def close(ours: Any, theirs: Any) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9 * np.abs(theirs).max())
+
+
+def test_gradients_as_results() -> None:
+    """They are those of the loss of fastnn which computes the same, and leave the model alone."""
+    x, y, _ = data()
+    native, own = model("mse"), model(squared)
+    for made in (native, own):
+        made.fit(x, y, epochs=2)
+        made[1].freeze()
+    before = pickle.dumps(own._network.snapshot())
+    close(own.input_gradient(x, y), native.input_gradient(x, y))
+    ours, theirs = own.per_sample_gradients(x, y), native.per_sample_gradients(x, y)
+    assert list(ours) == list(theirs)
+    for key, expected in theirs.items():
+        close(ours[key], expected)
+    rng = np.random.default_rng(1)
+    v = {key: rng.standard_normal(each.shape[1:]) for key, each in theirs.items()}
+    ours, theirs = own.hessian_vector_product(x, y, v), native.hessian_vector_product(x, y, v)
+    for key, expected in theirs.items():
+        np.testing.assert_allclose(ours[key], expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+    assert pickle.dumps(own._network.snapshot()) == before
+    for call in (own.input_gradient, own.per_sample_gradients):
+        with pytest.raises(ValueError, match=r"y has shape \(52, 2\); expected 53 rows"):
+            call(x, y[:-1])
+    with pytest.raises(ValueError, match=r"\[loss <lambda>\] the gradient has nan at row 0"):
+        model(lambda out, _: (0.0, out * np.nan)).input_gradient(x, y)
+
+
+def test_a_search_for_a_rate() -> None:
+    x, y, w = data()
+    native, own = model("mse"), model(weighted)
+    theirs = native.lr_find(x, y, w, steps=40, batch_size=16)
+    ours = own.lr_find(x, y, w, steps=40, batch_size=16)
+    close(ours.losses, theirs.losses)
+    assert ours.suggestion == pytest.approx(theirs.suggestion)
+
+
+def test_a_diagnosis() -> None:
+    x, y, _ = data()
+    for factor, found in ((1, []), (100, ["unscaled_inputs"])):
+        report = model(squared, np.float32).diagnose(factor * x, y)
+        assert [f.name for f in report.findings if f.name == "unscaled_inputs"] == found
+    assert report.figures["learned_by_heart"] == {}
+    assert report.figures["first_loss"] == pytest.approx(
+        model("mse", np.float32).diagnose(factor * x, y).figures["first_loss"]
+    )
+    names = np.array(["a", "b"])[np.arange(53) % 2]  # targets that are no numbers
+
+    def by_name(out: Any, which: Any) -> Any:
+        return squared(out, np.stack([which == "a", which == "b"], axis=1).astype(out.dtype))
+
+    assert model(by_name).diagnose(x, names).figures["loss_of_a_constant"] == pytest.approx(0.25)

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether a model can learn a few rows by heart, and whether the compiled optimizer can do so."""
+"""Whether a model can learn a few rows by heart, and whether its learning rate suits it."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from ._report import Finding
 
-__all__ = ["by_heart", "compiled_optimizer"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["by_heart", "rate"]
 
 _ENOUGH = 0.9
+_GROWN = 1.5  # how many times the first loss is too much
+_SLOW = 1000.0  # how many times smaller than the suggestion a rate takes too long
 
 
 def by_heart(score: float | None, rows: int, steps: int, what_it_is: str) -> list[Finding]:
-    """Look whether the model has learned a batch by heart with Adam, without dropout.
+    """Look whether a model has learned a batch by heart with Adam, without dropout and noise.
 
     Parameters
     ----------
@@ -33,8 +39,8 @@ def by_heart(score: float | None, rows: int, steps: int, what_it_is: str) -> lis
     if score is None or score >= _ENOUGH:
         return []
     what = (
-        f"After {steps} steps of Adam on the same {rows} rows, without dropout, the {what_it_is} "
-        f"on them is {score:.3f}."
+        f"After {steps} steps of Adam on the same {rows} rows, without dropout and noise, the "
+        f"{what_it_is} on them is {score:.3f}."
     )
     advice = (
         "A model that cannot learn a few rows by heart will not learn many. Is y in the order of "
@@ -44,38 +50,50 @@ def by_heart(score: float | None, rows: int, steps: int, what_it_is: str) -> lis
     return [Finding("cannot_overfit", "model", what, advice, {what_it_is: score})]
 
 
-def compiled_optimizer(first: float, last: float, steps: int, lr: float) -> list[Finding]:
-    """Look whether the compiled optimizer lowers the loss of one batch.
+def rate(
+    lr: float, rates: Sequence[float], losses: Sequence[float], suggestion: float | None
+) -> list[Finding]:
+    """Look where a learning rate is among those of ``lr_find``.
 
     Parameters
     ----------
-    first, last : float
-        The loss before and after; `last` is not finite if training diverged.
-    steps : int
     lr : float
-        The learning rate.
+        The rate to judge.
+    rates, losses : sequence of float
+        Rates that grow, up to the step with which the loss diverged, and the smoothed losses.
+    suggestion : float or None
+        The rate at which the loss falls most steeply; None if it does not fall.
 
     Examples
     --------
     >>> from fastnn.diagnose import learning
-    >>> [f.name for f in learning.compiled_optimizer(1.0, float("nan"), 300, 10.0)]
+    >>> rates, losses = [1e-4, 1e-3, 1e-2, 1e-1], [1.0, 0.9, 0.5, 1.8]
+    >>> [f.name for f in learning.rate(0.1, rates, losses, 1e-3)]
     ['rate_too_large']
-    >>> [f.name for f in learning.compiled_optimizer(1.0, 0.9999, 300, 1e-9)]
+    >>> [f.name for f in learning.rate(1e-8, rates, losses, 1e-3)]
     ['rate_too_small']
+    >>> learning.rate(2e-3, rates, losses, 1e-3)
+    []
     """
-    figures = {"first": first, "last": last, "lr": lr}
-    if not math.isfinite(last) or last > first:
-        came = f"grew from {first:.4g} to {last:.4g}" if math.isfinite(last) else "diverged"
-        what = f"With lr={lr:g}, the loss of one batch {came} in {steps} steps."
-        advice = (
-            "Take a tenth of the learning rate, or less; max_grad_norm=1.0 limits single steps."
-        )
-        return [Finding("rate_too_large", "optimizer", what, advice, figures)]
-    if first - last > 0.05 * abs(first):
+    if not len(rates):
         return []
-    what = (
-        f"With lr={lr:g}, {steps} steps on one batch changed its loss from {first:.4g} to "
-        f"{last:.4g}."
-    )
-    advice = "Take ten times the learning rate, or Adam with 1e-3; look for frozen layers."
+    figures = {"lr": lr, "suggestion": suggestion}
+    near = min(range(len(rates)), key=lambda at: abs(math.log(rates[at] / max(lr, rates[0]))))
+    if lr > rates[-1] or losses[near] > losses[0] + (_GROWN - 1) * abs(losses[0]):
+        came = (
+            f"it diverges above {rates[-1]:.2g}"
+            if lr > rates[-1]
+            else f"it is {losses[near]:.4g} with lr={rates[near]:.2g}, and was {losses[0]:.4g}"
+        )
+        what = f"lr={lr:g}; where the rate grows from step to step, the loss grows, too: {came}."
+        advice = f"Take {_shown(suggestion)}; max_grad_norm=1.0 limits single steps."
+        return [Finding("rate_too_large", "optimizer", what, advice, figures)]
+    if suggestion is None or lr >= suggestion / _SLOW:
+        return []
+    what = f"lr={lr:g}; the loss falls most steeply with {suggestion:.2g}."
+    advice = f"Take {_shown(suggestion)}, or look at the curve of model.lr_find(X, y)."
     return [Finding("rate_too_small", "optimizer", what, advice, figures)]
+
+
+def _shown(suggestion: float | None) -> str:
+    return "a tenth of it, or less" if suggestion is None else f"lr={suggestion:.2g}"

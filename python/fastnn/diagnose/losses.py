@@ -43,9 +43,9 @@ def of_a_constant(
     >>> losses.of_a_constant(nn.MSELoss(), np.array([1.0, 3.0]), 1)
     1.0
     """
-    means = np.asarray(y, float).reshape(len(y), -1).mean(axis=0)
     candidates = [np.full(k, value) for value in (0.0, 0.5, -np.log(k))]
-    if means.size == k and np.asarray(y).dtype.kind == "f":
+    if np.asarray(y).dtype.kind == "f" and y.size == k * len(y):
+        means = y.reshape(len(y), -1).mean(axis=0, dtype=float)
         candidates.append(means)
         if (means > 0).all():
             candidates.append(np.log(means))

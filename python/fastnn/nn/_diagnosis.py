@@ -11,9 +11,11 @@ import numpy as np
 from fastnn import diagnose, functional
 from fastnn.errors import TrainingDivergedError
 
-from . import _keys
-from ._layer import Activation, ParameterLayer
-from ._layers import Dropout, Linear
+from . import _keys, _rate_search
+from ._function_loss import FunctionLoss
+from ._layer import Activation, ModelLayer, ParameterLayer
+from ._layers import Linear
+from ._rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from ._arguments import Call
     from ._layer import Layer
-    from ._rows import Rows
 
 __all__ = ["report"]
 
@@ -30,11 +31,12 @@ _ROWS = 1024  # as many are looked at, from all over X
 _BATCH = 32
 _STEPS = 300
 _RATES = (1e-2, 1e-3)  # of Adam
+_LOWEST, _HIGHEST, _SEARCHED = 1e-6, 10.0, 100  # rates and steps of the search, as in lr_find
 
 
 def report(call: Call, model: Any, rows: Rows) -> diagnose.Report:
     """Return the report on `model`, of which only copies are trained."""
-    call.network.check(*rows)
+    call.check(rows)
     chosen = np.unique(np.linspace(0, len(rows.x) - 1, min(_ROWS, len(rows.x))).astype(int))
     x, y = rows.x[chosen], rows.y[chosen]
     prepared = _prepared(model, x)
@@ -47,7 +49,7 @@ def report(call: Call, model: Any, rows: Rows) -> diagnose.Report:
     findings += _units(model, prepared, figures)
     findings += _gradients(model, x, y, figures)
     findings += _losses(call, model, x, y, figures)
-    findings += _learning(model, x, y, figures)
+    findings += _learning(model, x, y, figures) or _rate(call, model, x, y, figures)
     return diagnose.Report(tuple(findings), figures)
 
 
@@ -129,7 +131,7 @@ def _gradients(model: Any, x: Array, y: Array, figures: dict[str, Any]) -> list[
         if gradient.ndim == 2 and key.rpartition(".")[0] not in frozen
     }
     figures["gradients"] = sizes
-    if trial.loss.hyper()["reduction"] == "sum":
+    if trial.loss.hyper().get("reduction") == "sum":
         sizes = {key: size / len(x) for key, size in sizes.items()}
     return diagnose.gradients.by_layer(sizes)
 
@@ -151,13 +153,15 @@ def _losses(
 def _without_noise(model: Any) -> Any:
     trial = copy.deepcopy(model)
     for _, layer in _keys.walk(tuple(trial)):
-        if isinstance(layer, Dropout):
-            layer.p = 0
+        if isinstance(layer, ModelLayer) and layer.noise:
+            setattr(layer, layer.noise, 0)
     return trial
 
 
 def _score(trial: Any, x: Array, y: Array) -> tuple[str, float | None]:
     """Return the name and value of what tells whether a batch is learned: accuracy or R2."""
+    if isinstance(trial.loss, FunctionLoss):  # which may be of anything
+        return "R2", None
     if trial.loss.row["task"] != "regression":
         return "accuracy", float(trial.evaluate(x, y)["accuracy"])
     p, t = trial.predict(x), np.asarray(y, float).reshape(len(y), -1)
@@ -186,17 +190,26 @@ def _learning(model: Any, x: Array, y: Array, figures: dict[str, Any]) -> list[d
         if best is None or best >= 0.99:
             break
     figures["learned_by_heart"] = {name: best} if best is not None else {}
-    findings = diagnose.learning.by_heart(best, len(x), _STEPS, name)
-    if findings:
-        return findings
-    trial = _without_noise(model)
-    trial.lr = model.lr  # the first rate of a schedule, which may be for whole fits
-    first = last = trial.evaluate(x, y)["loss"]
-    try:
-        for _ in range(_STEPS):
-            trial.train_step(x, y)
-        last = trial.evaluate(x, y)["loss"]
-    except (TrainingDivergedError, ValueError):
-        last = float("nan")
-    figures["one_batch"] = {"first": first, "last": last}
-    return diagnose.learning.compiled_optimizer(first, last, _STEPS, model.lr)
+    return diagnose.learning.by_heart(best, len(x), _STEPS, name)
+
+
+def _rate(
+    call: Call, model: Any, x: Array, y: Array, figures: dict[str, Any]
+) -> list[diagnose.Finding]:
+    """Look where the model's rate, the first one of a schedule, is among those of a search."""
+    rate = model.lr
+    found = _rate_search.search(
+        call,
+        model,
+        Rows(x, y, None),
+        lr_min=_LOWEST,
+        lr_max=max(_HIGHEST, 10 * rate),
+        steps=_SEARCHED,
+        batch_size=_BATCH,
+        smoothing=0.8,
+        divergence=4.0,
+    )
+    figures["rate"] = {"lr": rate, "suggestion": found.suggestion}
+    return diagnose.learning.rate(
+        rate, found.rates.tolist(), found.smoothed.tolist(), found.suggestion
+    )

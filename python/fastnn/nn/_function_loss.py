@@ -180,6 +180,22 @@ class FunctionLoss(Loss):
         """Return the loss of all rows at once, in one call of the function."""
         return self(call.network.predict(rows.x, False, None, call.threads), rows.y, rows.w)[0]
 
+    def of_each(self, call: _Call, rows: _Rows) -> Array:
+        """Return the gradient of each row's loss by its outputs, in one call a row."""
+        out = call.network.predict(rows.x, False, None, call.threads)
+        found = np.empty_like(out)
+        for r in range(len(out)):
+            found[r : r + 1] = self(out[r : r + 1], rows.y[r : r + 1])[1]
+        return found
+
+    def loss_and_grad(
+        self, network: _core.Network, rows: _Rows, threads: int, training: bool
+    ) -> float:
+        """Return the loss of a batch; its gradients are those of the network then."""
+        loss, grad = self(network.forward(rows.x, training, threads), rows.y, rows.w)
+        network.backward(grad, False, threads)
+        return loss
+
     def _takes_weights(self) -> bool:
         try:
             inspect.signature(self.function).bind(None, None, None)

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from ._arguments import Call
     from ._rows import Rows
 
-__all__ = ["hessian_vector_product", "of_predictions", "per_sample"]
+__all__ = ["hessian_vector_product", "of_predictions", "per_sample", "rows_of"]
 
 _OUTPUTS = ("raw", "predictions")
-# Lengths of the step along v, in units of the length of all weights. The first has errors of the
-# third derivative below 1e-10 of its size, the last still has rounding errors below 1e-7.
-_STEPS = tuple(2.0**-k for k in (18, 21, 24, 27))
-_AGREES = 1e-7
+# Lengths of the step along v, in units of the length of all weights, each a quarter of the one
+# before. Three of them together have an error of the seventh derivative; the last still has
+# rounding errors below 1e-7.
+_STEPS = tuple(2.0**-k for k in range(9, 28, 2))
+_AGREES = 1e-11
 _DISAGREES = 1e-4
 
 
@@ -49,11 +50,20 @@ def per_sample(taken: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
+def rows_of(call: Call, x: Any, y: Any) -> tuple[Array, Array | None, Array | None]:
+    """Return X and y, or with a Python loss the gradients of rows by the outputs in y's place."""
+    rows, own = call.rows(x, y, None), call.own_loss
+    if own is None:
+        return rows.x, rows.y, None
+    own.check(call, rows)
+    return rows.x, None, own.of_each(call, rows)
+
+
 class _Gradient:
     """The gradient of the loss of one batch as a function of the trained parameters, in float64."""
 
     def __init__(self, call: Call, tree: Tree, rows: Rows) -> None:
-        self._rows, self._threads = rows, call.threads
+        self._rows, self._threads, self._own = rows, call.threads, call.own_loss
         self._network = network = _in_double(call, tree)
         trained = [
             (value, gradient)
@@ -73,7 +83,10 @@ class _Gradient:
         """Return the gradient at ``start + step * direction``."""
         for value, start, along in zip(self._values, self.start, direction, strict=True):
             value[...] = start + step * along
-        self._network.loss_and_grad(*self._rows, self._threads, False)
+        if self._own is None:
+            self._network.loss_and_grad(*self._rows, self._threads, False)
+        else:
+            self._own.loss_and_grad(self._network, self._rows, self._threads, False)
         return [gradient.copy() for gradient in self._gradients]
 
     def difference(self, step: float, direction: list[Array]) -> list[Array]:
@@ -129,8 +142,9 @@ def _largest(arrays: list[Array]) -> float:
 def hessian_vector_product(call: Call, tree: Tree, rows: Rows, v: Any) -> dict[str, Array]:
     """Return the derivative of the gradient along `v`, by central differences in float64.
 
-    The differences of two step sizes are compared, and smaller steps are tried until they agree: a
-    large step has the error of the third derivative, and may cross a kink of the loss.
+    Differences of three step sizes are extrapolated to a step of zero (Richardson 1911), which is
+    compared with the extrapolation of the last two of them. Smaller steps are tried until they
+    agree, because a large step may cross a kink of the loss, and the nearest agreement counts.
     """
     gradient = _Gradient(call, tree, rows)
     direction = _direction(call.where, gradient, v)
@@ -139,25 +153,33 @@ def hessian_vector_product(call: Call, tree: Tree, rows: Rows, v: Any) -> dict[s
         return {key: np.zeros(a.T.shape, tree.dtype) for key, a in _named(gradient, direction)}
     unit = [along / length for along in direction]
     size = max(1.0, _length(gradient.start))
-    best, nearest, before = unit, np.inf, gradient.difference(_STEPS[0] * size, unit)
-    for step in _STEPS[1:]:
-        now = gradient.difference(step * size, unit)
-        gap = _largest([a - b for a, b in zip(now, before, strict=True)])
-        gap /= _largest(now) or 1.0
+    best, nearest = unit, np.inf
+    first, second = (gradient.difference(step * size, unit) for step in _STEPS[:2])
+    of_two = _extrapolated(first, second, 4.0**2)
+    for step in _STEPS[2:]:
+        first, second = second, gradient.difference(step * size, unit)
+        before, of_two = of_two, _extrapolated(first, second, 4.0**2)
+        of_three = _extrapolated(before, of_two, 4.0**4)
+        gap = _largest([a - b for a, b in zip(of_three, of_two, strict=True)])
+        gap /= _largest(of_three) or 1.0
         if gap < nearest:
-            best, nearest = now, gap
+            best, nearest = of_three, gap
         if gap <= _AGREES:
             break
-        before = now
     if nearest > _DISAGREES:
         warnings.warn(
-            f"[{call.where}] the differences of two step sizes differ by {nearest:.1e} of their "
-            "size: the gradient jumps at these weights, or very near to them, as that of a ReLU "
-            "whose input is 0",
+            f"[{call.where}] the differences of several step sizes differ by {nearest:.1e} of "
+            "their size: the gradient jumps at these weights, or very near to them, as that of a "
+            "ReLU whose input is 0",
             RuntimeWarning,
             stacklevel=3,
         )
     return {key: (length * a.T).astype(tree.dtype) for key, a in _named(gradient, best)}
+
+
+def _extrapolated(first: list[Array], second: list[Array], ratio: float) -> list[Array]:
+    """Return the limit of values whose error is `ratio` times smaller in `second`."""
+    return [b + (b - a) / (ratio - 1) for a, b in zip(first, second, strict=True)]
 
 
 def _named(gradient: _Gradient, arrays: list[Array]) -> list[tuple[str, Array]]:

@@ -231,8 +231,14 @@ class ModelLayer(Layer):
 
     Each belongs to one model at most, which binds it to its network and to its keys: one key, or
     several if a layer without values is in several places.
+
+    Attributes
+    ----------
+    noise : str
+        The setting with which the layer draws nothing in training if it is 0; "": it never draws.
     """
 
+    noise: ClassVar[str] = ""
     _network: _core.Network | None
     _keys: tuple[str, ...]
 

@@ -37,6 +37,7 @@ class Dropout(ModelLayer):
     """
 
     registry_name: ClassVar[str] = "dropout"
+    noise: ClassVar[str] = "p"
 
     p: Setting[float] = Setting()
 
@@ -72,6 +73,7 @@ class GaussianNoise(ModelLayer):
     """
 
     registry_name: ClassVar[str] = "gaussian_noise"
+    noise: ClassVar[str] = "std"
 
     std: Setting[float] = Setting()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from fastnn._schedule import SCHEDULES
 from fastnn.errors import TrainingDivergedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastnn._validate import Array
 
     from ._arguments import Call
@@ -143,40 +146,49 @@ def search(
     limit = _validate.number(where, "divergence", divergence)
     if limit <= 1:
         raise ValueError(f"[{where}] divergence is {limit}; expected a number above 1")
-    call.network.check(*rows)
     trial = copy.deepcopy(model)
     rates = np.geomspace(low, high, n_steps)
     array: Any = SCHEDULES["array_lr"]
     base = float(trial.optimizer.hyper()["lr"])
     # The rates of groups keep their ratio to the others'.
     trial.lr = array(rates / base, lr=base) if base > 0 else array(rates)
-    losses, smoothed = _losses(trial, rows, n_steps, size, share, limit, call.threads)
+    batches = int(call.compiled.settings.get("accumulate", 1))
+    losses, smoothed = _losses(trial, rows, n_steps, size, batches, share, limit, call.threads)
     rates = rates[: len(losses)]
     return RateSearch(rates, losses, smoothed, _steepest(rates, losses, smoothed))
 
 
 def _losses(
-    trial: Any, rows: Rows, steps: int, size: int, share: float, limit: float, threads: int
+    trial: Any,
+    rows: Rows,
+    steps: int,
+    size: int,
+    batches: int,
+    share: float,
+    limit: float,
+    threads: int,
 ) -> tuple[Array, Array]:
-    """Return the losses until they diverge, and their averages.
+    """Return the losses of steps of so many batches until they diverge, and their averages.
 
     The average is that of Adam's moments, with the correction of its bias.
     """
     found: list[tuple[float, float]] = []
     average, best = 0.0, math.inf
-    batches = len(rows.x) // size
-    order = np.arange(len(rows.x))
+    drawn = _batches(len(rows.x), size, trial.seed)
     for step in range(steps):
-        if step % batches == 0:
-            order = _core.permutation(len(rows.x), trial.seed, step // batches)
-        at = order[step % batches * size :][:size]
-        w = None if rows.w is None else rows.w[at]
         try:
-            loss = trial.train_step(
-                rows.x[at], rows.y[at], sample_weight=w, n_threads=threads or None
+            loss = sum(
+                trial.train_step(
+                    rows.x[at],
+                    rows.y[at],
+                    sample_weight=None if rows.w is None else rows.w[at],
+                    n_threads=threads or None,
+                )
+                for at in itertools.islice(drawn, batches)
             )
         except TrainingDivergedError:
             break
+        loss /= batches
         average = share * average + (1 - share) * loss
         now = average / (1 - share ** (step + 1))
         if now > best + (limit - 1) * abs(best):
@@ -185,6 +197,14 @@ def _losses(
         found.append((loss, now))
     both = np.array(found, np.float64).reshape(-1, 2)
     return both[:, 0].copy(), both[:, 1].copy()
+
+
+def _batches(n: int, size: int, seed: int) -> Iterator[Array]:
+    """Yield the rows of full batches; when all rows have been used, they are shuffled anew."""
+    for epoch in itertools.count():
+        order = _core.permutation(n, seed, epoch)
+        for first in range(0, n // size * size, size):
+            yield order[first : first + size]
 
 
 def _steepest(rates: Array, losses: Array, smoothed: Array) -> float | None:

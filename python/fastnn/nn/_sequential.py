@@ -160,7 +160,8 @@ class Sequential:
             returns. `fit` sums the accuracy over the training rows, too; all others are of the
             validation rows and of `evaluate`.
         max_grad_norm : float, optional
-            Clip the gradients of each step to this common norm.
+            Clip the gradients of each step to this common norm. Groups of the optimizer's
+            ``param_groups`` may have one of their own; it is then that of all other parameters.
         max_grad_value : float, optional
             Clip each entry of the gradients to this size. Only one of the two may be given.
         penalty_in_loss : bool, default False
@@ -888,9 +889,7 @@ class Sequential:
             if own is None:
                 return call.network.loss_and_grad(*rows, call.threads, mode), views
             own.check(call, rows)
-            loss, grad = own(call.network.forward(rows.x, mode, call.threads), rows.y, rows.w)
-            call.network.backward(grad, False, call.threads)
-            return loss, views
+            return own.loss_and_grad(call.network, rows, call.threads, mode), views
 
     # Gradients as results. They are those of predictions, without training: BatchNorm takes its
     # running statistics, dropout is off, and nothing changes in the model.
@@ -902,7 +901,7 @@ class Sequential:
         rows (torch's ``reduction="none"``, but a mean over outputs is taken as in the loss; class
         weights of the loss are factors). It is with respect to X as it was given, so the factors
         of Rescale are included. Dropout is off, BatchNorm uses its running statistics, and the
-        model is left as it is.
+        model is left as it is. A Python function as loss is called once a row.
 
         Parameters
         ----------
@@ -936,8 +935,8 @@ class Sequential:
         """
         with self._call("input_gradient", n_threads) as call:
             _ = call.compiled
-            given = call.rows(x, y, None)
-            return call.network.input_gradient(given.x, given.y, call.threads)
+            x, y, grad = _gradients.rows_of(call, x, y)
+            return call.network.input_gradient(x, y, call.threads, grad)
 
     def jacobian(
         self,
@@ -1035,8 +1034,8 @@ class Sequential:
         """
         with self._call("per_sample_gradients", n_threads) as call:
             _ = call.compiled
-            given = call.rows(x, y, None)
-            taken = call.network.per_sample_gradients(given.x, given.y, call.threads)
+            x, y, grad = _gradients.rows_of(call, x, y)
+            taken = call.network.per_sample_gradients(x, y, call.threads, grad)
             return _gradients.per_sample(taken)
 
     def hessian_vector_product(
@@ -1044,10 +1043,10 @@ class Sequential:
     ) -> dict[str, Array]:
         """Compute H v, where H is the Hessian of the loss of a batch by the parameters.
 
-        The result is a central difference of the gradient along `v`, computed in float64 on a copy
-        of the model, with steps that are chosen so that two of them agree; for smooth networks it
-        has about eight correct digits. It takes four to eight passes over the batch. Dropout is
-        off and BatchNorm uses its running statistics.
+        The result is extrapolated from central differences of the gradient along `v`, computed in
+        float64 on a copy of the model, with steps that are chosen so that several agree; for smooth
+        networks it has about ten correct digits. It takes 6 to 20 forward and backward passes of
+        the batch. Dropout is off and BatchNorm uses its running statistics.
 
         Parameters
         ----------
@@ -1095,6 +1094,7 @@ class Sequential:
         with self._call("hessian_vector_product", n_threads) as call:
             _ = call.compiled
             rows = call.rows(x, y, None)
+            call.check(rows)
             return _gradients.hessian_vector_product(call, self._tree, rows, v)
 
     def lr_find(
@@ -1183,9 +1183,10 @@ class Sequential:
         Looked for are: inputs that are not scaled, columns and targets that never change, units
         that are dead, gradients that vanish or explode, a first loss above that of a constant
         prediction (ln C for C classes, the variance of the targets for MSE), Softmax before a loss
-        that contains it, a model that cannot learn 32 rows by heart, and a learning rate with which
-        one batch diverges or does not change. At most 1024 rows are looked at, from all over X.
-        Copies are trained; the model is left bit for bit as it is.
+        that contains it, a model that cannot learn 32 rows by heart (without dropout and noise),
+        and a learning rate far from what `lr_find` finds. At most 1024 rows are looked at, from all
+        over X. Copies are trained; the model is left bit for bit as it is. With a Python function
+        as loss, whether rows are learned by heart is not judged.
 
         Parameters
         ----------
