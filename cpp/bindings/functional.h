@@ -44,6 +44,33 @@ PyObject* plain_answer(PyObject* decides, bool fits, F f) {
   });
 }
 
+// -- what a plain call writes to: the caller's array, or a new one for None; empty: the general call has to decide ------
+
+template <class T>
+bool is_plain_target(PyObject* given) {
+  return PlainArray::is<T>(given) && PlainArray(given).writeable() && PlainArray(given).contiguous();
+}
+
+// An array of the shape of `like`. It may be one of `inputs` (arrays, or None), but must not overlap them otherwise.
+template <class T>
+py::object plain_out(PyObject* given, PyObject* like, std::initializer_list<PyObject*> inputs) {
+  if (given == Py_None) return new_like(like);
+  if (!is_plain_target<T>(given) || !PlainArray(given).same_shape(PlainArray(like))) return {};
+  for (PyObject* input : inputs)
+    if (input != given && input != Py_None && may_share_memory(input, given)) return {};
+  return py::reinterpret_borrow<py::object>(given);
+}
+
+// An array of this shape that overlaps none of `others` (arrays, or None).
+template <class T>
+py::object plain_result(PyObject* given, std::initializer_list<Index> shape, std::initializer_list<PyObject*> others) {
+  if (given == Py_None) return new_array<T>(shape);
+  if (!is_plain_target<T>(given) || !PlainArray(given).has_shape(shape)) return {};
+  for (PyObject* other : others)
+    if (other != Py_None && may_share_memory(other, given)) return {};
+  return py::reinterpret_borrow<py::object>(given);
+}
+
 // f(T()) with T = float or double, the dtype in which a call with these arrays computes.
 template <class F>
 auto by_dtype(std::initializer_list<py::object> arrays, F f) {

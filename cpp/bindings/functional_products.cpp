@@ -74,17 +74,15 @@ py::array linear(const py::object& x, const py::object& w, const py::object& b, 
   return result<T>("linear", aside.view(), out);
 }
 
+// The tuple (dx, dw, db) after their computation; dx is None if it is not wanted.
 template <class T>
-py::tuple gradients(const Plain<T>& dy, const Plain<T>& x, const Plain<T>& w, bool need_dx, int n_threads) {
-  py::object dx = py::none();
-  Matrix<T> to_dx;
-  if (need_dx) {
-    py::array made = new_array<T>({x.rows, x.cols});
-    to_dx = writable<T>(made);
-    dx = made;
-  }
-  py::array dw = new_array<T>({w.rows, w.cols}), db = new_array<T>({w.cols});
-  backward_into<T>(dy, x, w, to_dx, writable<T>(dw), static_cast<T*>(db.mutable_data()), n_threads);
+py::tuple gradients(const Plain<T>& dy, const Plain<T>& x, const Plain<T>& w, const py::object& dx,
+                    const py::object& dw, const py::object& db, int n_threads) {
+  const auto view = [](const py::object& array, Index rows, Index cols) {
+    return Matrix<T>{PlainArray(array.ptr()).data<T>(), rows, cols, cols};
+  };
+  const Matrix<T> to_dx = dx.is_none() ? Matrix<T>{} : view(dx, x.rows, x.cols);
+  backward_into<T>(dy, x, w, to_dx, view(dw, w.rows, w.cols), PlainArray(db.ptr()).data<T>(), n_threads);
   return py::make_tuple(dx, dw, db);
 }
 
@@ -97,7 +95,9 @@ py::tuple linear_backward(const py::object& dy, const py::object& x, const py::o
   const Operand<T> input("linear_backward", "x", x, {.cols = weight.view().rows, .by = "w"});
   const Operand<T> grad("linear_backward", "dy", dy,
                         {.cols = weight.view().cols, .rows = input.view().rows, .of = "x"});
-  return gradients<T>(grad.view(), input.view(), weight.view(), need_dx, n_threads);
+  const Plain<T>&x_ = input.view(), &w_ = weight.view();
+  const py::object dx = need_dx ? py::object(new_array<T>({x_.rows, x_.cols})) : py::none();
+  return gradients<T>(grad.view(), x_, w_, dx, new_array<T>({w_.rows, w_.cols}), new_array<T>({w_.cols}), n_threads);
 }
 
 // The plain call: an empty object, and nothing is written, if an array has to be converted or refused.
@@ -115,20 +115,11 @@ py::object plain_linear_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out,
     if (of_b.ndim() != 1 || of_b.shape(0) != weight->cols || !of_b.contiguous()) return {};
     bias = of_b.data<const T>();
   }
-  if (out == Py_None) {
-    py::array y = new_array<T>({input->rows, weight->cols});
-    linear_into<T>(*input, *weight, bias, {static_cast<T*>(y.mutable_data()), input->rows, weight->cols, weight->cols},
+  const py::object y = plain_result<T>(out, {input->rows, weight->cols}, {x, w, b});
+  if (y)
+    linear_into<T>(*input, *weight, bias, {PlainArray(y.ptr()).data<T>(), input->rows, weight->cols, weight->cols},
                    n_threads);
-    return y;
-  }
-  if (!PlainArray::is<T>(out)) return {};
-  const PlainArray to(out);
-  if (to.ndim() != 2 || to.shape(0) != input->rows || to.shape(1) != weight->cols || !to.writeable() ||
-      !to.contiguous() || may_share_memory(out, x) || may_share_memory(out, w) ||
-      (bias != nullptr && may_share_memory(out, b)))
-    return {};
-  linear_into<T>(*input, *weight, bias, {to.data<T>(), input->rows, weight->cols, weight->cols}, n_threads);
-  return py::reinterpret_borrow<py::object>(out);
+  return y;
 }
 
 PyObject* plain_linear(PyObject*, PyObject* const* args, Py_ssize_t count) {
@@ -138,7 +129,7 @@ PyObject* plain_linear(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 template <class T>
-py::object plain_backward_of(PyObject* const* args, bool need_dx, int n_threads) {
+py::object plain_backward_of(PyObject* const* args, int n_threads) {
   if (!PlainArray::is<T>(args[1]) || !PlainArray::is<T>(args[2])) return {};
   const PlainArray of_dy(args[0]), of_x(args[1]), of_w(args[2]);
   if (of_dy.ndim() != 2 || of_x.ndim() != 2 || of_w.ndim() != 2) return {};
@@ -146,14 +137,22 @@ py::object plain_backward_of(PyObject* const* args, bool need_dx, int n_threads)
   if (!dy || !x || !w || x->cols != w->rows || dy->cols != w->cols || dy->rows != x->rows || w->rows == 0 ||
       w->cols == 0)
     return {};
-  return gradients<T>(*dy, *x, *w, need_dx, n_threads);
+  PyObject *of_dx = args[5], *of_dw = args[6], *of_db = args[7];
+  const bool need_dx = args[3] == Py_True;
+  if (!need_dx && of_dx != Py_None) return {};
+  const py::object db = plain_result<T>(of_db, {w->cols}, {args[0], args[1], args[2]});
+  if (!db) return {};
+  const py::object dw = plain_result<T>(of_dw, {w->rows, w->cols}, {args[0], args[1], args[2], of_db});
+  if (!dw) return {};
+  py::object dx = py::none();
+  if (need_dx) dx = plain_result<T>(of_dx, {x->rows, x->cols}, {args[0], args[1], args[2], of_db, of_dw});
+  return dx ? gradients<T>(*dy, *x, *w, dx, dw, db, n_threads) : py::object();
 }
 
 PyObject* plain_linear_backward(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  const auto n_threads = count == 5 ? plain_threads(args[4]) : std::nullopt;
+  const auto n_threads = count == 8 ? plain_threads(args[4]) : std::nullopt;
   const bool fits = n_threads && (args[3] == Py_True || args[3] == Py_False);
-  return plain_answer(args[0], fits,
-                      [&]<class T>(T) { return plain_backward_of<T>(args, args[3] == Py_True, *n_threads); });
+  return plain_answer(args[0], fits, [&]<class T>(T) { return plain_backward_of<T>(args, *n_threads); });
 }
 
 PyMethodDef g_plain[] = {
@@ -161,7 +160,7 @@ PyMethodDef g_plain[] = {
         "plain_linear", plain_linear,
         "plain_linear(x, w, b, out, n_threads) -> object\n\nlinear where everything is plain; else NotImplemented."),
     plain_function("plain_linear_backward", plain_linear_backward,
-                   "plain_linear_backward(dy, x, w, need_dx, n_threads) -> object\n\n"
+                   "plain_linear_backward(dy, x, w, need_dx, n_threads, dx, dw, db) -> object\n\n"
                    "linear_backward where everything is plain; else NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

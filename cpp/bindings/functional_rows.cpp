@@ -154,19 +154,6 @@ py::array activation_backward(const std::string& name, const py::dict& hyper, co
 
 // -- plain calls: C-contiguous arrays of one shape and dtype, and `out` likewise or None -----------------------------
 
-// The array that a plain call writes: `out`, or a new one of the shape of `like`. It may be one of the inputs, but must
-// not overlap them otherwise; the object is empty if the general call has to decide.
-template <class T>
-py::object plain_out(PyObject* out, PyObject* like, std::initializer_list<PyObject*> inputs) {
-  if (out == Py_None) return new_like(like);
-  if (!PlainArray::is<T>(out)) return {};
-  const PlainArray to(out);
-  if (!to.writeable() || !to.contiguous() || !to.same_shape(PlainArray(like))) return {};
-  for (PyObject* input : inputs)
-    if (input != out && may_share_memory(input, out)) return {};
-  return py::reinterpret_borrow<py::object>(out);
-}
-
 // All numbers as the rows that `row` works on: the last axis, or one row of everything where the activation is
 // elementwise. Nothing of an activation of whole rows if there are none.
 template <class T, class U>

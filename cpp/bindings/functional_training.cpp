@@ -105,9 +105,10 @@ py::tuple loss(const std::string& name, const py::dict& hyper, const py::object&
 
 // -- the plain call ------------------------------------------------------------------------------------------------
 
-// The tuple (loss, dout) for plain arrays; an empty object if something has to be converted or refused.
+// The tuple (loss, dout) for plain arrays; an empty object if something has to be converted or refused. `given`: the
+// caller's array for dout, or None.
 template <class T>
-py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights,
+py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target, PyObject* weights, PyObject* given,
                          const Values& values) {
   const PlainArray o(out);
   if (!o.contiguous() || o.ndim() < 1 || o.ndim() > 2 || o.size() == 0) return {};
@@ -154,7 +155,10 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   }
   weigh_classes<T>(traits.class_weights, rows.classes, rows.weights, n, sums);
   const T scale = static_cast<T>(traits.scale(sums));
-  const py::object dout = new_like(out);
+  const py::object to = plain_out<T>(given, out, {out, target, weights});
+  if (!to) return {};
+  const bool may_refuse = traits.bounds_targets || traits.bounds_outputs;  // when some rows are written already
+  const py::object dout = given != Py_None && may_refuse ? new_like(out) : to;
   rows.dout = {PlainArray(dout.ptr()).data<T>(), n, k, k};
   MatrixBuffer<T> scratch[3];
   const bool is_long = padded<T>(k) > losses::kLongRow<T>;
@@ -175,24 +179,25 @@ py::object plain_loss_of(const losses::Row& row, PyObject* out, PyObject* target
   });
   if (!good.load()) return {};
   for (const double part : parts) sums.loss += part;  // in the order of the rows, so that threads do not change the sum
-  return py::make_tuple(traits.average(sums), dout);
+  if (!dout.is(to)) std::copy_n(rows.dout.data, n * k, PlainArray(to.ptr()).data<T>());
+  return py::make_tuple(traits.average(sums), to);
 }
 
-// plain_loss(name, hyper, out, target, sample_weight)
+// plain_loss(name, hyper, out, target, sample_weight, dout)
 PyObject* plain_loss(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != 5 || !PyUnicode_CheckExact(args[0])) return Py_NewRef(Py_NotImplemented);
+  if (count != 6 || !PyUnicode_CheckExact(args[0])) return Py_NewRef(Py_NotImplemented);
   return plain_answer(args[2], true, [&]<class T>(T) -> py::object {
     const auto* row = losses::registry().find(PyUnicode_AsUTF8(args[0]));
     if (row == nullptr) return {};
     Values values = row->defaults();
     if (!plain_values(row->params, args[1], values)) return {};
-    return plain_loss_of<T>(*row, args[2], args[3], args[4], values);
+    return plain_loss_of<T>(*row, args[2], args[3], args[4], args[5], values);
   });
 }
 
 PyMethodDef g_plain_losses[] = {
     plain_function("plain_loss", plain_loss,
-                   "plain_loss(name, hyper, out, target, sample_weight) -> object\n\n"
+                   "plain_loss(name, hyper, out, target, sample_weight, dout) -> object\n\n"
                    "loss of plain arrays; else NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

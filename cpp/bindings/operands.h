@@ -51,6 +51,9 @@ class PlainArray {
     return ndim() == other.ndim() &&
            std::equal(proxy_->dimensions, proxy_->dimensions + proxy_->nd, other.proxy_->dimensions);
   }
+  bool has_shape(std::initializer_list<Index> shape) const {
+    return ndim() == static_cast<int>(shape.size()) && std::equal(shape.begin(), shape.end(), proxy_->dimensions);
+  }
   Index size() const {
     Index n = 1;
     for (int axis = 0; axis < ndim(); ++axis) n *= shape(axis);

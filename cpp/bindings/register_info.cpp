@@ -11,7 +11,15 @@ void register_info(py::module_& m) {
   m.def(
       "threads_available", [] { return parallel::limits().available(); },
       "The largest number of threads that a call uses by default: the smallest of the OpenMP limit of the calling "
-      "thread, the processor affinity and the cgroup quota.");
+      "thread, the processor affinity, the cgroup quota and the limit of limit_this_thread().");
+  m.def(
+      "limit_this_thread",
+      [](int n) {
+        require(n >= 0 && n <= parallel::kMaxThreads, "[limit_this_thread] n = ", n, "; expected 0 to ",
+                parallel::kMaxThreads);
+        return parallel::limit_this_thread(n);
+      },
+      py::arg("n"), "Limits the default of later calls on this thread, 0: not at all; returns the limit before.");
   m.def(
       "thread_limits",
       [] {
@@ -19,10 +27,12 @@ void register_info(py::module_& m) {
         py::dict d;
         d["openmp"] = limits.openmp;
         d["affinity"] = limits.affinity;
-        d["cgroup"] = limits.cgroup > 0 ? py::object(py::int_(limits.cgroup)) : py::object(py::none());
+        const auto or_none = [](int n) { return n > 0 ? py::object(py::int_(n)) : py::object(py::none()); };
+        d["cgroup"] = or_none(limits.cgroup);
+        d["thread"] = or_none(limits.thread);
         return d;
       },
-      "The three limits, the smallest of which is threads_available().");
+      "The limits, the smallest of which is threads_available().");
   m.def(
       "build_info",
       [] {

@@ -90,14 +90,18 @@ int threads_without_waking(int n, double flops) noexcept;
 bool has_item_stack() noexcept;
 
 // How many threads a call may use by default: the smallest of the OpenMP limit of the calling thread, the number of
-// processors in its affinity mask and the CPU quota of its cgroup.
+// processors in its affinity mask, the CPU quota of its cgroup, and the limit that limit_this_thread() has set.
 struct Limits {
   int openmp = 1;
   int affinity = 1;
   int cgroup = 0;  // 0: no quota
+  int thread = 0;  // 0: none
   int available() const;
 };
 Limits limits() noexcept;
+
+// Sets a limit for the default of later calls on the calling thread, 0 for none, and returns the one before.
+int limit_this_thread(int n) noexcept;
 
 // Limits::available() for callers that need it once a step: the affinity, which takes a system call, is read in every
 // 64th call only.

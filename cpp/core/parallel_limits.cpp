@@ -1,4 +1,5 @@
-// How many threads a call may use: the limits of OpenMP, of the processor affinity and of the control group (cgroup).
+// How many threads a call may use: the limits of OpenMP, of the processor affinity, of the control group (cgroup) and of
+// the calling thread.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <omp.h>
 #include <sched.h>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "core/parallel.h"
 
@@ -72,13 +74,18 @@ int affinity_count() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+constinit thread_local int g_limit_of_thread = 0;
+
 }  // namespace
 
 int Limits::available() const {
   int n = std::min(openmp, affinity);
   if (cgroup > 0) n = std::min(n, cgroup);
+  if (thread > 0) n = std::min(n, thread);
   return std::clamp(n, 1, kMaxThreads);
 }
+
+int limit_this_thread(int n) noexcept { return std::exchange(g_limit_of_thread, n); }
 
 Limits limits() noexcept {
   // The quota is read once, since reading files is slow and quotas rarely change. If two threads come here at the same
@@ -87,12 +94,18 @@ Limits limits() noexcept {
   static constinit std::atomic<int> known{-1};
   int quota = known.load(std::memory_order_relaxed);
   if (quota < 0) known.store(quota = cgroup_quota(), std::memory_order_relaxed);
-  return {std::min(omp_get_max_threads(), omp_get_thread_limit()), affinity_count(), quota};
+  return {std::min(omp_get_max_threads(), omp_get_thread_limit()), affinity_count(), quota, g_limit_of_thread};
 }
 
 int LimitsNow::available() noexcept {
-  if (asked_++ % 64 == 0) seen_ = limits().available();
-  return std::clamp(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1, seen_);
+  if (asked_++ % 64 == 0) {
+    Limits all = limits();
+    all.thread = 0;  // it may change before the next call
+    seen_ = all.available();
+  }
+  const int n = std::clamp(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1, seen_);
+  const int own = g_limit_of_thread;
+  return own > 0 ? std::min(n, own) : n;
 }
 
 std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }

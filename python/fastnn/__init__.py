@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         metrics,
         nn,
         optim,
+        plot,
         reference,
         sklearn,
     )
     from ._files import read_tensors
+    from ._threads import threads
     from .info import build_info
     from .nn._loading import load
     from .sklearn import MLPClassifier, MLPRegressor
@@ -50,9 +52,11 @@ __all__ = [
     "metrics",
     "nn",
     "optim",
+    "plot",
     "read_tensors",
     "reference",
     "sklearn",
+    "threads",
 ]
 
 # Public name -> module that defines it; modules map to themselves.
@@ -65,6 +69,7 @@ _HOME = {
     "metrics": "metrics",
     "nn": "nn",
     "optim": "optim",
+    "plot": "plot",
     "reference": "reference",
     "sklearn": "sklearn",
     "MLPClassifier": "sklearn",
@@ -72,6 +77,7 @@ _HOME = {
     "build_info": "info",
     "load": "nn._loading",
     "read_tensors": "_files",
+    "threads": "_threads",
 }
 
 

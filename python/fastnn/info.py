@@ -23,7 +23,8 @@ def build_info() -> dict[str, Any]:
     dict
         version, isa (the level that was loaded), isa_built, isa_runnable, compiler, eigen, openmp,
         cxx_flags, pybind11, threads (the most that `n_threads=None` uses), thread_limits (openmp,
-        affinity, cgroup, which is None without a quota), threads_why, cpu, python, numpy.
+        affinity, cgroup, which is None without a quota, thread, which is None outside of
+        `fastnn.threads`), threads_why, cpu, python, numpy.
 
     Examples
     --------
@@ -92,13 +93,14 @@ def describe(info: dict[str, Any] | None = None) -> str:
 
 
 def _why(limits: dict[str, int | None]) -> str:
-    """Describe the three limits, the smallest of which is the number of threads."""
+    """Describe the limits, the smallest of which is the number of threads."""
     given = os.environ.get("OMP_NUM_THREADS")
     source = f"OMP_NUM_THREADS={given}" if given else "OMP_NUM_THREADS is not set"
     quota = "none" if limits["cgroup"] is None else str(limits["cgroup"])
     return (
         f"the smallest of: OpenMP's limit {limits['openmp']} ({source}), "
         f"processors this process may use {limits['affinity']}, cgroup quota {quota}"
+        + ("" if limits["thread"] is None else f", fastnn.threads({limits['thread']})")
     )
 
 

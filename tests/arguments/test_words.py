@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import callbacks, data, nn, optim
+from fastnn import callbacks, data, nn, optim, threads
 from fastnn import functional as F
 from fastnn.functional._functions import loss_name
 from members import TWINS, defaults_of, fitted, names, outputs, paired, row_of, sizes_of, targets
@@ -283,38 +283,40 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"x": X, "y": Y, "batch_size": 4, "shuffle": True, "seed": 0, "epoch": 0}
         | {"drop_last": False},
     ),
+    "threads": (threads, {"n": 1}),
     "linear": (F.linear, LINEAR),
     "matmul": (F.matmul, {k: v for k, v in LINEAR.items() if k != "b"}),
     "linear_backward": (
         F.linear_backward,
-        {"dy": HIDDEN, "x": X, "w": np.ones((4, 3)), "need_dx": True, "n_threads": 1},
+        {"dy": HIDDEN, "x": X, "w": np.ones((4, 3)), "need_dx": True, "n_threads": 1}
+        | dict.fromkeys(["dx", "dw", "db"]),
     ),
     "softmax": (F.softmax, {"z": X, "out": None}),
     "log_softmax": (F.log_softmax, {"z": X, "out": None}),
     "step": (F.step, {"z": X, "out": None}),
-    "one_hot": (F.one_hot, {"y": CLASSES, "n_classes": 2, "dtype": "float32"}),
+    "one_hot": (F.one_hot, {"y": CLASSES, "n_classes": 2, "dtype": "float32", "out": None}),
     "dropout_mask": (
         F.dropout_mask,
         {"shape": (2, 3), "p": 0.5, "seed": 1, "step": 0, "layer": 0, "draw": 0}
-        | {"dtype": "float32"},
+        | {"dtype": "float32", "out": None},
     ),
     "init.uniform": (
         F.init.uniform,
-        {"shape": (2, 3), "low": 0.0, "high": 1.0, "seed": 0, "dtype": "float32"},
+        {"shape": (2, 3), "low": 0.0, "high": 1.0, "seed": 0, "dtype": "float32", "out": None},
     ),
     "init.xavier_uniform": (
         F.init.xavier_uniform,
-        {"shape": (2, 3), "gain": 1.0, "seed": 0, "dtype": "float32"},
+        {"shape": (2, 3), "gain": 1.0, "seed": 0, "dtype": "float32", "out": None},
     ),
     "init.kaiming_uniform": (
         F.init.kaiming_uniform,
-        {"shape": (2, 3), "seed": 0, "dtype": "float32"},
+        {"shape": (2, 3), "seed": 0, "dtype": "float32", "out": None},
     ),
     "clip_grad_norm_": (F.clip_grad_norm_, {"grads": params(), "max_norm": 1.0}),
-    "perceptron": (F.perceptron, {"X": X, "y": CLASSES, "lr": 0.1, "epochs": 2}),
+    "perceptron": (F.perceptron, {"X": X, "y": CLASSES, "lr": 0.1, "epochs": 2, "out": None}),
     "perceptron_step": (
         F.perceptron_step,
-        {"X": X, "y": CLASSES, "w": np.zeros(4), "b": 0.0, "lr": 0.1},
+        {"X": X, "y": CLASSES, "w": np.zeros(4), "b": 0.0, "lr": 0.1, "out": None},
     ),
     "compare": (F.compare, {"a": X, "b": X, "rtol": 1e-5}),
     "check_gradient": (
@@ -379,7 +381,7 @@ def add_members() -> None:
         made = getattr(nn, row["class_name"])
         CALLS[row["class_name"]] = made(), arrays
         CALLS[f"{row['class_name']}()"] = made, given
-        CALLS[loss_name(row)] = getattr(F, loss_name(row)), arrays | given
+        CALLS[loss_name(row)] = getattr(F, loss_name(row)), arrays | {"dout": None} | given
     for name in names("optimizers"):
         given = defaults("optimizers", name)
         class_name = row_of("optimizers", name)["class_name"]

@@ -9,13 +9,14 @@ import itertools
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import probe
-from fastnn import _core, nn
+from fastnn import _core, build_info, nn, threads
 from float_register import needs_register
 
 CPUS = len(os.sched_getaffinity(0))
@@ -131,6 +132,51 @@ def test_threadpoolctl():
         assert model.fit(x, y, batch_size=256).threads_used == 1
         assert model.fit(x, y, batch_size=256, n_threads=2).threads_used == 2
     assert _core.threads_available() == before
+
+
+@two_cpus
+def test_a_block_limits_the_calls_of_its_thread():
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))
+    model.compile("sgd", "cross_entropy")
+    x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
+    before = _core.threads_available()
+    assert _core.thread_limits()["thread"] is None
+    with threads(1):
+        assert _core.threads_available() == 1
+        assert build_info()["thread_limits"]["thread"] == 1
+        assert build_info()["threads_why"].endswith(", fastnn.threads(1)")
+        assert model.fit(x, y, batch_size=256).threads_used == 1
+        assert model.fit(x, y, batch_size=256, n_threads=2).threads_used == 2
+        with ThreadPoolExecutor(1) as pool:  # the limit of another thread is another one
+            assert pool.submit(_core.threads_available).result() == before
+        with threads(2):
+            assert _core.threads_available() == 2
+        with pytest.raises(KeyError), threads(2):
+            raise KeyError
+        assert _core.threads_available() == 1
+    assert _core.threads_available() == before
+    for bad in (0, -1, 257, 2**40, 1.0, True, None, "2"):
+        with pytest.raises((ValueError, TypeError), match=r"^\[threads\] n is .*; expected"):
+            threads(bad)
+
+
+@two_cpus
+def test_a_loop_of_steps_notices_a_block_at_once():
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5), seed=0)
+    model.compile("sgd", "cross_entropy")
+    x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
+
+    def used() -> set[int]:
+        found = set()
+        for _ in range(20):
+            model.train_step(x, y)
+            found.add(model.threads_used)
+        return found
+
+    before = used()
+    with threads(1):
+        assert used() == {1}
+    assert max(before | used()) > 1  # it tries more than one thread, whatever it settles on
 
 
 GROUPS = Path("/sys/fs/cgroup")

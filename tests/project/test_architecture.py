@@ -63,9 +63,9 @@ PYTHON_ORDER = (
     {"_optimizer", "_schedules"},
     {"_protocols"},
     {"_optimizers", "metrics"},
-    {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange"},
+    {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange", "_threads"},
     {"nn"},
-    {"_pair", "sklearn"},
+    {"_pair", "plot", "sklearn"},
     {"_demo", "_bench", "_model_commands"},
     {"__main__"},
 )

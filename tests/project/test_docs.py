@@ -47,11 +47,13 @@ def test_the_readmes_code_runs() -> None:
 
 NEEDS = {
     "estimators.md": ("sklearn",),
+    "plots.md": ("matplotlib",),
     "saving.md": ("safetensors", "torch", "onnx", "onnxruntime"),
 }
 
 
-PAGES_WITH_CODE = ["estimators.md", "gradients.md", "optimizers.md", "saving.md", "training.md"]
+PAGES_WITH_CODE = ["estimators.md", "gradients.md", "optimizers.md", "plots.md", "saving.md"]
+PAGES_WITH_CODE += ["training.md"]
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
@@ -83,6 +85,7 @@ def test_the_diffs_are_the_code() -> None:
 # Packages that an example may import, and what they need themselves (tests/conftest.py).
 OPTIONAL = {
     "keras": ("keras", "torch"),
+    "matplotlib": ("matplotlib",),
     "onnx": ("onnx",),
     "sklearn": ("sklearn",),
     "torch": ("torch",),
@@ -114,6 +117,7 @@ MEMBERS = (
     fastnn.metrics,
     fastnn.nn,
     fastnn.optim,
+    fastnn.plot,
     fastnn.functional,
 )
 

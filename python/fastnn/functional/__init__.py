@@ -3,8 +3,10 @@
 
 Conventions: x is (batch, features), weights are (in_features, out_features); an operation f has a
 function f_backward; a loss takes (out, target) and returns (value, gradient with respect to out);
-functions whose names end in `_` change their arrays in place. The functions of activations, losses
-and optimizers are made from the registries of the core.
+functions whose names end in `_` change their arrays in place. A function that returns an array
+takes ``out=``, the array to fill and return; one that returns several takes them by the names of
+the results, such as ``dx=, dw=, db=``, and a loss takes ``dout=``. The functions of activations,
+layers, losses and optimizers are made from the registries of the core.
 """
 
 from __future__ import annotations

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import _core, _registry
 from fastnn._fields import checked
 from fastnn._refusals import Words
 from fastnn._validate import as_array
 
-from ._arrays import Array, checked_out, common_dtype
+from ._arrays import Array, apart, checked_out, common_dtype, filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +26,10 @@ def forward(name: str, values: Mapping[str, Any], z: ArrayLike, out: Array | Non
     settings = checked(name, row["params"], values)
     _check_rows(name, row, "z", array)
     dtype = common_dtype(array)
-    target = checked_out(name, out, array.shape, dtype, *(() if out is z else (array,)))
+    target = checked_out(name, out, array.shape, dtype, *apart([out], (array, z)))
     with Words(name, {"z": z}):
         result = _core.activation(name, settings, _rows(array))
-    return _returned(result, array.shape, target)
+    return filled(target, result.reshape(array.shape))
 
 
 def backward(
@@ -44,11 +42,11 @@ def backward(
     settings = checked(where, row["params"], values)
     _check_rows(where, row, "dy", grad)
     dtype = common_dtype(grad, kept)
-    inputs = [array for array, given in ((grad, dy), (kept, saved)) if given is not out]
+    inputs = apart([out], (grad, dy), (kept, saved))
     target = checked_out(where, out, grad.shape, dtype, *inputs)
     with Words(where, {"dy": dy, "saved": saved}):
         result = _core.activation_backward(name, settings, _rows(grad), _rows(kept))
-    return _returned(result, grad.shape, target)
+    return filled(target, result.reshape(grad.shape))
 
 
 def _check_rows(where: str, row: _registry.Row, what: str, array: Array) -> None:
@@ -64,10 +62,3 @@ def _rows(array: Array) -> Array:
     # The kernels take (rows, columns). The last axis becomes the columns, since it is usually
     # contiguous.
     return array.reshape(-1, array.shape[-1]) if array.ndim and array.size else array.reshape(1, -1)
-
-
-def _returned(result: Array, shape: tuple[int, ...], target: Array | None) -> Array:
-    if target is None:
-        return result.reshape(shape)
-    np.copyto(target, result.reshape(shape))
-    return target

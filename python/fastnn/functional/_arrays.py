@@ -3,17 +3,24 @@
 
 Functions compute in float32 if all floating-point arguments are float16 or float32, and in float64
 otherwise. Arrays of the other byte order are converted; any strides and alignment are accepted.
+
+A function that returns one array takes `out`, an array for it. One that returns more takes an array
+for each by the name of the result: dx, dw, db. A loss, whose outputs are called `out`, takes dout.
+All are checked by `checked_out` and filled by `filled`, unless the core writes to them itself.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _validate
 from fastnn._refusals import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 Array = NDArray[Any]
 
@@ -69,17 +76,53 @@ def writable(where: str, what: str, array: object) -> Array:
 
 
 def checked_out(
-    where: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array
+    where: str,
+    out: object,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *inputs: Array,
+    what: str = "out",
 ) -> Array | None:
     """Return `out`, which must have `shape` and `dtype` and share no memory with `inputs`."""
     if out is None:
         return None
-    array = writable(where, "out", out)
+    array = writable(where, what, out)
     if array.dtype != dtype or array.shape != shape:
         raise ValueError(
-            f"[{where}] out is {array.dtype} with shape {array.shape}; "
+            f"[{where}] {what} is {array.dtype} with shape {array.shape}; "
             f"expected {dtype} with shape {shape}"
         )
     if any(np.shares_memory(array, other) for other in inputs):
-        raise refused("shared", "out", of="an input").worded(where)
+        raise refused("shared", what, of="an input").worded(where)
     return array
+
+
+def apart(outs: Iterable[object], *inputs: tuple[Array, object]) -> list[Array]:
+    """Return the inputs, each an array and what the caller gave, that are none of `outs` itself."""
+    return [array for array, given in inputs if all(given is not out for out in outs)]
+
+
+def checked_outs(
+    where: str,
+    outs: Mapping[str, object],
+    shapes: Iterable[tuple[int, ...]],
+    dtype: np.dtype[Any],
+    *inputs: Array,
+) -> dict[str, Array | None]:
+    """Return the arrays for several results, by name; they share no memory with each other."""
+    found: dict[str, Array | None] = {}
+    for (what, out), shape in zip(outs.items(), shapes, strict=True):
+        array = checked_out(where, out, shape, dtype, *inputs, what=what)
+        for name, other in found.items():
+            if array is not None and other is not None and np.shares_memory(array, other):
+                raise refused("shared", what, of=name).worded(where)
+        found[what] = array
+    return found
+
+
+def filled(target: Array | None, result: Array) -> Array:
+    """Return `target` with the values of `result`, or `result` itself if there is no target."""
+    if target is None:
+        return result
+    np.copyto(target, result)
+    return target

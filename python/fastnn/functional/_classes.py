@@ -10,13 +10,19 @@ import numpy as np
 from fastnn import _validate
 from fastnn._refusals import refused
 
-from ._arrays import Array, float_dtype, numbers
+from ._arrays import Array, checked_out, float_dtype, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
 
-def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np.float32) -> Array:
+def one_hot(
+    y: ArrayLike,
+    n_classes: int | None = None,
+    *,
+    dtype: DTypeLike = np.float32,
+    out: Array | None = None,
+) -> Array:
     """Return rows that are 1 in the column of their class and 0 elsewhere.
 
     Parameters
@@ -26,6 +32,8 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
     n_classes : int, optional
         Number of columns; by default the largest class + 1.
     dtype : float32 or float64
+    out : (n, n_classes) ndarray, optional
+        Array of this dtype for the result, which is returned.
 
     Returns
     -------
@@ -34,7 +42,8 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
     Raises
     ------
     ValueError, TypeError
-        If classes are not integers in [0, n_classes), or there are neither rows nor `n_classes`.
+        If classes are not integers in [0, n_classes), there are neither rows nor `n_classes`, or
+        `out` cannot take the result.
 
     Examples
     --------
@@ -62,6 +71,11 @@ def one_hot(y: ArrayLike, n_classes: int | None = None, *, dtype: DTypeLike = np
         first = int(bad[0])
         facts = {"row": first, "column": 0, "value": float(classes[first])}
         raise refused("class", "y", highest=float(n_classes - 1), **facts).worded(where)
-    rows = np.zeros((classes.size, n_classes), float_dtype(where, dtype))
+    shape, kind = (classes.size, n_classes), float_dtype(where, dtype)
+    rows = checked_out(where, out, shape, kind, classes)
+    if rows is None:
+        rows = np.zeros(shape, kind)
+    else:
+        rows.fill(0)
     rows[np.arange(classes.size), classes.astype(np.intp)] = 1
     return rows

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _core, _registry, _validate
 from fastnn._fields import checked
 
-from ._arrays import float_dtype
+from ._arrays import Array, checked_out, filled, float_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -30,6 +30,7 @@ def uniform(
     *,
     seed: int = 0,
     dtype: DTypeLike = np.float32,
+    out: Array | None = None,
 ) -> NDArray[Any]:
     """Draw uniformly distributed numbers from [low, high), after rounding both ends to `dtype`.
 
@@ -42,6 +43,8 @@ def uniform(
     seed : int
         From 0 to 2**64 - 1.
     dtype : float32 or float64
+    out : ndarray, optional
+        Array of this shape and dtype for the result, which is returned.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def uniform(
     Raises
     ------
     ValueError, TypeError
-        If a size is below 1, `high` is below `low`, the seed is out of range, or the dtype is
-        another one.
+        If a size is below 1, `high` is below `low`, the seed is out of range, the dtype is another
+        one, or `out` cannot take the result.
 
     Examples
     --------
@@ -66,6 +69,7 @@ def uniform(
     if not low <= high:
         raise ValueError(f"[{where}] low is {low} and high {high}; expected finite, low <= high")
     sizes = sizes_of(where, shape)
+    target = checked_out(where, out, sizes, kind)
     draws = _core.uniform(math.prod(sizes), _validate.seed(where, seed), _STREAM).reshape(sizes)
     # The difference of the two ends may overflow; half of it does not.
     half = 1.0 if math.isfinite(high - low) else 0.5
@@ -73,16 +77,15 @@ def uniform(
     # Rounding may give a number outside of the interval.
     first, last = kind.type(low), kind.type(high)
     last = max(first, np.nextafter(last, first))
-    drawn: NDArray[Any] = np.clip(values.astype(kind), first, last)
-    return drawn
+    return filled(target, np.clip(values.astype(kind), first, last))
 
 
 def initial_values(
-    name: str, values: dict[str, Any], shape: Any, seed: int, dtype: DTypeLike
+    name: str, values: dict[str, Any], shape: Any, seed: int, dtype: DTypeLike, out: Array | None
 ) -> NDArray[Any]:
     """Return an array that the initializer `name` draws; a matrix is (in, out)."""
     where, row = f"init.{name}", _registry.rows("initializers")[name]
-    given, kind = checked(where, row["params"], values), float_dtype(where, dtype).name
+    given, kind = checked(where, row["params"], values), float_dtype(where, dtype)
     key, sizes = _validate.seed(where, seed), sizes_of(where, shape)
     if row["needs_fans"] or not row["for_vectors"]:
         if len(sizes) != 2:
@@ -90,8 +93,9 @@ def initial_values(
         rows, columns = sizes
     else:
         rows, columns = 1, math.prod(sizes)
-    drawn = _core.initial_values(name, given, (rows, columns), key, _STREAM, kind)
-    return drawn.reshape(sizes)
+    target = checked_out(where, out, sizes, kind)
+    drawn = _core.initial_values(name, given, (rows, columns), key, _STREAM, kind.name)
+    return filled(target, drawn.reshape(sizes))
 
 
 def _end(where: str, what: str, value: float, kind: np.dtype[Any]) -> float:

@@ -149,7 +149,7 @@ def _loss(row: Row) -> Source:
     means = {"rows": "rows", "outputs": "all elements", "targets": "all targets"}[row["mean"]]
     soft = ", or probabilities of the classes (n, k)" if row["takes_probabilities"] else ""
     same = "of the shape of `out`" if row["outputs_per_target"] == 1 else "(n, targets)"
-    whole = f'loss("{function}", "{name}", values, out, target, sample_weight)'
+    whole = f'loss("{function}", "{name}", values, out, target, sample_weight, dout)'
     return Source(
         function,
         [
@@ -158,10 +158,11 @@ def _loss(row: Row) -> Source:
             "sample_weight: ArrayLike | None = None",
             "*",
             *fields,
+            "dout: Array | None = None",
         ],
         "tuple[float, Array]",
         [
-            f'found = plain_loss("{name}", values, out, target, sample_weight)',
+            f'found = plain_loss("{name}", values, out, target, sample_weight, dout)',
             f"return {whole} if found is NotImplemented else found",
         ],
         docstring(
@@ -188,13 +189,18 @@ def _loss(row: Row) -> Source:
                         "Weights of the rows: for a mean only their ratios count.",
                     ),
                     *parameters(fields),
+                    (
+                        "dout : ndarray, optional",
+                        "Array for the gradient, which is returned; it may be `out` itself.",
+                    ),
                 ],
                 "Returns": [
                     ("loss : float", ""),
                     ("dout : ndarray", "Gradient with respect to `out`, of its shape."),
                 ],
                 "Raises": _refusals(
-                    "shapes do not fit, dtypes are not real numbers, "
+                    "shapes do not fit, dtypes are not real numbers, `dout` cannot take the "
+                    "gradient, "
                     + ("numbers are out of their range" if dense else "a class is out of range"),
                     fields,
                 ),

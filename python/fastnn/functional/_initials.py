@@ -34,8 +34,9 @@ def source(name: str) -> Source:
         *fields,
         "seed: int = 0",
         "dtype: DTypeLike = np.float32",
+        "out: NDArray[Any] | None = None",
     ]
-    body = [f'return initial_values("{name}", values, shape, seed, dtype)']
+    body = [f'return initial_values("{name}", values, shape, seed, dtype, out)']
     return Source(name, arguments, "NDArray[Any]", body, _doc(row, matrix))
 
 
@@ -47,12 +48,16 @@ def _doc(row: Row, matrix: bool) -> str:
             *parameters(fields_of(row["params"])),
             ("seed : int, default 0", "From 0 to 2**64 - 1."),
             ("dtype : float32 or float64", ""),
+            (
+                "out : ndarray, optional",
+                "Array of this shape and dtype for the result, which is returned.",
+            ),
         ],
         "Returns": [("ndarray", "")],
         "Raises": [
             (
                 "ValueError, TypeError",
-                "If the shape, the seed or the dtype is another one, or a value is out of range.",
+                "If shape, seed or dtype is another one, a value out of range, or `out` unfit.",
             )
         ],
     }

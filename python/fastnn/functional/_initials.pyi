@@ -27,6 +27,7 @@ def default(
     *,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw U(-1 / sqrt(in), 1 / sqrt(in)), which Linear has in torch."""
 
@@ -36,6 +37,7 @@ def xavier_uniform(
     gain: float = 1.0,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw U(-c, c) with c = gain sqrt(6 / (in + out))."""
 
@@ -45,6 +47,7 @@ def xavier_normal(
     gain: float = 1.0,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw N(0, s^2) with s = gain sqrt(2 / (in + out))."""
 
@@ -56,6 +59,7 @@ def kaiming_uniform(
     nonlinearity: Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"] = "leaky_relu",
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw U(-c, c) with c = gain sqrt(3 / fan)."""
 
@@ -67,6 +71,7 @@ def kaiming_normal(
     nonlinearity: Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"] = "leaky_relu",
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw N(0, s^2) with s = gain / sqrt(fan)."""
 
@@ -75,6 +80,7 @@ def lecun_uniform(
     *,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw U(-c, c) with c = sqrt(3 / in)."""
 
@@ -83,6 +89,7 @@ def lecun_normal(
     *,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw normal within two standard deviations, of variance 1 / in."""
 
@@ -92,6 +99,7 @@ def sklearn(
     activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw U(-c, c) with c = sqrt(6 / (in + out)), 2 in place of 6 for logistic."""
 
@@ -101,6 +109,7 @@ def orthogonal(
     gain: float = 1.0,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Draw gain Q with orthonormal rows or columns."""
 
@@ -111,6 +120,7 @@ def normal(
     std: float = 1.0,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Fill with N(mean, std^2)."""
 
@@ -119,6 +129,7 @@ def zeros(
     *,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Fill with 0."""
 
@@ -127,6 +138,7 @@ def ones(
     *,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Fill with 1."""
 
@@ -136,5 +148,6 @@ def constant(
     val: float = 0.0,
     seed: int = 0,
     dtype: DTypeLike = ...,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Fill with val."""

@@ -66,7 +66,6 @@ class _Parts:
             *(f"{name}: ArrayLike | None = None" for name in self.arrays),
             *self.fields,
             *mode,
-            "out: Array | None = None",
         ]
         keys = (["training"] if self.trains else []) + (list(_PLACE) if self.draws else [])
         self.given = "{" + ", ".join(f'"{name}": {name}' for name in self.arrays) + "}"
@@ -96,7 +95,7 @@ def _forward(row: Row) -> Source:
     names = f'"{row["name"]}", "{name}"'
     return Source(
         name,
-        ["x: ArrayLike", *parts.arguments],
+        ["x: ArrayLike", *parts.arguments, "out: Array | None = None"],
         "Array",
         [f"return layer_forward({names}, values, x, {parts.given}, {parts.mode}, out)"],
         docstring(
@@ -106,7 +105,10 @@ def _forward(row: Row) -> Source:
                 "Parameters": [
                     ("x : array_like of shape (..., k)", "Each row is along the last axis."),
                     *parts.entries(),
-                    ("out : ndarray, optional", "Array for the result, which is returned."),
+                    (
+                        "out : ndarray, optional",
+                        "Array for the result, which is returned; it may be `x` itself.",
+                    ),
                 ],
                 "Returns": [
                     (
@@ -131,14 +133,21 @@ def _backward(row: Row) -> Source:
     where = f"{name}_backward"
     result = ["dx", *(f"d{each}" for each in parts.trained)]
     several = len(result) > 1
+    outs = {each: each for each in result} if several else {"out": "out"}
+    kept = "{" + ", ".join(f'"{key}": {each}' for key, each in outs.items()) + "}"
     call = f'layer_backward("{row["name"]}", "{where}", values, dy, x'
     shapes = "(2, 3)" if not several else str([(2, 3), *[(n,) for n in _sizes(row)]])
     shown = "dx.shape" if not several else "[each.shape for each in gradients]"
     return Source(
         where,
-        ["dy: ArrayLike", "x: ArrayLike", *parts.arguments],
+        [
+            "dy: ArrayLike",
+            "x: ArrayLike",
+            *parts.arguments,
+            *(f"{each}: Array | None = None" for each in outs),
+        ],
         f"tuple[{', '.join(['Array'] * len(result))}]" if several else "Array",
-        [f"return {call}, {parts.given}, {parts.mode}, out)"],
+        [f"return {call}, {parts.given}, {parts.mode}, {kept})"],
         docstring(
             f"Compute the gradients of y = {name}(x), by {', '.join(['x', *parts.trained])}.",
             ["The other arguments are those of the forward call."],
@@ -147,7 +156,12 @@ def _backward(row: Row) -> Source:
                     ("dy : array_like", "Gradient with respect to y."),
                     ("x : array_like of shape (..., k)", "The input of the forward call."),
                     *parts.entries(),
-                    ("out : ndarray, optional", "Array for dx."),
+                    (
+                        f"{', '.join(outs)} : ndarray, optional",
+                        "Arrays for the results, which are returned; dx may be `dy` or `x` itself."
+                        if several
+                        else "Array for dx, which is returned; it may be `dy` or `x` itself.",
+                    ),
                 ],
                 "Returns": [(f"{', '.join(result)} : ndarray", "")],
                 "Raises": [("ValueError, TypeError", _REFUSED)],

@@ -14,7 +14,16 @@ from fastnn import _core, _registry, _validate
 from fastnn._fields import checked
 from fastnn._refusals import Words
 
-from ._arrays import Array, checked_out, common_dtype, numbers, writable
+from ._arrays import (
+    Array,
+    apart,
+    checked_out,
+    checked_outs,
+    common_dtype,
+    filled,
+    numbers,
+    writable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +106,8 @@ def layer_forward(
     """Return the output of the layer `name`; running statistics that are given move in training."""
     array, arrays, chosen = _rows(where, "x", x), _arrays(where, given), _mode(where, mode)
     settings = _settings(where, name, values, array, arrays)
-    target = checked_out(where, out, array.shape, common_dtype(array))
+    inputs = [*apart([out], (array, x)), *arrays.values()]
+    target = checked_out(where, out, array.shape, common_dtype(array), *inputs)
     moved = [key for key in arrays if key.startswith("running_") and chosen.get("training")]
     for key in moved:
         writable(where, key, given[key])
@@ -106,11 +116,7 @@ def layer_forward(
         result, kept = _core.layer(name, settings, rows, arrays, **chosen)
     for key in moved:
         np.copyto(arrays[key], kept[key])
-    result = result.reshape(array.shape)
-    if target is None:
-        return result
-    np.copyto(target, result)
-    return target
+    return filled(target, result.reshape(array.shape))
 
 
 def layer_backward(
@@ -121,21 +127,22 @@ def layer_backward(
     x: ArrayLike,
     given: Given,
     mode: Mapping[str, Any],
-    out: Array | None,
+    outs: Mapping[str, Array | None],
 ) -> Any:
-    """Return dx, or dx and the gradient of each trained parameter."""
+    """Return dx, or dx and the gradient of each trained parameter; `outs` has arrays for them."""
     grad, array = _rows(where, "dy", dy), _rows(where, "x", x)
     if grad.shape != array.shape:
         raise ValueError(f"[{where}] dy has shape {grad.shape}; expected that of x, {array.shape}")
     arrays, chosen = _arrays(where, given), _mode(where, mode)
     settings = _settings(where, name, values, array, arrays)
-    target = checked_out(where, out, array.shape, common_dtype(grad, array))
     columns = array.shape[-1]
+    parameters = _core.layer_parameters(name, settings, columns)
+    shapes = [array.shape, *((size,) for _, size, is_trained in parameters if is_trained)]
+    inputs = [*apart(outs.values(), (grad, dy), (array, x)), *arrays.values()]
+    targets = checked_outs(where, outs, shapes, common_dtype(grad, array), *inputs)
     with Words(where, {"dy": dy, "x": x, **given}):
         grad_rows, rows = grad.reshape(-1, columns), array.reshape(-1, columns)
         dx, gradients = _core.layer_backward(name, settings, grad_rows, rows, arrays, **chosen)
-    dx = dx.reshape(array.shape)
-    if target is not None:
-        np.copyto(target, dx)
-        dx = target
-    return (dx, *gradients.values()) if gradients else dx
+    results = [dx.reshape(array.shape), *gradients.values()]
+    found = tuple(map(filled, targets.values(), results))
+    return found if len(found) > 1 else found[0]

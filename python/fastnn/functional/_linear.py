@@ -15,7 +15,7 @@ from fastnn import _core
 from fastnn._refusals import Words
 from fastnn._validate import as_array, flag, thread_count
 
-from ._arrays import Array, checked_out, common_dtype
+from ._arrays import Array, checked_out, checked_outs, common_dtype, filled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -111,6 +111,9 @@ def linear_backward(
     need_dx: bool = True,
     *,
     n_threads: int | None = None,
+    dx: Array | None = None,
+    dw: Array | None = None,
+    db: Array | None = None,
 ) -> tuple[Array | None, Array, Array]:
     """Compute the gradients of y = x @ w + b: dx = dy @ w.T, dw = x.T @ dy, db = dy.sum(axis=0).
 
@@ -124,6 +127,9 @@ def linear_backward(
         Whether to compute dx. It is not needed if x is the data, and takes a product.
     n_threads : int, optional
         As in `linear`.
+    dx, dw, db : ndarray, optional
+        Arrays for the results, which are returned. Each has the dtype and shape of its result, is
+        writable and shares no memory with the inputs and the others.
 
     Returns
     -------
@@ -146,22 +152,28 @@ def linear_backward(
     >>> dx, dw.ravel(), db
     (array([[4., 5.]]), array([2., 3.]), array([1.]))
     """
-    gradients = _core.plain_linear_backward(dy, x, w, need_dx, n_threads)
+    gradients = _core.plain_linear_backward(dy, x, w, need_dx, n_threads, dx, dw, db)
     if gradients is not NotImplemented:
         return gradients
     where, given = "linear_backward", {"dy": dy, "x": x, "w": w}
     wanted, n = flag(where, "need_dx", need_dx), thread_count(where, n_threads)
-    dy_, x_, w_ = (as_array(where, what, value) for what, value in given.items())
+    if dx is not None and not wanted:
+        raise ValueError(f"[{where}] dx is given with need_dx=False; expected need_dx=True")
+    arrays = [as_array(where, what, value) for what, value in given.items()]
+    dy_, x_, w_ = arrays
+    outs, shapes = {"dx": dx, "dw": dw, "db": db}, (x_.shape, w_.shape, w_.shape[1:])
+    targets = checked_outs(where, outs, shapes, common_dtype(*arrays), *arrays)
     if w_.ndim == 1:  # no axis of outputs
         dy_ = dy_[..., None]
     if x_.ndim == 1:  # no axis of rows
         dy_ = dy_[None]
     with Words(where, given):
-        dx, dw, db = _core.linear_backward(dy_, _as_rows(x_), _as_columns(w_), wanted, n)
+        found = _core.linear_backward(dy_, _as_rows(x_), _as_columns(w_), wanted, n)
+    of_x, of_w, of_b = found
     return (
-        None if dx is None else dx.reshape(x_.shape),
-        dw.reshape(w_.shape),
-        db.reshape(w_.shape[1:]),
+        None if of_x is None else filled(targets["dx"], of_x.reshape(x_.shape)),
+        filled(targets["dw"], of_w.reshape(w_.shape)),
+        filled(targets["db"], of_b.reshape(w_.shape[1:])),
     )
 
 

@@ -17,12 +17,12 @@ from fastnn._fields import checked
 from fastnn._refusals import Words
 from fastnn._validate import as_array
 
+from ._arrays import Array, apart, checked_out, common_dtype, filled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
-
-    from ._arrays import Array
 
 __all__ = ["loss"]
 
@@ -34,6 +34,7 @@ def loss(
     out: ArrayLike,
     target: ArrayLike,
     sample_weight: ArrayLike | None,
+    dout: Array | None,
 ) -> tuple[float, Array]:
     """Return value and gradient of the loss `name`; `where` is the function in messages."""
     row = _registry.row(where, "losses", name)
@@ -42,7 +43,9 @@ def loss(
     if sample_weight is not None:
         given["sample_weight"] = sample_weight
     arrays = {what: as_array(where, what, value) for what, value in given.items()}
-    shape = arrays["out"].shape
+    shape, dtype = arrays["out"].shape, common_dtype(arrays["out"])
+    inputs = apart([dout], *((array, given[what]) for what, array in arrays.items()))
+    gradient = checked_out(where, dout, shape, dtype, *inputs, what="dout")
     if row["target"] == "class" and len(shape) == 1:  # a vector is one row of scores
         one = np.atleast_1d(arrays["target"])
         soft = row["takes_probabilities"] and one.shape == shape and one.size > 1
@@ -50,4 +53,4 @@ def loss(
     weights = arrays.get("sample_weight")
     with Words(where, given):
         value, grad = _core.loss(name, settings, arrays["out"], arrays["target"], weights)
-    return value, grad.reshape(shape)
+    return value, filled(gradient, grad.reshape(shape))

@@ -521,7 +521,9 @@ def batch_norm_backward(
     eps: float = 1e-05,
     momentum: float = 0.1,
     training: bool = False,
-    out: Array | None = None,
+    dx: Array | None = None,
+    dweight: Array | None = None,
+    dbias: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Compute the gradients of y = batch_norm(x), by x, weight, bias.
 
@@ -545,7 +547,9 @@ def layer_norm_backward(
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     eps: float = 1e-05,
-    out: Array | None = None,
+    dx: Array | None = None,
+    dweight: Array | None = None,
+    dbias: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Compute the gradients of y = layer_norm(x), by x, weight, bias.
 
@@ -567,7 +571,8 @@ def rms_norm_backward(
     *,
     weight: ArrayLike | None = None,
     eps: float | None = None,
-    out: Array | None = None,
+    dx: Array | None = None,
+    dweight: Array | None = None,
 ) -> tuple[Array, Array]:
     """Compute the gradients of y = rms_norm(x), by x, weight.
 
@@ -589,7 +594,8 @@ def prelu_backward(
     *,
     weight: ArrayLike | None = None,
     init: float = 0.25,
-    out: Array | None = None,
+    dx: Array | None = None,
+    dweight: Array | None = None,
 ) -> tuple[Array, Array]:
     """Compute the gradients of y = prelu(x), by x, weight.
 
@@ -632,6 +638,7 @@ def mse_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of (out - target)^2."""
 
@@ -641,6 +648,7 @@ def half_mse_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of (out - target)^2 / 2."""
 
@@ -650,6 +658,7 @@ def l1_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of |out - target|."""
 
@@ -660,6 +669,7 @@ def huber_loss(
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     delta: float = 1.0,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond; e = out - target."""
 
@@ -670,6 +680,7 @@ def smooth_l1_loss(
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     beta: float = 1.0,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of e^2 / (2 beta) for |e| < beta, |e| - beta / 2 beyond; e = out - target."""
 
@@ -679,6 +690,7 @@ def log_cosh_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of log(cosh(out - target))."""
 
@@ -689,6 +701,7 @@ def quantile_loss(
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(q e, (q - 1) e) for each quantile q; e = target - out.
 
@@ -705,6 +718,7 @@ def poisson_nll_loss(
     log_input: bool = True,
     full: bool = False,
     eps: float = 1e-08,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of exp(out) - target out, or out - target log(out + eps)."""
 
@@ -714,6 +728,7 @@ def poisson_deviance_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of target log(target / exp(out)) - target + exp(out)."""
 
@@ -726,6 +741,7 @@ def gaussian_nll_loss(
     full: bool = False,
     eps: float = 1e-06,
     log_variance: bool = True,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all targets of (log(var) + (mean - target)^2 / var) / 2, var at least eps.
 
@@ -741,6 +757,7 @@ def cross_entropy(
     reduction: Literal["mean", "sum"] = "mean",
     weight: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over rows of log(sum_j exp(out_j)) - out_label."""
 
@@ -751,6 +768,7 @@ def nll_loss(
     *,
     reduction: Literal["mean", "sum"] = "mean",
     weight: Sequence[float] | None = None,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over rows of -out_label.
 
@@ -764,6 +782,7 @@ def kl_div_loss(
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     log_target: bool = False,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of target (log(target) - out), or exp(target) (target - out).
 
@@ -777,6 +796,7 @@ def bce_with_logits(
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     pos_weight: Sequence[float] | None = None,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of log(1 + exp(out)) - target out."""
 
@@ -786,6 +806,7 @@ def bce_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of -target log(out) - (1 - target) log(1 - out)."""
 
@@ -797,6 +818,7 @@ def focal_loss(
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
     gamma: float = 2.0,
     alpha: float = 0.25,
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of weight (1 - p)^gamma (-log(p)), p the probability of the target."""
 
@@ -806,6 +828,7 @@ def hinge_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(0, 1 - target out).
 
@@ -818,6 +841,7 @@ def squared_hinge_loss(
     sample_weight: ArrayLike | None = None,
     *,
     reduction: Literal["mean", "sum", "batchmean"] = "mean",
+    dout: Array | None = None,
 ) -> tuple[float, Array]:
     """Compute the mean over all elements of max(0, 1 - target out)^2.
 

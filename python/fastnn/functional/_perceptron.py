@@ -9,14 +9,22 @@ import numpy as np
 
 from fastnn import _validate
 
-from ._arrays import Array, numbers, with_rank
+from ._arrays import Array, apart, checked_out, filled, numbers, with_rank
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+_F64 = np.dtype(np.float64)
+
 
 def perceptron_step(
-    X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float = 0.0, lr: float = 0.01
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float = 0.0,
+    lr: float = 0.01,
+    *,
+    out: Array | None = None,
 ) -> tuple[Array, float, int]:
     """Make one pass over the rows, updating the weights with each misclassified row.
 
@@ -32,6 +40,8 @@ def perceptron_step(
     b : float
     lr : float
         Learning rate.
+    out : ndarray of float64, optional
+        Array of w's shape for the new weights, which is returned; it may be `w` itself.
 
     Returns
     -------
@@ -44,7 +54,7 @@ def perceptron_step(
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, or labels are not 0 and 1.
+        If shapes do not fit, labels are not 0 and 1, or `out` cannot take the weights.
 
     Examples
     --------
@@ -58,6 +68,8 @@ def perceptron_step(
         raise ValueError(
             f"[perceptron_step] w has shape {given.shape}, but X has {rows.shape[1]} columns"
         )
+    inputs = apart([out], (numbers("perceptron_step", "X", X), X), (given, w))
+    target = checked_out("perceptron_step", out, given.shape, _F64, *inputs)
     bias, rate = (
         _validate.number("perceptron_step", what, value) for what, value in (("b", b), ("lr", lr))
     )
@@ -68,11 +80,16 @@ def perceptron_step(
             weights = weights + error * rate * row
             bias += float(error) * rate
             n_err += 1
-    return weights.reshape(given.shape), bias, n_err
+    return filled(target, weights.reshape(given.shape)), bias, n_err
 
 
 def perceptron(
-    X: ArrayLike, y: ArrayLike, lr: float = 0.01, epochs: int = 25
+    X: ArrayLike,
+    y: ArrayLike,
+    lr: float = 0.01,
+    epochs: int = 25,
+    *,
+    out: Array | None = None,
 ) -> tuple[Array, float, int]:
     """Run the perceptron algorithm from zero weights; its prediction is step(X @ w + b).
 
@@ -84,6 +101,8 @@ def perceptron(
         Learning rate.
     epochs : int
         Largest number of passes over the rows; the algorithm ends after a pass without an error.
+    out : (d,) ndarray of float64, optional
+        Array for the weights, which is returned.
 
     Returns
     -------
@@ -95,7 +114,8 @@ def perceptron(
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, labels are not 0 and 1, or `epochs` is below 1.
+        If shapes do not fit, labels are not 0 and 1, `epochs` is below 1, or `out` cannot take the
+        weights.
 
     Examples
     --------
@@ -108,12 +128,13 @@ def perceptron(
     where = "perceptron"
     rows, labels = _checked(where, X, y)
     lr = _validate.number(where, "lr", lr)
+    target = checked_out(where, out, rows.shape[1:], _F64, numbers(where, "X", X))
     w, b = np.zeros(rows.shape[1]), 0.0
     for _ in range(_validate.integer(where, "epochs", epochs)):
         w, b, errors = perceptron_step(rows, labels, w, b, lr)
         if errors == 0:
             break
-    return w, b, int(np.sum((rows @ w + b >= 0) != labels))
+    return filled(target, w), b, int(np.sum((rows @ w + b >= 0) != labels))
 
 
 def _checked(where: str, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:

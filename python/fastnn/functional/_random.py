@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _core, _validate
 
-from ._arrays import Array, float_dtype
+from ._arrays import Array, checked_out, filled, float_dtype
 from ._draws import sizes_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def dropout_mask(
     layer: int = 0,
     draw: int = 0,
     dtype: DTypeLike = np.float32,
+    out: Array | None = None,
 ) -> Array:
     """Draw a mask to multiply with: 0 with probability `p`, otherwise 1 / (1 - p).
 
@@ -42,6 +43,8 @@ def dropout_mask(
     draw : int
         Number of the training pass since the last update, from 0. Every pass has another mask.
     dtype : float32 or float64
+    out : ndarray, optional
+        Array of this shape and dtype for the result, which is returned.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def dropout_mask(
     Raises
     ------
     ValueError, TypeError
-        If `p` or the seed is out of range, a size is below 1, `step` or `draw` is negative, or the
-        dtype is another one.
+        If `p` or the seed is out of range, a size is below 1, `step` or `draw` is negative, the
+        dtype is another one, or `out` cannot take the result.
 
     Examples
     --------
@@ -71,5 +74,7 @@ def dropout_mask(
         _validate.integer(where, what, value, 0)
         for what, value in (("layer", layer), ("step", step), ("draw", draw))
     )
-    key, name = _validate.seed(where, seed), float_dtype(where, dtype).name
-    return _core.dropout_mask(rows, float(p), key, layer, step, name, draw).reshape(sizes)
+    key, kind = _validate.seed(where, seed), float_dtype(where, dtype)
+    target = checked_out(where, out, sizes, kind)
+    mask = _core.dropout_mask(rows, float(p), key, layer, step, kind.name, draw)
+    return filled(target, mask.reshape(sizes))

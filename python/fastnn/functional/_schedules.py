@@ -10,12 +10,12 @@ import numpy as np
 from fastnn import _validate
 from fastnn._schedule import Schedule, rate_of
 
+from ._arrays import Array, checked_out, filled
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastnn._schedule import LearningRate
-
-    from ._arrays import Array
 
 
 def schedule(
@@ -26,6 +26,7 @@ def schedule(
     steps_per_epoch: int = 1,
     batch_size: int = 1,
     losses: Sequence[float] = (),
+    out: Array | None = None,
 ) -> Array:
     """Return the learning rates of n steps, as an optimizer with this rate has them in a fit.
 
@@ -41,6 +42,8 @@ def schedule(
         Rows of a step, for schedules that count rows.
     losses : sequence of float, optional
         The training loss of each epoch, for schedules that read it.
+    out : ndarray of float64, shape (n,), optional
+        Array for the result, which is returned.
 
     Returns
     -------
@@ -50,7 +53,8 @@ def schedule(
     Raises
     ------
     ValueError, TypeError
-        A number out of its range, or something that is no learning rate.
+        A number out of its range, something that is no learning rate, or an `out` that cannot take
+        the result.
 
     Examples
     --------
@@ -63,9 +67,11 @@ def schedule(
     """
     where = "schedule"
     given = rate_of(where, rate)
+    target = checked_out(where, out, (_validate.integer(where, "n", n, 0),), np.dtype(np.float64))
     if isinstance(given, Schedule):
-        return given.rates(
+        rates = given.rates(
             n, lr, steps_per_epoch=steps_per_epoch, batch_size=batch_size, losses=losses
         )
-    number = _validate.not_negative(where, "rate", given)
-    return np.full(_validate.integer(where, "n", n, 0), number)
+    else:
+        rates = np.full(n, _validate.not_negative(where, "rate", given))
+    return filled(target, rates)

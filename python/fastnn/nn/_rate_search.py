@@ -65,57 +65,6 @@ class RateSearch:
         found = "none" if self.suggestion is None else f"{self.suggestion:.3g}"
         return f"<RateSearch of {len(self.rates)} steps: suggestion {found}>"
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the smoothed losses over the rates, with a mark at the suggestion.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default in a new figure.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        ImportError
-            Without `ax`, if matplotlib is not installed; the extra ``fastnn-cpu[plot]`` has it.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import nn
-        >>> model = nn.Sequential(nn.Linear(4, 1))
-        >>> model.compile("sgd", "mse")
-        >>> found = model.lr_find(np.eye(4), np.ones(4), steps=20)
-        >>> class Lines:  # stands for the axes of matplotlib
-        ...     def __getattr__(self, name):
-        ...         return lambda *args, **kwargs: print(name)
-        >>> drawn = found.plot(Lines())
-        plot
-        axvline
-        set_xscale
-        set_xlabel
-        set_ylabel
-        """
-        if ax is None:
-            try:
-                from matplotlib import pyplot as plt
-            except ImportError:
-                raise ImportError(
-                    "[RateSearch.plot] matplotlib is not installed; expected it, or an ax: "
-                    "pip install fastnn-cpu[plot]"
-                ) from None
-            _, ax = plt.subplots()
-        ax.plot(self.rates, self.smoothed)
-        if self.suggestion is not None:
-            ax.axvline(self.suggestion, linestyle="--")
-        ax.set_xscale("log")
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss, smoothed")
-        return ax
-
 
 def search(
     call: Call,

@@ -1137,7 +1137,7 @@ class Sequential:
         Returns
         -------
         RateSearch
-            ``rates``, ``losses``, ``smoothed``, ``suggestion``, and ``plot()``.
+            ``rates``, ``losses``, ``smoothed``, ``suggestion``; `plot.lr_find` draws them.
 
         Raises
         ------
