@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn.functional as F
-from fastnn import nn, optim
+from fastnn import metrics, nn, optim
 from fastnn.functional import OptimizerState
 from fastnn.optim import lr_scheduler
 
@@ -537,6 +537,21 @@ assert_type(
     ),
     lr_scheduler.ArrayLR,
 )
+assert_type(metrics.Accuracy(), metrics.Accuracy)
+assert_type(metrics.AUC(average="macro", multi_class="ovr"), metrics.AUC)
+assert_type(metrics.AveragePrecision(average="macro"), metrics.AveragePrecision)
+assert_type(metrics.ConfusionCounts(), metrics.ConfusionCounts)
+assert_type(metrics.F1(average="auto", zero_division=0.0), metrics.F1)
+assert_type(metrics.Hamming(), metrics.Hamming)
+assert_type(metrics.LogLoss(), metrics.LogLoss)
+assert_type(metrics.MAE(), metrics.MAE)
+assert_type(metrics.MAPE(), metrics.MAPE)
+assert_type(metrics.MSE(), metrics.MSE)
+assert_type(metrics.Precision(average="auto", zero_division=0.0), metrics.Precision)
+assert_type(metrics.R2(), metrics.R2)
+assert_type(metrics.Recall(average="auto", zero_division=0.0), metrics.Recall)
+assert_type(metrics.RMSE(), metrics.RMSE)
+assert_type(metrics.TopK(k=5), metrics.TopK)
 assert_type(F.identity(x), NDArray[Any])
 assert_type(F.identity_backward(x, x), NDArray[Any])
 assert_type(F.relu(x), NDArray[Any])

@@ -26,6 +26,7 @@ from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 from fastnn.functional import _initials
 from fastnn.functional._functions import MAKERS, loss_name
+from fastnn.metrics._chosen import BY_NAME
 from fastnn.nn._initializers import INITIALIZERS
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 
@@ -199,11 +200,39 @@ def parameter_cells(room: str, row: Row) -> Iterator[list[str]]:
         ]
 
 
+def metric_tables() -> Iterator[str]:
+    """Yield the lines of the table of the metrics, classes of Python, and of their parameters."""
+    rows = [
+        (f"`{name}`", f"`{cls.__name__}`", (cls.__doc__ or "").splitlines()[0], cls)
+        for name, cls in sorted(BY_NAME.items())
+    ]
+    better = {True: "large", False: "small"}
+    yield from markdown(
+        ["name", "class", "what it is", "is better"],
+        ([*cells, better[cls.larger_is_better]] for *cells, cls in rows),
+    )
+    yield ""
+    yield from markdown(
+        ["class", "parameter", "type", "default"],
+        (
+            [f"`{cls.__name__}`", f"`{p.name}`", f"`{p.annotation}`", f"`{quoted(p.default)}`"]
+            for *_, cls in rows
+            for p in inspect.signature(cls).parameters.values()
+        ),
+    )
+
+
+def quoted(value: object) -> str:
+    """Return a default as source, texts in double quotes."""
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
 def tables_page() -> str:
     """Return the text of docs/api/tables.md."""
     text = [f"<!-- {NOTE} -->", "", "# What there is", "", "The registries of the core, as tables."]
     for room in COLUMNS:
         text += ["", f"## {room.capitalize()}", "", *room_tables(room)]
+    text += ["", "## Metrics", "", *metric_tables()]
     return "\n".join(text) + "\n"
 
 
@@ -223,7 +252,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn.functional as F
-from fastnn import nn, optim
+from fastnn import metrics, nn, optim
 from fastnn.functional import OptimizerState
 from fastnn.optim import lr_scheduler
 
@@ -250,6 +279,17 @@ def program() -> str:
             cls = f"{module}.{row['class_name']}"
             made = f"\n    {cls}({values}\n    ),\n    {cls},\n" if fields else f"{cls}(), {cls}"
             lines.append(f"assert_type({made})")
+    for _, metric in sorted(BY_NAME.items()):
+        parameters = inspect.signature(metric).parameters.values()
+        given = ", ".join(f"{p.name}={quoted(p.default)}" for p in parameters)
+        lines.append(f"assert_type(metrics.{metric.__name__}({given}), metrics.{metric.__name__})")
+    lines.append(functions_used())
+    return PROGRAM + "\n".join(lines) + "\n"
+
+
+def functions_used() -> str:
+    """Return the lines of the program that call every function of `fastnn.functional`."""
+    lines = []
     examples = {loss_name(row): example_of(row) for row in _registry.rows("losses").values()}
     for maker in MAKERS.values():
         source = maker()
@@ -267,7 +307,7 @@ def program() -> str:
         call = f"F.{source.name}({', '.join(given)})"
         returns = source.returns.replace("Array", "NDArray[Any]")
         lines.append(call if returns == "None" else f"assert_type({call}, {returns})")
-    return PROGRAM + "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def files() -> dict[str, str]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import callbacks, nn, optim
+from fastnn import callbacks, metrics, nn, optim
 from members import hyper_cases, names, other_values, paired, row_of, sizes_of
 
 if TYPE_CHECKING:
@@ -74,8 +74,11 @@ FEATURES_OF_TRAININGS = [
 
 
 def cases() -> list[Case]:
-    """Every optimizer with everything that a training may have to remember."""
-    return [Case(*pair) for pair in itertools.product(names("optimizers"), FEATURES_OF_TRAININGS)]
+    """Every optimizer with everything that a training may have to remember; SGD with the rest."""
+    found = [Case(*pair) for pair in itertools.product(names("optimizers"), FEATURES_OF_TRAININGS)]
+    return found + [
+        Case("sgd", row) for row in [*names("schedules"), *names("averages"), "metrics"]
+    ]
 
 
 def model_of(case: Case) -> nn.Sequential:
@@ -91,8 +94,16 @@ def model_of(case: Case) -> nn.Sequential:
         model[0].freeze()
     hyper = paired("optimizers", case.optimizer, hyper_cases("optimizers", case.optimizer)[-1])
     groups = {"*.bias": {"lr": 0.01}} if case.feature == "groups" else {}
+    settings: dict[str, Any] = {"metrics": ["accuracy"]}
+    if case.feature in names("schedules"):
+        schedule = row_of("schedules", case.feature)["class_name"]
+        hyper["lr"] = getattr(optim.lr_scheduler, schedule)(0.1)
+    elif case.feature in names("averages"):
+        settings["average"] = case.feature
+    elif case.feature == "metrics":
+        settings["metrics"] += ["f1", "auc", metrics.TopK(2)]
     made = getattr(optim, row_of("optimizers", case.optimizer)["class_name"])
-    model.compile(made(**hyper, param_groups=groups), "cross_entropy", metrics=["accuracy"])
+    model.compile(made(**hyper, param_groups=groups), "cross_entropy", **settings)
     return model
 
 
