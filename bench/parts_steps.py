@@ -3,8 +3,8 @@
 
 Members come from the registries' rows. What PyTorch has for one is known from the twin's column
 `torch` and from `Sequential.to_torch`; what JAX and optax have is found by its name. A step of
-PyTorch is one of its eager mode, with the fused optimizer where there is one; a step of JAX is one
-jitted function, which gets the parameters as a donated argument.
+PyTorch is one of its eager mode, with the fused optimizer where there is one; bench/parts_jax.py
+has JAX's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from bench.parts_jax import jax_steps
 
 from fastnn import _core, callbacks, nn, optim, reference
 
@@ -201,7 +202,7 @@ def steps(
     sizes = (*sizes[:-1], columns * each)
     model = nn.Sequential(*_network(part, sizes))
     found = {"fastnn": _fastnn(part, model, x, y, batch)}
-    makers = {"torch": _torch, "jax": _jax}
+    makers = {"torch": _torch, "jax": partial(jax_steps, rate=RATE)}
     for name, make in makers.items():
         if part.peers and name in peers:
             step = make(peers, part, model, x, y, batch)
@@ -299,58 +300,3 @@ def _torch_schedule(torch: Any, name: str, optimizer: Any) -> Any:
     return cls(
         optimizer, **{k: v for k, v in given.items() if k in inspect.signature(cls).parameters}
     )
-
-
-def _named(home: Any, name: str) -> Any:
-    """Return what a module of JAX has under a name, whatever its underscores; None if nothing."""
-    plain = name.replace("_", "")
-    found = {key.replace("_", "").removesuffix("loss"): key for key in dir(home)}
-    return getattr(home, found[plain]) if plain in found else None
-
-
-def _jax(
-    peers: Peers, part: Part, model: nn.Sequential, x: Any, y: Any, _batch: int
-) -> Callable[[], object] | None:
-    jax, optax = peers["jax"], peers["optax"]
-    jnp = jax.numpy
-    if part.in_fit or part.inside or part.before or part.hyper:
-        return None
-    activation = _named(jax.nn, part.activation) or _named(jnp, part.activation)
-    rule = _named(optax, part.optimizer)
-    measure = optax.losses.softmax_cross_entropy_with_integer_labels
-    if part.loss != "cross_entropy":
-        plain = {"mse": "squared_error", "bce_with_logits": "sigmoid_binary_cross_entropy"}
-        measure = _named(optax.losses, plain.get(part.loss, part.loss))
-    if activation is None or rule is None or measure is None or _ends(model):
-        return None
-    rule = rule(RATE)
-    weights = [
-        (jnp.asarray(np.array(layer.weight).T), jnp.asarray(np.array(layer.bias)))
-        for layer in model
-        if isinstance(layer, nn.Linear)
-    ]
-    state = [weights, rule.init(weights)]
-
-    def loss_of(weights: Any, x: Any, y: Any) -> Any:
-        for number, (w, b) in enumerate(weights):
-            x = activation(x @ w + b) if number < len(weights) - 1 else x @ w + b
-        return jnp.mean(measure(x, y))
-
-    def step(weights: Any, moments: Any, x: Any, y: Any) -> Any:
-        value, gradients = jax.value_and_grad(loss_of)(weights, x, y)
-        changes, moments = rule.update(gradients, moments, weights)
-        return value, optax.apply_updates(weights, changes), moments
-
-    compiled = jax.jit(step, donate_argnums=(0, 1))
-    x, y = jnp.asarray(x), jnp.asarray(y)
-
-    def once() -> None:
-        value, *state[:] = compiled(*state, x, y)
-        value.block_until_ready()
-
-    return once
-
-
-def _ends(model: nn.Sequential) -> bool:
-    """Whether the network ends with something else than a Linear, for its loss."""
-    return not isinstance(list(model)[-1], nn.Linear)
