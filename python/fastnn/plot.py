@@ -78,7 +78,7 @@ def history(record: Any, figures: Sequence[str] | None = None, *, ax: Any = None
         raise TypeError(f"[{where}] figures is {shown(figures)}; expected a list of names")
     chosen = list(there if figures is None else figures)
     for name in chosen:
-        if name not in there:
+        if not isinstance(name, str) or name not in there:
             known = ", ".join(map(repr, there)) or "no figures"
             raise ValueError(f"[{where}] figures has {shown(name)}; expected some of: {known}")
     if not record.epoch or not chosen:
