@@ -43,7 +43,9 @@ def model_of(
 
 
 def scheduled(name: str, hyper: dict[str, Any]) -> nn.Sequential:
-    schedule = SCHEDULES[name](**{"lr": 0.1} | paired("schedules", name, hyper))
+    params = [param["name"] for param in row_of("schedules", name)["params"]]
+    rate = "lr" if "lr" in params else params[0]  # that of a cycle is the highest
+    schedule = SCHEDULES[name](**{rate: 0.1} | paired("schedules", name, hyper))
     # A cycle may change the momentum.
     return model_of(optim.SGD(lr=schedule, momentum=0.5))
 
