@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/simd.h"
 #include "layers/layer.h"
 
 namespace fastnn::layers {
@@ -35,18 +36,8 @@ class PReLU final : public Layer<T> {
   Index merged_size() const override { return this->out(); }
 
   void forward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
-    const Index n = this->out();
-    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      const T* x = s.x.row(r);
-      T* y = s.y.row(r);
-      if (weights_ == 1) {
-        const T slope = weight_[0];
-        for (Index c = 0; c < n; ++c) y[c] = x[c] > 0 ? x[c] : slope * x[c];
-      } else {
-        for (Index c = 0; c < n; ++c) y[c] = x[c] > 0 ? x[c] : weight_[c] * x[c];
-      }
-      std::fill(y + n, y + padded<T>(n), T(0));
-    }
+    for (Index r = rows.first; r < rows.first + rows.count; ++r)
+      scale_where_not_positive(s.x.row(r), s.x.row(r), s.y.row(r));
   }
   // partial: sums over the chunk of dy * min(x, 0), column by column.
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override {
@@ -64,17 +55,8 @@ class PReLU final : public Layer<T> {
       for (Index c = 0; c < merged_size(); ++c) s.merged[c] += s.partials[k * partial_size() + c];
   }
   void backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
-    const Index n = this->out();
-    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      const T* x = s.x.row(r);
-      T* dy = s.dy.row(r);
-      if (weights_ == 1) {
-        const T slope = weight_[0];
-        for (Index c = 0; c < n; ++c) dy[c] = x[c] > 0 ? dy[c] : slope * dy[c];
-      } else {
-        for (Index c = 0; c < n; ++c) dy[c] = x[c] > 0 ? dy[c] : weight_[c] * dy[c];
-      }
-    }
+    for (Index r = rows.first; r < rows.first + rows.count; ++r)
+      scale_where_not_positive(s.x.row(r), s.dy.row(r), s.dy.row(r));
   }
   void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, Matrix<T> grad,
                      const PrefetchTargets<T>*) const noexcept override {
@@ -89,6 +71,19 @@ class PReLU final : public Layer<T> {
   }
 
  private:
+  // to = x > 0 ? from : weight * from, for a row. By vectors: the compiler makes a branch of the plain expression, and
+  // signs cannot be predicted.
+  void scale_where_not_positive(const T* x, const T* from, T* to) const noexcept {
+    using V = Vec<T>;
+    const Index n = this->out();
+    const V one_for_all = V::set(weight_[0]);
+    for (Index c = 0; c < padded<T>(n); c += V::kLanes) {
+      const V values = V::load(from + c), weight = weights_ == 1 ? one_for_all : V::load(weight_ + c);
+      select(less(V::zero(), V::load(x + c)), values, weight * values).store(to + c);
+    }
+    std::fill(to + n, to + padded<T>(n), T(0));
+  }
+
   Index weights_;
   double init_;
   T* weight_ = nullptr;

@@ -76,7 +76,7 @@ def history(record: Any, figures: Sequence[str] | None = None, *, ax: Any = None
     there = dict.fromkeys(name.removeprefix("val_") for name in record.history)
     if isinstance(figures, str) or not isinstance(figures, Sequence | None):
         raise TypeError(f"[{where}] figures is {shown(figures)}; expected a list of names")
-    chosen = list(there if figures is None else figures)
+    chosen: list[Any] = list(there if figures is None else figures)
     for name in chosen:
         if not isinstance(name, str) or name not in there:
             known = ", ".join(map(repr, there)) or "no figures"
