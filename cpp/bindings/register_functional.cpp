@@ -3,13 +3,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "bindings/border.h"
 #include "bindings/functional.h"
 #include "bindings/operands.h"
 #include "bindings/values.h"
 #include "core/check.h"
 #include "initializers/initializer.h"
+#include "kernels/column_statistics.h"
 #include "layers/dropout_mask.h"
+#include "run/refuse_cells.h"
 
 namespace fastnn::bindings {
 
@@ -41,6 +45,29 @@ py::array initial_values(const initializers::Row& row, const Values& values, Ind
   PhiloxStream words(seed, stream);
   row.fill<T>()(values, drawn.view(), {rows, cols}, words);
   return result<T>("initial_values", drawn.view(), py::none());
+}
+
+// (mean, std) of each column.
+py::tuple column_statistics(const py::object& x, Index columns, bool flatten, int n_threads) {
+  const char* where = "adapt";
+  const NumpyView rows(where, "X", x, {.cols = columns, .flatten = flatten, .by = "the model"});
+  refuse_unless(rows.rows() > 0, where, reason::kNoRows, "X");
+  refuse_empty(where, "X", rows.rows(), rows.source().cols);
+  checked_threads(where, n_threads);
+  kernels::ColumnStatistics found;
+  {
+    const WithoutGil free;
+    found = kernels::column_statistics(rows.source(), n_threads, signal_poll());
+    if (!found.finite && !found.stopped) {
+      const Refusal refusal{.where = where, .reason = reason::kNotFinite, .argument = "X", .dtype = "float64"};
+      run::refuse_cells(rows.source(), {}, rows.rows(), refusal,
+                        [](double value, Index) { return !std::isfinite(value); });
+      throw Refused(refusal);
+    }
+  }
+  if (found.stopped) throw py::error_already_set();
+  return py::make_tuple(py::array_t<double>(py::ssize_t(found.mean.size()), found.mean.data()),
+                        py::array_t<double>(py::ssize_t(found.std.size()), found.std.data()));
 }
 
 py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
@@ -89,6 +116,8 @@ void register_functional(py::module_& m) {
       },
       arg("name"), arg("params"), arg("shape"), arg("seed"), arg("stream") = 0, arg("dtype") = "float32",
       "A matrix of shape (in, out), drawn by an initializer from stream `stream` under `seed`.");
+  m.def("column_statistics", column_statistics, arg("x"), arg("columns") = -1, arg("flatten") = false,
+        arg("n_threads") = 0, "Mean and standard deviation of each column, which is 0 if its values are equal.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
 }

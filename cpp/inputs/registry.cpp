@@ -3,6 +3,7 @@
 #include "inputs/flatten.h"
 #include "inputs/input.h"
 #include "inputs/rescale.h"
+#include "inputs/standardize.h"
 
 namespace fastnn::inputs {
 
@@ -26,6 +27,7 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
 
 constexpr Row kRows[] = {
     entry<Rescale>("rescale", "Rescale", "x * scale + shift, a number or one per column, while rows are gathered"),
+    entry<Standardize>("standardize", "Standardize", "(x - mean) / scale by column, learned from the training rows"),
     entry<Flatten>("flatten", "Flatten", "(n, d1, d2, ...) to (n, d1 d2 ...), while rows are gathered"),
 };
 

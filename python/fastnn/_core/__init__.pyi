@@ -266,6 +266,9 @@ def dropout_mask(
     draw: int = 0,
 ) -> _Array: ...
 def uniform(n: int, seed: int, stream: int = 0) -> NDArray[np.float64]: ...
+def column_statistics(
+    x: object, columns: int = -1, flatten: bool = False, n_threads: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def initial_values(
     name: str,
     params: _Hyper,

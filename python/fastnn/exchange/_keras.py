@@ -350,8 +350,12 @@ def _normalization(reader: _Reader, layer: Any) -> None:
     mean = np.asarray(reader.by_column(layer.mean))
     std = np.sqrt(np.asarray(reader.by_column(layer.variance)))
     std = np.maximum(std, reader.keras.config.epsilon())
-    scale, shift = (std, mean) if layer.invert else (1 / std, -mean / std)
-    reader.add(layer, "rescale", {"scale": scale, "shift": shift})
+    if layer.invert:
+        reader.add(layer, "rescale", {"scale": std, "shift": mean})
+    elif mean.ndim == 0:
+        reader.add(layer, "rescale", {"scale": 1 / std, "shift": -mean / std})
+    else:
+        reader.add(layer, "standardize", {"mean": mean, "scale": std})
 
 
 _LAYERS: dict[str, Callable[[_Reader, Any], None]] = {

@@ -280,6 +280,12 @@ def _rescale(g: Graph, x: str, layer: LayerData) -> str:
     return g.node("Add", g.node("Mul", x, scale), shift)
 
 
+def _standardize(g: Graph, x: str, layer: LayerData) -> str:
+    mean = g.constant(layer.hyper["mean"])
+    inverse = g.constant(1 / np.asarray(layer.hyper["scale"], np.float64))
+    return g.node("Mul", g.node("Sub", x, mean), inverse)
+
+
 def _sequential(g: Graph, x: str, layer: LayerData) -> str:
     return g.chain(x, layer.layers)
 
@@ -300,6 +306,7 @@ LAYERS: dict[str, Callable[[Graph, str, LayerData], str]] = {
     "prelu": _prelu,
     "gaussian_noise": _in_prediction,
     "rescale": _rescale,
+    "standardize": _standardize,
     "flatten": _in_prediction,
     "sequential": _sequential,
     "residual": _residual,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["Exp", "GaussianNoise", "Rescale", "Residual", "Step"]
+__all__ = ["Exp", "GaussianNoise", "Rescale", "Residual", "Standardize", "Step"]
 
 # What float32 represents exactly is scaled in the dtype of the model, everything else in double.
 _NARROW = {
@@ -70,6 +70,32 @@ class Residual(torch.nn.Sequential):
             else:
                 y = module(y)
         return y + past
+
+
+class Standardize(torch.nn.Module):
+    """(x - mean) / scale by column, (n, ...) to (n, ...), rounded to the dtype of the module.
+
+    As those of Rescale, its numbers move with the module and are no entries of state_dict.
+    """
+
+    def __init__(self, mean: object, scale: object) -> None:
+        super().__init__()
+        self.mean, self.scale = (torch.tensor(v, dtype=torch.float64) for v in (mean, scale))
+        self.register_buffer("rounded_mean", self.mean.float(), persistent=False)
+        self.register_buffer("rounded_inverse", (1 / self.scale).float(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the scaled rows."""
+        mean, inverse = self.rounded_mean, self.rounded_inverse
+        dtype = mean.dtype
+        if x.dtype not in _NARROW or dtype == torch.float64:
+            mean, inverse = self.mean.to(x.device), 1 / self.scale.to(x.device)
+        columns = x.flatten(1).to(mean.dtype)
+        return ((columns - mean) * inverse).to(dtype).reshape(x.shape)
+
+    def extra_repr(self) -> str:
+        """Return how many numbers there are."""
+        return f"mean=({len(self.mean)} values), scale=({len(self.scale)} values)"
 
 
 class GaussianNoise(torch.nn.Module):

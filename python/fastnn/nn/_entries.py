@@ -27,6 +27,7 @@ from . import _containers, _inputs, _keys, _layers, _norms
 from ._containers import Container, Residual
 from ._function_loss import FunctionLoss
 from ._initializers import INITIALIZERS
+from ._inputs import Standardize
 from ._layer import Activation, Layer, ModelLayer, ParameterLayer
 from ._members import ACTIVATIONS, LOSSES
 
@@ -179,7 +180,13 @@ def _setting_names(kind: str) -> tuple[str, ...]:
     if issubclass(cls, Container):
         return ("layers",)
     names = inspect.signature(cls).parameters
-    return tuple(name for name in names if name not in _initials(kind))
+    left_out = (*_initials(kind), *_learned(cls))
+    return tuple(name for name in names if name not in left_out)
+
+
+def _learned(cls: type[Layer]) -> tuple[str, ...]:
+    """Return the settings of a layer that are in an entry once they have been learned."""
+    return ("mean", "scale") if issubclass(cls, Standardize) else ()
 
 
 def _initials(kind: str) -> list[str]:
@@ -282,6 +289,8 @@ class LayerReader:
             return self._made[entry["same_as"]]
         names = _setting_names(cls.registry_name)
         initials = [name for name in _initials(cls.registry_name) if name in entry]
+        if any(name in entry for name in _learned(cls)):
+            names = (*names, *_learned(cls))
         if issubclass(cls, Residual) and _keys.SHORTCUT in entry:
             names = (*names, _keys.SHORTCUT)
         given = _validate.dictionary(self._where, where, entry, ("layer", *names, *initials))
@@ -305,7 +314,7 @@ class LayerReader:
         if value is not None:
             return _scalar(self._where, f"layer {key}: {name}", value)
         found = self._arrays.get(f"{key}.{name}")
-        if found is None and _may_be_none(cls, name):
+        if found is None and _may_be_none(cls, name) and name not in _learned(cls):
             return None
         if found is None or found.dtype != np.float64 or found.ndim != 1:
             raise ValueError(

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn import _validate
+from fastnn import _core, _validate
+from fastnn._refusals import Words
 
 from ._layer import Layer, ModelLayer, Setting
 
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
-__all__ = ["Flatten", "Rescale"]
+__all__ = ["Flatten", "Rescale", "Standardize"]
 
 
 class Rescale(ModelLayer):
@@ -117,3 +118,119 @@ class Flatten(Layer):
 
     def __repr__(self) -> str:
         return "Flatten()"
+
+
+class Standardize(ModelLayer):
+    """Compute (x - mean) / scale by column while the rows are read, without changing X.
+
+    Mean and scale (the standard deviation over all rows) of each column are learned when `fit` first
+    sees X, from its training rows alone, in one pass over X in the core, or by `adapt`. They remain
+    as they are in later fits, belong to the layer's settings as those of `Rescale` do, and are saved
+    with the model. Rows of `sample_weight` count once, whatever their weights are, as in Keras'
+    Normalization and scikit-learn's StandardScaler. A column of equal values has the scale 1.
+
+    It has to come before the first numbered layer, has no number in ``state_dict`` and is not
+    trained. Its results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    mean, scale : array_like of shape (columns,), optional
+        Known statistics. Scales must be above 0. Without them, predict and training by single steps
+        are refused before `fit` or `adapt`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> model = nn.Sequential(nn.Standardize(), nn.Linear(2, 1))
+    >>> model.compile("adam", "mse")
+    >>> x = np.array([[1.0, 5.0], [3.0, 5.0]])
+    >>> history = model.fit(x, [0, 1])
+    >>> model[0].mean.tolist(), model[0].scale.tolist()
+    ([2.0, 5.0], [1.0, 1.0])
+    """
+
+    registry_name: ClassVar[str] = "standardize"
+    numbered: ClassVar[bool] = False
+    prepares: ClassVar[bool] = True
+    remedy: ClassVar[str] = "call adapt(X), which measures mean and scale together"
+
+    mean: Array | None
+    scale: Array | None
+
+    def __init__(self, mean: Any = None, scale: Any = None) -> None:
+        if (mean is None) != (scale is None):
+            raise ValueError("[Standardize] one of mean and scale came; expected both or none")
+        super().__init__(mean=mean, scale=scale)
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return `settings` as read-only arrays of one length, or as None."""
+        new = {name: self._numbers(name, value) for name, value in settings.items()}
+        mean, scale = new["mean"], new["scale"]
+        if mean is not None and scale is not None:
+            if mean.shape != scale.shape:
+                raise ValueError(
+                    f"[Standardize] mean has {mean.size} values and scale {scale.size}; expected "
+                    "as many"
+                )
+            if not (scale > 0).all():
+                raise ValueError("[Standardize] scale has a value that is not above 0")
+        return new
+
+    @staticmethod
+    def _numbers(what: str, value: Any) -> Array | None:
+        if value is None:
+            return None
+        array = np.array(_validate.numbers("Standardize", what, value), np.float64)
+        if array.ndim != 1 or array.size == 0:
+            raise ValueError(f"[Standardize] {what} has shape {array.shape}; expected (columns,)")
+        if not np.isfinite(array).all():
+            raise ValueError(f"[Standardize] {what} has a value that is not finite")
+        array.flags.writeable = False
+        return array
+
+    def adapt(self, x: Any) -> None:
+        """Measure mean and scale of the columns of X, in one pass.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, columns)
+            Of any numeric dtype; rows of several dimensions are flattened.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a value is not finite, or X has another number of columns than the model.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> layer = nn.Standardize()
+        >>> layer.adapt([[1, 2], [3, 2]])
+        >>> layer
+        Standardize(mean=(2 values), scale=(2 values))
+        """
+        with Words("Standardize.adapt") as call:
+            self._measure(call, x)
+
+    def _measure(self, call: Words, x: Any, n_threads: int = 0) -> None:
+        """Measure the rows `x` for a call."""
+        call.given["X"] = x
+        array = _validate.as_array(call.where, "X", x)
+        columns = -1 if self._network is None else self._network.n_features
+        mean, std = _core.column_statistics(array, columns, True, n_threads)
+        self._change(mean=mean, scale=np.where(std > 0, std, 1.0))
+
+    def spec(self) -> tuple[str, dict[str, Any]]:
+        """The layer as the core takes it: name and settings."""
+        known = {"mean": self.mean, "scale": self.scale}
+        return self.registry_name, {} if self.mean is None else known
+
+    def width(self, where: str, n_in: int | None) -> int | None:
+        """Return the number of input columns; known statistics determine it."""
+        return n_in if self.mean is None else self._expected(where, n_in, self.mean.size)
+
+    def __repr__(self) -> str:
+        if self.mean is None:
+            return "Standardize()"
+        return f"Standardize(mean=({self.mean.size} values), scale=({self.mean.size} values))"

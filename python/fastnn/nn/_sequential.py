@@ -330,6 +330,7 @@ class Sequential:
                 seed=self.seed,
             )
             check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
+            self._tree.learn(call, rows.x, call.threads)
             run = Run(
                 self,
                 call,

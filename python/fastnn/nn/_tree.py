@@ -23,7 +23,7 @@ from fastnn._refusals import Words
 
 from . import _keys, _state
 from ._containers import as_layer, listing
-from ._inputs import Flatten
+from ._inputs import Flatten, Standardize
 from ._layer import Layer, ModelLayer, ParameterLayer, check_kind
 
 if TYPE_CHECKING:
@@ -150,6 +150,12 @@ class Tree:
         """Refuse a call that would change a model in training."""
         if self.network is not None:
             self.network.expect_idle(f"Sequential.{call}")
+
+    def learn(self, call: Words, x: Array, threads: int) -> None:
+        """Let layers that prepare the input measure `x`, unless they know what they need."""
+        for layer in self.layers:
+            if isinstance(layer, Standardize) and layer.mean is None:
+                layer._measure(call, x, threads)
 
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""

@@ -24,6 +24,7 @@ Examples
 from __future__ import annotations
 
 from fastnn.reference._clipping import clip_factor
+from fastnn.reference._inputs import column_statistics
 from fastnn.reference._optimizer import AVERAGES, Average
 from fastnn.reference.activations import ACTIVATIONS, Activation, activation, activation_backward
 from fastnn.reference.functional import (
@@ -54,6 +55,7 @@ from fastnn.reference.layers import (
     Residual,
     RMSNorm,
     Sequential,
+    Standardize,
 )
 from fastnn.reference.losses import LOSSES, Loss, loss
 from fastnn.reference.network import Network
@@ -98,10 +100,12 @@ __all__ = [
     "Residual",
     "Schedule",
     "Sequential",
+    "Standardize",
     "WordStream",
     "activation",
     "activation_backward",
     "clip_factor",
+    "column_statistics",
     "dropout_mask",
     "initial_values",
     "linear",

@@ -13,12 +13,25 @@ from fastnn.reference._layer import Layer
 if TYPE_CHECKING:
     from fastnn.reference._describe import Array
 
-__all__ = ["INPUTS", "Flatten", "Rescale"]
+__all__ = ["INPUTS", "Flatten", "Rescale", "Standardize", "column_statistics"]
 
 
 def _one_a_column(columns: int) -> Array:
     numbers: Array = np.linspace(-1.5, 2.0, columns)
     return numbers
+
+
+def _positive(columns: int) -> Array:
+    numbers: Array = np.linspace(0.5, 3.0, columns)
+    return numbers
+
+
+def column_statistics(x: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each column in two passes; of equal values it is 0."""
+    wide = x.reshape(len(x), -1).astype(np.float64)
+    mean = wide.mean(axis=0)
+    std: Array = np.where(np.ptp(wide, axis=0) > 0, np.sqrt(((wide - mean) ** 2).mean(axis=0)), 0)
+    return mean, std
 
 
 class Rescale(Layer):
@@ -65,4 +78,41 @@ class Flatten(Layer):
         return dy.reshape(self.shape)
 
 
-INPUTS: dict[str, type[Layer]] = {"rescale": Rescale, "flatten": Flatten}
+class Standardize(Layer):
+    """y = (x - mean) / scale by column; rounded as Rescale rounds.
+
+    `column_statistics` gives mean and scale.
+    """
+
+    numbered = False
+    torch = None
+    tries = ({"mean": _one_a_column, "scale": _positive},)
+
+    def __init__(self, mean: Any = 0.0, scale: Any = 1.0) -> None:
+        super().__init__()
+        self.mean, self.scale = mean, scale
+
+    def build(self, dtype: Any, seed: int, number: int) -> None:
+        self.dtype = np.dtype(dtype)
+        self.exact = [np.asarray(self.mean, np.float64), 1 / np.asarray(self.scale, np.float64)]
+        self.center, self.inverse = (a.astype(dtype) for a in self.exact)
+
+    def forward(self, x: Array, training: bool, step: int, draw: int = 0) -> Array:
+        columns = x.reshape(len(x), -1)
+        if np.can_cast(x.dtype, self.dtype, "safe"):
+            y: Array = (columns.astype(self.dtype) - self.center) * self.inverse
+        else:
+            wide = (columns.astype(np.float64) - self.exact[0]) * self.exact[1]
+            y = wide.astype(self.dtype)
+        return y.reshape(x.shape)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        dx: Array = dy.reshape(len(dy), -1) * self.inverse
+        return dx.reshape(dy.shape)
+
+
+INPUTS: dict[str, type[Layer]] = {
+    "rescale": Rescale,
+    "standardize": Standardize,
+    "flatten": Flatten,
+}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.reference._describe import Torch
-from fastnn.reference._inputs import INPUTS, Flatten, Rescale
+from fastnn.reference._inputs import INPUTS, Flatten, Rescale, Standardize
 from fastnn.reference._layer import Layer
 from fastnn.reference._norms import BatchNorm1d, LayerNorm, RMSNorm
 from fastnn.reference.activations import ACTIVATIONS, activation_backward
@@ -46,6 +46,7 @@ __all__ = [
     "Rescale",
     "Residual",
     "Sequential",
+    "Standardize",
     "backward_through",
     "leaves",
     "make_layer",
