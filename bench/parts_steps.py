@@ -118,6 +118,7 @@ def _layers() -> Iterator[tuple[str, Part]]:
     for name in rows("containers"):
         yield f"{name} of a Linear", Part(inside=partial(_containing_linear, name))
     yield "rescale", Part(before=lambda: [nn.Rescale(0.5)])
+    yield "standardize", Part(before=lambda: [nn.Standardize()])
     yield "flatten", Part(before=lambda: [nn.Flatten()])
 
 
@@ -201,6 +202,9 @@ def steps(
         y = rng.integers(0, columns, n)
     sizes = (*sizes[:-1], columns * each)
     model = nn.Sequential(*_network(part, sizes))
+    for layer in model:
+        if isinstance(layer, nn.Standardize):
+            layer.adapt(x)
     found = {"fastnn": _fastnn(part, model, x, y, batch)}
     makers = {"torch": _torch, "jax": partial(jax_steps, rate=RATE)}
     for name, make in makers.items():

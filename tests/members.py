@@ -81,6 +81,12 @@ def paired(room: str, name: str, hyper: Hyper) -> Hyper:
     return found
 
 
+def learned(name: str, columns: int) -> Hyper:
+    """Return what a preparation learns from rows before any can be predicted, for tests of calls
+    that have not seen any."""
+    return for_columns(reference.INPUTS[name].learned, columns)
+
+
 def hyper_cases(room: str, name: str) -> list[Hyper]:
     """Return the defaults, each parameter with another value, and all of them together.
 
@@ -196,12 +202,18 @@ def linear(n_in: int, n_out: int, bias: bool = True) -> tuple[str, Hyper]:
 def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> Layers:
     """Return a network around one layer or activation, which has `width` columns below it."""
     if name in reference.INPUTS:
-        hyper = for_columns(hyper, n_in)
-        return [(name, hyper), linear(n_in, width), ("tanh", {}), linear(width, n_out)]
+        first = (name, learned(name, n_in) | for_columns(hyper, n_in))
+        return [first, linear(n_in, width), ("tanh", {}), linear(width, n_out)]
     hyper = for_columns(hyper, width) | dict.fromkeys(sizes_of(name), width)
     # If the layer above cancels a bias, the gradient of that bias is rounding noise.
     bias = not getattr(reference.LAYERS.get(name), "cancels_bias", False)
     return [linear(n_in, width, bias), (name, hyper), linear(width, n_out)]
+
+
+def preparing() -> list[str]:
+    """Return the preparations that one network may have: of those that scale the columns one."""
+    scaling = [row["name"] for row in REGISTRIES["inputs"] if row["scales"]]
+    return [name for name in names("inputs") if name not in scaling[:-1]]
 
 
 def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> Layers:
@@ -211,7 +223,7 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
     LayerNorm before each keeps its inputs small.
     `smooth` leaves out activations whose derivative jumps somewhere.
     """
-    layers: Layers = [(name, {}) for name in names("inputs")]
+    layers: Layers = [(name, learned(name, n_in)) for name in preparing()]
     layers += [linear(n_in, width, bias=False)]
     for name in names("layers"):
         if name != "linear":

@@ -3,7 +3,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "bindings/border.h"
 #include "bindings/functional.h"
@@ -47,25 +51,50 @@ py::array initial_values(const initializers::Row& row, const Values& values, Ind
   return result<T>("initial_values", drawn.view(), py::none());
 }
 
-// (mean, std) of each column.
-py::tuple column_statistics(const py::object& x, Index columns, bool flatten, int n_threads) {
-  const char* where = "adapt";
-  const NumpyView rows(where, "X", x, {.cols = columns, .flatten = flatten, .by = "the model"});
-  refuse_unless(rows.rows() > 0, where, reason::kNoRows, "X");
-  refuse_empty(where, "X", rows.rows(), rows.source().cols);
+// The moments of rows that are known so far are a pair: how many rows, and an array (ColumnMoments::kCount, columns).
+kernels::ColumnMoments moments_of(const std::pair<Index, py::array_t<double>>& known) {
+  const auto& [rows, values] = known;
+  require(rows > 0 && values.ndim() == 2 && values.shape(0) == kernels::ColumnMoments::kCount && values.shape(1) > 0,
+          "[column_moments] the moments are not those of a call of column_moments");
+  kernels::ColumnMoments moments(values.shape(1));
+  moments.rows = rows;
+  for (Index what = 0; what < values.shape(0); ++what)
+    for (Index c = 0; c < moments.columns; ++c)
+      moments.values[static_cast<std::size_t>(what * moments.columns + c)] = values.at(what, c);
+  return moments;
+}
+
+// Those of the rows of x, and of the rows before them if `before` is not None.
+py::tuple column_moments(const py::object& x, const std::string& name, Index columns, const py::object& before,
+                         int n_threads) {
+  const char* where = "column_moments";
+  std::optional<kernels::ColumnMoments> moments;
+  if (!before.is_none()) {
+    moments = moments_of(before.cast<std::pair<Index, py::array_t<double>>>());
+    columns = moments->columns;
+  }
+  const NumpyView rows(where, name.c_str(), x, {.cols = columns, .flatten = true, .by = "the model"});
+  refuse_unless(rows.rows() > 0, where, reason::kNoRows, name.c_str());
+  refuse_empty(where, name.c_str(), rows.rows(), rows.source().cols);
   checked_threads(where, n_threads);
-  kernels::ColumnStatistics found;
+  if (!moments) moments.emplace(rows.source().cols);
+  kernels::Added added;
   {
     const WithoutGil free;
-    found = kernels::column_statistics(rows.source(), n_threads, signal_poll());
-    if (!found.finite && !found.stopped) {
-      const Refusal refusal{.where = where, .reason = reason::kNotFinite, .argument = "X", .dtype = "float64"};
-      run::refuse_cells(rows.source(), {}, rows.rows(), refusal,
+    added = kernels::add_rows(*moments, rows.source(), n_threads, signal_poll());
+    if (!added.finite && !added.stopped)  // otherwise finite numbers that overflow when they are subtracted
+      run::refuse_cells(rows.source(), {}, rows.rows(),
+                        {.where = where, .reason = reason::kNotFinite, .argument = name, .dtype = "float64"},
                         [](double value, Index) { return !std::isfinite(value); });
-      throw Refused(refusal);
-    }
   }
-  if (found.stopped) throw py::error_already_set();
+  if (added.stopped) throw py::error_already_set();
+  py::array_t<double> values({Index{kernels::ColumnMoments::kCount}, moments->columns});
+  std::ranges::copy(moments->values, values.mutable_data());
+  return py::make_tuple(moments->rows, values);
+}
+
+py::tuple column_statistics(const std::pair<Index, py::array_t<double>>& moments) {
+  const auto found = kernels::statistics(moments_of(moments));
   return py::make_tuple(py::array_t<double>(py::ssize_t(found.mean.size()), found.mean.data()),
                         py::array_t<double>(py::ssize_t(found.std.size()), found.std.data()));
 }
@@ -116,8 +145,11 @@ void register_functional(py::module_& m) {
       },
       arg("name"), arg("params"), arg("shape"), arg("seed"), arg("stream") = 0, arg("dtype") = "float32",
       "A matrix of shape (in, out), drawn by an initializer from stream `stream` under `seed`.");
-  m.def("column_statistics", column_statistics, arg("x"), arg("columns") = -1, arg("flatten") = false,
-        arg("n_threads") = 0, "Mean and standard deviation of each column, which is 0 if its values are equal.");
+  m.def("column_moments", column_moments, arg("x"), arg("name") = "X", arg("columns") = -1, arg("before") = py::none(),
+        arg("n_threads") = 0,
+        "(rows, moments): what column_statistics needs of the rows of X and of those before them.");
+  m.def("column_statistics", column_statistics, arg("moments"),
+        "Mean and standard deviation of each column; 0 is that of values that differ by rounding at most.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
 }

@@ -112,7 +112,11 @@ py::dict registries() {
   py::list averages;
   for (const auto& row : optimizers::averages()) averages.append(common(row));
   all["averages"] = averages;
-  for (const auto& row : inputs::registry()) inputs.append(common(row));
+  for (const auto& row : inputs::registry()) {
+    py::dict d = common(row);
+    d["scales"] = row.scales;
+    inputs.append(d);
+  }
   for (const auto& row : layers::registry()) {
     py::dict d = common(row);
     py::list arguments;

@@ -10,125 +10,153 @@ namespace fastnn::kernels {
 
 namespace {
 
-constexpr Index kBlockRows = 32;      // converted at a time
-constexpr Index kGranuleRows = 2048;  // of an item, or more, so that there are at most kGranules
-constexpr Index kGranules = 512;
+constexpr Index kGranulesAtOnce = 256;
+// Elements of the rows that are converted at a time, within these numbers of rows: they are read twice.
+constexpr Index kBlockSize = 16384, kFewestRows = 4, kMostRows = 32;
 // A column whose standard deviation is a smaller fraction of its mean differs only by rounding.
 constexpr double kRounding = 1e-15;
 
-// Mean, sum of squared deviations, smallest and largest value of each column.
-class Moments {
- public:
-  explicit Moments(Index columns) : n_(columns), values_(4 * columns) {}
-  double* mean() { return values_.data(); }
-  double* squares() { return values_.data() + n_; }
-  double* lowest() { return values_.data() + 2 * n_; }
-  double* highest() { return values_.data() + 3 * n_; }
-  bool finite = true;
-
-  void add(Moments& other, double rows) {
-    finite = finite && other.finite;
-    const double share = rows / (rows_ + rows), cross = rows_ * share;
-    double *m = mean(), *s = squares(), *low = lowest(), *high = highest();
-    const double *m2 = other.mean(), *s2 = other.squares(), *low2 = other.lowest(), *high2 = other.highest();
-    const bool first = rows_ == 0;
-    for (Index c = 0; c < n_; ++c) {
-      const double gap = m2[c] - m[c];
-      m[c] = first ? m2[c] : m[c] + gap * share;
-      s[c] = first ? s2[c] : s[c] + (s2[c] + gap * gap * cross);
-      low[c] = first ? low2[c] : std::min(low[c], low2[c]);
-      high[c] = first ? high2[c] : std::max(high[c], high2[c]);
+// Sets the moments to those of the rows of x, in two passes.
+void measure(ColumnMoments& to, ConstMatrix<double> x) {
+  const Index n = to.columns;
+  double *mean = to.of(ColumnMoments::kMean), *squares = to.of(ColumnMoments::kSquares);
+  double *lowest = to.of(ColumnMoments::kLowest), *highest = to.of(ColumnMoments::kHighest);
+  std::copy_n(x.row(0), n, lowest);
+  std::copy_n(x.row(0), n, highest);
+  std::fill_n(mean, n, 0.0);
+  std::fill_n(squares, n, 0.0);
+  for (Index r = 0; r < x.rows; ++r) {
+    const double* row = x.row(r);
+    for (Index c = 0; c < n; ++c) {
+      mean[c] += row[c];
+      lowest[c] = std::min(lowest[c], row[c]);
+      highest[c] = std::max(highest[c], row[c]);
     }
-    rows_ += rows;
   }
-  // Those of a block, in two passes.
-  void measure(ConstMatrix<double> x) {
-    double *m = mean(), *s = squares(), *low = lowest(), *high = highest();
-    std::copy_n(x.row(0), n_, low);
-    std::copy_n(x.row(0), n_, high);
-    std::fill_n(m, 2 * n_, 0.0);
-    for (Index r = 0; r < x.rows; ++r)
-      for (Index c = 0; c < n_; ++c) {
-        m[c] += x.row(r)[c];
-        low[c] = std::min(low[c], x.row(r)[c]);
-        high[c] = std::max(high[c], x.row(r)[c]);
-      }
-    for (Index c = 0; c < n_; ++c) m[c] /= static_cast<double>(x.rows);
-    for (Index r = 0; r < x.rows; ++r)
-      for (Index c = 0; c < n_; ++c) {
-        const double deviation = x.row(r)[c] - m[c];
-        s[c] += deviation * deviation;
-      }
+  const auto rows = static_cast<double>(x.rows);
+  for (Index c = 0; c < n; ++c) mean[c] /= rows;
+  for (Index r = 0; r < x.rows; ++r) {
+    const double* row = x.row(r);
+    for (Index c = 0; c < n; ++c) {
+      const double deviation = row[c] - mean[c];
+      squares[c] += deviation * deviation;
+    }
   }
+  to.rows = x.rows;
+}
 
- private:
-  Index n_;
-  Buffer<double> values_;
-  double rows_ = 0;
-};
+// Adds the moments of other rows with the same centre.
+void merge(ColumnMoments& to, const ColumnMoments& other) {
+  if (to.rows == 0) {
+    std::copy(other.of(ColumnMoments::kMean), other.values.data() + other.values.size(), to.of(ColumnMoments::kMean));
+    to.rows = other.rows;
+    return;
+  }
+  const auto here = static_cast<double>(to.rows), there = static_cast<double>(other.rows);
+  const double share = there / (here + there), cross = here * share;
+  double *mean = to.of(ColumnMoments::kMean), *squares = to.of(ColumnMoments::kSquares);
+  double *lowest = to.of(ColumnMoments::kLowest), *highest = to.of(ColumnMoments::kHighest);
+  const double *their_mean = other.of(ColumnMoments::kMean), *their_squares = other.of(ColumnMoments::kSquares);
+  const double *their_lowest = other.of(ColumnMoments::kLowest), *their_highest = other.of(ColumnMoments::kHighest);
+  for (Index c = 0; c < to.columns; ++c) {
+    const double gap = their_mean[c] - mean[c];
+    mean[c] += gap * share;
+    squares[c] += their_squares[c] + gap * gap * cross;
+    lowest[c] = std::min(lowest[c], their_lowest[c]);
+    highest[c] = std::max(highest[c], their_highest[c]);
+  }
+  to.rows += other.rows;
+}
 
-class Pass final : public parallel::Program {
+// One phase for each kGranulesAtOnce granules, after which they are merged.
+class MomentsOfRows final : public parallel::Program {
  public:
-  Pass(const Source& source, int n_threads)
-      : source_(source),
-        granule_(std::max(kGranuleRows, (source.rows + kGranules - 1) / kGranules)),
+  MomentsOfRows(ColumnMoments& to, const Source& source, const double* centre, int n_threads)
+      : to_(to),
+        source_(source),
+        scaling_{.mean = centre, .exact_mean = centre},
+        block_rows_(std::clamp(kBlockSize / source.cols, kFewestRows, kMostRows)),
         stride_(padded<double>(source.cols)) {
-    for (Index k = 0; k < items(0); ++k) granules_.emplace_back(source.cols);
-    for (int t = 0; t < n_threads; ++t) {
-      rows_.emplace_back(kBlockRows * stride_);
-      blocks_.emplace_back(source.cols);
-    }
+    for (Index k = 0; k < items(0); ++k) granules_.push_back({ColumnMoments(source.cols)});
+    for (int t = 0; t < n_threads; ++t)
+      threads_.push_back({ColumnMoments(source.cols), Buffer<double>(block_rows_ * stride_)});
   }
-  Index items(int) const noexcept override { return (source_.rows + granule_ - 1) / granule_; }
-  double item_flops(int) const noexcept override { return 6.0 * static_cast<double>(granule_ * source_.cols); }
+  Index items(int) const noexcept override {
+    return std::min(kGranulesAtOnce, ceil_div(source_.rows - first_, kGranuleRows));
+  }
+  double item_flops(int) const noexcept override { return 6.0 * static_cast<double>(kGranuleRows * source_.cols); }
   bool may_skip(int) const noexcept override { return true; }
-  int finish(int, bool) noexcept override { return parallel::kEnd; }
 
   void run(int, Index item, parallel::Worker& worker) noexcept override {
-    const auto thread = static_cast<std::size_t>(worker.thread());
-    const Index end = std::min(source_.rows, (item + 1) * granule_);
-    for (Index first = item * granule_; first < end; first += kBlockRows) {
-      const Index count = std::min(kBlockRows, end - first);
-      const Matrix<double> x{rows_[thread].data(), count, source_.cols, stride_};
-      Moments& block = blocks_[thread];
-      block.finite = gather<double>(source_, {nullptr, first}, {}, x);
-      block.measure(x);
-      granules_[static_cast<std::size_t>(item)].add(block, static_cast<double>(count));
+    Granule& granule = granules_[static_cast<std::size_t>(item)];
+    OfThread& own = threads_[static_cast<std::size_t>(worker.thread())];
+    const Index begin = first_ + item * kGranuleRows, end = std::min(source_.rows, begin + kGranuleRows);
+    granule.moments.rows = 0;
+    for (Index first = begin; first < end; first += block_rows_) {
+      const Index count = std::min(block_rows_, end - first);
+      const Matrix<double> x{own.rows.data(), count, source_.cols, stride_};
+      granule.finite = gather<double>(source_, {nullptr, first}, scaling_, x) && granule.finite;
+      measure(own.block, x);
+      merge(granule.moments, own.block);
     }
   }
-  ColumnStatistics merged() {
-    const Index n = source_.cols;
-    Moments all(n);
-    for (Index k = 0; k < items(0); ++k)
-      all.add(granules_[static_cast<std::size_t>(k)],
-              static_cast<double>(std::min(granule_, source_.rows - k * granule_)));
-    ColumnStatistics found{{all.mean(), all.mean() + n}, std::vector<double>(static_cast<std::size_t>(n)), all.finite};
-    for (Index c = 0; c < n; ++c) {
-      const bool constant = !(all.lowest()[c] < all.highest()[c]);
-      const double std = std::sqrt(all.squares()[c] / static_cast<double>(source_.rows));
-      const bool rounding = !(std > kRounding * std::abs(all.mean()[c]));
-      found.std[static_cast<std::size_t>(c)] = constant || rounding ? 0 : std;
-      if (constant) found.mean[static_cast<std::size_t>(c)] = all.lowest()[c];
+  int finish(int, bool stopped) noexcept override {
+    if (stopped) return parallel::kEnd;
+    const Index count = items(0);
+    for (Index k = 0; k < count; ++k) {
+      const Granule& granule = granules_[static_cast<std::size_t>(k)];
+      finite = finite && granule.finite;
+      merge(to_, granule.moments);
     }
-    return found;
+    first_ += count * kGranuleRows;
+    return finite && first_ < source_.rows ? 0 : parallel::kEnd;
   }
+  bool finite = true;
 
  private:
+  struct Granule {
+    ColumnMoments moments;
+    bool finite = true;
+  };
+  struct OfThread {
+    ColumnMoments block;
+    Buffer<double> rows;
+  };
+  ColumnMoments& to_;
   const Source& source_;
-  Index granule_, stride_;
-  std::vector<Moments> granules_, blocks_;  // blocks_ and rows_: by thread
-  std::vector<Buffer<double>> rows_;
+  Scaling<double> scaling_;
+  Index block_rows_, stride_;
+  Index first_ = 0;  // the row with which the phase begins
+  std::vector<Granule> granules_;
+  std::vector<OfThread> threads_;
 };
 
 }  // namespace
 
-ColumnStatistics column_statistics(const Source& source, int n_threads, parallel::Poll poll) {
-  const int threads = n_threads > 0 ? n_threads : parallel::limits().available();
+Added add_rows(ColumnMoments& to, const Source& source, int n_threads, parallel::Poll poll) {
+  if (to.rows == 0)
+    for (Index c = 0; c < to.columns; ++c) to.of(ColumnMoments::kCentre)[c] = element(source, 0, c);
+  Buffer<double> centre(padded<double>(to.columns));  // padded, because gather reads whole vectors
+  std::copy_n(to.of(ColumnMoments::kCentre), to.columns, centre.data());
+  const int limit = n_threads > 0 ? n_threads : parallel::limits().available();
   const double flops = 6.0 * static_cast<double>(source.rows) * static_cast<double>(source.cols);
-  Pass pass(source, threads);
-  const auto outcome = parallel::run(pass, 0, parallel::threads_without_waking(threads, flops), poll);
-  ColumnStatistics found = pass.merged();
-  found.stopped = outcome.stopped;
+  const int threads = parallel::threads_without_waking(limit, flops);
+  MomentsOfRows rows(to, source, centre.data(), threads);
+  const auto outcome = parallel::run(rows, 0, threads, poll);
+  return {rows.finite, outcome.stopped};
+}
+
+ColumnStatistics statistics(const ColumnMoments& moments) {
+  const auto size = static_cast<std::size_t>(moments.columns);
+  ColumnStatistics found{std::vector<double>(size), std::vector<double>(size)};
+  for (std::size_t c = 0; c < size; ++c) {
+    const double centre = moments.of(ColumnMoments::kCentre)[c], lowest = moments.of(ColumnMoments::kLowest)[c];
+    const bool constant = !(lowest < moments.of(ColumnMoments::kHighest)[c]);
+    found.mean[c] = centre + (constant ? lowest : moments.of(ColumnMoments::kMean)[c]);
+    const double std = std::sqrt(moments.of(ColumnMoments::kSquares)[c] / static_cast<double>(moments.rows));
+    const bool rounding = !(std > kRounding * std::abs(found.mean[c]));
+    found.std[c] = constant || rounding ? 0 : std;
+  }
   return found;
 }
 

@@ -151,6 +151,14 @@ class _Hints:
             return ""
         return not_numbers(self.name, self.value, np.asarray(self.value))
 
+    def column_name(self, number: int) -> str:
+        """Return the name of a column of a data frame, in brackets."""
+        try:
+            name = list(getattr(self.value, "columns", ()))[number]
+        except (IndexError, TypeError):
+            return ""
+        return f" ({name!r})" if isinstance(name, str) else ""
+
     def row_as_column(self, n: int) -> str:
         """Return the remedy for n values in one row, as np.matrix has a vector."""
         one_row = self.shape == (1, n) != (1, 1)
@@ -239,11 +247,11 @@ def _plural(count: float, what: str) -> str:
     return f"{count:.0f} {what}{'s' * (count != 1)}"
 
 
-def _cell(r: Refused, value: str = "") -> str:
+def _cell(r: Refused, hints: _Hints, value: str = "") -> str:
     """Return what came, and where: "y has 7 at row 2, column 0"."""
     if r.row < 0:
         return f"{r.argument} has a value that is not allowed"
-    column = f", column {r.column}" if r.column >= 0 else ""
+    column = f", column {r.column}{hints.column_name(r.column)}" if r.column >= 0 else ""
     has = "the outputs have" if r.argument == "outputs" else f"{r.argument} has"
     has = "the validation outputs have" if r.argument == "validation outputs" else has
     return f"{has} {value or _number(r.value)} at row {r.row}{column}"
@@ -263,7 +271,7 @@ def _interval(low: float, high: float, open_below: bool = False, open_above: boo
     return " and ".join(ends)
 
 
-def _outside(r: Refused, _: _Hints) -> str:
+def _outside(r: Refused, hints: _Hints) -> str:
     """Return the sentence for a number outside the interval of a loss.
 
     The number has as many digits as are needed to see that it is outside.
@@ -273,7 +281,7 @@ def _outside(r: Refused, _: _Hints) -> str:
         text = repr(r.value)
     expected = _interval(r.lowest, r.highest, r.open_below, r.open_above)
     remedy = f": {r.remedy}" if r.remedy else ""
-    return f"{_cell(r, text)}; {r.by} expects {expected}{remedy}"
+    return f"{_cell(r, hints, text)}; {r.by} expects {expected}{remedy}"
 
 
 # For each reason the function that makes the sentence, without the name of the call.
@@ -299,9 +307,11 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"{r.argument} is not aligned; expected an array aligned to its dtype"
     ),
     "shared": lambda r, _: f"{r.argument} shares memory with {r.of}; expected memory of its own",
-    "not_finite": lambda r, _: f"{_cell(r)}; expected {_finite(r)}",
-    "class": lambda r, _: f"{_cell(r)}; expected class numbers 0 to {_number(r.highest)}",
-    "weight": lambda r, _: f"{_cell(r)}; expected {_finite(r)} of at least 0",
+    "not_finite": lambda r, hints: f"{_cell(r, hints)}; expected {_finite(r)}",
+    "class": lambda r, hints: (
+        f"{_cell(r, hints)}; expected class numbers 0 to {_number(r.highest)}"
+    ),
+    "weight": lambda r, hints: f"{_cell(r, hints)}; expected {_finite(r)} of at least 0",
     "target": _outside,
     "output": _outside,
     "outputs": lambda r, _: (

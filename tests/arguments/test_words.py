@@ -336,6 +336,10 @@ def defaults(room: str, name: str) -> dict[str, Any]:
     return paired(room, name, {p["name"]: p["default"] for p in rows})
 
 
+def adapt(**given: Any) -> None:
+    nn.Standardize().adapt(**given)
+
+
 def add_calls_with_defaults() -> None:
     """Add the calls of which the test has nothing of its own but the data."""
     rows = {"x": X, "y": Y, "n_threads": 1}
@@ -348,6 +352,7 @@ def add_calls_with_defaults() -> None:
         "hessian_vector_product": rows | {"v": direction},
         "lr_find": rows | {"sample_weight": WEIGHTS, "steps": 4, "batch_size": 2},
     }
+    CALLS["Standardize.adapt"] = adapt, {"x": X, "n_threads": 1}
     for name, given in own.items():
         every = given_by_default(getattr(nn.Sequential, name)) | given
         CALLS[f"Sequential.{name}"] = method(name), every
@@ -409,6 +414,7 @@ IDS = [f"{call}, {argument}" for call, argument in PAIRS]
 # Values that run into the caller's own function, or that no dictionary takes as a key.
 OWN = {("check_gradient", "f"): ["a lambda", "a class", "a class of layers", "a loss"]}
 OWN |= {("schedule", "rate"): ["a function", "a lambda", "a class", "a class of layers", "a loss"]}
+OWN |= {("Standardize.adapt", "x"): ["a function", "a lambda", "a loss"]}
 OWN |= {("check_gradient", "eps"): ["1e300"]}
 OWN |= {("check_gradient", "x"): ["1e300", "-2**63", "2**64"]}
 FOREIGN = re.compile("incompatible function|Unable to cast|_core|pybind|Invoked with|nullptr")

@@ -16,7 +16,17 @@ import pytest
 from fastnn import _core, callbacks, nn, optim
 from fastnn.errors import ModelBusyError
 from layouts import DTYPES
-from members import TWINS, defaults_of, for_columns, linear, names, other_values, row_of, sizes_of
+from members import (
+    TWINS,
+    defaults_of,
+    for_columns,
+    learned,
+    linear,
+    names,
+    other_values,
+    row_of,
+    sizes_of,
+)
 from models import COPIES, WITH_ITS_LAYERS, class_of, layer_of
 from pairs import bits, same_bits
 
@@ -67,7 +77,7 @@ def model_of(it: Changed | None = None, value: Any = None, dtype: str = "float32
             given[it.name] = value
         return layer_of(layer, dict.fromkeys(sizes_of(layer), WIDTH) | given)
 
-    first = [made("inputs", layer) for layer in names("inputs")]
+    first = [made("inputs", layer) for layer in names("inputs") if not learned(layer, COLUMNS)]
     between = [made("layers", layer) for layer in names("layers") if layer != "linear"]
     layers = [*first, nn.Linear(COLUMNS, WIDTH), *between, nn.Linear(WIDTH, OUTPUTS)]
     return compiled(nn.Sequential(*layers, dtype=dtype, seed=3))

@@ -266,8 +266,15 @@ def dropout_mask(
     draw: int = 0,
 ) -> _Array: ...
 def uniform(n: int, seed: int, stream: int = 0) -> NDArray[np.float64]: ...
+def column_moments(
+    x: object,
+    name: str = "X",
+    columns: int = -1,
+    before: tuple[int, NDArray[np.float64]] | None = None,
+    n_threads: int = 0,
+) -> tuple[int, NDArray[np.float64]]: ...
 def column_statistics(
-    x: object, columns: int = -1, flatten: bool = False, n_threads: int = 0
+    moments: tuple[int, NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def initial_values(
     name: str,

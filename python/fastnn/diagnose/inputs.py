@@ -37,8 +37,8 @@ def unscaled(prepared: NDArray[Any]) -> list[Finding]:
     sizes = np.sqrt((prepared.astype(float) ** 2).mean(axis=0))
     advice = (
         "Subtract the mean of each column and divide by its standard deviation, those of the "
-        "training rows: nn.Rescale(1 / std, -mean / std) as the first layer does it, and is saved "
-        "with the model. Pixels of 0 to 255 take nn.Rescale(1 / 255)."
+        "training rows: nn.Standardize() as the first layer measures them in fit and is saved with "
+        "the model. Pixels of 0 to 255 take nn.Rescale(1 / 255)."
     )
     large = np.flatnonzero(sizes > _LARGEST).tolist()
     if large:

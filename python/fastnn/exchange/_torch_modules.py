@@ -23,6 +23,11 @@ _NARROW = {
 }
 
 
+def _in_double(x: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Whether a module of this dtype scales x in double before it rounds."""
+    return x.dtype not in _NARROW or dtype == torch.float64
+
+
 class Rescale(torch.nn.Module):
     """x * scale + shift by column, (n, ...) to (n, ...), rounded to the dtype of the module.
 
@@ -40,7 +45,7 @@ class Rescale(torch.nn.Module):
         """Return the scaled rows."""
         scale, shift = self.rounded_scale, self.rounded_shift
         dtype = scale.dtype
-        if x.dtype not in _NARROW or dtype == torch.float64:
+        if _in_double(x, dtype):
             scale, shift = self.scale.to(x.device), self.shift.to(x.device)
         columns = x.flatten(1).to(scale.dtype)
         return (columns * scale + shift).to(dtype).reshape(x.shape)
@@ -88,7 +93,7 @@ class Standardize(torch.nn.Module):
         """Return the scaled rows."""
         mean, inverse = self.rounded_mean, self.rounded_inverse
         dtype = mean.dtype
-        if x.dtype not in _NARROW or dtype == torch.float64:
+        if _in_double(x, dtype):
             mean, inverse = self.mean.to(x.device), 1 / self.scale.to(x.device)
         columns = x.flatten(1).to(mean.dtype)
         return ((columns - mean) * inverse).to(dtype).reshape(x.shape)

@@ -263,7 +263,6 @@ def _put(model: Any, parts: Any) -> None:
     _state.write(network, {f"{layer}.{name}": value for layer, name, value in values})
     pairs = zip(_keys.walk(model._tree.layers), _keys.walk(parts.tree.layers), strict=True)
     for (_, mine), (_, its) in pairs:
-        for name in mine._settings():
-            setattr(mine, name, getattr(its, name))
+        mine._become(its)
     model._compiled = model._compiled.with_optimizer("fit", network, parts.compiled.optimizer)
     _state.restore(network, taken, optimizer=True)

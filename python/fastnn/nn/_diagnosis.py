@@ -37,6 +37,8 @@ _LOWEST, _HIGHEST, _SEARCHED = 1e-6, 10.0, 100  # rates and steps of the search,
 def report(call: Call, model: Any, rows: Rows) -> diagnose.Report:
     """Return the report on `model`, of which only copies are trained."""
     call.check(rows)
+    model = copy.deepcopy(model)
+    model._tree.learn(call.where, rows.x, call.threads)
     chosen = np.unique(np.linspace(0, len(rows.x) - 1, min(_ROWS, len(rows.x))).astype(int))
     x, y = rows.x[chosen], rows.y[chosen]
     prepared = _prepared(model, x)

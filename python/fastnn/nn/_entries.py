@@ -27,7 +27,6 @@ from . import _containers, _inputs, _keys, _layers, _norms
 from ._containers import Container, Residual
 from ._function_loss import FunctionLoss
 from ._initializers import INITIALIZERS
-from ._inputs import Standardize
 from ._layer import Activation, Layer, ModelLayer, ParameterLayer
 from ._members import ACTIVATIONS, LOSSES
 
@@ -180,13 +179,8 @@ def _setting_names(kind: str) -> tuple[str, ...]:
     if issubclass(cls, Container):
         return ("layers",)
     names = inspect.signature(cls).parameters
-    left_out = (*_initials(kind), *_learned(cls))
+    left_out = (*_initials(kind), *cls.learned)
     return tuple(name for name in names if name not in left_out)
-
-
-def _learned(cls: type[Layer]) -> tuple[str, ...]:
-    """Return the settings of a layer that are in an entry once they have been learned."""
-    return ("mean", "scale") if issubclass(cls, Standardize) else ()
 
 
 def _initials(kind: str) -> list[str]:
@@ -289,8 +283,8 @@ class LayerReader:
             return self._made[entry["same_as"]]
         names = _setting_names(cls.registry_name)
         initials = [name for name in _initials(cls.registry_name) if name in entry]
-        if any(name in entry for name in _learned(cls)):
-            names = (*names, *_learned(cls))
+        if any(name in entry for name in cls.learned):
+            names = (*names, *cls.learned)
         if issubclass(cls, Residual) and _keys.SHORTCUT in entry:
             names = (*names, _keys.SHORTCUT)
         given = _validate.dictionary(self._where, where, entry, ("layer", *names, *initials))
@@ -314,7 +308,7 @@ class LayerReader:
         if value is not None:
             return _scalar(self._where, f"layer {key}: {name}", value)
         found = self._arrays.get(f"{key}.{name}")
-        if found is None and _may_be_none(cls, name) and name not in _learned(cls):
+        if found is None and _may_be_none(cls, name) and name not in cls.learned:
             return None
         if found is None or found.dtype != np.float64 or found.ndim != 1:
             raise ValueError(

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from fastnn import _core, _validate
-from fastnn._refusals import Words
+from fastnn._hints import shown
+from fastnn._refusals import Words, refused
 
 from ._layer import Layer, ModelLayer, Setting
 
@@ -123,19 +125,21 @@ class Flatten(Layer):
 class Standardize(ModelLayer):
     """Compute (x - mean) / scale by column while the rows are read, without changing X.
 
-    Mean and scale (the standard deviation over all rows) of each column are learned when `fit` first
-    sees X, from its training rows alone, in one pass over X in the core, or by `adapt`. They remain
-    as they are in later fits, belong to the layer's settings as those of `Rescale` do, and are saved
-    with the model. Rows of `sample_weight` count once, whatever their weights are, as in Keras'
-    Normalization and scikit-learn's StandardScaler. A column of equal values has the scale 1.
+    Mean and scale (the standard deviation over all rows) of each column are learned in one pass
+    over X: by the first `fit`, from its training rows alone, or by `adapt`. Later fits leave them
+    as they are. They belong to the layer's settings as those of `Rescale` do, and are saved with
+    the model. Each row counts once, whatever its ``sample_weight`` is, as in Keras' Normalization
+    and scikit-learn's StandardScaler. A column of equal values, or of values that differ by
+    rounding alone, has the scale 1.
 
     It has to come before the first numbered layer, has no number in ``state_dict`` and is not
-    trained. Its results do not depend on the number of threads.
+    trained. Its results do not depend on the number of threads. As in `Rescale`, a float32 model
+    computes in double where X has more digits than float32.
 
     Parameters
     ----------
     mean, scale : array_like of shape (columns,), optional
-        Known statistics. Scales must be above 0. Without them, predict and training by single steps
+        Known statistics, finite, scales above 0. Without them, predict, evaluate and single steps
         are refused before `fit` or `adapt`.
 
     Examples
@@ -153,6 +157,7 @@ class Standardize(ModelLayer):
     registry_name: ClassVar[str] = "standardize"
     numbered: ClassVar[bool] = False
     prepares: ClassVar[bool] = True
+    learned: ClassVar[tuple[str, ...]] = ("mean", "scale")
     remedy: ClassVar[str] = "call adapt(X), which measures mean and scale together"
 
     mean: Array | None
@@ -189,37 +194,67 @@ class Standardize(ModelLayer):
         array.flags.writeable = False
         return array
 
-    def adapt(self, x: Any) -> None:
-        """Measure mean and scale of the columns of X, in one pass.
+    def adapt(self, x: Any, *, n_threads: int | None = None) -> None:
+        """Measure mean and scale of the columns of X, in one pass and without a copy of X.
+
+        What was known before is replaced.
 
         Parameters
         ----------
-        x : array_like of shape (n, columns)
-            Of any numeric dtype; rows of several dimensions are flattened.
+        x : array_like of shape (n, columns), iterator, or callable
+            Rows of any numeric dtype; those of several dimensions are flattened. For rows that are
+            larger than memory: an iterator over parts, each such rows or a tuple that begins with
+            them, as ``(X, y)``; or a function that returns an iterable of parts. The statistics are
+            those of all parts together, to rounding.
+        n_threads : int, optional
 
         Raises
         ------
         ValueError, TypeError
             If a value is not finite, or X has another number of columns than the model.
+        ModelBusyError
+            If another thread is training the model.
 
         Examples
         --------
+        >>> import numpy as np
         >>> from fastnn import nn
         >>> layer = nn.Standardize()
         >>> layer.adapt([[1, 2], [3, 2]])
+        >>> layer.mean.tolist(), layer.scale.tolist()
+        ([2.0, 2.0], [1.0, 1.0])
+        >>> layer.adapt(np.full((2, 3), k) for k in range(3))
         >>> layer
-        Standardize(mean=(2 values), scale=(2 values))
+        Standardize(mean=(3 values), scale=(3 values))
         """
         with Words("Standardize.adapt") as call:
-            self._measure(call, x)
+            threads = _validate.thread_count(call.where, n_threads)
+            self._learn(call.where, _parts(call, x), threads)
 
-    def _measure(self, call: Words, x: Any, n_threads: int = 0) -> None:
-        """Measure the rows `x` for a call."""
-        call.given["X"] = x
-        array = _validate.as_array(call.where, "X", x)
+    def _learn(self, where: str, parts: Iterable[tuple[str, Array]], n_threads: int) -> None:
+        """Measure rows for the call `where`; each part has a name for messages."""
         columns = -1 if self._network is None else self._network.n_features
-        mean, std = _core.column_statistics(array, columns, True, n_threads)
+        moments: tuple[int, Array] | None = None
+        for name, rows in parts:
+            moments = _core.column_moments(rows, name, columns, moments, n_threads)
+        if moments is None:
+            raise refused("no_rows", "X")
+        mean, std = _core.column_statistics(moments)
+        finite = np.isfinite(mean) & np.isfinite(std)
+        if not finite.all():
+            column = int(np.argmin(finite))
+            raise ValueError(
+                f"[{where}] the variance of column {column} of X is infinite in float64; expected "
+                "smaller numbers"
+            )
         self._change(mean=mean, scale=np.where(std > 0, std, 1.0))
+
+    def _forget(self) -> None:
+        """Be as before the first `fit`."""
+        self._change(mean=None, scale=None)
+
+    def _become(self, other: Self) -> None:
+        self._change(mean=other.mean, scale=other.scale)
 
     def spec(self) -> tuple[str, dict[str, Any]]:
         """The layer as the core takes it: name and settings."""
@@ -234,3 +269,24 @@ class Standardize(ModelLayer):
         if self.mean is None:
             return "Standardize()"
         return f"Standardize(mean=({self.mean.size} values), scale=({self.mean.size} values))"
+
+
+def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
+    """Yield the rows of `x`, or of the parts that it consists of, with a name for messages."""
+    parts = x
+    if callable(x) and not isinstance(x, type):
+        made = x()
+        if not isinstance(made, Iterable):
+            raise TypeError(
+                f"[{call.where}] X() returned {shown(made)}; expected an iterable of parts"
+            )
+        parts = iter(made)
+    if not isinstance(parts, Iterator):
+        call.given["X"] = x
+        yield "X", _validate.as_array(call.where, "X", x)
+        return
+    for number, part in enumerate(parts):
+        rows = part[0] if isinstance(part, tuple) and part else part
+        name = f"X of part {number}"
+        call.given = {name: rows}
+        yield name, _validate.as_array(call.where, name, rows)

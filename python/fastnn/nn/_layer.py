@@ -46,6 +46,8 @@ class Layer:
         Whether the layer is counted in the keys of ``state_dict``.
     prepares : bool
         Whether the layer prepares the input, and so comes before all layers that compute.
+    learned : tuple of str
+        The settings that the layer has after it has learned them from rows.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Layer:
     registry_name: ClassVar[str] = ""
     numbered: ClassVar[bool] = True
     prepares: ClassVar[bool] = False
+    learned: ClassVar[tuple[str, ...]] = ()
     remedy: ClassVar[str] = (
         "it is fixed when the layer is made. Put a new layer in its place, model[i] = layer, and "
         "compile again"
@@ -89,6 +92,11 @@ class Layer:
     def has_shortcut(self) -> bool:
         """Whether the last one of them is beside the others, which are a chain."""
         return False
+
+    def _become(self, other: Self) -> None:
+        """Take over from the same layer of another model what may have changed in training."""
+        for name in self._settings():
+            setattr(self, name, getattr(other, name))
 
     def _with(self, children: tuple[Layer, ...]) -> Self:
         """Return a layer with the same settings that contains `children`."""
@@ -257,8 +265,9 @@ class ModelLayer(Layer):
         new = self._checked(settings)
         if self._network is not None:
             kind, present = self.spec()
+            known = {name: value for name, value in (present | new).items() if value is not None}
             with Words(type(self).__name__):
-                _state.change_layer(self._network, self._keys, kind, present | new)
+                _state.change_layer(self._network, self._keys, kind, known)
         vars(self).update(new)
 
     def _bind(self, network: _core.Network, keys: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _registry, _validate
-from fastnn._refusals import Words
+from fastnn._refusals import Words, refused
 
 from . import _keys, _state
 from ._entries import class_of
@@ -36,6 +36,8 @@ def taken(where: str, tree: Tree, loss: Loss | None = None) -> ModelData:
     def described(named: Iterable[tuple[str, Layer]]) -> Iterator[LayerData]:
         for key, layer in named:
             name, hyper = layer.spec()
+            if any(word not in hyper for word in layer.learned):
+                raise refused("not_adapted").worded(where)
             yield LayerData(
                 name,
                 {word: value for word, value in hyper.items() if word not in _apart(name)},

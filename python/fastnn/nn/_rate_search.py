@@ -96,6 +96,7 @@ def search(
     if limit <= 1:
         raise ValueError(f"[{where}] divergence is {limit}; expected a number above 1")
     trial = copy.deepcopy(model)
+    trial._tree.learn(where, rows.x, call.threads)
     rates = np.geomspace(low, high, n_steps)
     array: Any = SCHEDULES["array_lr"]
     base = float(trial.optimizer.hyper()["lr"])

@@ -226,7 +226,8 @@ class Sequential:
     ) -> History:
         """Train for whole epochs.
 
-        X is read in place, row by row, whatever its dtype and strides; no copy of it is made.
+        X is read in place, row by row, whatever its dtype and strides; no copy of it is made. The
+        first fit of a model with Standardize measures its training rows before.
 
         Parameters
         ----------
@@ -236,7 +237,8 @@ class Sequential:
             Class indices (n,), or numbers (n, n_outputs); with one output (n,) or (n, 1). Without
             y, the model learns to return its input, as autoencoders do: ``fit(X)`` has the bits of
             ``fit(X, X)`` and reads X in place for both. The targets are the numbers of X as they
-            are, also if Rescale is the first layer, and with Flatten those of a row in one line.
+            are, also if Rescale or Standardize is the first layer, and with Flatten those of a row
+            in one line.
         batch_size : int, default 32
             With BatchNorm at least 2, unless that layer is frozen.
         epochs : int, default 1
@@ -330,7 +332,6 @@ class Sequential:
                 seed=self.seed,
             )
             check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
-            self._tree.learn(call, rows.x, call.threads)
             run = Run(
                 self,
                 call,
@@ -346,7 +347,8 @@ class Sequential:
                 self._compiled.follow(call.where, call.network, epochs - initial_epoch)
             vars(self).update(history=run.history, _run=run)
             try:
-                run.train()
+                with self._tree.learning(call.where, rows.x, call.threads):
+                    run.train()
             finally:
                 vars(self).update(_epochs_seen=run.epochs_seen, _run=None)
                 run.close()
@@ -901,8 +903,8 @@ class Sequential:
         Row r has the gradient of the compiled loss of row r alone, not divided by the number of
         rows (torch's ``reduction="none"``, but a mean over outputs is taken as in the loss; class
         weights of the loss are factors). It is with respect to X as it was given, so the factors
-        of Rescale are included. Dropout is off, BatchNorm uses its running statistics, and the
-        model is left as it is. A Python function as loss is called once a row.
+        of Rescale and Standardize are included. Dropout is off, BatchNorm uses its running
+        statistics, and the model is left as it is. A Python function as loss is called once a row.
 
         Parameters
         ----------
@@ -948,8 +950,9 @@ class Sequential:
     ) -> Array:
         """Compute the derivatives of all outputs with respect to X, row by row.
 
-        They are with respect to X as it was given, so the factors of Rescale are included. Dropout
-        is off, BatchNorm uses its running statistics, and the model is left as it is.
+        They are with respect to X as it was given, so the factors of Rescale and Standardize are
+        included. Dropout is off, BatchNorm uses its running statistics, and the model is left as it
+        is.
 
         Parameters
         ----------
@@ -1240,7 +1243,7 @@ class Sequential:
             ``"0.weight"`` is (out, in). The arrays are views of the model, except that
             ``num_batches_tracked`` is a copy. While fit runs, views that were taken before are
             read-only (but not slices of them), and its callbacks get read-only copies of the values
-            at the end of the epoch. Rescale has no number and no entry.
+            at the end of the epoch. Rescale and Standardize have no number and no entry.
 
         Raises
         ------
@@ -1563,8 +1566,8 @@ class Sequential:
 
         Its ``state_dict`` has the keys of this one. It gives raw outputs, as `forward` does: in
         torch the link belongs to the loss, too. Parameters of frozen layers have
-        ``requires_grad=False``. `Rescale` and `Residual`, which torch does not have, become small
-        modules of `fastnn.exchange`, and `nn.from_torch` knows them.
+        ``requires_grad=False``. Layers that torch does not have, such as `Standardize`, become
+        small modules of `fastnn.exchange`, and `nn.from_torch` knows them.
 
         Returns
         -------
@@ -1607,7 +1610,7 @@ class Sequential:
         """Make an ONNX model of this model, with its values, and optionally write it to a file.
 
         Its input ``x`` has the shape (n, n_features), with any n, and the model's dtype; Rescale
-        is part of it. Rows that Flatten takes have to be flattened by the caller.
+        and Standardize are part of it. Rows that Flatten takes have to be flattened by the caller.
 
         Parameters
         ----------

@@ -14,6 +14,7 @@ frozen layers, copies, and layers that come from another model. This module does
 from __future__ import annotations
 
 import operator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from ._inputs import Flatten, Standardize
 from ._layer import Layer, ModelLayer, ParameterLayer, check_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastnn._validate import Array
 
 __all__ = ["Tree"]
@@ -151,11 +154,28 @@ class Tree:
         if self.network is not None:
             self.network.expect_idle(f"Sequential.{call}")
 
-    def learn(self, call: Words, x: Array, threads: int) -> None:
-        """Let layers that prepare the input measure `x`, unless they know what they need."""
-        for layer in self.layers:
-            if isinstance(layer, Standardize) and layer.mean is None:
-                layer._measure(call, x, threads)
+    def learn(self, where: str, x: Array, threads: int) -> list[Standardize]:
+        """Let layers that prepare the input and lack statistics measure `x`; return them."""
+        found = [k for k in self.layers if isinstance(k, Standardize) and k.mean is None]
+        for layer in found:
+            layer._learn(where, [("X", x)], threads)
+        return found
+
+    @contextmanager
+    def learning(self, where: str, x: Array, threads: int) -> Iterator[None]:
+        """Learn from `x` for the block, which trains.
+
+        If it fails before the first update, another fit will find the layers as they were.
+        """
+        found = self.learn(where, x, threads)
+        step = 0 if self.network is None else self.network.step
+        try:
+            yield
+        except BaseException:
+            if self.network is not None and self.network.step == step:
+                for layer in found:
+                    layer._forget()
+            raise
 
     def snapshot(self) -> _state.Snapshot:
         """Return copies of everything that training changes, taken at one moment."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -86,9 +86,9 @@ class Standardize(Layer):
 
     numbered = False
     torch = None
-    tries = ({"mean": _one_a_column, "scale": _positive},)
+    learned: ClassVar[dict[str, Any]] = {"mean": _one_a_column, "scale": _positive}
 
-    def __init__(self, mean: Any = 0.0, scale: Any = 1.0) -> None:
+    def __init__(self, mean: Any = None, scale: Any = None) -> None:
         super().__init__()
         self.mean, self.scale = mean, scale
 

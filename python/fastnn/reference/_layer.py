@@ -19,8 +19,9 @@ class Layer:
     The class says what tests have to know: what torch calls it (None if torch does not have it),
     whether training draws random numbers and with which arguments these have no effect, whether a
     bias right below has no effect, from how many columns on gradients are more than rounding noise,
-    a factor on the tolerance of all layers, and arguments to try besides those of the registry's
-    row, where a function makes the value for an input of so many columns.
+    a factor on the tolerance of all layers, arguments to try besides those of the registry's row,
+    and arguments that training would find and without which no row can be computed; in both a
+    function makes the value for an input of so many columns.
     """
 
     numbered = True  # whether it counts in the numbering of layers ("0.weight")
@@ -31,6 +32,7 @@ class Layer:
     narrowest: ClassVar[int] = 1
     tolerance: ClassVar[float] = 1.0
     tries: ClassVar[tuple[dict[str, Any], ...]] = ()
+    learned: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
