@@ -210,10 +210,9 @@ def network_with(name: str, hyper: Hyper, n_in: int, width: int, n_out: int) -> 
     return [linear(n_in, width, bias), (name, hyper), linear(width, n_out)]
 
 
-def preparing() -> list[str]:
-    """Return the preparations that one network may have: of those that scale the columns one."""
-    scaling = [row["name"] for row in REGISTRIES["inputs"] if row["scales"]]
-    return [name for name in names("inputs") if name not in scaling[:-1]]
+def scaling() -> list[str]:
+    """Return the preparations that scale the columns, of which a network has one at most."""
+    return [row["name"] for row in REGISTRIES["inputs"] if row["scales"]]
 
 
 def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> Layers:
@@ -223,7 +222,8 @@ def everything(n_in: int, width: int, n_out: int, *, smooth: bool = False) -> La
     LayerNorm before each keeps its inputs small.
     `smooth` leaves out activations whose derivative jumps somewhere.
     """
-    layers: Layers = [(name, learned(name, n_in)) for name in preparing()]
+    preparing = [name for name in names("inputs") if name not in scaling()[:-1]]
+    layers: Layers = [(name, learned(name, n_in)) for name in preparing]
     layers += [linear(n_in, width, bias=False)]
     for name in names("layers"):
         if name != "linear":

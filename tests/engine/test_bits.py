@@ -10,7 +10,7 @@ import pytest
 
 from fastnn import _core
 from layouts import DTYPES
-from members import Layers, everything, hyper_cases, linear, names
+from members import Layers, everything, hyper_cases, linear, names, scaling
 from pairs import bits
 
 THREADS = (1, 2, 3, 5, 8)
@@ -132,7 +132,7 @@ def test_where_the_input_lies_does_not_matter(net: str) -> None:
         "reversed": data[::-1].copy()[::-1],
         "other byte order": data.astype(data.dtype.newbyteorder()),
     }
-    if NETS[net][0][0] != "rescale":  # which takes wider values in double
+    if NETS[net][0][0] not in scaling():  # which take wider values in double
         layouts["float64"] = data.astype(np.float64)
     for name, x in layouts.items():
         assert trained(net, "sgd", "float32", 2, x=x)[0] == first, name

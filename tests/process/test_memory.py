@@ -105,5 +105,6 @@ def _bound() -> int:
 @pytest.mark.parametrize("layout", ["C", "memmap", "F", "every other column"])
 def test_x_is_never_copied(copies, layout):
     assert copies[layout]["bytes"] < _bound()
+    assert copies[layout]["bytes of statistics"] < _bound()
     assert _bound() < probe.ROWS * probe.PIXELS / 8  # far below any copy
     assert copies[layout]["loss"] == copies["C"]["loss"]

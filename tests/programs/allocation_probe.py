@@ -132,7 +132,8 @@ def peak_during(f: Callable[[], Any]) -> int:
 
 
 def copies(folder: str) -> dict[str, Any]:
-    """Return the bytes that one fit on images takes, for several layouts of the same array."""
+    """Return the bytes that one fit on images takes, and the pass in which Standardize measures
+    them, for several layouts of the same array."""
     x = np.random.default_rng(0).integers(0, 256, (ROWS, PIXELS), np.uint8)
     y = np.arange(ROWS, dtype=np.uint8) % DIGITS
     path = Path(folder) / "images.raw"
@@ -162,7 +163,14 @@ def copies(folder: str) -> dict[str, Any]:
         def fit(net: Any = net, images: Any = images, logs: dict[str, Any] = logs) -> None:
             logs.update(net.fit(images, y, batch_size=MNIST_BATCH, epochs=1, n_threads=2))
 
-        found[name] = {"bytes": peak_during(fit), "loss": logs["loss"]}
+        def measure(images: Any = images) -> None:
+            _core.column_moments(images, n_threads=2)
+
+        found[name] = {
+            "bytes": peak_during(fit),
+            "loss": logs["loss"],
+            "bytes of statistics": peak_during(measure),
+        }
     return found
 
 

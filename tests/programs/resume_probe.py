@@ -28,6 +28,7 @@ import numpy as np
 
 from fastnn import callbacks, metrics, nn, optim
 from members import hyper_cases, names, other_values, paired, row_of, sizes_of
+from models import layer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ def layers_of(feature: str) -> list[Any]:
 
 
 FEATURES_OF_TRAININGS = [
+    *names("inputs"),
     *(name for name in names("layers") if name != "linear"),
     *names("containers"),
     "shuffling",
@@ -84,6 +86,7 @@ def cases() -> list[Case]:
 def model_of(case: Case) -> nn.Sequential:
     """A compiled model that has not trained."""
     model = nn.Sequential(
+        *(layer_of(name, {}) for name in names("inputs") if name == case.feature),
         nn.Linear(FEATURES, WIDTH),
         *layers_of(case.feature),
         nn.Tanh(),
