@@ -169,7 +169,8 @@ def test_input_preparation(keras: Any, rng: np.random.Generator, dtype: str) -> 
     for invert in (False, True):
         normal = layers.Normalization(invert=invert)
         normal.adapt(3 * x + 1)
-        check(keras, chain(keras, normal, layers.Dense(2)), x, dtype)
+        model = check(keras, chain(keras, normal, layers.Dense(2)), x, dtype)
+        assert isinstance(model[0], nn.Rescale if invert else nn.Standardize)
     given = layers.Normalization(mean=0.5, variance=0.0, axis=None)  # std at least epsilon
     check(keras, chain(keras, given, layers.Dense(2)), x, dtype)
 

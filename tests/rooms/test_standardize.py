@@ -7,6 +7,9 @@ What all preparations have in common is tested with the other members of the reg
 from __future__ import annotations
 
 import math
+import signal
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +112,26 @@ def test_bits_do_not_depend_on_threads(rng: np.random.Generator) -> None:
         for a, b in zip(first, statistics(x, n_threads=n_threads), strict=True):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_allclose(first[1], x.astype("f8").std(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_ends_the_pass(n_threads: int) -> None:
+    x = np.broadcast_to(np.ones((1, 4), np.float32), (2**36, 4))  # minutes
+    layer, sent = nn.Standardize(), []
+
+    def interrupt() -> None:
+        time.sleep(0.15)
+        sent.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        layer.adapt(x, n_threads=n_threads)
+    waited = time.perf_counter() - sent[0]
+    sender.join()
+    assert waited < 0.5  # 0.1 on a machine of its own
+    assert layer.mean is None
 
 
 def test_parts(rng: np.random.Generator) -> None:
