@@ -12,9 +12,9 @@ namespace {
 
 constexpr Index kGranulesAtOnce = 256;
 // Elements of the rows that are converted at a time, within these numbers of rows: they are read twice.
-constexpr Index kBlockSize = 16384, kFewestRows = 4, kMostRows = 32;
+constexpr Index kBlockNumbers = 16384, kFewestBlockRows = 4, kMostBlockRows = 32;
 // A column whose standard deviation is a smaller fraction of its mean differs only by rounding.
-constexpr double kRounding = 1e-15;
+constexpr double kRoundingOfMean = 1e-15;
 
 // Sets the moments to those of the rows of x, in two passes.
 void measure(ColumnMoments& to, ConstMatrix<double> x) {
@@ -75,7 +75,7 @@ class MomentsOfRows final : public parallel::Program {
       : to_(to),
         source_(source),
         scaling_{.mean = centre, .exact_mean = centre},
-        block_rows_(std::clamp(kBlockSize / source.cols, kFewestRows, kMostRows)),
+        block_rows_(std::clamp(kBlockNumbers / source.cols, kFewestBlockRows, kMostBlockRows)),
         stride_(padded<double>(source.cols)) {
     for (Index k = 0; k < items(0); ++k) granules_.push_back({ColumnMoments(source.cols)});
     for (int t = 0; t < n_threads; ++t)
@@ -154,7 +154,7 @@ ColumnStatistics statistics(const ColumnMoments& moments) {
     const bool constant = !(lowest < moments.of(ColumnMoments::kHighest)[c]);
     found.mean[c] = centre + (constant ? lowest : moments.of(ColumnMoments::kMean)[c]);
     const double std = std::sqrt(moments.of(ColumnMoments::kSquares)[c] / static_cast<double>(moments.rows));
-    const bool rounding = !(std > kRounding * std::abs(found.mean[c]));
+    const bool rounding = !(std > kRoundingOfMean * std::abs(found.mean[c]));
     found.std[c] = constant || rounding ? 0 : std;
   }
   return found;
