@@ -71,12 +71,15 @@ void merge(ColumnMoments& to, const ColumnMoments& other) {
 // One phase for each kGranulesAtOnce granules, after which they are merged.
 class MomentsOfRows final : public parallel::Program {
  public:
-  MomentsOfRows(ColumnMoments& to, const Source& source, const double* centre, int n_threads)
+  MomentsOfRows(ColumnMoments& to, const Source& source, int n_threads)
       : to_(to),
         source_(source),
-        scaling_{.mean = centre, .exact_mean = centre},
+        centre_(padded<double>(source.cols)),
+        ones_(padded<double>(source.cols)),
         block_rows_(std::clamp(kBlockNumbers / source.cols, kFewestBlockRows, kMostBlockRows)),
         stride_(padded<double>(source.cols)) {
+    std::copy_n(to.of(ColumnMoments::kCentre), source.cols, centre_.data());
+    std::fill_n(ones_.data(), source.cols, 1.0);
     for (Index k = 0; k < items(0); ++k) granules_.push_back({ColumnMoments(source.cols)});
     for (int t = 0; t < n_threads; ++t)
       threads_.push_back({ColumnMoments(source.cols), Buffer<double>(block_rows_ * stride_)});
@@ -95,7 +98,7 @@ class MomentsOfRows final : public parallel::Program {
     for (Index first = begin; first < end; first += block_rows_) {
       const Index count = std::min(block_rows_, end - first);
       const Matrix<double> x{own.rows.data(), count, source_.cols, stride_};
-      granule.finite = gather<double>(source_, {nullptr, first}, scaling_, x) && granule.finite;
+      granule.finite = gather<double>(source_, {nullptr, first}, minus_centre_, x) && granule.finite;
       measure(own.block, x);
       merge(granule.moments, own.block);
     }
@@ -124,7 +127,9 @@ class MomentsOfRows final : public parallel::Program {
   };
   ColumnMoments& to_;
   const Source& source_;
-  Scaling<double> scaling_;
+  Buffer<double> centre_, ones_;  // padded, because gather reads whole vectors
+  // Without the exact numbers, which are for dtypes that double would round.
+  const Scaling<double> minus_centre_{.scale = ones_.data(), .mean = centre_.data()};
   Index block_rows_, stride_;
   Index first_ = 0;  // the row with which the phase begins
   std::vector<Granule> granules_;
@@ -136,12 +141,10 @@ class MomentsOfRows final : public parallel::Program {
 Added add_rows(ColumnMoments& to, const Source& source, int n_threads, parallel::Poll poll) {
   if (to.rows == 0)
     for (Index c = 0; c < to.columns; ++c) to.of(ColumnMoments::kCentre)[c] = element(source, 0, c);
-  Buffer<double> centre(padded<double>(to.columns));  // padded, because gather reads whole vectors
-  std::copy_n(to.of(ColumnMoments::kCentre), to.columns, centre.data());
   const int limit = n_threads > 0 ? n_threads : parallel::limits().available();
   const double flops = 6.0 * static_cast<double>(source.rows) * static_cast<double>(source.cols);
   const int threads = parallel::threads_without_waking(limit, flops);
-  MomentsOfRows rows(to, source, centre.data(), threads);
+  MomentsOfRows rows(to, source, threads);
   const auto outcome = parallel::run(rows, 0, threads, poll);
   return {rows.finite, outcome.stopped};
 }
