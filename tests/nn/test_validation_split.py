@@ -18,10 +18,12 @@ from fastnn.reference import random
 def parts(y: Any, share: float, seed: int = 0, **more: Any) -> tuple[list[int], list[int]]:
     """Return the numbers of the training and of the validation rows."""
     x = np.arange(len(y), dtype=float)[:, None]
-    train, held_out = _rows.split(
+    train, held_out, numbers = _rows.split(
         "fit", _rows.Rows(x, np.asarray(y), None), share, seed=seed, **more
     )
     assert held_out is not None
+    for part, kind in ((train, ""), (held_out, "validation ")):
+        np.testing.assert_array_equal(part.x[:, 0], numbers[kind])
     for part in (train, held_out):
         np.testing.assert_array_equal(part.y, np.asarray(y)[part.x[:, 0].astype(int)])
     return train.x[:, 0].astype(int).tolist(), held_out.x[:, 0].astype(int).tolist()
@@ -104,6 +106,29 @@ def compiled(loss: str, outputs: int) -> nn.Sequential:
     model = nn.Sequential(nn.Linear(2, outputs))
     model.compile("sgd", loss)
     return model
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("row", [3, 11, 17, 19])
+def test_a_refused_cell_is_named_as_it_came(rng, row, drawn, own):
+    """Whatever part it is in, and wherever it is there."""
+    x, y = rng.normal(size=(20, 2)), rng.normal(size=20)
+    x[row, 1] = np.inf
+
+    def squared(out: Any, target: Any) -> tuple[float, Any]:
+        return float(((out - target[:, None]) ** 2).mean()), (out - target[:, None]) / len(out)
+
+    model = compiled(squared if own else "mse", 1)
+    more = {"validation_split": 0.4, "shuffle_split": drawn}
+    with pytest.raises(ValueError, match=rf"^\[Sequential\.fit\] X has inf at row {row}, col"):
+        model.fit(x, y, **more)
+    if not own:
+        with pytest.raises(ValueError, match=rf"^\[Sequential\.fit\] y has nan at row {row}"):
+            model.fit(np.ones((20, 2)), np.where(np.arange(20) == row, np.nan, y), **more)
+    good = np.ones((20, 2))
+    with pytest.raises(ValueError, match=r"\] validation X has inf at row 3, column 1;"):
+        model.fit(good, y, validation_data=(x[row - 3 :], y[row - 3 :]))
 
 
 WRONG: list[tuple[Any, ...]] = [

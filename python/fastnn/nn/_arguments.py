@@ -12,6 +12,8 @@ from ._function_loss import FunctionLoss
 from ._rows import Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastnn._validate import Array
 
     from ._compiled import Compiled
@@ -39,15 +41,27 @@ class Call(Words):
     ----------
     network : _core.Network
     threads : int
+    numbers : dict
+        Where the core gets some of the rows alone: the numbers that they have in the arrays of the
+        call, by what precedes the names of these arrays in messages.
     """
 
-    __slots__ = ("_compiled", "network", "threads")
+    __slots__ = ("_compiled", "network", "numbers", "threads")
 
     def __init__(self, name: str, tree: Tree, compiled: Compiled | None, threads: int) -> None:
         self.network = tree.need_network(name)
         super().__init__(f"Sequential.{name}")
         self.threads = threads
         self._compiled = compiled
+        self.numbers: dict[str, Sequence[int] | Array] = {}
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Refused) and error.row >= 0:
+            part = "validation " if error.argument.startswith("validation ") else ""
+            if part in self.numbers:
+                error.row = int(self.numbers[part][error.row])
+                error.argument = error.argument.removeprefix(part)
+        super().__exit__(kind, error, trace)
 
     @property
     def compiled(self) -> Compiled:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._loss import Loss
 
-__all__ = ["Rows", "class_table", "classes_to_stratify", "split"]
+__all__ = ["Rows", "Split", "class_table", "classes_to_stratify", "split"]
 
 
 class Rows(NamedTuple):
@@ -27,9 +27,20 @@ class Rows(NamedTuple):
     w: Array | None
 
 
+class Split(NamedTuple):
+    """The rows that train and those that validate; and which rows of the given ones they are.
+
+    `numbers` is by what precedes the names of their arrays in messages.
+    """
+
+    train: Rows
+    held_out: Rows | None
+    numbers: dict[str, Sequence[int] | Array]
+
+
 def split(
     where: str, rows: Rows, share: Any, *, shuffle: bool = False, classes: int = 0, seed: int = 0
-) -> tuple[Rows, Rows | None]:
+) -> Split:
     """Return the training and the validation rows; by default the last `share` validates.
 
     Parameters
@@ -52,7 +63,7 @@ def split(
             f"[{where}] validation_split is {share!r}; expected at least 0 and below 1"
         )
     if share == 0:
-        return rows, None
+        return Split(rows, None, {})
     count = len(rows.x)
     n = _training_rows(count, share)
     if n in (0, count):
@@ -62,7 +73,8 @@ def split(
         )
     first: Any = slice(n)
     last: Any = slice(n, None)
-    if shuffle or classes:
+    drawn = shuffle or classes > 0
+    if drawn:
         groups = None if not classes else _classes_of(where, rows.y, classes)
         first, last = _drawn(where, count, n, groups, seed)
     train, held_out = (
@@ -74,7 +86,8 @@ def split(
                 f"[{where}] sample_weight is zero for all {len(part.w)} {name} rows of "
                 f"validation_split = {share}; expected a positive one"
             )
-    return train, held_out
+    numbers = (first, last) if drawn else (range(n), range(n, count))
+    return Split(train, held_out, dict(zip(("", "validation "), numbers, strict=True)))
 
 
 def classes_to_stratify(where: str, loss: Loss, k: int) -> int:

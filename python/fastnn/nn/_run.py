@@ -15,6 +15,7 @@ import numpy as np
 from fastnn import _registry
 from fastnn._fields import checked, default_values
 from fastnn._hints import shown
+from fastnn._refusals import Refused
 from fastnn.callbacks import BackupAndRestore, Callback, ProgressBar
 from fastnn.callbacks._callback import check_hooks, overrides
 
@@ -280,7 +281,11 @@ class Run:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
         own = self._call.own_loss
         if own is not None and self.validation is not None:
-            logs["val_loss"] = own.of_all(self._call, self.validation)
+            try:
+                logs["val_loss"] = own.of_all(self._call, self.validation)
+            except Refused as refusal:  # by predict, which does not know what the rows are for
+                refusal.argument = f"validation {refusal.argument}"
+                raise
         if not self._shows_lr and logs[LR] != self._first_lr:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)

@@ -321,7 +321,7 @@ class Sequential:
             given = call.rows_or_inputs(x, y, sample_weight)
             call.check(given)
             validation = call.validation(validation_data, of_inputs=y is None)
-            rows, held_out = _rows.split(
+            rows, held_out, call.numbers = _rows.split(
                 call.where,
                 given,
                 0 if validation else validation_split,
