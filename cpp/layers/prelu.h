@@ -41,12 +41,19 @@ class PReLU final : public Layer<T> {
   }
   // partial: sums over the chunk of dy * min(x, 0), column by column.
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override {
+    using V = Vec<T>;
     const Index n = this->out();
     std::fill_n(partial, n, 0.0);
+    alignas(kAlign) T negative[kBlock];
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
       const T *x = s.x.row(r), *dy = s.dy.row(r);
-      for (Index c = 0; c < n; ++c)
-        partial[c] += static_cast<double>(dy[c]) * static_cast<double>(std::min(x[c], T(0)));
+      for (Index first = 0; first < n; first += kBlock) {
+        const Index count = std::min(kBlock, n - first);
+        for (Index c = 0; c < padded<T>(count); c += V::kLanes)
+          min(V::load(x + first + c), V::zero()).store(negative + c);
+        for (Index c = 0; c < count; ++c)
+          partial[first + c] += static_cast<double>(dy[first + c]) * static_cast<double>(negative[c]);
+      }
     }
   }
   void backward_merge(const Slot<T>& s, Index chunks, Index) const noexcept override {
@@ -71,8 +78,10 @@ class PReLU final : public Layer<T> {
   }
 
  private:
-  // to = x > 0 ? from : weight * from, for a row. By vectors: the compiler makes a branch of the plain expression, and
-  // signs cannot be predicted.
+  static constexpr Index kBlock = 256;  // columns at a time, a multiple of the padding
+
+  // to = x > 0 ? from : weight * from, for a row. By vectors, here and in backward_partial: the compiler makes a branch
+  // of the plain expressions, and signs cannot be predicted.
   void scale_where_not_positive(const T* x, const T* from, T* to) const noexcept {
     using V = Vec<T>;
     const Index n = this->out();
