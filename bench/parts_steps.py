@@ -148,6 +148,8 @@ def _callbacks() -> Iterator[tuple[str, Part]]:
     for name in callbacks.__all__:
         makes = partial(_callback, getattr(callbacks, name))
         yield name, Part(callback=makes, in_fit=True, peers=False)
+    by_batch = partial(callbacks.ProgressBar, batches=True)
+    yield "ProgressBar(batches=True)", Part(callback=by_batch, in_fit=True, peers=False)
     for hook in (name for name in dir(callbacks.Callback) if "batch_end" in name):
         yield f"a hook {hook}", Part(callback=partial(_with_hook, hook), in_fit=True, peers=False)
 

@@ -72,10 +72,14 @@ class Network {
 
   // network_training.cpp
   // Makes those checks of fit that need not read the numbers (shapes, dtypes, no rows) and returns the number of rows.
-  Index check(const py::object& x, const py::object& y, const py::object& w, bool validation);
+  // part: of the rows of fit; it may be without rows or weights.
+  Index check(const py::object& x, const py::object& y, const py::object& w, bool validation, bool part);
+  // pieces: None, or in the place of x, y and w a function (epoch, first) -> (x, y, w, last) that gives the pieces of
+  // an epoch one after another (train::Piece). rows: their sum, 0 if it is not known.
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-               const py::object& on_batch, const py::object& own_loss, const py::kwargs& settings);
+               const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
+               const py::kwargs& settings);
   // false: takes back an earlier request, and the time at which the fit is to end.
   void ask_to_stop(bool stop) {
     model();

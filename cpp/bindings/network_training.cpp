@@ -22,6 +22,11 @@ class FitHooks final : public train::Hooks {
         on_batch_(on_batch),
         metrics_(metrics),
         validates_(validates) {}
+  // All rows of an epoch are one piece, or they come from a function.
+  void train_on(const BatchArgs& rows) { whole_ = {rows.data, rows.rows, true}; }
+  void train_on(const py::object& pieces, const py::object& class_weight, bool own_loss) {
+    pieces_ = pieces, class_weight_ = class_weight, own_loss_ = own_loss;
+  }
   parallel::Poll poll() override {
     return {[](void* self) noexcept {
               const auto& hooks = *static_cast<const FitHooks*>(self);
@@ -32,6 +37,32 @@ class FitHooks final : public train::Hooks {
             this, network_.deadline()};
   }
   bool stopped() const override { return network_.asked_to_stop(); }
+
+  train::Piece piece(Index epoch, bool first) override {
+    if (!pieces_) return whole_;
+    bool last = true;
+    in_window([&] {
+      piece_.reset();  // before the next arrays are made
+      try {
+        const py::object answer = pieces_(epoch, first);
+        const bool fits = py::isinstance<py::tuple>(answer) && py::len(answer) == 4;
+        if (!fits || !py::isinstance<py::bool_>(answer[py::int_(3)]))
+          throw py::type_error("[fit] pieces returned " + std::string(py::repr(answer)) +
+                               "; expected X, y, sample_weight and whether it is the last");
+        const auto given = py::reinterpret_borrow<py::tuple>(answer);
+        require(given[1].is_none() == own_loss_, "[fit] expected either targets y or own_loss");
+        piece_ = std::make_unique<BatchArgs>("fit", network_, given[0], given[1], given[2]);
+        last = given[3].cast<bool>();
+      } catch (py::error_already_set& error) {
+        if (error.matches(PyExc_Exception)) throw;
+        error.restore();  // Ctrl-C while a piece is made is Ctrl-C between two batches
+        throw train::Interrupted();
+      }
+      piece_->need_rows("fit");
+      if (!class_weight_.is_none()) piece_->weigh_classes("fit", class_weight_, false);
+    });
+    return {piece_->data, piece_->rows, last};
+  }
 
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
@@ -85,29 +116,39 @@ class FitHooks final : public train::Hooks {
   }
 
  private:
-  // The answer of a function of Python, which is called while the model admits readers and changes of settings.
+  // Calls Python while the model admits readers and changes of settings.
   template <class Call>
-  bool ask(const char* name, Call call) {
+  void in_window(Call call) {
     train::Gate& gate = network_.model().gate();
     gate.open_window();
-    bool go_on = true;
     try {
       const WithGil gil;
-      const py::object answer = call();
-      if (!py::isinstance<py::bool_>(answer))
-        throw py::type_error("[fit] " + std::string(name) + " returned " + std::string(py::repr(answer)) +
-                             "; expected True or False");
-      go_on = answer.cast<bool>();
+      call();
     } catch (...) {
       gate.close_window();
       throw;
     }
     gate.close_window();
+  }
+  // The answer of a function of Python.
+  template <class Call>
+  bool ask(const char* name, Call call) {
+    bool go_on = true;
+    in_window([&] {
+      const py::object answer = call();
+      if (!py::isinstance<py::bool_>(answer))
+        throw py::type_error("[fit] " + std::string(name) + " returned " + std::string(py::repr(answer)) +
+                             "; expected True or False");
+      go_on = answer.cast<bool>();
+    });
     return go_on;
   }
 
   Network& network_;
-  py::object orders_, on_epoch_, on_batch_;
+  py::object orders_, on_epoch_, on_batch_, pieces_, class_weight_;
+  train::Piece whole_;
+  std::unique_ptr<BatchArgs> piece_;
+  bool own_loss_ = false;
   std::vector<std::int64_t> order_;
   bool metrics_, validates_;
   std::vector<train::EpochLog> logs_;
@@ -122,8 +163,9 @@ void Network::stop_after(double seconds) {
       (parallel::Clock::now() + std::chrono::duration_cast<parallel::Clock::duration>(wait)).time_since_epoch().count();
 }
 
-Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation) {
+Index Network::check(const py::object& x, const py::object& y, const py::object& w, bool validation, bool part) {
   const BatchArgs args("fit", *this, x, y, w, Py_None, validation ? run::kValidationNames : run::kNames, true);
+  if (part) return args.rows;
   args.need_rows("fit");
   refuse_unless(!args.data.weights || kernels::extent(args.data.weights, {}, args.rows).size > 0, "fit",
                 reason::kNoWeight, args.data.names->weights);
@@ -132,20 +174,26 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
-                      const py::object& on_batch, const py::object& own_loss, const py::kwargs& settings) {
+                      const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
+                      const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
-  BatchArgs args("fit", *this, x, y, w);
-  args.need_rows("fit");
-  require(y.is_none() != own_loss.is_none(), "[fit] expected either targets y or own_loss");
   train::FitSpec spec;
   PythonLoss own("fit", own_loss, model().is_double());
   if (!own_loss.is_none()) spec.own_loss = &own;
   static_cast<run::FitSettings&>(spec) = settings_of<run::FitSettings>("fit", settings);
-  if (!class_weight.is_none()) args.weigh_classes("fit", class_weight, !model().loss_is_sum());
-  spec.data = args.data;
-  spec.rows = args.rows;
-  spec.own_orders = !orders.is_none();
-  std::unique_ptr<BatchArgs> held_out;
+  std::unique_ptr<BatchArgs> args, held_out;
+  if (pieces.is_none()) {
+    args = std::make_unique<BatchArgs>("fit", *this, x, y, w);
+    args->need_rows("fit");
+    require(y.is_none() != own_loss.is_none(), "[fit] expected either targets y or own_loss");
+    if (!class_weight.is_none()) args->weigh_classes("fit", class_weight, !model().loss_is_sum());
+    rows = args->rows;
+  } else {
+    require(x.is_none() && y.is_none() && w.is_none() && orders.is_none() && !spec.shuffle,
+            "[fit] pieces came with arrays, orders or shuffle; expected them alone");
+    require(rows >= 0, "[fit] rows = ", rows, "; expected 0 or the number of rows of an epoch");
+  }
+  spec.rows = rows;
   if (!validation.is_none()) {
     const auto parts = validation.cast<py::tuple>();
     require(parts.size() == 3, "[fit] validation has ", parts.size(), " parts, expected (X, y, sample_weight or None)");
@@ -156,6 +204,10 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     spec.validation_rows = held_out->rows;
   }
   FitHooks hooks(*this, orders, on_epoch, on_batch, spec.metrics, held_out != nullptr);
+  if (args)
+    hooks.train_on(*args);
+  else
+    hooks.train_on(pieces, class_weight, spec.own_loss != nullptr);
   const auto start = std::chrono::steady_clock::now();
   train::FitReport report;
   const train::Gate::Writer writer(model().gate(), "fit");

@@ -151,10 +151,11 @@ void register_network(py::module_& m) {
       .def_property_readonly("lr", &Network::lr)
       .def("schedule_position", &Network::schedule_position)
       .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
-      .def("fit", &Network::fit, arg("x"), arg("y"), arg("sample_weight") = none, arg("orders") = none,
+      .def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
            arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
-           arg("own_loss") = none, "settings: of the row \"fit\".")
-      .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false)
+           arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, "settings: of the row \"fit\".")
+      .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
+           arg("part") = false)
       .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),
            arg("n_threads") = 0)
       .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,

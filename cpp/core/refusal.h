@@ -43,6 +43,7 @@ inline constexpr const char* kNoWeight = "no_weight";      // the weights of all
 inline constexpr const char* kNotAdapted = "not_adapted";  // Standardize has no statistics
 inline constexpr const char* kNotCompiled = "not_compiled";
 inline constexpr const char* kNoLength = "no_length";  // the schedule `came` lasts a fit, and this is none
+inline constexpr const char* kNoSteps = "no_steps";    // the schedule `came` lasts a fit of unknown steps
 inline constexpr const char* kOwnLoss = "own_loss";    // it needs a loss of the registry
 inline constexpr const char* kNoForward = "no_forward";
 inline constexpr const char* kNoGradients = "no_gradients";

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/refusal.h"
 
 namespace fastnn::run {
 
@@ -59,6 +60,12 @@ void Compiled<T>::set_values(const Network<T>& network, const OptimizerValues& v
   base_lr_ = optimizer->lr(values.others);
   schedule = values.schedule;
   if (!continues) clock.position = {};
+}
+
+template <class T>
+void Compiled<T>::need_steps(const char* where, const Schedule& schedule) {
+  if (schedule.row && schedule.row->needs_steps(schedule.values))
+    throw Refused({.where = where, .reason = reason::kNoSteps, .came = schedule.row->class_name});
 }
 
 // The hyperparameters of the next update.

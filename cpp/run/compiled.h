@@ -85,6 +85,8 @@ struct Compiled {
   double largest_lr() const;
   // Whether the length of the schedule is that of a fit, so that it cannot be used in single steps.
   bool needs_fit() const { return schedule.row && schedule.row->needs_fit(schedule.values); }
+  // Throws Refused if such a length is a number of steps, in a fit whose steps are not known before it ends.
+  static void need_steps(const char* where, const Schedule& schedule);
   // begin_update computes the coefficients for the next update of these parameters, and end_update counts it. Each
   // parameter counts its own updates, as in torch: one that was frozen for a while continues with its old count, and
   // one that was frozen until now begins with the first. batch_weight: the sum of the weights of the batch's rows.

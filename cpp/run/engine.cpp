@@ -29,8 +29,8 @@ void Engine<T>::feed(const Data& data, const std::int64_t* order, Index rows, In
   order_ = order;
   rows_ = rows;
   batch_size_ = batch_size;
+  cursor_ = 0;
   far_ = compiled_ && net_.size() * (1 + compiled_->n_states) * static_cast<Index>(sizeof(T)) > kNearBytes;
-  rewind();
 }
 
 template <class T>

@@ -117,7 +117,8 @@ class Engine final : public parallel::Program {
         batch_weight_(gradients_weight) {}
   Engine(const Engine&) = delete;
 
-  // Sets the data of the following runs: `rows` rows of `data` in `order` (nullptr: in sequence), in batches.
+  // Sets the data of the following runs: `rows` rows of `data` in `order` (nullptr: in sequence), in batches. The
+  // totals go on.
   void feed(const Data& data, const std::int64_t* order, Index rows, Index batch_size);
   // Sets the plans for full and for ragged batches (the same plan if there is no ragged batch).
   void use(const Plan* full, const Plan* ragged) {
@@ -125,10 +126,10 @@ class Engine final : public parallel::Program {
     ws_.set_wanted(full->wanted);
   }
   bool wants_accuracy = false;
-  // Of the rows that are fed: the number of their epoch, and whether they are all rows of one. Its last batch updates
-  // also if fewer batches than `accumulate` have come since the last update.
+  // Of the rows that are fed: the number of their epoch, and whether they end it. Its last batch updates also if fewer
+  // batches than `accumulate` have come since the last update.
   Index epoch = 0;
-  bool whole_epoch = false;
+  bool ends_epoch = false;
   Progress progress;
 
   // Runs up to `max_steps` batches on n_threads threads. Every finished step is added to the totals.

@@ -36,7 +36,7 @@ void Engine<T>::begin_batch() noexcept {
   compiled_->begin_update(plan_->trained, batch_weight_);
   average_share_ = 0;
   if (const auto* average = compiled_->averaging) {
-    const bool last = whole_epoch && cursor_ + batch_rows_ >= rows_;
+    const bool last = ends_epoch && cursor_ + batch_rows_ >= rows_;
     if (average->times(compiled_->averaging_values).counts(epoch, progress.step, last))
       average_share_ = static_cast<T>(average->share(compiled_->averaging_values, progress.averaged + 1));
   }
@@ -60,7 +60,7 @@ void Engine<T>::join_group() noexcept {
     kept_ = 0;
   }
   batch_weight_ = all.weight * losses::power_of_two(all.exponent);
-  const bool last = whole_epoch && cursor_ + batch_rows_ >= rows_;
+  const bool last = ends_epoch && cursor_ + batch_rows_ >= rows_;
   updates_ = updates_ && (last || progress.group.batches + 1 >= compiled_->settings.accumulate);
 }
 

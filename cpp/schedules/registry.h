@@ -41,7 +41,8 @@ struct Row : fastnn::Row {
   // Whether the schedule sets the momentum of all parameters, too, and that momentum.
   bool (*cycles_momentum)(const Values& values);
   double (*momentum)(const Values& values, const Clock& clock);
-  bool (*needs_fit)(const Values& values);  // whether its length is that of a fit, so that it has none outside of one
+  bool (*needs_fit)(const Values& values);    // whether its length is that of a fit, so that it has none outside of one
+  bool (*needs_steps)(const Values& values);  // whether that length is a number of steps
   void (*epoch_end)(const Values& values, Position& position, double loss);  // with the training loss of the epoch
 };
 

@@ -111,6 +111,14 @@ bool needs_fit(const Values& values) {
 }
 
 template <class M>
+bool needs_steps(const Values& values) {
+  if constexpr (requires { M::kLength; })
+    return needs_fit<M>(values) && values.as<typename M::Params>().by == By::kStep;
+  else
+    return false;
+}
+
+template <class M>
 void epoch_end(const Values& values, Position& position, double loss) {
   if constexpr (requires(const M& m) { m.epoch_end(position, loss); })
     M(values.as<typename M::Params>()).epoch_end(position, loss);
@@ -118,8 +126,13 @@ void epoch_end(const Values& values, Position& position, double loss) {
 
 template <class M>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  return {
-      row_of<M>(name, class_name, formula), rate_of<M>, cycles_momentum<M>, momentum_of<M>, needs_fit<M>, epoch_end<M>};
+  return {row_of<M>(name, class_name, formula),
+          rate_of<M>,
+          cycles_momentum<M>,
+          momentum_of<M>,
+          needs_fit<M>,
+          needs_steps<M>,
+          epoch_end<M>};
 }
 
 }  // namespace fastnn::schedules

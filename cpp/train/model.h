@@ -36,6 +36,13 @@ struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
+// Rows of an epoch of fit, which are trained on in one go. Every piece but the last of its epoch has whole batches.
+struct Piece {
+  Data data;
+  Index rows = 0;
+  bool last = true;
+};
+
 struct EpochLog {
   Scores train, validation;
   double penalty = 0;  // the part of the loss that is one, if losses have penalties
@@ -50,6 +57,9 @@ class Hooks {
   virtual parallel::Poll poll() = 0;
   // Returns whether to go on with the next epoch.
   virtual bool epoch_end(Index epoch, const EpochLog& log) = 0;
+  // The next piece of an epoch; `first`: its first one. The memory of the piece before is not read any more. If this
+  // throws anything but Interrupted, the model returns to the end of the last epoch.
+  virtual Piece piece(Index epoch, bool first) = 0;
   // The caller's order of the rows in this epoch; nullptr if it follows from FitSpec::shuffle.
   virtual const std::int64_t* order(Index epoch, Index rows) = 0;
   // Whether the user asked fit to end, which is no error.
@@ -76,12 +86,10 @@ class OwnLoss {
 };
 
 struct FitSpec : run::FitSettings {
-  Data data;
-  Index rows = 0;
-  bool own_orders = false;
+  Index rows = 0;  // of each epoch; 0: not known before it ends
   Data validation;
   Index validation_rows = 0;
-  OwnLoss* own_loss = nullptr;  // in the place of the compiled loss; data.y is empty then
+  OwnLoss* own_loss = nullptr;  // in the place of the compiled loss; the pieces have no targets then
 };
 
 struct FitReport {

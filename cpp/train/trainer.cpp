@@ -108,6 +108,8 @@ void Trainer<T>::compile(const CompileSpec& spec) {
 template <class T>
 void Trainer<T>::set_optimizer_values(const run::OptimizerValues& values, bool continues) {
   need_compiled("set_optimizer_params");
+  const auto& fit = compiled_->clock.fit;
+  if (fit.epochs > 0 && fit.epoch_steps == 0) Compiled<T>::need_steps("set_optimizer_params", values.schedule);
   compiled_->set_values(net_, values, continues);
 }
 

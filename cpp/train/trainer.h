@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "run/inference.h"
@@ -101,6 +102,21 @@ class Trainer final : public Model {
   struct OwnPlans {  // the two halves of a step between which the caller computes the loss; each for both batch sizes
     const Plan *forward, *short_forward, *rest, *short_rest;
   };
+  // What a running fit has beside the model: plans and an engine for its batches, and what it counts.
+  struct RunningFit {
+    const FitSpec& spec;
+    Hooks& hooks;
+    Threads threads;
+    Buffer<std::int64_t> shuffled;
+    std::unique_ptr<Engine<T>> engine{};
+    Index batch = 0, rest = 0;  // the rows of a whole batch, and of the last one that was not; 0: there was none
+    const Plan *full = nullptr, *ragged = nullptr;
+    OwnPlans own{};
+    FitReport report{};
+    // Of the present epoch: its rows so far, and the sums of the losses that the caller computes.
+    Index rows = 0;
+    double own_loss = 0, own_weight = 0;
+  };
   void begin_step();  // of train_step: refuses it where it is not permitted
   Goal training_goal(Index rows, Gradient gradient) const;
   // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
@@ -117,12 +133,16 @@ class Trainer final : public Model {
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows) const;
   void keep(const Engine<T>& engine);
-  int run_epoch(Engine<T>& engine, const FitSpec& spec, Index epoch, const OwnPlans& own, double step_flops,
-                Threads threads, Hooks& hooks, Scores& own_scores);
   Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
-  // Writes the order of the rows in an epoch; throws Interrupted if a signal or stop ends the call.
-  void shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll);
-  EpochLog log_of(const run::Totals& totals) const;  // of the training rows of an epoch
+  EpochLog run_epoch(RunningFit& run, Index epoch);
+  Piece next_piece(RunningFit& run, Index epoch, bool first);
+  // Prepares plans, workspace and engine for the batches of a piece with so many rows.
+  void prepare(RunningFit& run, Index rows);
+  // Trains on a piece. Returns whether the epoch goes on, which the hook of a batch may deny.
+  bool run_piece(RunningFit& run, const Piece& piece, Index epoch, bool first);
+  // The order of the `used` rows of a piece that are trained on in this epoch; nullptr: as they come.
+  const std::int64_t* order_of(RunningFit& run, const Piece& piece, Index used, Index epoch);
+  EpochLog log_of(const RunningFit& run) const;  // of the training rows of an epoch
   Scores validate(const FitSpec& spec, parallel::Poll poll);
   void need_weight(const Data& data, const Scores& scores);
   CellSearch<T> search(const char* where, const Data& data, kernels::RowIds ids, Index count,

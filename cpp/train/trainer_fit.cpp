@@ -1,8 +1,9 @@
-// Trainer::fit: the loop over epochs, the orders of their rows, validation, and the return to the last good epoch when
-// one fails.
+// Trainer::fit: the loop over epochs and over the pieces of each, the orders of their rows, validation, and the return to
+// the last good epoch when one fails.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <chrono>
 #include <limits>
+#include <vector>
 
 #include "core/check.h"
 #include "core/float_mode.h"
@@ -14,91 +15,92 @@ namespace fastnn::train {
 
 using run::seconds_since;
 
+namespace {
+// How many of so many rows are trained on, if they end an epoch.
+Index rows_used(const FitSpec& spec, Index rows) { return spec.drop_last ? rows - rows % spec.batch_size : rows; }
+}  // namespace
+
 template <class T>
 FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   const FloatMode mode;
   need_compiled("fit");
   need_own_values("fit");
+  if (spec.rows == 0) Compiled<T>::need_steps("fit", compiled_->schedule);
+  require(spec.rows == 0 || rows_used(spec, spec.rows) > 0, "[fit] drop_last leaves no batch: X has ", spec.rows,
+          " rows; expected at least ", spec.batch_size, ", the batch size");
   pending_ = {};
   gradients_ready_ = false;
-  const Index batch = std::min(spec.batch_size, spec.rows);
-  const Index dropped = spec.drop_last ? spec.rows % spec.batch_size : 0;
-  require(dropped < spec.rows, "[fit] drop_last leaves no batch: X has ", spec.rows, " rows; expected at least ",
-          spec.batch_size, ", the batch size");
-  const Index rows = spec.rows - dropped, rest = rows % batch;
   plans_.clear();
-  const Goal goal = training_goal(batch, Gradient::kLoss);
-  OwnPlans own{};
-  if (spec.own_loss) own = own_plans(batch, rest);
-  const Plan& full = own.rest ? *own.rest : plans_.get(net_, batch, goal);
-  const Plan& ragged = own.rest ? *own.short_rest : rest ? plans_.get(net_, rest, goal) : full;
-  Workspace<T>& ws = workspace(batch, false);
-  if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   progress_.group = {};
-  ws.need_tiles(static_cast<Index>(std::max(full.tiles.size(), ragged.tiles.size())));
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
-  ws.need_threads(limit, std::max(full.tile_size, ragged.tile_size));
-  Buffer<std::int64_t> shuffled(spec.shuffle ? spec.rows : 0);
-  Engine<T> run = engine(ws, goal.accumulate);
-  run.whole_epoch = true;
-  run.use(&full, &ragged);
-  run.wants_accuracy = spec.metrics;
-  FitReport report;
-  schedules::Clock& clock = compiled_->clock;
-  // However fit ends, no fit is running afterwards.
+  RunningFit run{.spec = spec,
+                 .hooks = hooks,
+                 .threads = {limit, spec.n_threads > 0},
+                 .shuffled = Buffer<std::int64_t>(spec.shuffle ? spec.rows : 0)};
+  // However fit ends, no fit is running afterwards, and no batch waits for others before an update.
   struct OfThisFit {
-    ~OfThisFit() { fit = {}; }
-    schedules::Clock::Fit& fit;
-  } const of_this_fit{clock.fit};
+    ~OfThisFit() { model.compiled_->clock.fit = {}, model.progress_.group = {}; }
+    Trainer<T>& model;
+  } const of_this_fit{*this};
   for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
-    const Index steps_before = report.steps;
-    run.rewind();
-    run.epoch = epoch;
+    const Index steps_before = run.report.steps;
+    if (run.engine) run.engine->rewind();
+    const auto count_steps = [&] { run.report.steps = steps_before + (run.engine ? run.engine->totals().steps : 0); };
     EpochLog log;
     try {
-      // The caller's orders may leave out a row until a later epoch. All rows are checked before anything is trained.
-      if (spec.own_orders && epoch == spec.initial_epoch)
-        score("fit", spec.data, spec.rows, false, spec.n_threads, hooks.poll());
-      const std::int64_t* order = hooks.order(epoch, spec.rows);
-      if (!order && spec.shuffle) {
-        shuffle(spec, epoch, shuffled.data(), hooks.poll());
-        order = shuffled.data();
-        // The rows that drop_last leaves out of the first epoch are trained on in later ones, so they are checked now.
-        if (epoch == spec.initial_epoch) search("fit", spec.data, {order, rows}, dropped, run.outside()).raise_if_any();
-      }
-      snapshot();
-      clock.fit = {spec.epochs, ceil_div(ceil_div(rows, batch), compiled_->settings.accumulate), epoch, 0};
-      run.feed(spec.data, order, rows, batch);
-      const Threads threads{limit, spec.n_threads > 0};
-      const int used = run_epoch(run, spec, epoch, own, full.flops, threads, hooks, log.train);
-      report.threads_used = std::max(used, report.threads_used);
-      report.steps += run.totals().steps;
-      if (!spec.own_loss) log = log_of(run.totals());
-      need_weight(spec.data, log.train);
-      if (spec.validation_rows > 0) log.validation = validate(spec, hooks.poll());
-      log.lr = compiled_->last_lr;
-      clock.position.rows += std::min(rows, run.totals().steps * batch), ++clock.position.epochs;
-      clock.fit.epoch = epoch + 1, clock.fit.step = 0;
-      if (compiled_->schedule.row)
-        compiled_->schedule.row->epoch_end(compiled_->schedule.values, clock.position, log.train.loss);
+      log = run_epoch(run, epoch);
     } catch (const Interrupted&) {
-      progress_.group = {};
       if (!hooks.stopped()) throw;
-      report.steps = steps_before + run.totals().steps;
+      count_steps();
       break;
     }
-    threads_used_ = report.threads_used;
+    count_steps();
+    threads_used_ = run.report.threads_used;
     const bool goes_on = hooks.epoch_end(epoch, log);
     need_own_values("fit");  // a callback may have left them exchanged
     if (!goes_on) break;
   }
-  return report;
+  return run.report;
 }
 
 template <class T>
-EpochLog Trainer<T>::log_of(const run::Totals& totals) const {
-  const losses::Sums& sums = totals.sums;
+EpochLog Trainer<T>::run_epoch(RunningFit& run, Index epoch) {
+  const FitSpec& spec = run.spec;
+  schedules::Clock& clock = compiled_->clock;
+  clock.fit = {spec.epochs, 0, epoch, 0};
+  if (spec.rows > 0) {
+    const Index batches = ceil_div(rows_used(spec, spec.rows), std::min(spec.batch_size, spec.rows));
+    clock.fit.epoch_steps = ceil_div(batches, compiled_->settings.accumulate);
+  }
+  run.rows = 0, run.own_loss = 0, run.own_weight = 0;
+  snapshot();
+  Piece piece;
+  bool first = true, goes_on = true;
+  do {
+    piece = next_piece(run, epoch, first);
+    goes_on = run_piece(run, piece, epoch, first);
+    first = false;
+  } while (goes_on && !piece.last);
+  EpochLog log = log_of(run);
+  need_weight(piece.data, log.train);
+  if (spec.validation_rows > 0) log.validation = validate(spec, run.hooks.poll());
+  log.lr = compiled_->last_lr;
+  clock.position.rows += std::min(run.rows, run.engine->totals().steps * run.batch), ++clock.position.epochs;
+  clock.fit.epoch = epoch + 1, clock.fit.step = 0;
+  if (compiled_->schedule.row)
+    compiled_->schedule.row->epoch_end(compiled_->schedule.values, clock.position, log.train.loss);
+  return log;
+}
+
+template <class T>
+EpochLog Trainer<T>::log_of(const RunningFit& run) const {
   EpochLog log;
+  if (run.spec.own_loss) {
+    log.train = {run.own_weight > 0 ? run.own_loss / run.own_weight : 0, 0, run.own_weight};
+    return log;
+  }
+  const run::Totals& totals = run.engine->totals();
+  const losses::Sums& sums = totals.sums;
   log.train = {compiled_->loss_traits.average_over_rows(sums), sums.accuracy(), sums.weight};
   if (compiled_->settings.penalty_in_loss) {
     const double counted = compiled_->loss_traits.is_sum ? 1 : totals.counted;
@@ -109,9 +111,119 @@ EpochLog Trainer<T>::log_of(const run::Totals& totals) const {
 }
 
 template <class T>
-void Trainer<T>::shuffle(const FitSpec& spec, Index epoch, std::int64_t* order, parallel::Poll poll) {
-  const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
-  if (!permute(order, spec.rows, spec.seed, spec.order_of(epoch), stopped)) throw Interrupted();
+Piece Trainer<T>::next_piece(RunningFit& run, Index epoch, bool first) {
+  Piece piece;
+  try {
+    piece = run.hooks.piece(epoch, first);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (...) {
+    restore();
+    throw;
+  }
+  need_own_values("fit");  // the caller's code may have left them exchanged
+  if (run.hooks.stopped()) throw Interrupted();
+  try {
+    require(piece.last || piece.rows % run.spec.batch_size == 0, "[fit] a piece has ", piece.rows,
+            " rows; expected whole batches of ", run.spec.batch_size, ", but in the last one of an epoch");
+    prepare(run, piece.rows);
+  } catch (...) {
+    restore();
+    throw;
+  }
+  return piece;
+}
+
+// The last piece of an epoch may have fewer rows than a batch, so the largest piece so far decides about the batches.
+template <class T>
+void Trainer<T>::prepare(RunningFit& run, Index rows) {
+  const FitSpec& spec = run.spec;
+  const Index batch = std::max(run.batch, std::min(spec.batch_size, rows)), rest = rows_used(spec, rows) % batch;
+  if (batch == run.batch && (rest == 0 || rest == run.rest)) return;
+  const bool larger = batch > run.batch;
+  run.batch = batch;
+  if (rest > 0) run.rest = rest;
+  plans_.clear();
+  const Goal goal = training_goal(batch, Gradient::kLoss);
+  if (spec.own_loss) run.own = own_plans(batch, run.rest);
+  run.full = run.own.rest ? run.own.rest : &plans_.get(net_, batch, goal);
+  run.ragged = run.full;
+  if (run.rest > 0) run.ragged = run.own.rest ? run.own.short_rest : &plans_.get(net_, run.rest, goal);
+  Workspace<T>& ws = workspace(batch, false);
+  if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
+  ws.need_tiles(static_cast<Index>(std::max(run.full->tiles.size(), run.ragged->tiles.size())));
+  ws.need_threads(run.threads.limit, std::max(run.full->tile_size, run.ragged->tile_size));
+  if (larger) run.engine.reset(new Engine<T>(engine(ws, goal.accumulate)));
+  run.engine->use(run.full, run.ragged);
+  run.engine->wants_accuracy = spec.metrics;
+}
+
+// Runs all batches of a piece, in stretches for which the tuner keeps its choice of the number of threads, or one at a
+// time if the hooks see them or the caller computes their loss.
+template <class T>
+bool Trainer<T>::run_piece(RunningFit& run, const Piece& piece, Index epoch, bool first) {
+  const FitSpec& spec = run.spec;
+  Hooks& hooks = run.hooks;
+  Engine<T>& engine = *run.engine;
+  const Index rows = piece.last ? rows_used(spec, piece.rows) : piece.rows;
+  engine.feed(piece.data, order_of(run, piece, rows, epoch), rows, run.batch);
+  engine.epoch = epoch;
+  engine.ends_epoch = piece.last;
+  run.rows += rows;
+  const double step_flops = run.full->flops;
+  Tuner& tuner = tuners_.of(step_flops);
+  const auto [limit, fixed] = run.threads;
+  const bool seen = hooks.sees_batches(), alone = seen || spec.own_loss;
+  const auto go_on = [&](Index ended, double loss) {
+    const bool answer = hooks.between(ended, loss, !piece.last || !engine.exhausted());
+    if (hooks.stopped()) throw Interrupted();
+    return answer;
+  };
+  if (seen && first) go_on(-1, 0);
+  while (!engine.exhausted()) {
+    const int n = fixed ? limit : tuner.pick(limit, step_flops);
+    const Index steps_before = engine.totals().steps;
+    const Index most = alone ? 1 : fixed ? std::numeric_limits<Index>::max() : tuner.steps();
+    const auto start = std::chrono::steady_clock::now();
+    const Verdict verdict =
+        spec.own_loss ? own_step(engine, run.own, *spec.own_loss, n, hooks.poll()) : engine.run(most, n, hooks.poll());
+    if (!fixed) tuner.record(engine.totals().steps - steps_before, seconds_since(start));
+    keep(engine);
+    run.report.threads_used = std::max(engine.threads_used(), run.report.threads_used);
+    if (verdict != Verdict::kGood) {
+      if (verdict != Verdict::kStopped) restore();
+      raise("fit", verdict, engine, piece.data, engine.order(),
+            " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(engine.totals().steps));
+    }
+    run.own_loss += engine.batch_weight() * engine.last_loss();
+    run.own_weight += engine.batch_weight();
+    if (seen && !go_on(steps_before, engine.last_loss())) return false;
+  }
+  return true;
+}
+
+template <class T>
+const std::int64_t* Trainer<T>::order_of(RunningFit& run, const Piece& piece, Index used, Index epoch) {
+  const FitSpec& spec = run.spec;
+  const std::int64_t* order = run.hooks.order(epoch, piece.rows);
+  const bool callers = order != nullptr;
+  if (!callers && spec.shuffle) {
+    const parallel::Poll poll = run.hooks.poll();
+    const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
+    order = run.shuffled.data();
+    if (!permute(run.shuffled.data(), piece.rows, spec.seed, spec.order_of(epoch), stopped)) throw Interrupted();
+  }
+  if (order && epoch == spec.initial_epoch && (callers || used < piece.rows)) {
+    // The first epoch may leave out rows that are trained on in later ones. They are checked before anything is trained.
+    std::vector<std::int64_t> others;
+    std::vector<bool> taken(static_cast<std::size_t>(piece.rows));
+    for (Index r = 0; r < used; ++r) taken[static_cast<std::size_t>(order[r])] = true;
+    for (Index r = 0; r < piece.rows; ++r)
+      if (!taken[static_cast<std::size_t>(r)]) others.push_back(r);
+    const auto count = static_cast<Index>(others.size());
+    search("fit", piece.data, {others.data()}, count, run.engine->outside()).raise_if_any();
+  }
+  return order;
 }
 
 // The loss of rows whose weights are all zero is undefined: a loss of 0 would count as the best possible.
@@ -133,46 +245,6 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
     restore();
     throw;
   }
-}
-
-// Runs all batches of one epoch, in stretches for which the tuner keeps its choice of the number of threads, or one at
-// a time if the hooks see them or the caller computes their loss, whose mean becomes `own_scores`. Returns the largest
-// number of threads used.
-template <class T>
-int Trainer<T>::run_epoch(Engine<T>& run, const FitSpec& spec, Index epoch, const OwnPlans& own, double step_flops,
-                          Threads threads, Hooks& hooks, Scores& own_scores) {
-  Tuner& tuner = tuners_.of(step_flops);
-  int used = 1;
-  const bool seen = hooks.sees_batches(), alone = seen || spec.own_loss;
-  const auto go_on = [&](Index ended, double loss) {
-    const bool answer = hooks.between(ended, loss, !run.exhausted());
-    if (hooks.stopped()) throw Interrupted();
-    return answer;
-  };
-  double sum = 0, weight = 0;
-  if (seen) go_on(-1, 0);
-  while (!run.exhausted()) {
-    const int n = threads.fixed ? threads.limit : tuner.pick(threads.limit, step_flops);
-    const Index steps_before = run.totals().steps;
-    const Index most = alone ? 1 : threads.fixed ? std::numeric_limits<Index>::max() : tuner.steps();
-    const auto start = std::chrono::steady_clock::now();
-    const Verdict verdict =
-        spec.own_loss ? own_step(run, own, *spec.own_loss, n, hooks.poll()) : run.run(most, n, hooks.poll());
-    if (!threads.fixed) tuner.record(run.totals().steps - steps_before, seconds_since(start));
-    keep(run);
-    used = std::max(used, run.threads_used());
-    if (verdict != Verdict::kGood) {
-      if (verdict != Verdict::kStopped) restore();
-      const Index batch = run.batch_first() / std::min(spec.batch_size, spec.rows);
-      raise("fit", verdict, run, spec.data, run.order(),
-            " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(batch));
-    }
-    sum += run.batch_weight() * run.last_loss();
-    weight += run.batch_weight();
-    if (seen && !go_on(steps_before, run.last_loss())) break;
-  }
-  if (spec.own_loss) own_scores = {weight > 0 ? sum / weight : 0, 0, weight};
-  return used;
 }
 
 template FitReport Trainer<float>::fit(const FitSpec&, Hooks&);

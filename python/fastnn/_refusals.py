@@ -333,6 +333,11 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"the learning rate is a {r.came} whose length is that of a fit; expected a fit, or "
         "another length"
     ),
+    "no_steps": lambda r, _: (
+        f"the learning rate is a {r.came} that lasts the fit and is counted in steps, and the "
+        "number of rows is not known; expected rows=..., by='epoch' of the schedule, or another "
+        "length"
+    ),
     "own_loss": lambda *_: (
         "the compiled loss is a Python function, which fit, train_step and evaluate take; expected "
         "one of fastnn's losses"

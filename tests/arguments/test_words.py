@@ -152,6 +152,7 @@ def params() -> list[np.ndarray]:
 FIT = {"x": X, "y": Y, "batch_size": 2, "epochs": 1, "verbose": 0, "callbacks": None}
 FIT |= {"validation_split": 0.0, "validation_data": (X, Y), "shuffle": True, "drop_last": False}
 FIT |= {"sample_weight": WEIGHTS, "initial_epoch": 0, "n_threads": 1}
+ARRAYS_OF_FIT = {"x", "y", "sample_weight", "validation_split", "shuffle"}
 LINEAR = {"x": X, "w": np.ones((4, 3)), "b": np.ones(3), "out": None, "n_threads": 1}
 
 # Where the words come from, the call, and arguments that fit.
@@ -162,6 +163,19 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         FIT
         | {"y": CLASSES, "class_weight": {0: 1.0}, "validation_data": None}
         | {"validation_split": 0.34, "shuffle_split": True, "stratify": True},
+    ),
+    "Sequential.fit_stream": (
+        method("fit_stream"),
+        {"parts": [(X, Y, WEIGHTS)], "rows": 6, "prefetch": 0}
+        | {k: v for k, v in FIT.items() if k not in ARRAYS_OF_FIT},
+    ),
+    "Sequential.fit_stream of classes": (
+        method("fit_stream"),
+        {"parts": [(X, CLASSES)], "class_weight": {0: 1.0}},
+    ),
+    "Sequential.fit_stream of a part": (
+        lambda x, y, w: method("fit_stream")([(x, y, w)]),
+        {"x": X, "y": Y, "w": WEIGHTS},
     ),
     "Sequential.train_step": (
         method("train_step"),
@@ -261,7 +275,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "CSVLogger": (callbacks.CSVLogger, {"path": "log.csv", "separator": ",", "append": False}),
     "LossWarning": (callbacks.LossWarning, {"every": None, "monitor": "loss"}),
     "Sequential.stop": (method("stop"), {"after": 0.0}),
-    "ProgressBar": (callbacks.ProgressBar, {"bar": None}),
+    "ProgressBar": (callbacks.ProgressBar, {"bar": None, "batches": True}),
     "ModelCheckpoint": (
         callbacks.ModelCheckpoint,
         {
@@ -407,7 +421,7 @@ add_members()
 add_calls_with_defaults()
 
 # Arguments that would take as much memory or time as their value says.
-SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "n", "steps"}
+SIZES = {"shape", "epochs", "n_classes", "initial_epoch", "n", "steps", "prefetch"}
 SIZES |= {size for name in names("layers") for size in sizes_of(name)}
 PAIRS = [(call, argument) for call, (_, given) in CALLS.items() for argument in given]
 IDS = [f"{call}, {argument}" for call, argument in PAIRS]

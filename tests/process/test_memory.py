@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import allocation_probe as probe
+import probe as probe_program
 from fastnn import _core
 
 CASES = [
@@ -108,3 +109,13 @@ def test_x_is_never_copied(copies, layout):
     assert copies[layout]["bytes of statistics"] < _bound()
     assert _bound() < probe.ROWS * probe.PIXELS / 8  # far below any copy
     assert copies[layout]["loss"] == copies["C"]["loss"]
+
+
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_parts_may_be_larger_than_the_memory(prefetch):
+    """The process may allocate 100 MB more; the parts have 320 MB, of which one is 20 MB."""
+    if os.environ.get("LD_PRELOAD"):
+        pytest.skip("another library is preloaded")
+    seen = probe_program.report("stream_probe.py", str(prefetch), seconds=60)
+    rows = sum(10_000 + k for k in range(16))
+    assert seen == {"fits": False, "epochs": [0, 1], "steps": 2 * -(-rows // 64)}

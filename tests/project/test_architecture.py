@@ -81,6 +81,8 @@ NN_ORDER = (
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data", "_progress"},
     {"_arguments"},
+    {"_parts"},
+    {"_stream"},
     {"_averages", "_gradients", "_rate_search", "_run"},
     {"_config", "_diagnosis"},
     {"_backup", "_pickled"},

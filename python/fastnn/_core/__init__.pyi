@@ -103,8 +103,8 @@ class Network:
     def set_schedule_position(self, position: Mapping[str, int | float | None]) -> None: ...
     def fit(
         self,
-        x: _Array,
-        y: _Array | None,
+        x: _Array | None = None,
+        y: _Array | None = None,
         sample_weight: _Array | None = None,
         orders: Callable[[int], NDArray[np.int64]] | None = None,
         validation: _Split | None = None,
@@ -112,6 +112,8 @@ class Network:
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
         on_batch: Callable[[int, float, bool], bool] | None = None,
         own_loss: Callable[[_Array, Any], tuple[float, _Array]] | None = None,
+        pieces: Callable[[int, bool], tuple[Any, ...]] | None = None,
+        rows: int = 0,
         **settings: int,
     ) -> dict[str, Any]: ...
     def train_step_own(
@@ -127,6 +129,7 @@ class Network:
         y: _Array | None,
         sample_weight: _Array | None = None,
         validation: bool = False,
+        part: bool = False,
     ) -> int: ...
     def train_step(
         self, x: _Array, y: _Array, sample_weight: _Array | None = None, n_threads: int = 0

@@ -27,7 +27,8 @@ class Callback:
         The model in training; ``model.stop_training = True`` ends fit after the present epoch, in
         ``on_train_batch_end`` after the present batch.
     params : dict
-        epochs, initial_epoch, steps, batch_size, verbose, and ``metrics``, the names in the logs.
+        epochs, initial_epoch, batch_size, verbose; ``steps``, the batches of an epoch, or None if
+        `fit_stream` does not know them; and ``metrics``, the names in the logs.
 
     Examples
     --------
@@ -62,6 +63,7 @@ class Callback:
     model: ModelInTraining
     params: dict[str, Any]
     _changes_lr = False  # whether the history shows the learning rate because of it
+    _sees_batches = True  # whether its hooks of batches are called, if it has them
 
     def on_train_begin(self) -> None:
         """Called before the first epoch."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The progress display of fit: a bar, or one line per epoch."""
+"""The progress display of fit: a bar, or lines, of epochs or of the batches in each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressBar"]
 
+_SECONDS = 10.0  # between two lines about batches
+
 
 class ProgressBar(Callback):
     """A progress bar of tqdm if it is installed, otherwise one line per epoch.
@@ -28,6 +30,10 @@ class ProgressBar(Callback):
     bar : bool, optional
         False shows lines even if tqdm is installed. Both are written to ``sys.stdout``; if that is
         missing, closed or broken, nothing is shown and the training continues.
+    batches : bool, default False
+        Whether to show the batches of each epoch, for epochs that take long: a bar for each epoch,
+        or a line every ten seconds. It costs a call of Python after each batch; without it, the
+        display costs nothing within an epoch.
 
     Examples
     --------
@@ -43,33 +49,65 @@ class ProgressBar(Callback):
     epoch 2/2  loss ...
     """
 
-    def __init__(self, bar: bool | None = None) -> None:
+    def __init__(self, bar: bool | None = None, batches: bool = False) -> None:
         self.bar = bar if bar is None else _validate.flag("ProgressBar", "bar", bar)
+        self.batches = _validate.flag("ProgressBar", "batches", batches)
+        self._sees_batches = self.batches
         self._out = Output()
         self._tqdm: Any = None
-        self._began = 0.0
+        self._epoch = self._batches = 0  # the present epoch, and its batches so far
+        self._began = self._shown = 0.0  # when the epoch began, and when its batches were shown
+        self._steps: int | None = None  # batches of an epoch
 
     def on_train_begin(self) -> None:
-        """Open the bar."""
+        """Open the bar of the epochs."""
         self._tqdm, self._out = None, Output()
-        if self.bar is not False:
-            first = self.params["initial_epoch"]
-            self._tqdm = _open_bar(self.params["epochs"], first, self._out)
+        self._steps = self.params["steps"]
+        if self.bar is not False and not self.batches:
+            first, epochs = self.params["initial_epoch"], self.params["epochs"]
+            self._tqdm = _open_bar(self._out, total=epochs, initial=first, unit="epoch")
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Record the start time of the epoch."""
-        self._began = time.perf_counter()
+        """Record the start time of the epoch, or open its bar."""
+        self._epoch = epoch
+        self._began = self._shown = time.perf_counter()
+        if self.bar is not False and self.batches:
+            name = self._name()
+            self._tqdm = _open_bar(self._out, total=self._steps, desc=name, unit="batch")
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Show the batch, if it is time to; only called with `batches`."""
+        self._batches = batch + 1
+        if self._steps is not None and batch >= self._steps:
+            self._steps = None  # this epoch has more batches than the one before
+        if self._tqdm is not None:
+            if self._out.attempt(self._tqdm.update):  # True if the bar was drawn
+                self._out.attempt(self._tqdm.set_postfix, _texts(logs), refresh=False)
+        elif time.perf_counter() - self._shown > _SECONDS:
+            self._shown = time.perf_counter()
+            of = "" if self._steps is None else f"/{self._steps}"
+            self._write(f"{self._name()}  batch {batch + 1}{of}", logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the figures of the epoch."""
-        if self._tqdm is not None:
-            shown = {name: f"{value:.4g}" for name, value in logs.items()}
-            self._out.attempt(self._tqdm.set_postfix, shown, refresh=False)
-            self._out.attempt(self._tqdm.update)
+        if self.batches:
+            self._steps = self._batches
+        if self._tqdm is None:
+            self._write(self._name(), logs)
             return
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        self._out.attempt(self._tqdm.set_postfix, _texts(logs), refresh=False)
+        if self.batches:
+            self.close()
+        else:
+            self._out.attempt(self._tqdm.update)
+
+    def _name(self) -> str:
+        return f"epoch {self._epoch + 1}/{self.params['epochs']}"
+
+    def _write(self, name: str, logs: Logs) -> None:
+        figures = "  ".join(f"{figure} {text}" for figure, text in _texts(logs).items())
         seconds = time.perf_counter() - self._began
-        self._out.write(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}  {seconds:.2f} s\n")
+        self._out.write(f"{name}  {figures}  {seconds:.2f} s\n")
         self._out.flush()
 
     def on_train_end(self) -> None:
@@ -125,13 +163,18 @@ class Output:
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
-def _open_bar(epochs: int, first: int, out: Output) -> Any:
+def _texts(logs: Logs) -> dict[str, str]:
+    return {name: f"{value:.4g}" for name, value in logs.items()}
+
+
+def _open_bar(out: Output, **given: Any) -> Any:
+    """Return a bar of tqdm; `given` are arguments of it."""
     try:
         with warnings.catch_warnings():
             # In notebooks without ipywidgets tqdm warns and shows a text bar, which is sufficient.
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
 
-            return tqdm(total=epochs, initial=first, unit="epoch", file=out, dynamic_ncols=True)
+            return tqdm(**given, file=out, dynamic_ncols=True)
     except Exception:  # tqdm is not installed or does not work here, so lines are printed
         return None

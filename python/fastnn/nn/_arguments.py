@@ -124,13 +124,16 @@ class Call(Words):
         self.check(rows, validation=True)
         return rows
 
-    def check(self, rows: Rows, *, validation: bool = False) -> None:
-        """Refuse rows whose shapes or dtypes do not fit."""
+    def check(self, rows: Rows, *, validation: bool = False, part: bool = False) -> None:
+        """Refuse rows whose shapes or dtypes do not fit.
+
+        `part`: they are a part of the rows, which may have none, or all weights zero.
+        """
         own = self.own_loss
         if own is None:
-            self.network.check(*rows, validation=validation)
+            self.network.check(*rows, validation=validation, part=part)
         else:
-            own.check(self, rows, validation=validation)
+            own.check(self, rows, validation=validation, part=part)
 
     @property
     def own_loss(self) -> FunctionLoss | None:

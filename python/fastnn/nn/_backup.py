@@ -158,7 +158,7 @@ def _arguments(run: Run) -> dict[str, Any]:
     return {
         **{name: run.history.params[name] for name in ("batch_size", "initial_epoch")},
         **{name: run.settings[name] for name in ("shuffle", "drop_last")},
-        "rows": len(run.rows.x),
+        "rows": run.rows.n,
         "validation_rows": 0 if held_out is None else len(held_out.x),
     }
 

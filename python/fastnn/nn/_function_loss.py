@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["FunctionLoss"]
 
 
-class _Rows(Protocol):
-    """X, targets and weights of the same rows."""
+class _Targets(Protocol):
+    """Targets and weights of rows, which may be others in each call."""
 
-    @property
-    def x(self) -> Array: ...
     @property
     def y(self) -> Array: ...
     @property
     def w(self) -> Array | None: ...
+
+
+class _Rows(_Targets, Protocol):
+    """X, targets and weights of the same rows."""
+
+    @property
+    def x(self) -> Array: ...
 
 
 class _Call(Protocol):
@@ -153,9 +158,11 @@ class FunctionLoss(Loss):
             )
         return float(value.item()), np.ascontiguousarray(grad, out.dtype)
 
-    def check(self, call: _Call, rows: _Rows, *, validation: bool = False) -> None:
+    def check(
+        self, call: _Call, rows: _Rows, *, validation: bool = False, part: bool = False
+    ) -> None:
         """Refuse rows that do not fit the model or the function."""
-        call.network.check(rows.x, None, rows.w, validation=validation)
+        call.network.check(rows.x, None, rows.w, validation=validation, part=part)
         kind = "validation " if validation else ""
         if rows.y.ndim == 0 or len(rows.y) != len(rows.x):
             raise ValueError(
@@ -168,7 +175,7 @@ class FunctionLoss(Loss):
                 "expected a function f(out, y, sample_weight)"
             )
 
-    def of_batches(self, rows: _Rows) -> Callable[[Array, Any], tuple[float, Array]]:
+    def of_batches(self, rows: _Targets) -> Callable[[Array, Any], tuple[float, Array]]:
         """Return the function as the core calls it: with outputs and the numbers of their rows."""
 
         def of_batch(out: Array, which: Any) -> tuple[float, Array]:

@@ -34,7 +34,8 @@ class History:
     epoch : list of int
         Numbers of the epochs that ended, from ``initial_epoch``.
     params : dict
-        Arguments of fit: batch_size, epochs, initial_epoch, verbose; and steps per epoch.
+        Arguments of fit: batch_size, epochs, initial_epoch, verbose; and steps per epoch, of
+        ``fit_stream`` those of the last one.
     steps : int
         Number of optimizer steps.
     seconds : float
@@ -151,7 +152,7 @@ class History:
         first = int(self.params.get("initial_epoch", 0))
         ended = max(map(len, self.history.values()), default=0)
         self.epoch = list(range(first, first + ended))
-        self.steps = ended * self.params.get("steps", 0)
+        self.steps = ended * (self.params.get("steps") or 0)
 
     def as_config(self, where: str) -> dict[str, Any]:
         """Return the record as values of JSON, without times and numbers of threads."""

@@ -11,12 +11,24 @@ import numpy as np
 
 from fastnn import _core, _validate
 
+from . import _keys
+from ._layer import ParameterLayer
+
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
+    from ._layer import Layer
     from ._loss import Loss
 
-__all__ = ["Rows", "Split", "class_table", "classes_to_stratify", "split"]
+__all__ = [
+    "Rows",
+    "Split",
+    "check_statistics",
+    "class_table",
+    "classes_to_stratify",
+    "split",
+    "steps_of",
+]
 
 
 class Rows(NamedTuple):
@@ -25,6 +37,28 @@ class Rows(NamedTuple):
     x: Array
     y: Array
     w: Array | None
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return len(self.x)
+
+    def for_core(self, *, targets: bool) -> dict[str, Any]:
+        """Return the arguments of the core's fit; without `targets`, y is read by a function."""
+        return {"x": self.x, "y": self.y if targets else None, "sample_weight": self.w}
+
+
+def steps_of(where: str, n: int, settings: Mapping[str, Any]) -> int:
+    """Return the number of batches of n rows; refuse rows of which drop_last leaves none."""
+    size: int = settings["batch_size"]
+    if not settings["drop_last"]:
+        return -(-n // size)
+    if n < size:
+        raise ValueError(
+            f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of at "
+            f"most {n}, not {size}"
+        )
+    return n // size
 
 
 class Split(NamedTuple):
@@ -182,6 +216,22 @@ def _training_rows(n: int, share: Any) -> int:
     exact = n * (1 - float(str(share) if isinstance(share, np.floating) else share))
     nearest = round(exact)
     return nearest if abs(exact - nearest) <= n * 2.0**-50 else math.floor(exact)
+
+
+def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: int) -> None:
+    """Refuse batches of one row (of n) if running statistics would never be updated."""
+    if min(batch_size, n) > 1:
+        return
+    for position, layer in _keys.positions(layers):
+        if isinstance(layer, ParameterLayer) and layer.counts()[1] and not layer.frozen:
+            came, needed = ("batch_size is 1", "a larger batch_size")
+            if n == 1:
+                came, needed = ("there is 1 row to train on", "more rows")
+            raise ValueError(
+                f"[{where}] {came}; layer {position} ({layer!r}) takes statistics from the rows of "
+                f"a batch and expects at least 2: give {needed}, or freeze() the layer, which then "
+                "takes the running statistics that it has"
+            )
 
 
 def class_table(where: str, class_weight: Any, loss: Loss, k: int) -> Array | None:

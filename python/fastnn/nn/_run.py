@@ -19,9 +19,9 @@ from fastnn._refusals import Refused
 from fastnn.callbacks import BackupAndRestore, Callback, ProgressBar
 from fastnn.callbacks._callback import check_hooks, overrides
 
-from . import _keys
 from ._history import LR, History
-from ._layer import ParameterLayer
+from ._rows import steps_of
+from ._stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from fastnn._validate import Array
 
     from ._arguments import Call
-    from ._layer import Layer
     from ._rows import Rows
 
-__all__ = ["Run", "check_statistics", "chosen_callbacks", "settings_of"]
+__all__ = ["Run", "chosen_callbacks", "settings_of"]
 
 
 def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[str, Any]:
@@ -48,37 +47,17 @@ def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[s
     return default_values(params) | checked(call.where, params, given) | known
 
 
-def _reported(where: str, settings: Mapping[str, Any], verbose: int, n: int) -> dict[str, Any]:
+def _reported(
+    where: str, settings: Mapping[str, Any], verbose: int, n: int | None
+) -> dict[str, Any]:
     """Return the `params` of History and callbacks; n is the number of training rows."""
-    batch_size = settings["batch_size"]
-    if settings["drop_last"] and n < batch_size:
-        raise ValueError(
-            f"[{where}] drop_last=True leaves no batch of {n} rows; expected a batch_size of at "
-            f"most {n}, not {batch_size}"
-        )
     return {
-        "batch_size": batch_size,
+        "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],
         "initial_epoch": settings["initial_epoch"],
-        "steps": n // batch_size if settings["drop_last"] else -(-n // batch_size),
+        "steps": None if n is None else steps_of(where, n, settings),
         "verbose": verbose,
     }
-
-
-def check_statistics(where: str, layers: tuple[Layer, ...], batch_size: int, n: int) -> None:
-    """Refuse batches of one row (of n) if running statistics would never be updated."""
-    if min(batch_size, n) > 1:
-        return
-    for position, layer in _keys.positions(layers):
-        if isinstance(layer, ParameterLayer) and layer.counts()[1] and not layer.frozen:
-            came, needed = ("batch_size is 1", "a larger batch_size")
-            if n == 1:
-                came, needed = ("there is 1 row to train on", "more rows")
-            raise ValueError(
-                f"[{where}] {came}; layer {position} ({layer!r}) takes statistics from the rows of "
-                f"a batch and expects at least 2: give {needed}, or freeze() the layer, which then "
-                "takes the running statistics that it has"
-            )
 
 
 def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]:
@@ -122,8 +101,9 @@ class Run:
     call : Call
     settings : mapping
         All settings of the core's row "fit".
-    rows, validation : Rows
-        The training rows, and the validation rows if there are any.
+    rows : Rows or Stream
+        The training rows.
+    validation : Rows or None
     class_weights : ndarray or None
         The weight of each class, for the training rows.
     callbacks : list of Callback
@@ -142,7 +122,7 @@ class Run:
         model: ModelInTraining,
         call: Call,
         settings: Mapping[str, Any],
-        rows: Rows,
+        rows: Rows | Stream,
         validation: Rows | None,
         class_weights: Array | None,
         callbacks: list[Callback],
@@ -152,14 +132,16 @@ class Run:
         self.rows, self.validation, self.callbacks = rows, validation, callbacks
         self._class_weights = class_weights
         self._before = call.network.epochs
-        self.history = History(_reported(call.where, settings, verbose, len(rows.x)))
+        self.history = History(_reported(call.where, settings, verbose, rows.n))
         self._earlier = History()  # what another process has trained of this run
         self._states: Sequence[tuple[Callback, Any]] = ()
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
-        watched = bool(callbacks) or self._predicts or call.own_loss is not None
-        self._first_lr = model.lr if watched and schedule is None else 0.0
+        # Whether the core calls back after each epoch.
+        self._watches = bool(callbacks) or self._predicts or call.own_loss is not None
+        self._watches = self._watches or isinstance(rows, Stream)
+        self._first_lr = model.lr if self._watches and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
         self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
@@ -234,19 +216,20 @@ class Run:
 
     def _fit(self) -> None:
         network, own = self._call.network, self._call.own_loss
-        x, y, w = self.rows
         self._batch_begin, self._batch_end = (
-            [getattr(each, name) for each in self.callbacks if overrides(each, name)]
+            [
+                getattr(each, name)
+                for each in self.callbacks
+                if each._sees_batches and overrides(each, name)
+            ]
             for name in ("on_train_batch_begin", "on_train_batch_end")
         )
         try:
             result = network.fit(
-                x,
-                y if own is None else None,
-                w,
+                **self.rows.for_core(targets=own is None),
                 validation=self.validation if own is None else None,
                 class_weight=self._class_weights,
-                on_epoch=self._epoch_end if self.callbacks or self._predicts or own else None,
+                on_epoch=self._epoch_end if self._watches else None,
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
                 own_loss=None if own is None else own.of_batches(self.rows),
                 **self.settings,
@@ -292,6 +275,8 @@ class Run:
         logs = self._shown(logs)
         if self._predicts:
             logs |= {f"val_{name}": value for name, value in self._figures().items()}
+        if isinstance(self.rows, Stream) and not self._cut:
+            self.history.params["steps"] = self.rows.steps()
         self.history.add(epoch, logs, self._cut or self.history.params["steps"])
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)

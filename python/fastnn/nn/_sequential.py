@@ -9,7 +9,7 @@ method has its documentation.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -30,10 +30,13 @@ from . import (
     _pickled,
     _rows,
     _state,
+    _stream,
 )
 from ._compiled import Compiled
 from ._containers import Chain
-from ._run import Run, check_statistics, chosen_callbacks, settings_of
+from ._parts import Parts
+from ._run import Run, chosen_callbacks, settings_of
+from ._stream import Stream
 from ._tree import Tree
 
 if TYPE_CHECKING:
@@ -331,7 +334,9 @@ class Sequential:
                 else 0,
                 seed=self.seed,
             )
-            check_statistics(call.where, self._tree.layers, settings["batch_size"], len(rows.x))
+            _rows.check_statistics(
+                call.where, self._tree.layers, settings["batch_size"], len(rows.x)
+            )
             run = Run(
                 self,
                 call,
@@ -342,17 +347,137 @@ class Sequential:
                 chosen_callbacks(call.where, callbacks, verbose),
                 verbose,
             )
-            _backup.go_on(call.where, self, run)
-            if self._compiled is not None:
-                self._compiled.follow(call.where, call.network, epochs - initial_epoch)
-            vars(self).update(history=run.history, _run=run)
-            try:
-                with self._tree.learning(call.where, rows.x, call.threads):
-                    run.train()
-            finally:
-                vars(self).update(_epochs_seen=run.epochs_seen, _run=None)
-                run.close()
-            return run.history
+            return self._train(call, run)
+
+    def fit_stream(
+        self,
+        parts: Any,
+        epochs: int = 1,
+        batch_size: int = 32,
+        *,
+        rows: int | None = None,
+        prefetch: int = 0,
+        verbose: int = 0,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        drop_last: bool = False,
+        class_weight: Any = None,
+        initial_epoch: int = 0,
+        n_threads: int | None = None,
+    ) -> History:
+        """Train on rows that come in parts, of which only one has to be in memory.
+
+        The result has the bits of one ``fit(shuffle=False)`` on all parts in a row, wherever they
+        begin and end: rows that do not fill a batch are joined with those of the next part. To
+        shuffle, give a function that shuffles the parts, and the rows in each.
+
+        Parameters
+        ----------
+        parts : iterable or callable
+            Parts ``(X, y)`` or ``(X, y, sample_weight)``, each of any number of rows and of what
+            `fit` takes, all with the same dtypes and columns. An epoch is one pass over them. For
+            several epochs a list, another iterable that can be gone through again, or a function
+            without arguments that returns an iterable and is called in each epoch. A part may
+            be in memory that the next one overwrites.
+        epochs : int, default 1
+            Number of the last epoch, as in `fit`.
+        batch_size : int, default 32
+        rows : int, optional
+            Number of rows of all parts together. It is needed by schedules of the learning rate
+            that last a fit and are counted in steps, and known of a list of parts. An epoch with
+            another number is refused.
+        prefetch : int, default 0
+            How many parts a thread makes ahead while the present one is trained on. It calls the
+            iterator, which must not overwrite earlier parts then, nor use the model.
+        verbose : {0, 1, 2}, default 0
+        callbacks : list of Callback, optional
+            ``params["steps"]`` is None if the number of rows is not known before.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+        drop_last : bool, default False
+            Whether to leave out a last batch of the epoch with fewer than batch_size rows.
+        class_weight : dict of int to float, optional
+            As in `fit`. Weights of rows are multiplied by them as they are.
+        initial_epoch : int, default 0
+        n_threads : int, optional
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a part is refused, as `fit` refuses its arguments; the message has the number of the
+            part, from 0, and of the row in it. Or if `parts` cannot be gone through so often.
+        TrainingDivergedError, ModelBusyError
+            As in `fit`.
+
+        Notes
+        -----
+        With an exception that the iterator raises, or a part that is refused, the model is as at
+        the end of the last epoch. Ctrl-C leaves the steps so far, as in `fit`, and so does a hook
+        of a batch that raises. `stop` takes effect when the part that is being made is there.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn, optim
+        >>> def parts():
+        ...     for k in range(5):  # such as: for path in paths: yield np.load(path), ...
+        ...         x = np.linspace(-1, 1, 10).reshape(10, 1) + k / 100
+        ...         yield x, 3 * x + 1
+        >>> model = nn.Sequential(nn.Linear(1, 1))
+        >>> model.compile(optim.SGD(lr=0.1), "mse")
+        >>> history = model.fit_stream(parts, epochs=60)
+        >>> history.steps, round(float(model[0].bias[0]), 2)
+        (120, 1.0)
+        """
+        with self._call("fit_stream", n_threads) as call:
+            loss = call.compiled.loss
+            self._tree.expect_idle("fit_stream")
+            self.stop_training = call.network.stop = False
+            settings = settings_of(
+                call,
+                self.seed,
+                self._epochs_seen,
+                batch_size=batch_size,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                drop_last=drop_last,
+            )
+            settings["shuffle"] = False
+            given = Parts(call, parts, settings, rows, prefetch, self._tree.layers)
+            stream = Stream(call, given, settings)
+            run = Run(
+                self,
+                call,
+                settings,
+                stream,
+                call.validation(validation_data),
+                _stream.class_table(call.where, class_weight, loss, call.network.n_outputs),
+                chosen_callbacks(call.where, callbacks, verbose),
+                verbose,
+            )
+            with stream:
+                return self._train(call, run)
+
+    def _train(self, call: _arguments.Call, run: Run) -> History:
+        """Run all epochs."""
+        epochs = run.settings["epochs"] - run.settings["initial_epoch"]
+        _backup.go_on(call.where, self, run)
+        if self._compiled is not None:
+            self._compiled.follow(call.where, call.network, epochs)
+        vars(self).update(history=run.history, _run=run)
+        # Parts are not gone through before the first epoch, so layers cannot learn from them.
+        x = None if isinstance(run.rows, Stream) else run.rows.x
+        learns = nullcontext() if x is None else self._tree.learning(call.where, x, call.threads)
+        try:
+            with learns:
+                run.train()
+        finally:
+            vars(self).update(_epochs_seen=run.epochs_seen, _run=None)
+            run.close()
+        return run.history
 
     def stop(self, after: float = 0.0) -> None:
         """End the running fit, now or in some seconds; fit then returns as at its regular end.
