@@ -52,6 +52,91 @@ def test_an_order_of_rows():
         assert bits(net) == bits(expected)
 
 
+def test_an_order_costs_no_pass_over_the_rows():
+    """Outputs by the running statistics, which are outside of the loss's range, are not computed.
+
+    The batches have outputs inside of it, and an order that has all rows is checked by them.
+    """
+    x = 100 + np.random.default_rng(1).standard_normal((40, 1))
+    net = _core.Network([("batch_norm", {"num_features": 1})], "float64", 0)
+    net.compile("bce", {}, "sgd", {"lr": 0.01})
+    net.parameters()[0]["array"][...] = 0.1
+    net.parameters()[1]["array"][...] = 0.5
+    order = np.arange(40)[::-1]
+    net.fit(x, np.ones(40), batch_size=10, epochs=1, orders=lambda _: order)
+    assert net.step == 4
+    assert net.predict(x).max() > 1
+
+
+def pieces(*parts: tuple[int, int], last: Any = None) -> Any:
+    """Return a function that gives these rows one after another in each epoch."""
+    left: list[tuple[int, int]] = []
+
+    def piece(_: int, first: bool) -> Any:
+        if first:
+            left[:] = parts
+        begin, end = left.pop(0)
+        return X[begin:end], Y[begin:end], None, (not left) if last is None else last
+
+    return piece
+
+
+def fit_pieces(net: Any, given: Any, **kwargs: Any) -> Any:
+    return net.fit(pieces=given, **{"batch_size": 3, "epochs": 2, "shuffle": False, **kwargs})
+
+
+def test_pieces():
+    net, expected = network(), network()
+    result = fit_pieces(net, pieces((0, 3), (3, 6), (6, 7)))
+    whole = fit(expected, shuffle=False)
+    assert bits(net) == bits(expected)
+    assert (result["loss"], result["steps"]) == (whole["loss"], whole["steps"])
+
+
+BAD_PIECES: dict[str, Any] = {
+    "no whole batches": pieces((0, 4), (4, 7)),
+    "no rows": pieces((0, 0)),
+    "no targets": lambda *_: (X, None, None, True),
+    "three things": lambda *_: (X, Y, True),
+    "a list": lambda *_: [X, Y, None, True],
+    "nothing": lambda *_: None,
+    "a number for a bool": pieces((0, 7), last=1),
+    "other columns": lambda *_: (X[:, :2], Y, None, True),
+    "no function": 3,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PIECES)
+def test_wrong_pieces(kind):
+    net = network()
+    before = bits(net)
+    with pytest.raises(REFUSALS) as caught:
+        fit_pieces(net, BAD_PIECES[kind])
+    if kind != "no function":
+        assert_worded(caught.value)
+    assert bits(net) == before
+    assert not net.busy
+    fit(net)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"x": X},
+        {"x": X, "y": Y},
+        {"orders": lambda _: np.arange(N)},
+        {"shuffle": True},
+        {"rows": -1},
+    ],
+    ids=" ".join,
+)
+def test_pieces_come_alone(more):
+    net = network()
+    with pytest.raises(ValueError, match=r"^\[fit\] ") as caught:
+        fit_pieces(net, pieces((0, 7)), **more)
+    assert_worded(caught.value)
+
+
 BAD_ORDERS: dict[str, Any] = {
     "too short": np.arange(N - 1),
     "too long": np.arange(N + 1),
