@@ -86,6 +86,25 @@ void add_gradients(py::class_<Network>& cls) {
            arg("grad") = none);
 }
 
+// Whole fits, single steps and the parts of a step.
+void add_training(py::class_<Network>& cls) {
+  using py::arg;
+  const auto none = py::none();
+  cls.def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
+          arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
+          arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, "settings: of the row \"fit\".")
+      .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
+           arg("part") = false)
+      .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),
+           arg("n_threads") = 0)
+      .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
+           arg("n_threads") = 0, arg("training") = true)
+      .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)
+      .def("backward", &Network::backward, arg("grad"), arg("need_dx") = false, arg("n_threads") = 0)
+      .def("clip_grad_norm", &Network::clip_grad_norm, arg("max_norm"))
+      .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0);
+}
+
 }  // namespace
 
 void register_network(py::module_& m) {
@@ -151,21 +170,9 @@ void register_network(py::module_& m) {
       .def_property_readonly("lr", &Network::lr)
       .def("schedule_position", &Network::schedule_position)
       .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
-      .def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
-           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
-           arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, "settings: of the row \"fit\".")
-      .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
-           arg("part") = false)
-      .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),
-           arg("n_threads") = 0)
-      .def("loss_and_grad", &Network::loss_and_grad, arg("x"), arg("y"), arg("sample_weight") = none,
-           arg("n_threads") = 0, arg("training") = true)
-      .def("forward", &Network::forward, arg("x"), arg("training"), arg("n_threads") = 0)
-      .def("backward", &Network::backward, arg("grad"), arg("need_dx") = false, arg("n_threads") = 0)
-      .def("clip_grad_norm", &Network::clip_grad_norm, arg("max_norm"))
-      .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0)
       .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
            arg("n_threads") = 0);
+  add_training(cls);
   add_gradients(cls);
   add_calls(cls);
 }

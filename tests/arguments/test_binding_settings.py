@@ -58,7 +58,7 @@ def test_an_order_costs_no_pass_over_the_rows():
     The batches have outputs inside of it, and an order that has all rows is checked by them.
     """
     x = 100 + np.random.default_rng(1).standard_normal((40, 1))
-    net = _core.Network([("batch_norm", {"num_features": 1})], "float64", 0)
+    net = _core.Network([("batch_norm1d", {"num_features": 1})], "float64", 0)
     net.compile("bce", {}, "sgd", {"lr": 0.01})
     net.parameters()[0]["array"][...] = 0.1
     net.parameters()[1]["array"][...] = 0.5

@@ -46,6 +46,7 @@ def set_rate(model: Model) -> None:
 BUSY: dict[str, list[Callable[[Model], object]]] = {
     "Sequential.compile": [lambda m: m.compile("sgd", "mse")],
     "Sequential.fit": [lambda m: m.fit(X, Y), lambda m: m.fit(*LISTS)],
+    "Sequential.fit_stream": [lambda m: m.fit_stream([(X, Y)])],
     "Sequential.train_step": [
         lambda m: m.train_step(X, Y),
         lambda m: m.train_step(*LISTS),

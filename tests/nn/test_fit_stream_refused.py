@@ -63,7 +63,7 @@ def test_other_things() -> None:
     expected = "an iterable of parts (X, y) or (X, y, sample_weight), or a function"
     refusal(None, f"parts is None; expected {expected}", TypeError)
     refusal(3, f"parts is 3; expected {expected}", TypeError)
-    refusal(lambda _: [], "parts is <function", TypeError)
+    refusal(lambda _: [], "parts is a function, which cannot be called without", TypeError)
     refusal(lambda: 3, "the function parts returned 3; expected an iterable", TypeError)
     refusal(np.array(3.0), "parts is array(3.), which cannot be gone through", TypeError)
 
@@ -104,9 +104,9 @@ def test_batches_of_one_row() -> None:
 
 
 def test_a_schedule_that_needs_the_number_of_rows() -> None:
-    rate = optim.lr_scheduler.OneCycleLR(0.1)
+    rate = optim.lr_scheduler.CosineAnnealingLR(0.1)
     made = model(optimizer=optim.SGD(lr=rate))
-    words = "the learning rate is a OneCycleLR that lasts the fit and is counted in steps"
+    words = "the learning rate is a CosineAnnealingLR that lasts the fit and is counted in steps"
     refusal(once, words, made=made)
     made = model(optimizer=optim.SGD(lr=0.1))
 
@@ -115,7 +115,7 @@ def test_a_schedule_that_needs_the_number_of_rows() -> None:
         made.lr = rate
 
     with pytest.raises(
-        ValueError, match=r"^\[Sequential\.lr\] the learning rate is a OneCycleLR that"
+        ValueError, match=r"^\[Sequential\.lr\] the learning rate is a CosineAnnealingLR that"
     ):
         made.fit_stream(parts)
     made.fit_stream(parts, rows=53)
