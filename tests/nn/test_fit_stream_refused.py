@@ -124,6 +124,13 @@ def test_a_schedule_that_needs_the_number_of_rows() -> None:
 def test_standardize_and_a_model_that_is_not_compiled() -> None:
     with pytest.raises(ValueError, match=r"^\[Sequential.fit_stream\] the model is not comp"):
         nn.Sequential(nn.Linear(6, 3)).fit_stream(once)
+    layer = nn.Standardize()
+    made = nn.Sequential(layer, nn.Linear(6, 3))
+    made.compile("sgd", "cross_entropy")
+    with pytest.raises(ValueError, match=r"^\[Sequential.fit_stream\] Standardize has no statis"):
+        made.fit_stream(once)
+    layer.adapt(once)
+    made.fit_stream(once, 2, 8)
 
 
 # --- kinds --------------------

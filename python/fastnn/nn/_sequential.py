@@ -369,7 +369,8 @@ class Sequential:
 
         The result has the bits of one ``fit(shuffle=False)`` on all parts in a row, wherever they
         begin and end: rows that do not fill a batch are joined with those of the next part. To
-        shuffle, give a function that shuffles the parts, and the rows in each.
+        shuffle, give a function that shuffles the parts, and the rows in each. `Standardize` learns
+        from the parts before, by its ``adapt(parts)``.
 
         Parameters
         ----------
