@@ -46,6 +46,23 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+# The oldest that is supported, and the last release of each later series.
+SCIKIT_LEARN = ("1.6.0", "1.6.*", "1.7.*", "1.8.*", "1.9.*")
+
+
+@nox.session
+@nox.parametrize("version", SCIKIT_LEARN)
+def scikit_learn(session: nox.Session, version: str) -> None:
+    """Run the tests of the estimators with a version of scikit-learn."""
+    extras = PROJECT["project"]["optional-dependencies"]["test"]
+    others = [each for each in extras if not each.startswith("scikit-learn")]
+    # Later versions of pytest warn of what older versions of scikit-learn give to parametrize.
+    session.install(".", *others, "pytest<9", f"scikit-learn=={version}")
+    # Older versions use options that later versions of SciPy deprecate.
+    quiet = ["-W", "ignore:scipy.optimize:DeprecationWarning"]
+    session.run("pytest", *quiet, *(session.posargs or ["tests/estimators"]))
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Run the formatters and checkers, as .ci/run does."""

@@ -148,14 +148,20 @@ def quantiles(train: NDArray[Any], rng: np.random.Generator) -> Callable[[Any], 
     return mapped
 
 
-def california_parts(seed: int) -> tuple[list[Any], float]:
-    """Return (x, y) for training, validation and test, and the standard deviation of y."""
+def california_rows() -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return x (n, 8), as in scikit-learn's data set of this name, and y (n,) in 100,000 USD."""
     path = folder() / "california-housing" / "cal_housing.data.gz"
     lo, la, age, rooms, bed, pop, households, income, value = np.loadtxt(path, delimiter=",").T
     x = np.stack(
         [income, age, rooms / households, bed / households, pop, pop / households, la, lo], 1
     )
-    y = value[:, None] / 1e5
+    return x, value / 1e5
+
+
+def california_parts(seed: int) -> tuple[list[Any], float]:
+    """Return (x, y) for training, validation and test, and the standard deviation of y."""
+    x, y = california_rows()
+    y = y[:, None]
     rng = np.random.default_rng(seed)
     order, n = rng.permutation(len(x)), len(x)
     parts = np.split(order, [n * 64 // 100, n * 80 // 100])

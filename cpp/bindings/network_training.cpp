@@ -74,6 +74,8 @@ class FitHooks final : public train::Hooks {
     if (kind != 'i' && kind != 'u') throw py::type_error("[fit] " + name + " is not of integers; expected row numbers");
     require(checked.rows() == rows, "[fit] ", name, " has ", checked.rows(), " entries; expected ", rows);
     order_.resize(static_cast<std::size_t>(rows));  // a copy: the caller's array may change meanwhile
+    if (py::isinstance<py::array_t<std::int64_t, py::array::c_style>>(given) && copied(given, rows))
+      return order_.data();
     for (Index r = 0; r < rows; ++r) {
       const double row = kernels::element(checked.source(), r, 0);
       require(row >= 0 && row < static_cast<double>(rows), "[fit] ", name, " has ", row, " at ", r, "; expected 0 to ",
@@ -116,6 +118,17 @@ class FitHooks final : public train::Hooks {
   }
 
  private:
+  // Copies the numbers of rows of a contiguous array; false if one of them is no number of a row.
+  bool copied(const py::object& given, Index rows) {
+    const auto* numbers = static_cast<const std::int64_t*>(py::reinterpret_borrow<py::array>(given).data());
+    std::uint64_t most = 0;  // a negative number is a large one here
+    for (Index r = 0; r < rows; ++r) {
+      order_[static_cast<std::size_t>(r)] = numbers[r];
+      most = std::max(most, static_cast<std::uint64_t>(numbers[r]));
+    }
+    return most < static_cast<std::uint64_t>(rows);
+  }
+
   // Calls Python while the model admits readers and changes of settings.
   template <class Call>
   void in_window(Call call) {

@@ -107,6 +107,25 @@ py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
   return order;
 }
 
+// The interface of NumPy's generators: numpy/random/bitgen.h.
+struct NumpyBits {
+  void* state;
+  std::uint64_t (*next_uint64)(void*);
+  std::uint32_t (*next_uint32)(void*);
+  double (*next_double)(void*);
+  std::uint64_t (*next_raw)(void*);
+};
+
+// The caller holds the generator's lock. With the GIL, because nobody else may use the array.
+void shuffle(const py::capsule& generator, py::array_t<std::int64_t, 0>& order) {
+  const Index n = order.size();
+  require(order.ndim() == 1 && (n < 2 || order.strides(0) == sizeof(std::int64_t)) && n <= (Index{1} << 32),
+          "[shuffle] order has ", order.ndim(), " dimensions; expected contiguous int64 (n,), n at most 2^32");
+  auto* bits = static_cast<NumpyBits*>(PyCapsule_GetPointer(generator.ptr(), "BitGenerator"));
+  if (!bits) throw py::error_already_set();
+  shuffle_by(order.mutable_data(), n, [bits] { return bits->next_uint32(bits->state); });
+}
+
 }  // namespace
 
 void register_functional(py::module_& m) {
@@ -152,6 +171,8 @@ void register_functional(py::module_& m) {
         "Mean and standard deviation of each column; 0 is that of values that differ by rounding at most.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
+  m.def("shuffle", shuffle, arg("generator"), arg("order").noconvert(),
+        "Shuffles `order` in place, as RandomState.shuffle with the bit generator of this capsule does.");
 }
 
 }  // namespace fastnn::bindings

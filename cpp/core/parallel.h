@@ -114,6 +114,20 @@ class LimitsNow {
   unsigned asked_ = 0;
 };
 
+// Fits that choose the number of threads themselves and run at the same time, in several threads of the caller's, share
+// the processors: each of them counts while its object lives. An object that does not count does nothing.
+class Sharing {
+ public:
+  explicit Sharing(bool counts) noexcept;
+  ~Sharing();
+  Sharing(const Sharing&) = delete;
+  // The part of `threads` that belongs to one of the fits that run now, at least 1.
+  static int part_of(int threads) noexcept;
+
+ private:
+  const bool counts_;
+};
+
 std::string runtime_name();  // "OpenMP 4.5 (201511)"
 
 }  // namespace fastnn::parallel

@@ -2,6 +2,7 @@
 // the calling thread.
 // SPDX-License-Identifier: BSD-3-Clause
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -75,6 +76,10 @@ int affinity_count() {
 }
 
 constinit thread_local int g_limit_of_thread = 0;
+std::atomic<int> g_sharing{0};
+// A forked child has none of the fits of its parent's other threads. The one in which it was forked, by a callback, may
+// go on there: it takes part of 0 as of 1.
+[[maybe_unused]] const int g_sharing_ends = pthread_atfork(nullptr, nullptr, [] { g_sharing.store(0); });
 
 }  // namespace
 
@@ -106,6 +111,21 @@ int LimitsNow::available() noexcept {
   const int n = std::clamp(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1, seen_);
   const int own = g_limit_of_thread;
   return own > 0 ? std::min(n, own) : n;
+}
+
+Sharing::Sharing(bool counts) noexcept : counts_(counts) {
+  if (counts_) g_sharing.fetch_add(1, std::memory_order_relaxed);
+}
+
+Sharing::~Sharing() {
+  if (!counts_) return;
+  int now = g_sharing.load(std::memory_order_relaxed);
+  while (now > 0 && !g_sharing.compare_exchange_weak(now, now - 1, std::memory_order_relaxed)) {
+  }
+}
+
+int Sharing::part_of(int threads) noexcept {
+  return std::max(1, threads / std::max(1, g_sharing.load(std::memory_order_relaxed)));
 }
 
 std::string runtime_name() { return "OpenMP " + std::to_string(_OPENMP); }

@@ -33,6 +33,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
   plans_.clear();
   progress_.group = {};
   const int limit = spec.n_threads > 0 ? spec.n_threads : parallel::limits().available();
+  const parallel::Sharing sharing(spec.n_threads <= 0);
   RunningFit run{.spec = spec,
                  .hooks = hooks,
                  .threads = {limit, spec.n_threads > 0},
@@ -181,7 +182,7 @@ bool Trainer<T>::run_piece(RunningFit& run, const Piece& piece, Index epoch, boo
   };
   if (seen && first) go_on(-1, 0);
   while (!engine.exhausted()) {
-    const int n = fixed ? limit : tuner.pick(limit, step_flops);
+    const int n = fixed ? limit : tuner.pick(parallel::Sharing::part_of(limit), step_flops);
     const Index steps_before = engine.totals().steps;
     const Index most = alone ? 1 : fixed ? std::numeric_limits<Index>::max() : tuner.steps();
     const auto start = std::chrono::steady_clock::now();

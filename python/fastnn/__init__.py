@@ -27,9 +27,9 @@ if TYPE_CHECKING:
         sklearn,
     )
     from ._files import read_tensors
+    from ._loading import load
     from ._threads import threads
     from .info import build_info
-    from .nn._loading import load
     from .sklearn import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -75,7 +75,7 @@ _HOME = {
     "MLPClassifier": "sklearn",
     "MLPRegressor": "sklearn",
     "build_info": "info",
-    "load": "nn._loading",
+    "load": "_loading",
     "read_tensors": "_files",
     "threads": "_threads",
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import _files
-from .nn._loading import load
+from ._loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,10 +41,17 @@ def _reported(command: Callable[..., None]) -> Callable[..., int]:
     return run
 
 
+def _model(path: str) -> Sequential:
+    """Return the model of a file, which may be that inside of an estimator."""
+    found = load(path)
+    model: Sequential = getattr(found, "network_", found)
+    return model
+
+
 @_reported
 def show(path: str) -> None:
     """Print the summary, the settings of the training and the last epochs of a model file."""
-    model = load(path)
+    model = _model(path)
     content = _files.read("show", path)
     print(f"{path}: {Path(path).stat().st_size} bytes, written by fastnn {content.version}")
     print(f"the checksum holds: {content.sha256}\n")
@@ -92,7 +99,7 @@ def _print_history(model: Sequential) -> None:
 def export(path: str, target: str, outputs: Literal["predictions", "raw"]) -> None:
     """Write the model of a file as one of ONNX."""
     _expect_suffix("export", target, ".onnx")
-    load(path).to_onnx(target, outputs=outputs)
+    _model(path).to_onnx(target, outputs=outputs)
 
 
 @_reported
@@ -100,7 +107,7 @@ def predict(path: str, rows: str, out: str | None, threads: int) -> None:
     """Write predictions of the rows of an .npy or CSV file, as .npy or CSV."""
     if out is not None:
         _expect_suffix("predict", out, ".npy", ".csv")
-    model = load(path)
+    model = _model(path)
     predictions = model.predict(_read(rows), n_threads=threads or None)
     if out is None:
         sys.stdout.write(_csv(predictions))

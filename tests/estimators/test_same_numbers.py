@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from functools import cache
 from typing import Any
@@ -22,6 +23,9 @@ from sklearn.datasets import (  # noqa: E402
 import fastnn  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+HAS_WEIGHTS = "sample_weight" in inspect.signature(theirs.MLPClassifier.fit).parameters
+needs_weights = pytest.mark.skipif(not HAS_WEIGHTS, reason="scikit-learn has weights since 1.7")
 
 EPOCHS = 5
 ROWS = 203  # the last of its batches has three rows
@@ -49,6 +53,13 @@ def pair(name: str, **settings: Any) -> tuple[Any, Any]:
     """Return scikit-learn's estimator and ours."""
     settings = {"hidden_layer_sizes": (11, 7), "batch_size": 40, "random_state": 5} | settings
     return getattr(theirs, name)(**settings), getattr(fastnn, name)(**settings)
+
+
+def weighted_by(w: Any) -> dict[str, Any]:
+    """Return the arguments of fit for these weights of rows, or none."""
+    if w is not None and not HAS_WEIGHTS:
+        pytest.skip("scikit-learn has weights since 1.7")
+    return {} if w is None else {"sample_weight": w}
 
 
 def assert_same(one: Any, other: Any, rtol: float = 1e-9) -> None:
@@ -116,8 +127,8 @@ def test_five_epochs(case: Any) -> None:
         alpha=0.01,
     )
     w = np.random.default_rng(0).uniform(0.1, 3, ROWS) if weighted else None
-    one.fit(x, y, sample_weight=w)
-    other.fit(x, y, sample_weight=w)
+    one.fit(x, y, **weighted_by(w))
+    other.fit(x, y, **weighted_by(w))
     assert_same(one, other)
     assert_same_losses(one, other)
 
@@ -130,8 +141,8 @@ def test_the_loss_of_several_numbers_is_that_of_their_sum(solver: str, weighted:
     one, other = pair(name, solver=solver, max_iter=EPOCHS, alpha=0, learning_rate_init=0.01)
     w = np.random.default_rng(0).uniform(0.1, 3, ROWS) if weighted else None
     factor = y.shape[1] if loss_is_mean_over_outputs() else 1
-    one.fit(x, y, sample_weight=w)
-    other.fit(x, y, sample_weight=w)
+    one.fit(x, y, **weighted_by(w))
+    other.fit(x, y, **weighted_by(w))
     expected = factor * np.array(one.loss_curve_)
     np.testing.assert_allclose(other.loss_curve_, expected, rtol=1e-9)
 
@@ -181,6 +192,7 @@ def test_warm_starts(solver: str, task: str, early_stopping: bool) -> None:
     assert len(other.loss_curve_) == 9
 
 
+@needs_weights
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_partial_fits(solver: str, task: str) -> None:
@@ -228,8 +240,8 @@ def test_lbfgs_reaches_the_loss(task: str, activation: str, weighted: bool) -> N
         name, solver="lbfgs", activation=activation, max_iter=20, alpha=0.1, hidden_layer_sizes=(5,)
     )
     w = np.random.default_rng(0).uniform(0.1, 3, ROWS) if weighted else None
-    one.fit(x, y, sample_weight=w)
-    other.fit(x, y, sample_weight=w)
+    one.fit(x, y, **weighted_by(w))
+    other.fit(x, y, **weighted_by(w))
     assert other.loss_ == pytest.approx(one.loss_, rel=1e-6)
     assert other.n_iter_ == one.n_iter_
 
@@ -253,6 +265,7 @@ def test_poisson_and_float32(solver: str, task: str) -> None:
     np.testing.assert_allclose(single.loss_curve_, other.loss_curve_, rtol=1e-4)
 
 
+@needs_weights
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_many_partial_fits_of_one_batch(solver: str, task: str) -> None:

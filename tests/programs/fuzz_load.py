@@ -24,8 +24,10 @@ import numpy as np
 
 with atheris.instrument_imports(include=["fastnn._files", "fastnn.nn", "json"]):
     import fastnn
-    from fastnn import nn
-    from fastnn.nn import _loading  # noqa: F401
+    from fastnn import (
+        _loading,  # noqa: F401
+        nn,
+    )
 
 FILE = Path(tempfile.gettempdir()) / f"fuzz-{os.getpid()}.safetensors"
 

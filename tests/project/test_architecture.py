@@ -66,6 +66,7 @@ PYTHON_ORDER = (
     {"functional", "optim", "callbacks", "info", "data", "diagnose", "exchange", "_threads"},
     {"nn"},
     {"_pair", "plot", "sklearn"},
+    {"_loading"},
     {"_demo", "_bench", "_model_commands"},
     {"__main__"},
 )
@@ -87,7 +88,7 @@ NN_ORDER = (
     {"_config", "_diagnosis"},
     {"_backup", "_pickled"},
     {"_sequential"},
-    {"_exchange", "_loading", "init"},
+    {"_exchange", "init"},
 )
 NN_RANK = {name: rank for rank, names in enumerate(NN_ORDER) for name in names}
 

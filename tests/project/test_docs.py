@@ -46,7 +46,7 @@ def test_the_readmes_code_runs() -> None:
 
 
 NEEDS = {
-    "estimators.md": ("sklearn",),
+    "estimators.md": ("sklearn", "skl2onnx", "onnxruntime"),
     "plots.md": ("matplotlib",),
     "saving.md": ("safetensors", "torch", "onnx", "onnxruntime"),
 }

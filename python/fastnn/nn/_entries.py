@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastnn.metrics import Metric
 
 __all__ = [
+    "ESTIMATOR",
     "Entry",
     "LayerEntries",
     "LayerReader",
@@ -51,6 +52,7 @@ __all__ = [
 
 Entry = dict[str, Any]
 
+ESTIMATOR = "estimator"  # beside the entries of a model, in files of estimators
 MOST_LAYERS = 100_000
 MOST_NESTED = 64  # containers inside each other, as in cpp/graph/containers.h
 MOST_GROUPS = 1000

@@ -13,6 +13,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ._classifier import MLPClassifier
+from ._converter import register_when_imported
 from ._regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+register_when_imported()

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import validate_data
 
 from . import _parameters, _targets
+from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
 
@@ -130,6 +131,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return self._fit(X, y, sample_weight)
 
     @available_if(lambda self: self._check_solver())
+    @tries_at_once
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train one epoch from the present values and state of the optimizer.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _core
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,10 +51,12 @@ class Order:
     def __init__(self, random_state: Any, n: int, shuffle: bool) -> None:
         self._random_state = random_state
         self._shuffle = shuffle
-        self._rows = np.arange(n)
+        self._rows = np.arange(n, dtype=np.int64)
 
     def __call__(self, epoch: int) -> Any:
         """Return the row numbers of the next epoch, an array that the call after it changes."""
         if self._shuffle:
-            self._random_state.shuffle(self._rows)
+            generator = self._random_state._bit_generator
+            with generator.lock:
+                _core.shuffle(generator.capsule, self._rows)
         return self._rows

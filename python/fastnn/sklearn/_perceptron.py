@@ -23,6 +23,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn._refusals import Refused, Words
 
 from . import _draws, _network, _quasi_newton, _training
+from ._exchange import Exchange
 from ._learning_rate import LearningRate
 from ._parameters import STOCHASTIC_SOLVERS
 from ._rows import Rows, blocks, readable
@@ -38,13 +39,14 @@ __all__ = ["Perceptron"]
 _FROM_NETWORK = ("coefs_", "intercepts_", "_values")
 
 
-class Perceptron(BaseEstimator, ABC):
+class Perceptron(Exchange, BaseEstimator, ABC):
     """The base of the estimators.
 
     A subclass says how targets are read and scored: `_validated`, `_out_activation`, `_score_of`.
     """
 
     network_: nn.Sequential
+    n_iter_: int
     out_activation_: str
     _alpha: float  # the penalty with which the model is compiled
 
@@ -103,10 +105,12 @@ class Perceptron(BaseEstimator, ABC):
         if self.alpha != self._alpha:
             _network.penalize(self.network_, self.alpha)
             self._alpha = self.alpha
+        before = self.n_iter_
         try:
             order = _draws.Order(None, 0, False)
             _training.Training(self, Rows(x, targets, weights), None, order, len(x), True).run(True)
         except Refused:
+            self.n_iter_ = before
             return False
         if self.shuffle and not isinstance(self.random_state, Integral):
             # The order of a single batch does not matter, but others may draw after it.
@@ -114,8 +118,6 @@ class Perceptron(BaseEstimator, ABC):
         return True
 
     def _fit(self, x: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Self:
-        if incremental and self._fit_at_once(x, y, sample_weight):
-            return self
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy
 import scipy.optimize
 from sklearn.utils.optimize import _check_optimize_result
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ._rows import Rows
 
 __all__ = ["Objective", "minimize"]
+
+_WITHOUT_DISPLAY = (1, 15)  # SciPy's L-BFGS-B prints nothing from this version on
 
 
 class Objective:
@@ -108,8 +111,5 @@ def minimize(objective: Objective, parameters: Any) -> tuple[float, int]:
 
 def _display(level: int) -> dict[str, int]:
     """Return the option that shows the progress, which newer versions of SciPy do not have."""
-    try:
-        from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as option
-    except ImportError:
-        return {"iprint": level}
-    return dict(option("iprint", level))
+    version = tuple(map(int, scipy.__version__.split(".")[:2]))
+    return {} if version >= _WITHOUT_DISPLAY else {"iprint": level}

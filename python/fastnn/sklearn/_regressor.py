@@ -12,12 +12,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from . import _parameters
+from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
+from ._versions import in_its_order
 
 __all__ = ["MLPRegressor"]
 
 
+@in_its_order
 @documented
 class MLPRegressor(RegressorMixin, Perceptron):
     """Multi-layer perceptron that predicts numbers: scikit-learn's estimator, trained by the core.
@@ -128,6 +131,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return self._fit(X, y, sample_weight)
 
     @available_if(lambda self: self._check_solver())
+    @tries_at_once
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch from the present values and state of the optimizer.

@@ -19,6 +19,8 @@ from fastnn._fields import default_values
 from fastnn._refusals import Words
 from fastnn.errors import TrainingDivergedError
 
+from . import _joblib
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -94,6 +96,7 @@ class Training:
         where = f"{type(self._estimator).__name__}.fit"
         known = default_values(_registry.row(where, "settings", "fit")["params"])
         known |= {"batch_size": self._batch_size, "epochs": self._epochs}
+        known |= {"n_threads": _joblib.left_by_joblib()}
         network = self._model._network
         with Words(where):
             network.fit(

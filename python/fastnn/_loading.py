@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Loads the models that `Sequential.save` has saved."""
+"""Loads what `Sequential.save`, `MLPClassifier.save` and `MLPRegressor.save` have saved."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
+from typing import Any
 
-from fastnn import _files
-from fastnn.errors import ModelFileError
-
-from . import _backup, _config
-from ._sequential import Sequential
+from . import _files
+from .errors import ModelFileError
+from .nn import Sequential, _backup, _config
+from .nn._entries import ESTIMATOR
 
 __all__ = ["load"]
 
 _LONGEST = 400  # characters of a message
 
 
-def load(path: str | os.PathLike[str]) -> Sequential:
-    """Load a model that `Sequential.save` has saved, to predict with or to go on training.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a model or an estimator that was saved, to predict with or to go on training.
 
     The kind of the file follows from its first bytes. Everything that it says is checked before
     memory is taken for it, its checksum and the ranges of all values included, and nothing in it is
@@ -30,9 +30,9 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
     Returns
     -------
-    Sequential
-        Its values, optimizer's state, counters and history are those of the saved model, so
-        further training gives the bits that it would have given there.
+    Sequential, MLPClassifier or MLPRegressor
+        What was saved. Its values, optimizer's state, counters and history are those of the saved
+        model, so further training gives the bits that it would have given there.
 
     Raises
     ------
@@ -41,6 +41,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         another library.
     OSError
         If it cannot be opened or read.
+    ModuleNotFoundError
+        If it is an estimator, and scikit-learn is not installed.
 
     Examples
     --------
@@ -57,8 +59,12 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     return _files.read_and_make("load", path, partial(_made, path))
 
 
-def _made(path: str | os.PathLike[str], content: _files.Content) -> Sequential:
+def _made(path: str | os.PathLike[str], content: _files.Content) -> Any:
     try:
+        if ESTIMATOR in content.config:
+            from .sklearn import _saving
+
+            return _saving.made("load", content.config, content.arrays)
         saved = _config.Saved(content.config, content.arrays)
         saved = _backup.without_training(saved)
         return _config.made("load", saved, Sequential)
