@@ -108,6 +108,8 @@ class Run:
         The weight of each class, for the training rows.
     callbacks : list of Callback
     verbose : int
+    orders : callable, optional
+        Gives the order of the rows of each epoch, by its number, in place of the model's seed.
 
     Attributes
     ----------
@@ -127,8 +129,10 @@ class Run:
         class_weights: Array | None,
         callbacks: list[Callback],
         verbose: int,
+        orders: Callable[[int], Any] | None = None,
     ) -> None:
         self._model, self._call, self.settings = model, call, settings
+        self._orders = orders
         self.rows, self.validation, self.callbacks = rows, validation, callbacks
         self._class_weights = class_weights
         self._before = call.network.epochs
@@ -229,6 +233,7 @@ class Run:
                 **self.rows.for_core(targets=own is None),
                 validation=self.validation if own is None else None,
                 class_weight=self._class_weights,
+                orders=self._orders,
                 on_epoch=self._epoch_end if self._watches else None,
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
                 own_loss=None if own is None else own.of_batches(self.rows),

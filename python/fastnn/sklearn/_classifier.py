@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -17,10 +18,15 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
-from . import _parameters, _targets
+from . import _compilation, _parameters, _targets
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn import nn
 
 __all__ = ["MLPClassifier"]
 
@@ -35,6 +41,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     Parameters
     ----------
     {parameters}
+    loss : {{"log_loss", "focal"}} or loss of fastnn.nn, default "log_loss"
+        The logarithmic loss, or the focal loss, for which each of more than two classes is an
+        output of its own against the rest. Objects: ``nn.FocalLoss(gamma=1.0)``.
+    {additions}
+    label_smoothing : float, default 0
+        The share of a target that goes to all classes in equal parts.
+    class_weight : dict, "balanced" or None, default None
+        Factors of the weights of rows, by class; classes that are not named have 1. "balanced" is
+        n / (n_classes n_class), with the weights of the rows where there are some.
 
     Attributes
     ----------
@@ -56,12 +71,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -79,6 +94,18 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        loss: Any = "log_loss",
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
+        weight_decay: float | None = None,
+        label_smoothing: float = 0.0,
+        max_grad_norm: float | None = None,
+        class_weight: Any = None,
+        dtype: Any = None,
+        n_init: int = 1,
+        max_time: float | None = None,
+        n_jobs: int | None = None,
+        callbacks: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -103,9 +130,30 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.loss = loss
+        self.dropout = dropout
+        self.normalization = normalization
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        self.class_weight = class_weight
+        self.dtype = dtype
+        self.n_init = n_init
+        self.max_time = max_time
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train from the beginning, or with `warm_start` from the present values.
 
         Parameters
@@ -116,6 +164,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             Labels of any kind, or for multi-label rows a matrix of 0 and 1.
         sample_weight : array_like of shape (n,), optional
             Weights of the rows, at least 0.
+        X_val, y_val : array_like, optional
+            Rows whose loss is computed after each epoch, for `validation_loss_curve_`. With
+            `early_stopping`, their score decides when training ends, and no rows of X are held out.
+        sample_weight_val : array_like, optional
+            Weights of the rows of `X_val`; `class_weight` does not apply to them.
 
         Returns
         -------
@@ -128,7 +181,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             If X or y is refused, or training diverges. The estimator is then as before the call.
         """
         with self._all_or_nothing():
-            return self._fit(X, y, sample_weight)
+            validation = (X_val, y_val, sample_weight_val)
+            return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(lambda self: self._check_solver())
     @tries_at_once
@@ -159,7 +213,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
                 self._label_binarizer.fit(y if multilabel else classes)
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
+    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         x, y = validate_data(
             self, x, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset
         )
@@ -170,14 +224,58 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_known(unique_labels(y))
-        binarizer = self._label_binarizer
-        return x, _targets.encoded(binarizer, y), _targets.n_outputs(binarizer)
+        return x, y
+
+    def _count_outputs(self, y: Any) -> int:
+        return _targets.n_outputs(self._label_binarizer)
+
+    def _encoded(self, y: Any) -> Any:
+        found = _targets.encoded(self._label_binarizer, y, self._activation_of_outputs())
+        return self._smoothed(found)
+
+    def _smoothed(self, targets: Any) -> Any:
+        """Return targets with `label_smoothing`; the loss of softmax has it itself."""
+        smooths = self.label_smoothing and self._activation_of_outputs() != "softmax"
+        return _targets.smoothed(targets, self.label_smoothing) if smooths else targets
 
     def _known_targets(self, y: Any) -> Any:
         binarizer = self.__dict__.get("_label_binarizer")
         if binarizer is None or y.ndim != 1 or y.dtype.kind != self.classes_.dtype.kind:
             return None
-        return None if self.warm_start else _targets.of_known(binarizer, y)
+        if self.warm_start or self.class_weight is not None:
+            return None
+        found = _targets.of_known(binarizer, y, self.out_activation_)
+        return None if found is None else self._smoothed(found)
+
+    def _check_validation_targets(self, y: Any) -> Any:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if (y.ndim == 2) != self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(
+                f"[MLPClassifier.fit] y_val has shape {y.shape}; expected labels of the kind of y"
+            )
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown) or (y.ndim == 2 and y.shape[1] != len(self.classes_)):
+            raise ValueError(
+                f"[MLPClassifier.fit] y_val has the classes {unique_labels(y)}; expected only "
+                f"those of y, {self.classes_}"
+            )
+        return y
+
+    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use "
+                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y). "
+                "Pass the resulting weights as the class_weight parameter."
+            )
+        if y.ndim == 2:
+            found = compute_sample_weight(self.class_weight, y)
+        else:
+            found = _targets.class_weights(self.class_weight, self.classes_, y, sample_weight)
+        return found if sample_weight is None else found * sample_weight
 
     def _check_known(self, classes: Any) -> None:
         """Refuse labels other than those of the earlier fit."""
@@ -194,10 +292,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
 
     def _activation_of_outputs(self) -> str:
-        return _targets.out_activation(self._label_binarizer)
+        return _targets.out_activation(self._label_binarizer, self.loss)
+
+    def _described_loss(self, where: str) -> nn.Loss:
+        link, smoothing = self.out_activation_, self.label_smoothing
+        return _compilation.class_loss(where, self.loss, link, smoothing)
 
     def _score_of(self, outputs: Any, targets: Any, weights: Any) -> float:
-        hits = _targets.hits(outputs, targets)
+        hits = _targets.hits(self._label_binarizer, outputs, targets)
         return float(np.average(hits, weights=weights))
 
     def predict(self, X: Any) -> Any:
@@ -225,11 +327,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         ndarray of shape (n, n_classes)
             In the order of `classes_`. Rows sum to 1, but not those of several labels, which are
-            independent of each other.
+            independent of each other. Of more than two classes with ``loss="focal"``, they are the
+            outputs, one against the rest, divided by their sum.
         """
         outputs = self._predictions(X)
         if outputs.shape[1] > 1:
-            return outputs
+            return _targets.shares(self._label_binarizer, outputs, self.out_activation_)
         both = np.empty((len(outputs), 2), outputs.dtype)
         both[:, 1] = outputs[:, 0]
         np.subtract(1, outputs[:, 0], out=both[:, 0])

@@ -11,18 +11,27 @@ __all__ = ["documented"]
 PARAMETERS = """
 hidden_layer_sizes : int or sequence of int, default (100,)
     Number of units of each hidden layer.
-activation : {"identity", "logistic", "tanh", "relu"}, default "relu"
-    Activation of the hidden layers.
-solver : {"lbfgs", "sgd", "adam"}, default "adam"
-    Stochastic gradient descent, Adam, or L-BFGS on all rows at once.
+activation : str, activation of fastnn.nn, or a list of these, default "relu"
+    Activation of the hidden layers, or one for each of them: "identity", "logistic", "tanh",
+    "relu", and the other names of `fastnn.nn`, such as "gelu" and "selu"; or an object:
+    ``nn.LeakyReLU(0.2)``.
+solver : str or optimizer of fastnn.optim, default "adam"
+    Stochastic gradient descent, Adam, "lbfgs" on all rows at once, and the other names of
+    `fastnn.optim`, such as "adamw" and "rmsprop", with the rate `learning_rate_init` and, where
+    their defaults are those here, with `beta_1`, `beta_2` and `epsilon`. An object has all values
+    itself: ``optim.RMSprop(lr=0.01, momentum=0.9)``.
 alpha : float, default 1e-4
     Factor of the penalty alpha / 2 sum(w^2) / n of all weights but biases, where n is the number of
-    rows of a batch, or the sum of their weights.
+    rows of a batch, or the sum of their weights. It belongs to "sgd", "adam" and "lbfgs"; others
+    have `weight_decay`.
 batch_size : int or "auto", default "auto"
     Rows of a batch; "auto" is min(200, n).
-learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-    How "sgd" changes the learning rate: not at all; to learning_rate_init / (t + 1)^power_t after
-    t rows; or to a fifth when there was no improvement, until it is below 1e-6.
+learning_rate : str, schedule of fastnn.optim.lr_scheduler, list or callable, default "constant"
+    How the learning rate changes. "constant", "invscaling" and "adaptive" are scikit-learn's, for
+    all solvers but "adam": not at all; to learning_rate_init / (t + 1)^power_t after t rows; or to
+    a fifth when there was no improvement, until it is below 1e-6. "cosine", "one_cycle", "step"
+    and the other names of `fastnn.optim.lr_scheduler` are for all; so are objects, lists of the
+    rates of steps, and functions of the epoch. A schedule that lasts a fit lasts `max_iter` epochs.
 learning_rate_init : float, default 1e-3
 power_t : float, default 0.5
 max_iter : int, default 200
@@ -57,6 +66,31 @@ max_fun : int, default 15000
     The most evaluations of the loss by "lbfgs".
 """
 
+ADDITIONS = """
+dropout : float or list of float, default 0
+    In training, the share of units of each hidden layer that are left out, or one for each layer.
+normalization : {"batch", "layer", "rms"} or None, default None
+    What comes between the linear part and the activation of hidden layers.
+weight_decay : float or None, default None
+    Decay of the weights in each step, as the solver defines it; None is its default. "sgd" and
+    "adam" are then torch's, with decay in the place of alpha. Biases have none.
+max_grad_norm : float or None, default None
+    Clip the gradients of each step to this common norm.
+dtype : {"float32", "float64"} or None, default None
+    Dtype of the values; None is float32 for X of float32, otherwise float64.
+n_init : int, default 1
+    Number of trainings from other initial values, of which the best is kept: by the best
+    validation score, or by the last validation loss, or by the last loss of training. A warm
+    start and partial_fit go on with one.
+max_time : float or None, default None
+    Seconds after which fit ends, with a warning and a fitted model.
+n_jobs : int or None, default None
+    Number of threads; None is what the core finds fastest. Negative numbers count from the number
+    of processors: -1 is all of them. The numbers do not depend on it.
+callbacks : list of Callback or None, default None
+    Callbacks of `fastnn.callbacks`.
+"""
+
 ATTRIBUTES = """
 network_ : fastnn.nn.Sequential
     The model inside. Its values are those of `coefs_` and `intercepts_`, and its `predict` gives
@@ -71,6 +105,11 @@ best_loss_ : float or None
     The lowest loss of all epochs; None with early stopping.
 loss_curve_ : list of float
     The loss of each epoch.
+validation_loss_curve_ : list of float or None
+    The loss of each epoch on the rows for validation, without the penalty; None without such rows.
+history_ : fastnn.nn.History
+    The record of the last fit: losses, penalties and learning rates of its epochs, number of steps,
+    seconds. Not with "lbfgs".
 validation_scores_ : list of float or None
     With early stopping, the score of each epoch on the rows held out.
 best_validation_score_ : float or None
@@ -89,13 +128,19 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
     Names of the columns, if X is a frame with names that are strings.
 """
 
+_SHARED = {
+    "{parameters}": PARAMETERS,
+    "{additions}": ADDITIONS,
+    "{attributes}": ATTRIBUTES,
+}
+
 Class = TypeVar("Class", bound=type)
 
 
 def documented(cls: Class) -> Class:
     """Insert the shared lines into the documentation of an estimator."""
     text = cleandoc(cls.__doc__ or "")
-    for name, lines in (("{parameters}", PARAMETERS), ("{attributes}", ATTRIBUTES)):
+    for name, lines in _SHARED.items():
         text = text.replace(name, lines.strip())
     cls.__doc__ = text.replace("{{", "{").replace("}}", "}")
     return cls

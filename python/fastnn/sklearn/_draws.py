@@ -21,7 +21,10 @@ __all__ = ["Order", "initial_values"]
 
 
 def initial_values(
-    random_state: np.random.RandomState, units: Sequence[int], activation: str, dtype: Any
+    random_state: np.random.RandomState,
+    units: Sequence[int],
+    activations: Sequence[str],
+    dtype: Any,
 ) -> tuple[list[Any], list[Any]]:
     """Draw weights (in, out) and biases (out) of each layer.
 
@@ -33,13 +36,14 @@ def initial_values(
     random_state : RandomState
     units : sequence of int
         Number of columns of X, sizes of the hidden layers, number of outputs.
-    activation : str
+    activations : sequence of str
+        The registry's name for each layer; the layer of the outputs has that of the one before.
     dtype : float32 or float64
         The numbers are drawn as float64 and then rounded.
     """
     weights, biases = [], []
-    for fan_in, fan_out in pairwise(units):
-        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
+    for (fan_in, fan_out), activation in zip(pairwise(units), activations, strict=True):
+        bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / (fan_in + fan_out))
         weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
         biases.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
     return weights, biases

@@ -1,53 +1,117 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The model inside an estimator: how it is made, compiled, and shown as coefs_ and intercepts_."""
+"""The model inside an estimator: how it is made, and shown as coefs_ and intercepts_."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from fastnn import nn, optim
+import joblib
+import numpy as np
+
+from fastnn import _core, _registry, nn
+from fastnn._hints import shown
+from fastnn.nn._layer import Activation
+
+from ._parameters import ACTIVATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._learning_rate import LearningRate
-
-__all__ = ["build", "compiled", "fits", "gradients", "load", "penalize", "views"]
-
-_ACTIVATIONS = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-}
-# By the activation of the outputs, which is the link of the loss. A row's loss is the sum over its
-# outputs, and a batch's the mean over its rows.
-_LOSSES: dict[str, tuple[type[Any], dict[str, str]]] = {
-    "identity": (nn.HalfMSELoss, {"reduction": "batchmean"}),
-    "exp": (nn.PoissonDevianceLoss, {"reduction": "batchmean"}),
-    "logistic": (nn.BCEWithLogitsLoss, {"reduction": "batchmean"}),
-    "softmax": (nn.CrossEntropyLoss, {}),
-}
+__all__ = [
+    "activations",
+    "build",
+    "copied_values",
+    "dropouts",
+    "fits",
+    "gradients",
+    "load",
+    "thread_count",
+    "views",
+]
 
 
-def penalize(model: nn.Sequential, alpha: float) -> None:
-    """Set another penalty from the next step on; the state of the optimizer stays."""
-    compiled, network = model._compiled, model._network
-    assert compiled is not None
-    assert network is not None
-    optimizer: Any = compiled.optimizer
-    changed = replace(optimizer, weight_decay=float(alpha))
-    model._compiled = compiled.with_optimizer("fit", network, changed)
+def thread_count(n_jobs: int | None) -> int:
+    """Return the number of threads for the core, where 0 means the automatic choice.
+
+    Negative numbers count from the number of processors, as joblib's do: -1 is all of them.
+    """
+    if n_jobs is None:
+        return 0
+    threads = int(n_jobs) if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + int(n_jobs))
+    return min(threads, _core.max_threads)
 
 
-def build(units: Sequence[int], activation: str, dtype: Any) -> nn.Sequential:
-    """Return a model with these numbers of columns, units and outputs."""
+def activations(where: str, given: Any, hidden: int) -> list[Activation]:
+    """Return the activation of each hidden layer; `given` is one for all, or one for each."""
+    each = list(given) if isinstance(given, (list, tuple)) else [given] * hidden
+    if len(each) != hidden:
+        raise ValueError(
+            f"[{where}] activation has {len(each)} entries; expected one for each of {hidden} "
+            "hidden layers, or a single one for all"
+        )
+    return [_activation(where, one) for one in each]
+
+
+def _activation(where: str, given: Any) -> Activation:
+    if isinstance(given, Activation):
+        return copy.copy(given)
+    if not isinstance(given, str) or given not in ACTIVATIONS:
+        raise _registry.unknown(where, "activation", given, ACTIVATIONS)
+    made: Any = getattr(nn, _registry.rows("activations")[ACTIVATIONS[given]]["class_name"])
+    return made()  # type: ignore[no-any-return]
+
+
+def dropouts(where: str, given: Any, hidden: int) -> list[float]:
+    """Return the probability of each hidden layer; `given` is one for all, or one for each."""
+    each = list(given) if isinstance(given, (list, tuple)) else [given] * hidden
+    if len(each) != hidden:
+        raise ValueError(
+            f"[{where}] dropout has {len(each)} entries; expected one for each of {hidden} hidden "
+            "layers, or a single number for all"
+        )
+    for p in each:
+        if isinstance(p, (bool, np.bool_)) or not isinstance(p, (int, float, np.number)):
+            raise TypeError(f"[{where}] dropout has {shown(p)}; expected numbers")
+        if not 0 <= p < 1:
+            raise ValueError(f"[{where}] dropout has {shown(p)}; expected at least 0 and below 1")
+    return [float(p) for p in each]
+
+
+def build(
+    where: str, units: Sequence[int], parameters: Any, dtype: Any, seed: int = 0
+) -> nn.Sequential:
+    """Return a model with these numbers of columns, units and outputs.
+
+    Behind the linear part of a hidden layer come its normalization, its activation and its dropout.
+
+    Parameters
+    ----------
+    where : str
+        Name of the call, for messages.
+    units : sequence of int
+    parameters : MLPClassifier or MLPRegressor
+    dtype : float32 or float64
+    seed : int
+        What dropout is drawn from.
+    """
+    pairs = [(int(fan_in), int(fan_out)) for fan_in, fan_out in pairwise(units)]
+    functions = activations(where, parameters.activation, len(pairs) - 1)
+    shares = dropouts(where, parameters.dropout, len(pairs) - 1)
     layers: list[Any] = []
-    for fan_in, fan_out in pairwise(units):
-        layers += [nn.Linear(int(fan_in), int(fan_out)), _ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1], dtype=dtype)
+    for (fan_in, fan_out), function, share in zip(pairs[:-1], functions, shares, strict=True):
+        layers.append(nn.Linear(fan_in, fan_out))
+        if parameters.normalization is not None:
+            row = _registry.rows("layers")[NORMALIZATIONS[parameters.normalization]]
+            layers.append(getattr(nn, row["class_name"])(fan_out))
+        layers.append(function)
+        if share:
+            layers.append(nn.Dropout(share))
+    threads = thread_count(parameters.n_jobs)
+    return nn.Sequential(
+        *layers, nn.Linear(*pairs[-1]), dtype=dtype, seed=seed, n_threads=threads or None
+    )
 
 
 def views(model: nn.Sequential) -> tuple[list[Any], list[Any]]:
@@ -66,6 +130,11 @@ def gradients(model: nn.Sequential) -> list[Any]:
     return [found[f"{k}.weight"].T for k in keys] + [found[f"{k}.bias"] for k in keys]
 
 
+def copied_values(model: nn.Sequential) -> dict[str, Any]:
+    """Return copies of all values, those of normalizations and their statistics included."""
+    return {key: np.array(value) for key, value in model.state_dict().items()}
+
+
 def fits(model: nn.Sequential, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
     """Whether the model can hold these values as they are."""
     weights, biases = views(model)
@@ -80,36 +149,3 @@ def load(model: nn.Sequential, coefs: Sequence[Any], intercepts: Sequence[Any]) 
     weights, biases = views(model)
     for target, value in zip([*weights, *biases], [*coefs, *intercepts], strict=True):
         target[...] = value
-
-
-def compiled(
-    model: nn.Sequential, parameters: Any, out_activation: str, rate: LearningRate | None
-) -> None:
-    """Compile the model, with a new state of the optimizer.
-
-    Parameters
-    ----------
-    model : Sequential
-    parameters : MLPClassifier or MLPRegressor
-    out_activation : str
-    rate : LearningRate or None
-        None for the solver "lbfgs", which uses the model's loss and gradients alone.
-    """
-    of_link, reduction = _LOSSES[out_activation]
-    loss = of_link(**reduction)
-    shared: dict[str, Any] = {
-        "form": "sklearn",  # weight decay of weights alone, divided by the weights of the batch
-        "weight_decay": float(parameters.alpha),
-    }
-    if rate is None:
-        model.compile(optim.SGD(**shared), loss)
-        return
-    shared["lr"] = float(rate.learning_rate)
-    if parameters.solver == "sgd":
-        momentum = float(parameters.momentum)
-        nesterov = bool(parameters.nesterovs_momentum) and momentum > 0
-        optimizer: Any = optim.SGD(momentum=momentum, nesterov=nesterov, **shared)
-    else:
-        betas = (float(parameters.beta_1), float(parameters.beta_2))
-        optimizer = optim.Adam(betas=betas, eps=float(parameters.epsilon), **shared)
-    model.compile(optimizer, loss, penalty_in_loss=True)

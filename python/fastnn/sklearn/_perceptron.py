@@ -1,58 +1,70 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What MLPClassifier and MLPRegressor have in common: fit, partial_fit, outputs, pickles."""
+"""What MLPClassifier and MLPRegressor have in common: fit and partial_fit."""
 
 from __future__ import annotations
 
-import operator
+import copy
+import time
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import sklearn
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fastnn import _validate
 from fastnn._refusals import Refused, Words
 
-from . import _draws, _network, _quasi_newton, _training
+from . import _compilation, _draws, _network, _quasi_newton, _restarts, _training
 from ._exchange import Exchange
-from ._learning_rate import LearningRate
-from ._parameters import STOCHASTIC_SOLVERS
-from ._rows import Rows, blocks, readable
+from ._notices import CALLBACK_STATE, CallbackSupportMixin, Notices
+from ._parameters import ACTIVATIONS, check_together
+from ._rows import Rows, readable
+from ._with_network import WithNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fastnn import nn
 
 __all__ = ["Perceptron"]
 
-# Made anew from `network_` when a pickle is loaded.
-_FROM_NETWORK = ("coefs_", "intercepts_", "_values")
 
-
-class Perceptron(Exchange, BaseEstimator, ABC):
+class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
     """The base of the estimators.
 
-    A subclass says how targets are read and scored: `_validated`, `_out_activation`, `_score_of`.
+    A subclass says how targets are read and scored.
     """
 
-    network_: nn.Sequential
     n_iter_: int
     out_activation_: str
     _alpha: float  # the penalty with which the model is compiled
 
     @abstractmethod
-    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
-        """Return X and y as the core takes them, and the number of outputs."""
+    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        """Return X and y after scikit-learn's checks; labels become known."""
+
+    @abstractmethod
+    def _count_outputs(self, y: Any) -> int:
+        """Return the number of outputs for such a y, which has been validated."""
+
+    @abstractmethod
+    def _encoded(self, y: Any) -> Any:
+        """Return the targets for the core, of a y that has been validated."""
+
+    @abstractmethod
+    def _check_validation_targets(self, y: Any) -> Any:
+        """Return the y of validation rows; refuse one that does not fit that of the training."""
+
+    @abstractmethod
+    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        """Return the weights of the rows, or None; those of classes are in them."""
 
     @abstractmethod
     def _known_targets(self, y: Any) -> Any:
@@ -66,6 +78,10 @@ class Perceptron(Exchange, BaseEstimator, ABC):
     def _activation_of_outputs(self) -> str:
         """Return the activation of the outputs, with the targets as `_validated` has seen them."""
 
+    @abstractmethod
+    def _described_loss(self, where: str) -> nn.Loss:
+        """Return the loss of the model inside."""
+
     # Training.
 
     @contextmanager
@@ -78,8 +94,9 @@ class Perceptron(Exchange, BaseEstimator, ABC):
         except BaseException:
             for each, length in lengths:
                 del each[length:]
+            kept = {name: self.__dict__[name] for name in CALLBACK_STATE if name in self.__dict__}
             self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__.update(before | kept)
             raise
 
     def _fit_at_once(self, x: Any, y: Any, weights: Any) -> bool:
@@ -95,6 +112,8 @@ class Perceptron(Exchange, BaseEstimator, ABC):
             and (weights is None or (type(weights) is np.ndarray and weights.shape == (len(x),)))
             and (self.batch_size == "auto" or self.batch_size == len(x))
             and not self.early_stopping
+            and not self.callbacks
+            and self.__dict__.get("best_loss_") is not None
             and "_optimizer" in self.__dict__
         ):
             return False
@@ -103,7 +122,7 @@ class Perceptron(Exchange, BaseEstimator, ABC):
             return False
         self._synchronize()
         if self.alpha != self._alpha:
-            _network.penalize(self.network_, self.alpha)
+            _compilation.penalize(self.network_, self.alpha)
             self._alpha = self.alpha
         before = self.n_iter_
         try:
@@ -117,48 +136,105 @@ class Perceptron(Exchange, BaseEstimator, ABC):
             _draws.Order(check_random_state(self.random_state), len(x), True)(0)
         return True
 
-    def _fit(self, x: Any, y: Any, sample_weight: Any, incremental: bool = False) -> Self:
+    def _fit(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Self:
+        started, where = time.monotonic(), f"{type(self).__name__}.fit"
+        if incremental:
+            where = f"{type(self).__name__}.partial_fit"
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        check_together(self, where, any(part is not None for part in validation))
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        x, y, outputs = self._validated(x, y, incremental, first)
+        given = (x, y, sample_weight)
+        x, y = self._validated(x, y, incremental, first)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, x)
-        self.n_outputs_ = outputs
+        weights = self._row_weights(y, weights, incremental)
+        self.n_outputs_ = self._count_outputs(y)
         random_state = check_random_state(self.random_state)
-        units = [x.shape[1], *hidden, outputs]
+        units = [x.shape[1], *hidden, self.n_outputs_]
         if first:
-            self._initialize(units, x.dtype, random_state)
+            self._initialize(where, units, x.dtype, random_state)
         else:
-            self._synchronize()
-        rows = Rows(readable(x), y, weights)
-        if self.solver in STOCHASTIC_SOLVERS:
-            self._fit_stochastic(rows, random_state, incremental)
+            self._go_on(incremental)
+        rows = Rows(readable(x), self._encoded(y), weights)
+        held_out = self._validation_rows(*validation, is_sparse=rows.is_sparse)
+        runs = int(self.n_init) if first and not incremental else 1
+        stochastic = self.solver != "lbfgs"
+        notices = None
+        if not incremental:
+            task = "epoch" if stochastic else "iteration"
+            # SciPy's L-BFGS-B makes one iteration more before it knows that it is the last.
+            most = runs * (self.max_iter + (not stochastic))
+            notices = Notices.of(self, *given, most, task)
+        ends = np.inf if self.max_time is None or incremental else started + self.max_time
+        if stochastic:
+            train = self._by_batches(where, rows, held_out, random_state, incremental)
         else:
-            self._fit_lbfgs(rows)
+            train = self._by_lbfgs(where, rows)
+
+        def initialize() -> None:
+            self._initialize(where, units, x.dtype, random_state)
+
+        _restarts.keep_best(self, runs, initialize, lambda: train(ends, notices))
+        if notices is not None:
+            notices.end()
         return self
 
-    def _initialize(self, units: list[int], dtype: Any, random_state: Any) -> None:
+    def _initialize(self, where: str, units: list[int], dtype: Any, random_state: Any) -> None:
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(units)
         self.out_activation_ = self._activation_of_outputs()
+        if self.dtype is not None:
+            dtype = np.dtype(_validate.dtype_name(where, self.dtype))
         dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-        values = _draws.initial_values(random_state, units, self.activation, dtype)
+        functions = _network.activations(where, self.activation, len(units) - 2)
+        names = [*(each.registry_name for each in functions), self._name_of_single(functions)]
+        values = _draws.initial_values(random_state, units, names, dtype)
+        draws = np.any(np.asarray(self.dropout) != 0)
+        seed = int(random_state.randint(np.iinfo(np.int32).max)) if draws else 0
         # lbfgs adds up small differences of the loss, for which scikit-learn takes float64, too.
-        stochastic = self.solver in STOCHASTIC_SOLVERS
-        self.network_ = _network.build(units, self.activation, dtype if stochastic else np.float64)
+        stochastic = self.solver != "lbfgs"
+        self.network_ = _network.build(
+            where, units, self, dtype if stochastic else np.float64, seed
+        )
         _network.load(self.network_, *values)
         self._show_values()
         self.__dict__.pop("_optimizer", None)
         if not stochastic:
             return
         self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] | None = None
         self._no_improvement_count = 0
         if self.early_stopping:
             self._watch_scores()
         else:
             self._watch_loss()
+
+    def _name_of_single(self, functions: list[Any]) -> str:
+        """Return the activation by which the values of the last layer are drawn."""
+        if functions:
+            return str(functions[-1].registry_name)
+        given = self.activation
+        return ACTIVATIONS.get(given, "") if isinstance(given, str) else ""
+
+    def _go_on(self, incremental: bool) -> None:
+        """Prepare the present values for another training.
+
+        It trains a copy of the model, which is dropped if the training fails. A partial_fit, whose
+        only epoch the core makes as a whole or not at all, needs that only for callbacks.
+        """
+        self._synchronize()
+        if not incremental or self.callbacks:
+            self.network_ = copy.deepcopy(self.network_)
+            self._show_values()
 
     def _watch_loss(self) -> None:
         self.best_loss_: float | None = np.inf
@@ -170,38 +246,54 @@ class Perceptron(Exchange, BaseEstimator, ABC):
         self.best_loss_ = None
         # None after a fit: a warm start that finds nothing better keeps its last values, as
         # scikit-learn's does.
-        self._best_values: list[Any] | None = [value.copy() for value in self._values]
+        self._best_values: dict[str, Any] | None = _network.copied_values(self.network_)
 
-    def _fit_stochastic(self, rows: Rows, random_state: Any, incremental: bool) -> None:
-        if not incremental or not hasattr(self, "_optimizer"):
-            schedule = self.learning_rate if self.solver == "sgd" else "constant"
-            initial = self.learning_rate_init
-            self._optimizer = LearningRate(initial, schedule, self.power_t, float(initial))
-            self._alpha = self.alpha
-            _network.compiled(self.network_, self, self.out_activation_, self._optimizer)
-        elif self.alpha != self._alpha:
-            _network.penalize(self.network_, self.alpha)
-            self._alpha = self.alpha
+    def _by_batches(
+        self, where: str, rows: Rows, held_out: Rows | None, random_state: Any, incremental: bool
+    ) -> Callable[[float, Notices | None], bool]:
+        """Return what trains by batches, once for each call."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        held_out = None
-        if self.early_stopping:
-            if self.validation_scores_ is None:  # a warm start after a fit without early stopping
-                self._watch_scores()
+        if self.early_stopping and held_out is None:
             rows, held_out = self._held_out(rows, random_state)
-        elif self.best_loss_ is None:
-            self._watch_loss()
         batch_size = min(200, rows.n)
         if self.batch_size != "auto":
             if self.batch_size > rows.n:
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                     "clipped",
-                    stacklevel=4,
+                    stacklevel=5,
                 )
             batch_size = int(np.clip(self.batch_size, 1, rows.n))
-        order = _draws.Order(random_state, rows.n, self.shuffle)
-        _training.Training(self, rows, held_out, order, batch_size, incremental).run()
+
+        def train(ends: float, notices: Notices | None) -> bool:
+            self._compile(where, incremental)
+            if self.early_stopping:
+                if self.validation_scores_ is None:  # a warm start after a fit without
+                    self._watch_scores()
+            elif self.best_loss_ is None:
+                self._watch_loss()
+            self.validation_loss_curve_ = (
+                None if held_out is None else [*(self.validation_loss_curve_ or ())]
+            )
+            order = _draws.Order(random_state, rows.n, self.shuffle)
+            run = _training.Training(
+                self, rows, held_out, order, batch_size, incremental, ends, notices
+            )
+            run.run()
+            return run.interrupted
+
+        return train
+
+    def _compile(self, where: str, incremental: bool) -> None:
+        """Compile the model anew for fit; a partial_fit goes on with its optimizer's state."""
+        if not incremental or not hasattr(self, "_optimizer"):
+            self._optimizer = _compilation.initial_rate(self)
+            self._alpha = self.alpha
+            _compilation.compiled(where, self.network_, self, self._optimizer)
+        elif self.alpha != self._alpha:
+            _compilation.penalize(self.network_, self.alpha)
+            self._alpha = self.alpha
 
     def _held_out(self, rows: Rows, random_state: Any) -> tuple[Rows, Rows]:
         """Return the rows to train on, and those that decide when training ends."""
@@ -219,13 +311,43 @@ class Perceptron(Exchange, BaseEstimator, ABC):
             )
         return rows.kept(train), rows.kept(test)
 
-    def _fit_lbfgs(self, rows: Rows) -> None:
-        _network.compiled(self.network_, self, self.out_activation_, None)
-        objective = _quasi_newton.Objective(self.network_, rows, self.alpha)
-        with Words(f"{type(self).__name__}.fit"):
-            self.loss_, self.n_iter_ = _quasi_newton.minimize(objective, self)
-        if not (np.isfinite(self.loss_) and np.isfinite(objective.vector()).all()):
-            raise ValueError(_training.DIVERGED)
+    def _validation_rows(self, x: Any, y: Any, weights: Any, is_sparse: bool) -> Rows | None:
+        """Return the rows for validation that the user gave, or None."""
+        for given, name in ((x, "X_val"), (y, "y_val"), (weights, "sample_weight_val")):
+            for other, missing in ((x, "X_val"), (y, "y_val")):
+                if given is not None and other is None:
+                    raise ValueError(f"{name} is provided, but {missing} was not provided.")
+        if x is None:
+            return None
+        x, y = validate_data(
+            self,
+            x,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=not is_classifier(self),
+            reset=False,
+        )
+        if weights is not None:
+            weights = _check_sample_weight(weights, x)
+        x = readable(x)
+        if issparse(x) and not is_sparse:  # the core reads both parts of the rows in one call
+            x = x.toarray()
+        return Rows(x, self._encoded(self._check_validation_targets(y)), weights)
+
+    def _by_lbfgs(self, where: str, rows: Rows) -> Callable[[float, Notices | None], bool]:
+        """Return what trains with "lbfgs", once for each call."""
+
+        def train(ends: float, notices: Notices | None) -> bool:
+            _compilation.compiled(where, self.network_, self, None)
+            objective = _quasi_newton.Objective(self.network_, rows, self.alpha, ends)
+            with Words(where):
+                self.loss_, self.n_iter_ = _quasi_newton.minimize(objective, self, notices)
+            if not (np.isfinite(self.loss_) and np.isfinite(objective.vector()).all()):
+                raise ValueError(_training.DIVERGED)
+            return objective.is_over
+
+        return train
 
     def _loss_grad_lbfgs(
         self, vector: Any, x: Any, y: Any, sample_weight: Any, *_arrays: Any
@@ -236,101 +358,9 @@ class Perceptron(Exchange, BaseEstimator, ABC):
         return _quasi_newton.Objective(self.network_, Rows(x, y, sample_weight), self.alpha)(vector)
 
     def _check_solver(self) -> bool:
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if self.solver == "lbfgs":
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."
             )
         return True
-
-    # The model and the attributes that show its values.
-
-    def _show_values(self) -> None:
-        self.coefs_, self.intercepts_ = _network.views(self.network_)
-        self._values = [*self.coefs_, *self.intercepts_]
-
-    def _synchronize(self) -> None:
-        """Take over arrays that were put into coefs_ and intercepts_ in place of the model's."""
-        if "_values" in self.__dict__:
-            held, given = self._values, len(self.coefs_) + len(self.intercepts_)
-            if given == len(held) and all(
-                map(operator.is_, chain(self.coefs_, self.intercepts_), held)
-            ):
-                return
-        coefs = [np.asarray(array) for array in self.coefs_]
-        intercepts = [np.asarray(array) for array in self.intercepts_]
-        if not ("network_" in self.__dict__ and _network.fits(self.network_, coefs, intercepts)):
-            single = all(array.dtype == np.float32 for array in coefs)
-            units = [coefs[0].shape[0], *(array.shape[1] for array in coefs)]
-            self.network_ = _network.build(
-                units, self.activation, np.float32 if single else np.float64
-            )
-            self.__dict__.pop("_optimizer", None)
-            _network.compiled(self.network_, self, self.out_activation_, None)
-        _network.load(self.network_, coefs, intercepts)
-        self._show_values()
-
-    # Outputs.
-
-    def _predictions(self, x: Any) -> Any:
-        """Return the outputs (n, n_outputs) with their activation, of X as the caller has it.
-
-        An array that the core reads goes there at once; all else is checked by scikit-learn.
-        """
-        if "network_" not in self.__dict__:
-            check_is_fitted(self)
-        self._synchronize()
-        if self._is_plain(x):
-            try:
-                return self.network_._network.predict(x)  # type: ignore[union-attr]
-            except Refused:
-                pass
-        x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
-        return self._outputs(readable(x))
-
-    def _is_plain(self, x: Any) -> bool:
-        """Whether scikit-learn would have nothing to say about X but about its numbers."""
-        return (
-            type(x) is np.ndarray
-            and x.ndim == 2
-            and x.shape[0] > 0
-            and x.shape[1] == self.__dict__.get("n_features_in_")
-            and "feature_names_in_" not in self.__dict__
-        )
-
-    def _outputs(self, x: Any) -> Any:
-        """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""
-        if not issparse(x):
-            return self.network_.predict(x)
-        found = np.empty((x.shape[0], self.n_outputs_), self.network_.dtype)
-        for block in blocks(x):
-            self.network_.predict(x[block].toarray(), out=found[block])
-        return found
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    # Pickles and copies; coefs_ and intercepts_ are views of the model's values after them, too.
-
-    def __getstate__(self) -> dict[str, Any]:
-        if "coefs_" in self.__dict__:
-            self._synchronize()
-        state = {name: value for name, value in self.__dict__.items() if name not in _FROM_NETWORK}
-        return state | {"_sklearn_version": sklearn.__version__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        version = state.pop("_sklearn_version", "pre-0.18")
-        if version != sklearn.__version__:
-            warnings.warn(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_sklearn_version=sklearn.__version__,
-                    original_sklearn_version=version,
-                ),
-                stacklevel=2,
-            )
-        self.__dict__.update(state)
-        if "network_" in state:
-            self._show_values()

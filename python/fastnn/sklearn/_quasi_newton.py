@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.errors import TrainingDivergedError
@@ -15,11 +18,16 @@ from fastnn.errors import TrainingDivergedError
 from . import _network
 
 if TYPE_CHECKING:
+    from ._notices import Notices
     from ._rows import Rows
 
 __all__ = ["Objective", "minimize"]
 
 _WITHOUT_DISPLAY = (1, 15)  # SciPy's L-BFGS-B prints nothing from this version on
+
+
+class Stopped(Exception):  # noqa: N818
+    """Ends a minimization where it is."""
 
 
 class Objective:
@@ -33,10 +41,19 @@ class Objective:
     model : Sequential
     rows : Rows
     alpha : float
+    ends : float
+        When the training is to end, on the monotonic clock.
+
+    Attributes
+    ----------
+    is_over : bool
+        Whether the time did not suffice for another call, which then raised `Stopped`.
     """
 
-    def __init__(self, model: Any, rows: Rows, alpha: float) -> None:
-        self._model, self._rows = model, rows
+    def __init__(self, model: Any, rows: Rows, alpha: float, ends: float = np.inf) -> None:
+        self._model, self._rows, self._ends = model, rows, ends
+        self._longest = 0.0  # seconds of a call
+        self.is_over = False
         weights, biases = _network.views(model)
         self._values = [*weights, *biases]
         self._penalized = sum(weight.size for weight in weights)
@@ -68,6 +85,10 @@ class Objective:
             return np.inf, np.full(len(vector), np.nan)
 
     def _computed(self, vector: Any) -> tuple[float, Any]:
+        began = time.monotonic()
+        if began + self._longest > self._ends:  # it would be too late after this one
+            self.is_over = True
+            raise Stopped
         self.put(vector)
         weights = vector[: self._penalized]
         loss = self._factor / 2 * float(weights @ weights)
@@ -85,16 +106,19 @@ class Objective:
                 into = gradient[first : first + part.size].reshape(part.shape)
                 into += part if share == 1 else share * part
                 first += part.size
+        self._longest = max(self._longest, time.monotonic() - began)
         return loss, gradient
 
 
-def minimize(objective: Objective, parameters: Any) -> tuple[float, int]:
+def minimize(objective: Objective, parameters: Any, notices: Notices | None) -> tuple[float, int]:
     """Train the model of the objective; return the loss and the number of iterations.
 
     Parameters
     ----------
     objective : Objective
     parameters : MLPClassifier or MLPRegressor
+    notices : Notices or None
+        Is told of each iteration, and may end the training after it.
     """
     options = {
         "maxfun": parameters.max_fun,
@@ -102,11 +126,62 @@ def minimize(objective: Objective, parameters: Any) -> tuple[float, int]:
         "gtol": parameters.tol,
         **_display(1 if parameters.verbose is True or parameters.verbose >= 1 else -1),
     }
-    result = scipy.optimize.minimize(
-        objective, objective.vector(), method="L-BFGS-B", jac=True, options=options
-    )
+    progress = _Progress(objective, notices)
+    try:
+        result = scipy.optimize.minimize(
+            progress.evaluated,
+            objective.vector(),
+            method="L-BFGS-B",
+            jac=True,
+            options=options,
+            callback=progress.iterated,
+        )
+    except (Stopped, KeyboardInterrupt) as reason:
+        objective.put(progress.vector)
+        if isinstance(reason, KeyboardInterrupt):
+            objective.is_over = True
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+        elif objective.is_over:
+            warnings.warn(
+                f"[{type(parameters).__name__}.fit] max_time = {parameters.max_time} seconds are "
+                f"over after {progress.n} iterations and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=7,
+            )
+        return progress.loss, progress.n
     objective.put(result.x)
     return result.fun, _check_optimize_result("lbfgs", result, parameters.max_iter)
+
+
+class _Progress:
+    """The last iteration of a minimization that ended: its vector and its loss."""
+
+    def __init__(self, objective: Objective, notices: Notices | None) -> None:
+        self._objective, self._notices = objective, notices
+        self.vector, self.loss, self.n = objective.vector(), np.nan, 0
+        self._latest: tuple[Any, float] = (self.vector, np.nan)
+        if notices is not None:
+            notices.epoch_begin()
+
+    def evaluated(self, vector: Any) -> tuple[float, Any]:
+        """Return loss and gradient."""
+        loss, gradient = self._objective(vector)
+        if np.isnan(self.loss):
+            self.loss = loss  # of the initial values
+        self._latest = (vector.copy(), loss)
+        return loss, gradient
+
+    def iterated(self, vector: Any) -> None:
+        """Keep the vector of an iteration; SciPy calls this after its last evaluation."""
+        self.n += 1
+        self.vector = vector.copy()
+        if np.array_equal(self._latest[0], vector):
+            self.loss = self._latest[1]
+        if self._notices is not None:
+            self._objective.put(vector)
+            if self._notices.epoch_end():
+                raise Stopped
+            self._notices.epoch_begin()
 
 
 def _display(level: int) -> dict[str, int]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
@@ -11,11 +11,16 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from . import _parameters
+from . import _compilation, _parameters
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
 from ._versions import in_its_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn import nn
 
 __all__ = ["MLPRegressor"]
 
@@ -31,10 +36,15 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     Parameters
     ----------
-    loss : {{"squared_error", "poisson"}}, default "squared_error"
-        Half the squared error, or half the Poisson deviance, for which the outputs are logarithms
-        of rates and targets are at least 0.
+    loss : str or loss of fastnn.nn, default "squared_error"
+        "squared_error" and "poisson" are scikit-learn's: half the squared error, and half the
+        Poisson deviance, for which the outputs are logarithms of rates and targets are at least 0.
+        "absolute_error"; "huber" and "smooth_l1", which are squared for errors up to 1;
+        "log_cosh"; "quantile", whose minimum is the median; and the other names of `fastnn.nn` for
+        numbers. Objects: ``nn.HuberLoss(delta=0.1)``, ``nn.QuantileLoss(quantiles=[0.9])``. A name
+        adds the losses of several outputs.
     {parameters}
+    {additions}
 
     Attributes
     ----------
@@ -54,14 +64,14 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -79,6 +89,15 @@ class MLPRegressor(RegressorMixin, Perceptron):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
+        weight_decay: float | None = None,
+        max_grad_norm: float | None = None,
+        dtype: Any = None,
+        n_init: int = 1,
+        max_time: float | None = None,
+        n_jobs: int | None = None,
+        callbacks: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -104,9 +123,27 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
+        self.normalization = normalization
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.dtype = dtype
+        self.n_init = n_init
+        self.max_time = max_time
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train from the beginning, or with `warm_start` from the present values.
 
         Parameters
@@ -116,6 +153,11 @@ class MLPRegressor(RegressorMixin, Perceptron):
         y : array_like of shape (n,) or (n, n_outputs)
         sample_weight : array_like of shape (n,), optional
             Weights of the rows, at least 0.
+        X_val, y_val : array_like, optional
+            Rows whose loss is computed after each epoch, for `validation_loss_curve_`. With
+            `early_stopping`, their score decides when training ends, and no rows of X are held out.
+        sample_weight_val : array_like, optional
+            Weights of the rows of `X_val`.
 
         Returns
         -------
@@ -128,7 +170,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
             If X or y is refused, or training diverges. The estimator is then as before the call.
         """
         with self._all_or_nothing():
-            return self._fit(X, y, sample_weight)
+            validation = (X_val, y_val, sample_weight_val)
+            return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(lambda self: self._check_solver())
     @tries_at_once
@@ -150,7 +193,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         with self._all_or_nothing():
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any, int]:
+    def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         x, y = validate_data(
             self,
             x,
@@ -162,7 +205,26 @@ class MLPRegressor(RegressorMixin, Perceptron):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return x, y, 1 if y.ndim == 1 else y.shape[1]
+        return x, y
+
+    def _count_outputs(self, y: Any) -> int:
+        return 1 if y.ndim == 1 else int(y.shape[1])
+
+    def _encoded(self, y: Any) -> Any:
+        return y
+
+    def _check_validation_targets(self, y: Any) -> Any:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self._count_outputs(y) != self.n_outputs_:
+            raise ValueError(
+                f"[MLPRegressor.fit] y_val has {self._count_outputs(y)} columns; expected "
+                f"{self.n_outputs_}, as y has"
+            )
+        return y
+
+    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        return sample_weight
 
     def _known_targets(self, y: Any) -> Any:
         columns = 1 if y.ndim == 1 else y.shape[-1]
@@ -170,7 +232,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return y if plain and columns == self.n_outputs_ else None
 
     def _activation_of_outputs(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return _compilation.link_of_numbers(self.loss)
+
+    def _described_loss(self, where: str) -> nn.Loss:
+        return _compilation.regression_loss(self.loss)
 
     def _score_of(self, outputs: Any, targets: Any, weights: Any) -> float:
         return float(r2_score(targets, outputs, sample_weight=weights))

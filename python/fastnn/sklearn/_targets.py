@@ -4,7 +4,8 @@
 scikit-learn's LabelBinarizer decides what kind of labels they are, and which ones. Targets are
 
 - for two classes (or one) a column of booleans, whether a row is of the second class;
-- for more classes the index of each row's class;
+- for more classes the index of each row's class, or, where they are independent outputs, a column
+  of booleans for each class;
 - for multi-label rows a column of booleans for each label.
 """
 
@@ -13,16 +14,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+
+from fastnn import nn
 
 if TYPE_CHECKING:
     from sklearn.preprocessing import LabelBinarizer
 
-__all__ = ["decoded", "encoded", "hits", "n_outputs", "of_known", "out_activation"]
+__all__ = [
+    "class_weights",
+    "decoded",
+    "encoded",
+    "hits",
+    "n_outputs",
+    "of_known",
+    "out_activation",
+    "shares",
+    "smoothed",
+]
 
 
-def out_activation(binarizer: LabelBinarizer) -> str:
-    """Return the activation of the outputs for these labels."""
-    return "softmax" if binarizer.y_type_ == "multiclass" else "logistic"
+def _is_multiclass(binarizer: LabelBinarizer) -> bool:
+    """Whether a row has one of more than two classes."""
+    return bool(binarizer.y_type_ == "multiclass")
+
+
+def out_activation(binarizer: LabelBinarizer, loss: Any) -> str:
+    """Return the activation of the outputs for these labels and this loss of a classifier."""
+    joint = isinstance(loss, nn.CrossEntropyLoss) or loss == "log_loss"
+    return "softmax" if _is_multiclass(binarizer) and joint else "logistic"
 
 
 def n_outputs(binarizer: LabelBinarizer) -> int:
@@ -30,20 +50,30 @@ def n_outputs(binarizer: LabelBinarizer) -> int:
     return 1 if binarizer.y_type_ == "binary" else len(binarizer.classes_)
 
 
-def encoded(binarizer: LabelBinarizer, y: Any) -> Any:
-    """Return the targets of labels that the binarizer knows."""
+def encoded(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
+    """Return the targets of labels that the binarizer knows; `link`: activation of the outputs."""
     multilabel = binarizer.y_type_.startswith("multilabel")
     if multilabel or y.ndim != 1:
         return binarizer.transform(y).astype(bool)
     classes = binarizer.classes_
-    if out_activation(binarizer) == "softmax":
-        return np.searchsorted(classes, y)
+    if _is_multiclass(binarizer):
+        return _of_indices(np.searchsorted(classes, y), len(classes), link)
     if len(classes) < 2:
         return np.zeros((len(y), 1), bool)
     return (y == classes[1]).reshape(-1, 1)
 
 
-def of_known(binarizer: LabelBinarizer, y: Any) -> Any:
+def _of_indices(indices: Any, n: int, link: str) -> Any:
+    """Return targets of more than two classes: indices, or a column for each class."""
+    return indices if link == "softmax" else indices[:, None] == np.arange(n)
+
+
+def smoothed(targets: Any, share: float) -> Any:
+    """Return targets of yes and no of which a share is moved half to either answer."""
+    return targets * (1.0 - share) + share / 2
+
+
+def of_known(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
     """Return the targets of labels (n,), or None if a label is not among the known ones.
 
     For kinds of arrays that are searched quickly.
@@ -54,7 +84,32 @@ def of_known(binarizer: LabelBinarizer, y: Any) -> Any:
     indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if not (classes[indices] == y).all():
         return None
-    return indices if out_activation(binarizer) == "softmax" else indices.reshape(-1, 1)
+    if _is_multiclass(binarizer):
+        return _of_indices(indices, len(classes), link)
+    return indices.reshape(-1, 1)
+
+
+def class_weights(given: Any, classes: Any, y: Any, sample_weight: Any) -> Any:
+    """Return for each row the factor of its class.
+
+    Parameters
+    ----------
+    given : dict or "balanced"
+        "balanced": each class gets the same sum of weights.
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    y : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,) or None
+        Weights that "balanced" takes into account.
+    """
+    indices = np.searchsorted(classes, y)
+    if isinstance(given, dict):
+        return compute_class_weight(given, classes=classes, y=y)[indices]
+    sums = np.bincount(indices, sample_weight, minlength=len(classes)).astype(float)
+    present = sums > 0
+    factors = np.ones(len(classes))
+    factors[present] = sums.sum() / (present.sum() * sums[present])
+    return factors[indices]
 
 
 def decoded(binarizer: LabelBinarizer, outputs: Any) -> Any:
@@ -65,15 +120,29 @@ def decoded(binarizer: LabelBinarizer, outputs: Any) -> Any:
 
 
 def _indices(binarizer: LabelBinarizer, outputs: Any) -> Any:
-    if out_activation(binarizer) == "softmax":
+    if _is_multiclass(binarizer):
         return outputs.argmax(axis=1)
     if len(binarizer.classes_) < 2:
         return np.zeros(len(outputs), int)
     return (outputs[:, 0] > 0.5).astype(int)
 
 
-def hits(outputs: Any, targets: Any) -> Any:
+def shares(binarizer: LabelBinarizer, outputs: Any, link: str) -> Any:
+    """Return outputs of several columns as probabilities.
+
+    Of more than two classes that are independent outputs, they are divided by their sum, as in
+    scikit-learn's OneVsRestClassifier.
+    """
+    if link == "softmax" or not _is_multiclass(binarizer):
+        return outputs
+    smallest = np.finfo(outputs.dtype).tiny
+    outputs += smallest  # so that a row without any probability is in equal parts
+    return outputs / outputs.sum(axis=1, keepdims=True)
+
+
+def hits(binarizer: LabelBinarizer, outputs: Any, targets: Any) -> Any:
     """Return for each row whether its label, or all of its labels, are right."""
-    if targets.ndim == 1:
-        return outputs.argmax(axis=1) == targets
-    return ((outputs > 0.5) == targets).all(axis=1)
+    if _is_multiclass(binarizer):
+        found = outputs.argmax(axis=1)
+        return found == (targets if targets.ndim == 1 else targets.argmax(axis=1))
+    return ((outputs > 0.5) == (targets > 0.5)).all(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The epochs of the solvers "sgd" and "adam", and what happens between two of them.
+"""The epochs of the solvers that go by batches, and what happens between two of them.
 
 The core trains all epochs in one call, with the order of the rows that the estimator draws. After
 each of them it calls `Training.epoch_end`, which keeps the curves, the best values and the learning
@@ -8,6 +8,7 @@ rate, and decides whether training goes on. Sparse rows are trained batch by bat
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,18 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import _registry
 from fastnn._fields import default_values
-from fastnn._refusals import Words
+from fastnn.callbacks import BackupAndRestore, Callback
 from fastnn.errors import TrainingDivergedError
+from fastnn.nn._rows import Rows as CoreRows
+from fastnn.nn._run import Run, check_statistics, chosen_callbacks
 
-from . import _joblib
+from . import _network
+from ._joblib import left_by_joblib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._notices import Notices
     from ._rows import Rows
 
 __all__ = ["DIVERGED", "Training"]
@@ -34,8 +39,19 @@ DIVERGED = (
 )
 
 
+class _EpochEnds(Callback):
+    """Tells a training of the ends of its epochs, before the callbacks of the user."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if not self._training.epoch_end(epoch, logs):
+            self.model.stop_training = True
+
+
 class Training:
-    """One run of a stochastic solver.
+    """One run of a solver that goes by batches.
 
     Parameters
     ----------
@@ -43,29 +59,44 @@ class Training:
         Its fitted attributes are changed after each epoch.
     rows : Rows
         The rows to train on.
-    held_out : Rows or None
-        With early stopping, the rows that decide when training ends.
+    validation : Rows or None
+        Rows whose loss is computed after each epoch. With early stopping, their score decides when
+        training ends.
     order : callable
         Gives the order of the rows of an epoch.
     batch_size : int
     incremental : bool
         Whether to train one epoch, as partial_fit does, instead of up to `max_iter`.
+    ends : float
+        When training is to end, on the monotonic clock.
+    notices : Notices or None
+        Tells the callbacks that scikit-learn's ``set_callbacks`` has set.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C or the time has ended it.
     """
 
     def __init__(
         self,
         estimator: Any,
         rows: Rows,
-        held_out: Rows | None,
+        validation: Rows | None,
         order: Callable[[int], Any],
         batch_size: int,
         incremental: bool,
+        ends: float = np.inf,
+        notices: Notices | None = None,
     ) -> None:
-        self._estimator, self._rows, self._held_out = estimator, rows, held_out
+        self._estimator, self._rows, self._validation = estimator, rows, validation
         self._order, self._batch_size, self._incremental = order, batch_size, incremental
+        self._ends, self._notices = ends, notices
+        self._stops_early = bool(estimator.early_stopping) and validation is not None
         self._epochs = 1 if incremental else estimator.max_iter
         self._model = estimator.network_
-        self._ended = False
+        self._ended = self.interrupted = self._exhausted = False
+        self._where = f"{type(estimator).__name__}.{'partial_fit' if incremental else 'fit'}"
 
     def run(self, at_once: bool = False) -> None:
         """Train until the solver stops; with early stopping, return to the best values.
@@ -74,6 +105,8 @@ class Training:
         """
         estimator = self._estimator
         estimator.n_iter_ = 0
+        if not self._incremental:
+            estimator.loss_ = np.nan  # if training ends within its first epoch
         train = self._by_batches if self._rows.is_sparse else self._in_core
         if at_once:
             train = self._in_one_step
@@ -81,30 +114,90 @@ class Training:
             train()
         except TrainingDivergedError as error:
             # With early stopping, scikit-learn goes on with NaN and returns to the best values.
-            if self._held_out is None:
+            if not self._stops_early:
                 raise ValueError(DIVERGED) from error
             while not self._ended:
                 self.epoch_end(estimator.n_iter_, {"loss": np.nan}, np.nan)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        if self._held_out is not None and estimator._best_values is not None:
-            for view, best in zip(estimator._values, estimator._best_values, strict=True):
-                view[...] = best
+            self.interrupted = True
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        if self._stops_early and estimator._best_values is not None:
+            self._model.load_state_dict(estimator._best_values)
             estimator._best_values = None
+        if not at_once:
+            self._tell_why()
+
+    def _tell_why(self) -> None:
+        """Warn if training ended before the solver stopped by itself."""
+        estimator = self._estimator
+        if self._exhausted and not self._incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and "
+                "the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=7,
+            )
+        elif not self._ended and time.monotonic() >= self._ends:
+            self.interrupted = True
+            warnings.warn(
+                f"[{self._where}] max_time = {estimator.max_time} seconds are over after "
+                f"{estimator.n_iter_} epochs and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=7,
+            )
 
     def _in_core(self) -> None:
-        where = f"{type(self._estimator).__name__}.fit"
-        known = default_values(_registry.row(where, "settings", "fit")["params"])
-        known |= {"batch_size": self._batch_size, "epochs": self._epochs}
-        known |= {"n_threads": _joblib.left_by_joblib()}
-        network = self._model._network
-        with Words(where):
-            network.fit(
-                *self._rows,
-                orders=self._order,
-                on_epoch=self.epoch_end,
-                **known,
+        """Train all epochs by one call of the core, between the hooks of the callbacks."""
+        model, n_jobs = self._model, self._estimator.n_jobs
+        threads = left_by_joblib() if n_jobs is None else _network.thread_count(n_jobs)
+        rows = CoreRows(*self._rows)
+        validation = None if self._validation is None else CoreRows(*self._validation)
+        settings = default_values(_registry.row(self._where, "settings", "fit")["params"])
+        with model._call("fit", threads or None) as call:
+            call.where = self._where
+            settings |= {
+                "batch_size": self._batch_size,
+                "epochs": self._epochs,
+                "epochs_seen": model._epochs_seen,
+                "n_threads": call.threads,
+            }
+            check_statistics(call.where, tuple(model), self._batch_size, rows.n)
+            users = chosen_callbacks(call.where, self._estimator.callbacks, 0)
+            if any(isinstance(each, BackupAndRestore) for each in users):
+                raise ValueError(
+                    f"[{call.where}] callbacks has a BackupAndRestore, which goes on with a model, "
+                    "not with an estimator; expected it in the fit of nn.Sequential"
+                )
+            self._begin()
+            run = Run(
+                model,
+                call,
+                settings,
+                rows,
+                validation,
+                None,
+                [_EpochEnds(self), *users],
+                0,
+                self._order,
             )
+            call.compiled.follow(call.where, call.network, self._epochs)
+            vars(model).update(history=run.history, _run=run)
+            if not self._incremental:
+                self._estimator.history_ = run.history
+            try:
+                run.train()
+            finally:
+                vars(model).update(_epochs_seen=run.epochs_seen, _run=None)
+                run.close()
+
+    def _begin(self) -> None:
+        """Prepare for requests to stop, and set the time at which the core ends by itself."""
+        model = self._model
+        model.stop_training = model._network.stop = False
+        if self._ends < np.inf:
+            model.stop(after=max(1e-9, self._ends - time.monotonic()))
+        if self._notices is not None:
+            self._notices.epoch_begin()
 
     def _in_one_step(self) -> None:
         x, y, w = self._rows
@@ -113,27 +206,45 @@ class Training:
     def _by_batches(self) -> None:
         rows = self._rows
         step: Callable[..., float] = self._model.train_step
+        self._begin()
         for epoch in range(self._epochs):
             order, total = self._order(epoch), 0.0
             for first in range(0, rows.n, self._batch_size):
+                if time.monotonic() >= self._ends:
+                    return
                 batch = rows.taken(order[first : first + self._batch_size])
                 total += step(batch.x, batch.y, sample_weight=batch.w) * batch.n
-            if not self.epoch_end(epoch, {"loss": total / rows.n}):
+            logs = {"loss": total / rows.n}
+            if self._validation is not None:
+                logs["val_loss"] = self._validation_loss()
+            if not self.epoch_end(epoch, logs):
                 break
 
-    def epoch_end(self, epoch: int, logs: dict[str, float], score: float | None = None) -> bool:
+    def _validation_loss(self) -> float:
+        assert self._validation is not None
+        total = weight = 0.0
+        for block in self._validation.in_blocks():
+            share = float(block.n if block.w is None else block.w.sum())
+            if share:
+                loss = self._model.evaluate(block.x, block.y, sample_weight=block.w)["loss"]
+                total, weight = total + share * loss, weight + share
+        return total / weight
+
+    def epoch_end(self, epoch: int, logs: Any, score: float | None = None) -> bool:
         """Take an epoch into account; return whether another one follows."""
         estimator = self._estimator
         estimator.n_iter_ = epoch + 1
         estimator.loss_ = logs["loss"]
         estimator.t_ += self._rows.n
         estimator.loss_curve_.append(estimator.loss_)
+        if self._validation is not None:
+            estimator.validation_loss_curve_.append(logs.get("val_loss", np.nan))
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        if self._held_out is None:
-            self._compare_loss()
-        else:
+        if self._stops_early:
             self._compare_score(self._score() if score is None else score)
+        else:
+            self._compare_loss()
         rate = estimator._optimizer
         before = rate.learning_rate
         rate.end_epoch(estimator.t_)
@@ -141,15 +252,12 @@ class Training:
             self._ended = not self._goes_on()
         if rate.learning_rate != before:
             self._model.lr = rate.learning_rate
+        asked = self._notices is not None and self._notices.epoch_end()
+        self._ended = self._ended or asked
         if epoch + 1 == self._epochs and not self._ended:
-            self._ended = True
-            if not self._incremental:
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and "
-                    "the optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=6,
-                )
+            self._ended = self._exhausted = True
+        if self._notices is not None and not self._ended:
+            self._notices.epoch_begin()
         return not self._ended
 
     def _goes_on(self) -> bool:
@@ -157,7 +265,7 @@ class Training:
         estimator = self._estimator
         stop = estimator._optimizer.end_improvement()
         if estimator.verbose:
-            figure = "Training loss" if self._held_out is None else "Validation score"
+            figure = "Validation score" if self._stops_early else "Training loss"
             then = stop or f"Setting learning rate to {estimator._optimizer.learning_rate:f}"
             print(
                 f"{figure} did not improve more than tol={estimator.tol:f} for "
@@ -183,12 +291,12 @@ class Training:
         estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_values = [value.copy() for value in estimator._values]
+            estimator._best_values = _network.copied_values(self._model)
 
     def _score(self) -> float:
-        """Return the score of the rows held out; NaN if an output is not finite."""
-        assert self._held_out is not None
-        outputs = self._estimator._outputs(self._held_out.x)
+        """Return the score of the validation rows; NaN if an output is not finite."""
+        assert self._validation is not None
+        outputs = self._estimator._outputs(self._validation.x)
         if not np.isfinite(outputs).all():
             return np.nan
-        return float(self._estimator._score_of(outputs, self._held_out.y, self._held_out.w))
+        return float(self._estimator._score_of(outputs, self._validation.y, self._validation.w))

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The model inside a fitted estimator: the attributes that show its values, outputs and pickles."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sklearn
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastnn._refusals import Refused
+
+from . import _compilation, _network
+from ._rows import blocks, readable
+
+if TYPE_CHECKING:
+    from fastnn import nn
+
+__all__ = ["WithNetwork"]
+
+# Made anew from `network_` when a pickle is loaded.
+_FROM_NETWORK = ("coefs_", "intercepts_", "_values")
+
+
+class WithNetwork(BaseEstimator):
+    """The part of the estimators that has the model inside."""
+
+    network_: nn.Sequential
+    n_outputs_: int
+    n_jobs: int | None
+
+    def _show_values(self) -> None:
+        self.__dict__.update(self._attributes_of(self.network_))
+
+    def _synchronize(self) -> None:
+        """Take over arrays that were put into coefs_ and intercepts_ in place of the model's."""
+        if "_values" in self.__dict__:
+            held, given = self._values, len(self.coefs_) + len(self.intercepts_)
+            if given == len(held) and all(
+                map(operator.is_, chain(self.coefs_, self.intercepts_), held)
+            ):
+                return
+        coefs = [np.asarray(array) for array in self.coefs_]
+        intercepts = [np.asarray(array) for array in self.intercepts_]
+        if not ("network_" in self.__dict__ and _network.fits(self.network_, coefs, intercepts)):
+            single = all(array.dtype == np.float32 for array in coefs)
+            units = [coefs[0].shape[0], *(array.shape[1] for array in coefs)]
+            where, kind = type(self).__name__, np.float32 if single else np.float64
+            self.network_ = _network.build(where, units, self, kind)
+            self.__dict__.pop("_optimizer", None)
+            _compilation.compiled(where, self.network_, self, None)
+        _network.load(self.network_, coefs, intercepts)
+        self._show_values()
+
+    # Outputs.
+
+    def _predictions(self, x: Any) -> Any:
+        """Return the outputs (n, n_outputs) with their activation, of X as the caller has it.
+
+        An array that the core reads goes there at once; all else is checked by scikit-learn.
+        """
+        if "network_" not in self.__dict__:
+            check_is_fitted(self)
+        self._synchronize()
+        if self._is_plain(x):
+            try:
+                threads = _network.thread_count(self.n_jobs)
+                return self.network_._network.predict(x, True, None, threads)  # type: ignore[union-attr]
+            except Refused:
+                pass
+        x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
+        return self._outputs(readable(x))
+
+    def _is_plain(self, x: Any) -> bool:
+        """Whether scikit-learn would have nothing to say about X but about its numbers."""
+        return (
+            type(x) is np.ndarray
+            and x.ndim == 2
+            and x.shape[0] > 0
+            and x.shape[1] == self.__dict__.get("n_features_in_")
+            and "feature_names_in_" not in self.__dict__
+        )
+
+    def _outputs(self, x: Any) -> Any:
+        """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""
+        if not issparse(x):
+            return self.network_.predict(x, n_threads=_network.thread_count(self.n_jobs) or None)
+        found = np.empty((x.shape[0], self.n_outputs_), self.network_.dtype)
+        for block in blocks(x):
+            self.network_.predict(x[block].toarray(), out=found[block])
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # Pickles and copies; coefs_ and intercepts_ are views of the model's values after them, too.
+
+    def __getstate__(self) -> dict[str, Any]:
+        if "coefs_" in self.__dict__:
+            self._synchronize()
+        state = {name: value for name, value in self.__dict__.items() if name not in _FROM_NETWORK}
+        return state | {"_sklearn_version": sklearn.__version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        version = state.pop("_sklearn_version", "pre-0.18")
+        if version != sklearn.__version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=sklearn.__version__,
+                    original_sklearn_version=version,
+                ),
+                stacklevel=2,
+            )
+        self.__dict__.update(state)
+        if "network_" in state:
+            self._show_values()
+
+    def _attributes_of(self, network: nn.Sequential) -> dict[str, Any]:
+        """Return the attributes of an estimator with this model, which may be a copy."""
+        coefs, intercepts = _network.views(network)
+        return {
+            "network_": network,
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "_values": [*coefs, *intercepts],
+        }
