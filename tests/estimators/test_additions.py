@@ -66,8 +66,11 @@ def test_solvers_take_parameters_whose_defaults_are_theirs() -> None:
     ).network_.optimizer == optim.RMSprop(0.001, eps=0.1, decay_bias=False)
     own = optim.RMSprop(lr=0.01, momentum=0.9)
     assert MLPClassifier(solver=own, **SMALL).fit(X, Y).network_.optimizer == own
-    with pytest.warns(UserWarning, match=r"\[MLPClassifier.fit\] alpha = 0.5 has no effect"):
+    with pytest.warns(
+        UserWarning, match=r"\[MLPClassifier.fit\] alpha = 0.5 has no effect"
+    ) as all_:
         MLPClassifier(solver="adamw", alpha=0.5, **SMALL).fit(X, Y)
+    assert {warning.filename for warning in all_} == {__file__}  # where the user has called fit
 
 
 @pytest.mark.parametrize("name", sorted(_parameters.ACTIVATIONS))
@@ -135,6 +138,12 @@ def test_schedules_of_other_kinds() -> None:
         model = MLPRegressor(learning_rate=given, learning_rate_init=0.02, batch_size=300, **SMALL)
         model.fit(X, Y)
         np.testing.assert_allclose(model.history_.history["lr"], expected, rtol=1e-12)
+    steps = MLPRegressor(learning_rate=lr_scheduler.CosineAnnealingLR(T_max=6), **SMALL)
+    for k in range(3):  # of two steps each
+        steps.partial_fit(X, Y)
+        assert steps.network_.lr == pytest.approx(0.0005 * (1 + np.cos(np.pi * (k + 1) / 3)))
+    with pytest.raises(ValueError, match=r"partial_fit. learning_rate is 'cosine', which lasts a"):
+        MLPRegressor(learning_rate="cosine").partial_fit(X, Y)
     for name in ("invscaling", "adaptive"):  # scikit-learn's, with the solvers that are added
         model = MLPRegressor(solver="rmsprop", learning_rate=name, tol=1e9, n_iter_no_change=1)
         model.set_params(**SMALL | {"max_iter": 8}).fit(X, Y)
@@ -162,8 +171,9 @@ def test_class_weights_are_weights_of_rows() -> None:
     weighted.fit(X, names, repeats)
     repeated.fit(np.repeat(X, repeats, axis=0), np.repeat(names, repeats))
     assert weighted.loss_curve_[0] == pytest.approx(repeated.loss_curve_[0], rel=1e-9)
-    with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
+    with pytest.raises(AttributeError) as info:
         MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=np.unique(Y))
+    assert "'balanced', which needs all labels at once" in str(info.value.__cause__)
     half = MLPClassifier(class_weight={"few": 3.0}, **SMALL)
     for _ in range(2):
         half.partial_fit(X[:50], names[:50], classes=["few", "many", "more"])
@@ -272,11 +282,11 @@ def test_dtype(cls: Any) -> None:
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_the_best_of_several_restarts_is_kept(cls: Any) -> None:
-    """The same draws, one after another, as separate fits from one RandomState."""
+    """The first one is that without restarts; the others draw from generators of their own."""
     given = {"X_val": X_VAL, "y_val": Y_VAL}
     for validates, figure in (({}, "loss_"), (given, "validation_loss_curve_")):
-        state = np.random.RandomState(5)
-        runs = [cls(**SMALL | {"random_state": state}).fit(X, Y, **validates) for _ in range(4)]
+        seeds = [5, *np.random.RandomState(5).randint(2**31 - 1, size=3)]
+        runs = [cls(**SMALL | {"random_state": k}).fit(X, Y, **validates) for k in seeds]
         losses = [np.ravel(getattr(run, figure))[-1] for run in runs]
         assert len(set(losses)) == 4
         model = cls(n_init=4, **SMALL | {"random_state": np.random.RandomState(5)})
@@ -303,8 +313,9 @@ def test_time_ends_a_fit(solver: str) -> None:
     settings = {"max_iter": 10**6, "n_iter_no_change": np.inf, "tol": 0, "max_fun": 10**6}
     model = MLPClassifier((40,), solver=solver, max_time=0.3, n_init=50, **settings)
     began = time.monotonic()
-    with pytest.warns(ConvergenceWarning, match=r"\[MLPClassifier.fit\] max_time = 0.3 seconds"):
+    with pytest.warns(ConvergenceWarning, match=r"\[MLPClassifier.fit\] max_time = 0.3 s") as all_:
         model.fit(X, Y)
+    assert {warning.filename for warning in all_} == {__file__}
     assert time.monotonic() - began < 0.6  # its own figure is within 5 %, on a quiet machine
     assert model.n_iter_ > 0
     assert model.score(X, Y) > 0.5

@@ -20,19 +20,28 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
-from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import partial_dependence, permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingRandomSearchCV,
+    KFold,
     cross_val_predict,
     cross_validate,
     learning_curve,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -66,6 +75,23 @@ QUICK = [
     MLPRegressor(activation="identity", shuffle=False, max_iter=100),
     MLPRegressor(activation="logistic", learning_rate_init=0.05, max_iter=100),
     MLPRegressor(alpha=0, learning_rate_init=0.01, n_iter_no_change=np.inf, max_iter=100),
+    # Several additions at once; each of them alone is among the long ones.
+    MLPClassifier(
+        solver="adamw",
+        loss="focal",
+        class_weight="balanced",
+        normalization="layer",
+        learning_rate_init=0.05,
+        max_iter=60,
+    ),
+    MLPRegressor(
+        "huber",
+        activation="gelu",
+        n_init=2,
+        max_grad_norm=1.0,
+        learning_rate_init=0.02,
+        max_iter=60,
+    ),
 ]
 # The other solver, and batches smaller than the rows. Without a penalty "lbfgs" separates the rows
 # of a check until probabilities round to 1, where it expects them below 1 (scikit-learn's does so).
@@ -76,6 +102,36 @@ LONG = [
     MLPRegressor(hidden_layer_sizes=(8, 8), activation="tanh", solver="lbfgs"),
     MLPClassifier(batch_size=7, learning_rate_init=0.01, max_iter=60),
     MLPRegressor(batch_size=7, learning_rate_init=0.01, max_iter=100),
+    *(
+        MLPClassifier(learning_rate_init=0.02, max_iter=100, **additions)
+        for additions in (
+            {"dropout": 0.1},
+            {"class_weight": "balanced"},
+            {"normalization": "batch"},
+            {"normalization": "rms"},
+            {"label_smoothing": 0.1},
+            {"loss": "focal"},
+            {"n_init": 2},
+            {"solver": "rmsprop"},
+            {"activation": "mish"},
+            {"weight_decay": 0.001},
+            {"max_time": 60.0, "n_jobs": 1},
+            {"dtype": "float64"},
+        )
+    ),
+    *(
+        MLPRegressor(learning_rate_init=0.02, max_iter=100, **additions)
+        for additions in (
+            {"dropout": 0.1},
+            {"normalization": "batch"},
+            {"loss": "huber"},
+            {"loss": "absolute_error"},
+            {"loss": "quantile"},
+            {"n_init": 2},
+            {"solver": "nadam"},
+            {"dtype": "float32"},
+        )
+    ),
 ]
 _WEIGHTS_ARE_ROWS = ("dense", "sparse")
 
@@ -218,6 +274,53 @@ def test_with_scikit_learns_tools() -> None:
         MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", random_state=0)
     )
     assert line.fit(X[:, :3], X[:, 3]).score(X[:, :3], X[:, 3]) > 0.8
+
+
+def test_with_tools_for_regressors() -> None:
+    x, y = X[:, :3], X[:, 3]
+    model = MLPRegressor(hidden_layer_sizes=(8,), learning_rate_init=0.05, random_state=0)
+    for meta in (
+        BaggingRegressor(model, n_estimators=3, random_state=0),
+        StackingRegressor([("net", model)]),
+        VotingRegressor([("net", model), ("line", LinearRegression())]),
+    ):
+        assert meta.fit(x, y).score(x, y) > 0.8
+    for each in (MultiOutputRegressor(model), RegressorChain(model)):
+        assert each.fit(x, X[:, 2:]).predict(x).shape == (150, 2)
+    choices = {
+        "loss": ["squared_error", "huber"],
+        "dropout": [0.0, 0.1],
+        "solver": ["adam", "lion"],
+    }
+    folds = KFold(3, shuffle=True, random_state=0)
+    search = GridSearchCV(model, choices, cv=folds, error_score="raise").fit(x, y)
+    assert search.best_score_ > 0.5
+
+
+@pytest.mark.skipif(
+    "transform_input" not in inspect.signature(Pipeline).parameters,
+    reason="pipelines of this version do not transform other arguments of fit",
+)
+def test_rows_for_validation_go_through_a_pipe() -> None:
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = MLPClassifier((5,), max_iter=5, random_state=0).set_fit_request(
+            X_val=True, y_val=True
+        )
+        pipe = Pipeline([("scale", StandardScaler()), ("net", net)], transform_input=["X_val"])
+        pipe.fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
+    scaled = pipe[0].transform(X[1::2])
+    last = pipe[-1].network_.evaluate(scaled, Y[1::2])["loss"]
+    assert pipe[-1].validation_loss_curve_[-1] == pytest.approx(last, rel=1e-9)
+
+
+def test_names_of_columns_come_through_set_output() -> None:
+    pytest.importorskip("pandas")
+    scaler = StandardScaler().set_output(transform="pandas")
+    pipe = make_pipeline(scaler, MLPClassifier((5,), max_iter=5, random_state=0)).fit(X, NAMES)
+    assert pipe[-1].feature_names_in_.tolist() == ["x0", "x1", "x2", "x3"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe.predict(X)
 
 
 @needs_weights

@@ -184,7 +184,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             validation = (X_val, y_val, sample_weight_val)
             return self._fit(X, y, sample_weight, validation=validation)
 
-    @available_if(lambda self: self._check_solver())
+    @available_if(lambda self: self._check_partial_fit())
     @tries_at_once
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -262,15 +262,17 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
         return y
 
-    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+    def _check_partial_fit(self) -> bool:
+        if self.class_weight == "balanced":
+            raise AttributeError(
+                "[MLPClassifier.partial_fit] class_weight is 'balanced', which needs all labels at "
+                "once; expected a dict, such as compute_class_weight of scikit-learn helps to make"
+            )
+        return super()._check_partial_fit()
+
+    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit. In order to use "
-                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y). "
-                "Pass the resulting weights as the class_weight parameter."
-            )
         if y.ndim == 2:
             found = compute_sample_weight(self.class_weight, y)
         else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "check_single_epochs",
     "class_loss",
     "compiled",
     "initial_rate",
@@ -116,6 +117,18 @@ def initial_rate(parameters: Any) -> LearningRate:
     )
 
 
+def check_single_epochs(where: str, parameters: Any) -> None:
+    """Refuse, for partial_fit, a schedule that lasts a fit: each call would be all of it."""
+    schedule = _schedule(where, parameters.learning_rate, 1.0)
+    values = {} if schedule is None else schedule.hyper()
+    open_ended = [name for name, value in values.items() if value is None]
+    if open_ended:
+        raise ValueError(
+            f"[{where}] learning_rate is {parameters.learning_rate!r}, which lasts a fit; expected "
+            f"a schedule whose {open_ended[0]} is a number"
+        )
+
+
 def _optimizer(where: str, parameters: Any, rate: LearningRate) -> Optimizer:
     lr: Any = float(rate.learning_rate)
     schedule = _schedule(where, parameters.learning_rate, lr)
@@ -134,7 +147,7 @@ def _optimizer(where: str, parameters: Any, rate: LearningRate) -> Optimizer:
         warnings.warn(
             f"[{where}] alpha = {parameters.alpha} has no effect with solver={solver!r}"
             f"{'' if decay is None else ' and weight_decay'}; expected weight_decay alone",
-            stacklevel=6,
+            stacklevel=10,
         )
     if solver == "sgd":
         momentum = float(parameters.momentum)

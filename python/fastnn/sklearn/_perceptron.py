@@ -63,7 +63,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         """Return the y of validation rows; refuse one that does not fit that of the training."""
 
     @abstractmethod
-    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
         """Return the weights of the rows, or None; those of classes are in them."""
 
     @abstractmethod
@@ -156,9 +156,11 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         given = (x, y, sample_weight)
         x, y = self._validated(x, y, incremental, first)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, x)
-        weights = self._row_weights(y, weights, incremental)
+        weights = self._row_weights(y, weights)
         self.n_outputs_ = self._count_outputs(y)
         random_state = check_random_state(self.random_state)
+        runs = int(self.n_init) if first and not incremental else 1
+        others = _restarts.states(random_state, runs - 1)
         units = [x.shape[1], *hidden, self.n_outputs_]
         if first:
             self._initialize(where, units, x.dtype, random_state)
@@ -166,7 +168,6 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self._go_on(incremental)
         rows = Rows(readable(x), self._encoded(y), weights)
         held_out = self._validation_rows(*validation, is_sparse=rows.is_sparse)
-        runs = int(self.n_init) if first and not incremental else 1
         stochastic = self.solver != "lbfgs"
         notices = None
         if not incremental:
@@ -180,10 +181,12 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         else:
             train = self._by_lbfgs(where, rows)
 
-        def initialize() -> None:
-            self._initialize(where, units, x.dtype, random_state)
+        def once(state: Any, again: bool) -> bool:
+            if again:
+                self._initialize(where, units, x.dtype, state)
+            return train(state, ends, notices)
 
-        _restarts.keep_best(self, runs, initialize, lambda: train(ends, notices))
+        _restarts.keep_best(self, [random_state, *others], once)
         if notices is not None:
             notices.end()
         return self
@@ -250,7 +253,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
 
     def _by_batches(
         self, where: str, rows: Rows, held_out: Rows | None, random_state: Any, incremental: bool
-    ) -> Callable[[float, Notices | None], bool]:
+    ) -> Callable[[Any, float, Notices | None], bool]:
         """Return what trains by batches, once for each call."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -266,7 +269,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
                 )
             batch_size = int(np.clip(self.batch_size, 1, rows.n))
 
-        def train(ends: float, notices: Notices | None) -> bool:
+        def train(state: Any, ends: float, notices: Notices | None) -> bool:
             self._compile(where, incremental)
             if self.early_stopping:
                 if self.validation_scores_ is None:  # a warm start after a fit without
@@ -276,7 +279,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self.validation_loss_curve_ = (
                 None if held_out is None else [*(self.validation_loss_curve_ or ())]
             )
-            order = _draws.Order(random_state, rows.n, self.shuffle)
+            order = _draws.Order(state, rows.n, self.shuffle)
             run = _training.Training(
                 self, rows, held_out, order, batch_size, incremental, ends, notices
             )
@@ -288,6 +291,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
     def _compile(self, where: str, incremental: bool) -> None:
         """Compile the model anew for fit; a partial_fit goes on with its optimizer's state."""
         if not incremental or not hasattr(self, "_optimizer"):
+            if incremental:
+                _compilation.check_single_epochs(where, self)
             self._optimizer = _compilation.initial_rate(self)
             self._alpha = self.alpha
             _compilation.compiled(where, self.network_, self, self._optimizer)
@@ -335,10 +340,10 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             x = x.toarray()
         return Rows(x, self._encoded(self._check_validation_targets(y)), weights)
 
-    def _by_lbfgs(self, where: str, rows: Rows) -> Callable[[float, Notices | None], bool]:
+    def _by_lbfgs(self, where: str, rows: Rows) -> Callable[[Any, float, Notices | None], bool]:
         """Return what trains with "lbfgs", once for each call."""
 
-        def train(ends: float, notices: Notices | None) -> bool:
+        def train(_state: Any, ends: float, notices: Notices | None) -> bool:
             _compilation.compiled(where, self.network_, self, None)
             objective = _quasi_newton.Objective(self.network_, rows, self.alpha, ends)
             with Words(where):
@@ -357,7 +362,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             y = y.argmax(axis=1)
         return _quasi_newton.Objective(self.network_, Rows(x, y, sample_weight), self.alpha)(vector)
 
-    def _check_solver(self) -> bool:
+    def _check_partial_fit(self) -> bool:
         if self.solver == "lbfgs":
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "

@@ -140,13 +140,13 @@ def minimize(objective: Objective, parameters: Any, notices: Notices | None) -> 
         objective.put(progress.vector)
         if isinstance(reason, KeyboardInterrupt):
             objective.is_over = True
-            warnings.warn("Training interrupted by user.", stacklevel=7)
+            warnings.warn("Training interrupted by user.", stacklevel=8)
         elif objective.is_over:
             warnings.warn(
                 f"[{type(parameters).__name__}.fit] max_time = {parameters.max_time} seconds are "
                 f"over after {progress.n} iterations and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
         return progress.loss, progress.n
     objective.put(result.x)

@@ -173,7 +173,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             validation = (X_val, y_val, sample_weight_val)
             return self._fit(X, y, sample_weight, validation=validation)
 
-    @available_if(lambda self: self._check_solver())
+    @available_if(lambda self: self._check_partial_fit())
     @tries_at_once
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -223,7 +223,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             )
         return y
 
-    def _row_weights(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
         return sample_weight
 
     def _known_targets(self, y: Any) -> Any:

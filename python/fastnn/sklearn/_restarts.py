@@ -3,44 +3,55 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ._training import DIVERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["keep_best"]
+__all__ = ["keep_best", "states"]
 
 
-def keep_best(
-    estimator: Any, n: int, initialize: Callable[[], None], train: Callable[[], bool]
-) -> None:
-    """Train n times and leave the attributes of the best one.
+def states(random_state: np.random.RandomState, n: int) -> list[np.random.RandomState]:
+    """Return n generators for further trainings.
+
+    Their seeds are drawn from a copy, so that the first training is the same as without them. Each
+    of them is its own, because what a training draws depends on the number of rows.
+    """
+    if n == 0:
+        return []
+    seeds = copy.deepcopy(random_state).randint(np.iinfo(np.int32).max, size=n)
+    return [np.random.RandomState(seed) for seed in seeds]
+
+
+def keep_best(estimator: Any, generators: list[Any], train: Callable[[Any, bool], bool]) -> None:
+    """Train once with each generator and leave the attributes of the best training.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
         Initialized for the first training.
-    n : int
-    initialize : callable
-        Draws other initial values.
+    generators : list of RandomState
     train : callable
-        Returns whether it was interrupted, after which no other training begins.
+        Is told the generator, and whether other initial values are to be drawn. Returns whether
+        the training was interrupted, after which no other one begins.
 
     Raises
     ------
     ValueError
         If all trainings diverge.
     """
+    n = len(generators)
     best: dict[str, Any] | None = None
     highest = -math.inf
-    for k in range(n):
-        if k:
-            initialize()
+    for k, generator in enumerate(generators):
         try:
-            interrupted = train()
+            interrupted = train(generator, k > 0)
         except ValueError as error:
             if str(error) != DIVERGED or (k == n - 1 and best is None):
                 raise

@@ -20,7 +20,8 @@ from fastnn._fields import default_values
 from fastnn.callbacks import BackupAndRestore, Callback
 from fastnn.errors import TrainingDivergedError
 from fastnn.nn._rows import Rows as CoreRows
-from fastnn.nn._run import Run, check_statistics, chosen_callbacks
+from fastnn.nn._rows import check_statistics
+from fastnn.nn._run import Run, chosen_callbacks
 
 from . import _network
 from ._joblib import left_by_joblib
@@ -120,7 +121,7 @@ class Training:
                 self.epoch_end(estimator.n_iter_, {"loss": np.nan}, np.nan)
         except KeyboardInterrupt:
             self.interrupted = True
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=8)
         if self._stops_early and estimator._best_values is not None:
             self._model.load_state_dict(estimator._best_values)
             estimator._best_values = None
@@ -135,7 +136,7 @@ class Training:
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and "
                 "the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=9,
             )
         elif not self._ended and time.monotonic() >= self._ends:
             self.interrupted = True
@@ -143,7 +144,7 @@ class Training:
                 f"[{self._where}] max_time = {estimator.max_time} seconds are over after "
                 f"{estimator.n_iter_} epochs and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=9,
             )
 
     def _in_core(self) -> None:
@@ -180,15 +181,9 @@ class Training:
                 0,
                 self._order,
             )
-            call.compiled.follow(call.where, call.network, self._epochs)
-            vars(model).update(history=run.history, _run=run)
             if not self._incremental:
                 self._estimator.history_ = run.history
-            try:
-                run.train()
-            finally:
-                vars(model).update(_epochs_seen=run.epochs_seen, _run=None)
-                run.close()
+            model._train(call, run)
 
     def _begin(self) -> None:
         """Prepare for requests to stop, and set the time at which the core ends by itself."""
