@@ -145,6 +145,19 @@ def test_ctrl_c_leaves_a_fitted_model() -> None:
         assert np.isfinite(model.predict_proba(X)).all()
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_ctrl_c_ends_all_restarts(solver: str) -> None:
+    endless = {"max_iter": 10**6, "max_fun": 10**6, "tol": 0, "n_iter_no_change": np.inf}
+    model = MLPClassifier((50,), solver=solver, n_init=9, alpha=0, **endless)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, Y)
+    timer.join()
+    assert model.n_iter_ > 0
+    assert model.score(X, Y) > 0.5
+
+
 def test_divergence_with_early_stopping_returns_to_the_best_values() -> None:
     settings = {
         "hidden_layer_sizes": 100,

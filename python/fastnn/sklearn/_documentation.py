@@ -80,8 +80,8 @@ dtype : {"float32", "float64"} or None, default None
     Dtype of the values; None is float32 for X of float32, otherwise float64.
 n_init : int, default 1
     Number of trainings from other initial values, of which the best is kept: by the best
-    validation score, or by the last validation loss, or by the last loss of training. A warm
-    start and partial_fit go on with one.
+    validation score, or by the last validation loss, or by the last loss of training. The first
+    one is that without restarts. A warm start and partial_fit make none.
 max_time : float or None, default None
     Seconds after which fit ends, with a warning and a fitted model.
 n_jobs : int or None, default None
