@@ -23,6 +23,8 @@ import numpy as np
 from bench.parts_jax import jax_steps
 
 from fastnn import _core, callbacks, nn, optim, reference
+from fastnn.metrics._chosen import BY_NAME
+from fastnn.metrics._metric import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +52,7 @@ class Part:
     callback : makes a callback
     in_fit : measured as a fit of `FIT_STEPS` steps instead of a single step
     peers : whether other libraries have the part
+    by_numpy : whether NumPy computes the metrics of each batch beside
     """
 
     activation: str = "relu"
@@ -64,6 +67,7 @@ class Part:
     callback: Callable[[], Any] | None = None
     in_fit: bool = False
     peers: bool = True
+    by_numpy: bool = False
 
 
 def rows(room: str) -> dict[str, Any]:
@@ -136,10 +140,17 @@ def _schedules() -> Iterator[tuple[str, Part]]:
         yield row["class_name"], Part(schedule=row["class_name"], in_fit=True)
 
 
-def _metrics() -> Iterator[tuple[str, Part]]:
-    yield "none", Part(in_fit=True, peers=False)
-    for name in rows("metrics") or ["accuracy"]:
-        yield name, Part(metrics=(name,), in_fit=True, peers=False)
+def _metrics(loss: str) -> Iterator[tuple[str, Part]]:
+    """Each metric that is defined for a loss, and all of them; those of sums cost something."""
+    kind, names = Kind.of_loss(rows("losses")[loss], 10), []
+    for name, cls in BY_NAME.items():
+        if kind.task in cls.tasks and cls().sums():
+            names.append(name)
+    make = partial(Part, loss=loss, in_fit=True, peers=False, by_numpy=True)
+    yield "none", make()
+    for name in names:
+        yield name, make(metrics=(name,))
+    yield "all of these", make(metrics=tuple(names))
 
 
 def _callbacks() -> Iterator[tuple[str, Part]]:
@@ -181,7 +192,8 @@ ROOMS: dict[str, Callable[[], Iterator[tuple[str, Part]]]] = {
     "optimizers": _optimizers,
     "layers": _layers,
     "schedules": _schedules,
-    "metrics": _metrics,
+    "metrics": partial(_metrics, "cross_entropy"),
+    "metrics_of_numbers": partial(_metrics, "mse"),
     "callbacks": _callbacks,
 }
 
@@ -209,6 +221,8 @@ def steps(
             layer.adapt(x)
     found = {"fastnn": _fastnn(part, model, x, y, batch)}
     makers = {"torch": _torch, "jax": partial(jax_steps, rate=RATE)}
+    if part.by_numpy:
+        found["numpy"] = _numpy(part, model.predict(x), y, batch)
     for name, make in makers.items():
         if part.peers and name in peers:
             step = make(peers, part, model, x, y, batch)
@@ -248,6 +262,20 @@ def _fit(model: nn.Sequential, makes: Any, x: Any, y: Any, batch: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):  # of a progress bar
         made = [makes()] if makes else None
         model.fit(x, y, batch, callbacks=made, shuffle=False, n_threads=1)
+
+
+def _numpy(part: Part, p: Any, y: Any, batch: int) -> Callable[[], object]:
+    """Return what computes the metrics of the predictions of each batch, in NumPy."""
+    chosen = [BY_NAME[name]() for name in part.metrics]
+    kind = Kind.of_loss(rows("losses")[part.loss], p.shape[1])
+    parts = [(y[at : at + batch], p[at : at + batch]) for at in range(0, len(y), batch)]
+
+    def all_batches() -> None:
+        for truth, seen in parts:
+            for metric in chosen:
+                metric.compute(kind, truth, seen, None)
+
+    return all_batches
 
 
 def _torch(

@@ -60,9 +60,10 @@ class Network {
   using Limits = std::vector<std::pair<std::optional<double>, std::vector<std::string>>>;
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   void set_frozen(const std::string& layer, bool frozen);
+  using MetricList = std::vector<std::pair<std::string, py::dict>>;  // name and parameters of each
   void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                const py::dict& params, const Groups& groups, const py::object& schedule, const py::object& average,
-               const Limits& limits, const py::kwargs& settings);
+               const Limits& limits, const MetricList& metrics, const py::kwargs& settings);
   void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues,
                             const Limits& limits);
   double lr();
@@ -79,7 +80,7 @@ class Network {
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
-               const py::kwargs& settings);
+               const py::object& predictions, const py::kwargs& settings);
   // false: takes back an earlier request, and the time at which the fit is to end.
   void ask_to_stop(bool stop) {
     model();
@@ -107,7 +108,9 @@ class Network {
   py::array jacobian(const py::object& x, bool link, int n_threads);
   // By the key of each parameter that is trained: rows x its shape as stored, (inputs, outputs).
   py::dict per_sample_gradients(const py::object& x, const py::object& y, int n_threads, const py::object& grad);
-  py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads);
+  // predictions: None, or a contiguous array of the model's dtype, rows x outputs, in which they are stored.
+  py::dict evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads,
+                    const py::object& predictions);
 
   // network_state.cpp
   py::list parameters(const py::object& self, int array, const std::optional<std::string>& layer = {});
@@ -136,6 +139,10 @@ class Network {
 
   Network() = default;
   double step(const BatchArgs& args, int n_threads);
+  // The memory of an array for the predictions of so many rows; nullptr for None.
+  void* memory_for_predictions(const char* where, const py::object& array, Index rows) const;
+  // Weight and unit of the rows, and an array of sums for each compiled metric; None if there are no metrics.
+  py::object metric_sums(const run::Scores& scores) const;
   void differentiate(const char* where, const BatchArgs& args, const run::Wanted& wanted, int n_threads);
   bool brief(double passes, Index rows) const {
     return passes * flops_per_row_ * static_cast<double>(rows) < run::kBriefFlops;

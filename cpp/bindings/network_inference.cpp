@@ -27,20 +27,43 @@ py::array Network::predict(py::handle x, bool link, py::handle out, int n_thread
   return result;
 }
 
-py::dict Network::evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads) {
+void* Network::memory_for_predictions(const char* where, const py::object& array, Index rows) const {
+  if (array.is_none()) return nullptr;
+  const Index k = model().n_outputs();
+  py::array out = model().is_double() ? output<double>(where, array, rows, k) : output<float>(where, array, rows, k);
+  require((out.flags() & py::array::c_style) != 0, "[", where,
+          "] predictions has gaps between its rows; expected a contiguous array");
+  return out.mutable_data();
+}
+
+py::object Network::metric_sums(const run::Scores& scores) const {
+  if (scores.sums.empty()) return py::none();
+  const metrics::Chosen& chosen = model().chosen_metrics();
+  py::list sums;
+  for (std::size_t k = 0; k < chosen.count(); ++k) {
+    const auto its = chosen.of(k, scores.sums);
+    sums.append(py::array_t<double>(static_cast<py::ssize_t>(its.size()), its.data()));
+  }
+  return py::make_tuple(scores.weight, losses::power_of_two(scores.exponent), sums);
+}
+
+py::dict Network::evaluate(const py::object& x, const py::object& y, const py::object& w, bool metrics, int n_threads,
+                           const py::object& predictions) {
   BatchArgs args("evaluate", *this, x, y, w);
   args.need_rows("evaluate");
   require(!y.is_none(), "[evaluate] y is None; expected targets");
   checked_threads("evaluate", n_threads);
   run::Scores scores;
   {
+    void* memory = memory_for_predictions("evaluate", predictions, args.rows);
     const train::Gate::Reader reader(model().gate(), "evaluate");
     const WithoutGil free;
-    scores = model().evaluate(args.data, args.rows, metrics, n_threads, signal_poll());
+    scores = model().evaluate(args.data, args.rows, metrics, memory, n_threads, signal_poll());
   }
   py::dict d;
   d["loss"] = scores.loss;
   if (metrics) d["accuracy"] = scores.accuracy;
+  if (!scores.sums.empty()) d["sums"] = metric_sums(scores);
   return d;
 }
 

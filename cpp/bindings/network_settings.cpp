@@ -127,7 +127,8 @@ void Network::set_frozen(const std::string& layer, bool frozen) {
 
 void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
                       const py::dict& params, const Groups& groups, const py::object& schedule,
-                      const py::object& average, const Limits& limits, const py::kwargs& settings) {
+                      const py::object& average, const Limits& limits, const MetricList& metrics,
+                      const py::kwargs& settings) {
   const train::Gate::Writer writer(model().gate(), "compile");
   run::CompileSpec spec;
   spec.loss = loss.empty() ? &losses::own() : &losses::registry().at("[compile]", loss);
@@ -138,6 +139,10 @@ void Network::compile(const std::string& loss, const py::dict& loss_params, cons
     const auto [name, values] = average.cast<std::pair<std::string, py::dict>>();
     spec.average = &optimizers::averages().at("[compile]", name);
     spec.average_values = values_of("[" + name + "]", *spec.average, values);
+  }
+  for (const auto& [name, values] : metrics) {
+    const auto& row = metrics::registry().at("[compile]", name);
+    spec.metrics.push_back({&row, values_of("[" + name + "]", row, values)});
   }
   spec.settings = settings_of<run::CompileSettings>("compile", settings);
   model().compile(spec);

@@ -102,8 +102,10 @@ class FitHooks final : public train::Hooks {
     d["loss"] = log.train.loss;
     if (network_.model().penalty_in_loss()) d["penalty"] = log.penalty;
     if (metrics_) d["accuracy"] = log.train.accuracy;
+    if (!log.train.sums.empty()) d["sums"] = network_.metric_sums(log.train);
     if (validates_) d["val_loss"] = log.validation.loss;
     if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
+    if (!log.validation.sums.empty()) d["val_sums"] = network_.metric_sums(log.validation);
     d["lr"] = log.lr;
     return d;
   }
@@ -188,7 +190,7 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                       const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
-                      const py::kwargs& settings) {
+                      const py::object& predictions, const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
   train::FitSpec spec;
   PythonLoss own("fit", own_loss, model().is_double());
@@ -215,6 +217,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     require(!parts[1].is_none(), "[fit] validation y is None; expected targets");
     spec.validation = held_out->data;
     spec.validation_rows = held_out->rows;
+    spec.predictions = memory_for_predictions("fit", predictions, held_out->rows);
   }
   FitHooks hooks(*this, orders, on_epoch, on_batch, spec.metrics, held_out != nullptr);
   if (args)

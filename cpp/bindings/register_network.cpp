@@ -77,13 +77,16 @@ void add_calls(const py::handle& cls) {
   for (PyMethodDef& method : g_methods) add_fast_method(cls, method);
 }
 
-void add_gradients(py::class_<Network>& cls) {
+// The calls that read a model; predict is a fast method.
+void add_inference(py::class_<Network>& cls) {
   using py::arg;
   const auto none = py::none();
   cls.def("input_gradient", &Network::input_gradient, arg("x"), arg("y"), arg("n_threads") = 0, arg("grad") = none)
       .def("jacobian", &Network::jacobian, arg("x"), arg("link") = false, arg("n_threads") = 0)
       .def("per_sample_gradients", &Network::per_sample_gradients, arg("x"), arg("y"), arg("n_threads") = 0,
-           arg("grad") = none);
+           arg("grad") = none)
+      .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
+           arg("n_threads") = 0, arg("predictions") = none);
 }
 
 // Whole fits, single steps and the parts of a step.
@@ -92,7 +95,8 @@ void add_training(py::class_<Network>& cls) {
   const auto none = py::none();
   cls.def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
-          arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, "settings: of the row \"fit\".")
+          arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, arg("predictions") = none,
+          "predictions: an array for those of the validation rows, after each epoch. settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
            arg("part") = false)
       .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),
@@ -157,8 +161,11 @@ void register_network(py::module_& m) {
       .def(
           "compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
           arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none, arg("limits") = py::list(),
+          arg("metrics") = py::list(),
           "schedule, average: None, or a pair of name and parameters. limits: pairs of a limit of the gradients' norm, "
-          "or None, and the keys of its parameters. settings: of the row \"compile\".")
+          "or None, and the keys of its parameters. metrics: pairs of name and parameters, of sums over rows. "
+          "settings: of "
+          "the row \"compile\".")
       .def("use_averages", &Network::use_averages, arg("on"),
            "Exchanges the values of the parameters that train with their averages, or back.")
       .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })
@@ -169,11 +176,8 @@ void register_network(py::module_& m) {
           "begins now, unless it continues the one before.")
       .def_property_readonly("lr", &Network::lr)
       .def("schedule_position", &Network::schedule_position)
-      .def("set_schedule_position", &Network::set_schedule_position, arg("position"))
-      .def("evaluate", &Network::evaluate, arg("x"), arg("y"), arg("sample_weight") = none, arg("metrics") = false,
-           arg("n_threads") = 0);
-  add_training(cls);
-  add_gradients(cls);
+      .def("set_schedule_position", &Network::set_schedule_position, arg("position")) add_training(cls);
+  add_inference(cls);
   add_calls(cls);
 }
 

@@ -10,6 +10,7 @@
 #include "inputs/input.h"
 #include "layers/layer.h"
 #include "losses/loss.h"
+#include "metrics/registry.h"
 #include "optimizers/registry.h"
 #include "schedules/registry.h"
 
@@ -94,6 +95,7 @@ py::dict registries() {
     d["outputs"] = row.outputs(standard).text();
     d["outputs_per_target"] = row.outputs_per_target(standard);
     d["outputs_remedy"] = row.outputs_remedy;
+    d["boundary"] = row.boundary;
     losses.append(d);
   }
   for (const auto& row : optimizers::registry()) {
@@ -109,6 +111,13 @@ py::dict registries() {
     d["cycles_momentum"] = row.cycles_momentum(row.defaults());
     schedules.append(d);
   }
+  py::list metrics;
+  for (const auto& row : metrics::registry()) {
+    py::dict d = common(row);
+    d["sees_predictions"] = row.sees_predictions;
+    metrics.append(d);
+  }
+  all["metrics"] = metrics;
   py::list averages;
   for (const auto& row : optimizers::averages()) averages.append(common(row));
   all["averages"] = averages;
@@ -153,10 +162,17 @@ py::list states_of(const std::string& name, const py::dict& params) {
   return names;
 }
 
+Index outputs_per_target(const std::string& loss, const py::dict& params) {
+  const auto& row = losses::registry().at("[outputs_per_target]", loss);
+  return row.outputs_per_target(values_of("[" + loss + "]", row, params));
+}
+
 }  // namespace
 
 void register_registries(py::module_& m) {
   m.def("registries", registries, "Rows of the registries by room, as dicts.");
+  m.def("outputs_per_target", outputs_per_target, py::arg("loss"), py::arg("params"),
+        "How many outputs a loss has for each target under these values.");
   m.def("states_of", states_of, py::arg("name"), py::arg("params"),
         "The states, by torch's names, that an optimizer keeps of each parameter under these values.");
 }

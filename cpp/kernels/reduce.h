@@ -133,4 +133,13 @@ Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   return -1;
 }
 
+// The index of the first largest number.
+template <class T>
+Index first_largest(const T* x, Index n) noexcept {
+  Index best = 0;
+  for (Index i = 1; i < n; ++i)
+    if (x[i] > x[best]) best = i;
+  return best;
+}
+
 }  // namespace fastnn::kernels

@@ -33,9 +33,17 @@ struct Sums {
   double weight = 0, loss = 0, right = 0, divisor = 0;
   int exponent = kLowestExponent;
 
-  void add(const Sums& other) noexcept {
+  // The factors that bring these sums and those of other rows to a common unit.
+  struct Factors {
+    double own, its;
+    int exponent;
+  };
+  Factors factors(const Sums& other) const noexcept {
     const int common = std::max(exponent, other.exponent);
-    const double own = power_of_two(exponent - common), its = power_of_two(other.exponent - common);
+    return {power_of_two(exponent - common), power_of_two(other.exponent - common), common};
+  }
+  void add(const Sums& other) noexcept {
+    const auto [own, its, common] = factors(other);
     weight = weight * own + other.weight * its;
     loss = loss * own + other.loss * its;
     right = right * own + other.right * its;

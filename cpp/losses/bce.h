@@ -13,13 +13,14 @@ template <class T>
 struct Bce : Elementwise<T, Bce<T>> {
   static constexpr Task kTask = Task::kBinary;
   static constexpr Interval kTargets{.lowest = 0, .highest = 1}, kOutputs = kTargets;
+  static constexpr double kBoundary = 0.5;
   static constexpr const char* kOutputsRemedy =
       "a Sigmoid is missing at the end of the network (BCEWithLogitsLoss takes outputs without one)";
 
   Vec<T> value(Vec<T> p, Vec<T> t) const { return (t - Vec<T>::set(1)) * clamped(log1p(-p)) - t * clamped(log(p)); }
   Vec<T> gradient(Vec<T> p, Vec<T> t) const { return (p - t) / max(p * (Vec<T>::set(1) - p), Vec<T>::set(T(1e-12))); }
   double right(const T* out, const T* target, std::int32_t, Index k) const {
-    return right_side(out, target, k, T(0.5));
+    return right_side(out, target, k, T(kBoundary));
   }
 
  private:

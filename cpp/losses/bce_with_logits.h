@@ -17,6 +17,7 @@ template <class T, class Member>
 struct Logits : Elementwise<T, Member> {
   static constexpr Task kTask = Task::kBinary;
   static constexpr Interval kTargets{.lowest = 0, .highest = 1};
+  static constexpr double kBoundary = 0;
 
   static Vec<T> entropy(Vec<T> z, Vec<T> t) { return (max(z, Vec<T>::zero()) - z * t) + log1p(exp(-abs(z))); }
 
@@ -31,7 +32,9 @@ struct Logits : Elementwise<T, Member> {
       (Vec<T>::load(grad + c) * (s * (one - s))).store(grad + c);
     }
   }
-  double right(const T* out, const T* target, std::int32_t, Index k) const { return right_side(out, target, k, T(0)); }
+  double right(const T* out, const T* target, std::int32_t, Index k) const {
+    return right_side(out, target, k, T(kBoundary));
+  }
 };
 
 struct BceWithLogitsParams {

@@ -16,15 +16,6 @@ double right_class(const T* out, std::int32_t label, Index k) {
   return before == 0 ? 1 : 0;
 }
 
-// The index of the first largest number.
-template <class T>
-std::int32_t first_largest(const T* x, Index k) {
-  Index best = 0;
-  for (Index j = 1; j < k; ++j)
-    if (x[j] > x[best]) best = j;
-  return static_cast<std::int32_t>(best);
-}
-
 template <class P>
 inline constexpr Field kClassWeights = field<&P::weight>(
     "weight", at_least(0), kPerOutput,

@@ -90,7 +90,7 @@ struct CrossEntropy {
   void link(Matrix<T> out) const { kernels::softmax<T>(out, out); }
   void link_backward(ConstMatrix<T> p, Matrix<T> grad) const { kernels::softmax_backward<T>(p, grad); }
   double right(const T* out, const T* target, std::int32_t label, Index k) const {
-    return right_class(out, target ? first_largest(target, k) : label, k);
+    return right_class(out, target ? static_cast<std::int32_t>(kernels::first_largest(target, k)) : label, k);
   }
 
   Reals weight;

@@ -11,10 +11,13 @@ template <class T, class Member>
 struct Margin : Elementwise<T, Member> {
   static constexpr Task kTask = Task::kBinary;
   static constexpr Interval kTargets{.lowest = -1, .highest = 1};
+  static constexpr double kBoundary = 0;
   static constexpr const char* kPredicts = "the scores: above 0 is yes";
   static constexpr const char* kNote = "A target of 0 counts as -1, so classes 0 and 1 are targets as well.";
 
-  double right(const T* out, const T* target, std::int32_t, Index k) const { return right_side(out, target, k, T(0)); }
+  double right(const T* out, const T* target, std::int32_t, Index k) const {
+    return right_side(out, target, k, T(kBoundary));
+  }
 
   static Vec<T> sign(Vec<T> t) { return select(less(abs(t), Vec<T>::set(std::numeric_limits<T>::min())), -one(), t); }
   // 1 - t z where it is positive, and 0 elsewhere; NaN stays NaN.

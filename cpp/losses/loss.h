@@ -58,6 +58,7 @@ inline constexpr Field kReductionOverOutputs =
 //                                                      // parameters: static Interval outputs(const Params&)
 //     static Index first_bounded(const Params&, Index k);  // the first of k outputs to which the range applies
 //     static constexpr const char* kOutputsRemedy;     // with such a range: what a network without such outputs lacks
+//     static constexpr double kBoundary;               // of kBinary: an output above it says yes
 //     static constexpr const char* kPredicts;          // what predict gives, if it does not follow from the task
 //     static Index outputs_per_target(const Params&);  // if it is not 1
 //     static Reals class_weights(const Params&);       // if classes have weights: row() multiplies by them, and
@@ -121,6 +122,7 @@ struct Row : fastnn::Row {
   bool takes_probabilities;
   Task task;
   Mean mean;
+  double boundary;       // of kBinary: an output above it says yes
   const char* predicts;  // "" where the task says it
   Reduction (*reduction)(const Values& values);
   Interval (*targets)(const Values& values);
@@ -225,6 +227,10 @@ struct Facts {
     if constexpr (requires { M::kOutputsRemedy; }) return M::kOutputsRemedy;
     return "";
   }
+  static constexpr double boundary() {
+    if constexpr (requires { M::kBoundary; }) return M::kBoundary;
+    return 0;
+  }
   static constexpr const char* predicts() {
     if constexpr (requires { M::kPredicts; }) return M::kPredicts;
     return "";
@@ -248,6 +254,7 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           Its::takes_probabilities(),
           L<float>::kTask,
           L<float>::kMean,
+          Its::boundary(),
           Its::predicts(),
           [](const Values& values) { return Its::params(values).reduction; },
           Its::targets,

@@ -19,6 +19,17 @@ void require_parameter(const Network<T>& network, const std::string& key) {
   require(std::ranges::find(known, key) != known.end(), "[compile] no parameter is called '", key,
           "'; known: ", join(known));
 }
+
+// What the outputs of a model with this loss are for metrics.
+metrics::Kind kind_of_outputs(const losses::Row& loss, const Values& values, Index columns) {
+  metrics::Kind kind{.columns = columns, .each = loss.outputs_per_target(values), .boundary = loss.boundary};
+  if (loss.task == losses::Task::kBinary) kind.outputs = metrics::Outputs::kFlags;
+  if (loss.task == losses::Task::kMulticlass) kind.outputs = metrics::Outputs::kClasses;
+  kind.probabilities = loss.task != losses::Task::kRegression && *loss.predicts == '\0';
+  kind.loss = loss.class_name;
+  return kind;
+}
+
 }  // namespace
 
 template <class T>
@@ -35,6 +46,7 @@ Compiled<T>::Compiled(const Network<T>& network, const CompileSpec& spec)
   require(loss->target != losses::TargetKind::kClass || network.n_outputs() > 1, "[compile] ", loss->class_name,
           " on 1 output; expected one output a class (BCEWithLogitsLoss is for one output)");
   losses::check_outputs("compile", *loss, loss_values, network.n_outputs());
+  metrics = metrics::Chosen(kind_of_outputs(*loss, loss_values, network.n_outputs()), spec.metrics);
   Rules made = rules_for(network, spec.optimizer_values);
   base_lr_ = last_lr = optimizer->lr(spec.optimizer_values.others);
   placed_ = made.any;

@@ -8,6 +8,7 @@
 
 #include "graph/network.h"
 #include "losses/loss.h"
+#include "metrics/registry.h"
 #include "optimizers/registry.h"
 #include "run/settings.h"
 #include "schedules/registry.h"
@@ -45,6 +46,7 @@ struct CompileSpec {
   OptimizerValues optimizer_values;
   const optimizers::Average* average = nullptr;  // of the parameters; nullptr if there is none
   Values average_values;
+  std::vector<fastnn::metrics::Chosen::Given> metrics;
   CompileSettings settings;
 };
 
@@ -96,6 +98,7 @@ struct Compiled {
   const losses::Row* loss;
   Values loss_values;
   losses::Traits loss_traits;
+  fastnn::metrics::Chosen metrics;
   const optimizers::Row* optimizer;
   std::vector<Rule> rules;     // no two of them equal
   std::vector<Clipped> clips;  // the first is of the parameters that have no limit of their own

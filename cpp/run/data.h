@@ -37,7 +37,9 @@ struct Wanted {
 struct Scores {
   double loss = 0;
   double accuracy = 0;
-  double weight = 0;  // sum of the weights of all rows
+  double weight = 0;  // sum of the weights of all rows, in units of 2^exponent
+  int exponent = 0;
+  std::vector<double> sums = {};  // of the compiled metrics, with weights in the same unit
 };
 
 // Calls of fewer flops end within about twenty microseconds, so they neither poll for signals nor release the GIL.

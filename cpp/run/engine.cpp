@@ -134,8 +134,23 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
     flag(Verdict::kBadOutput);
   }
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;
+  if (measures_) measure(out, targets, weights, rows, chunk);
   ws_.loss[chunk] = loops.value(values, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
   if (wants_accuracy) ws_.right[chunk] = loops.right(values, out, targets, weights);
+}
+
+// The predictions take the memory of the gradient, which the loss stores there afterwards.
+template <class T>
+void Engine<T>::measure(ConstMatrix<T> out, const losses::Targets<T>& targets, const T* weights, Range rows,
+                        Index chunk) noexcept {
+  const metrics::Chosen& chosen = compiled_->metrics;
+  double* sums = chunk_sums_.data() + chunk * chosen.size();
+  chosen.sum<T>({out, targets.dense, targets.classes, weights}, false, sums);
+  if (!chosen.see_predictions()) return;
+  const Matrix<T> predictions = ws_.dout().middle_rows(rows.first, rows.count);
+  for (Index r = 0; r < out.rows; ++r) std::copy_n(out.row(r), padded<T>(out.cols), predictions.row(r));
+  compiled_->loss->template loops<T>().link(compiled_->loss_values, predictions);
+  chosen.sum<T>({predictions, targets.dense, targets.classes, weights}, true, sums);
 }
 
 // One wide product for a block of rows and columns, and the elementwise layers after it on the same block.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <limits>
 #include <mutex>
+#include <vector>
 
 #include "core/parallel.h"
 #include "kernels/reduce.h"
@@ -126,6 +127,13 @@ class Engine final : public parallel::Program {
     ws_.set_wanted(full->wanted);
   }
   bool wants_accuracy = false;
+  // From now on, the sums of the compiled metrics are taken of every batch.
+  void measure(Index chunks) {
+    measures_ = !compiled_->metrics.empty();
+    chunk_sums_.resize(static_cast<std::size_t>(chunks * compiled_->metrics.size()));
+    metric_sums_.resize(static_cast<std::size_t>(compiled_->metrics.size()));
+  }
+  const std::vector<double>& metric_sums() const { return metric_sums_; }  // in the unit of totals().sums
   // Of the rows that are fed: the number of their epoch, and whether they end it. Its last batch updates also if fewer
   // batches than `accumulate` have come since the last update.
   Index epoch = 0;
@@ -135,7 +143,10 @@ class Engine final : public parallel::Program {
   // Runs up to `max_steps` batches on n_threads threads. Every finished step is added to the totals.
   Verdict run(Index max_steps, int n_threads, parallel::Poll poll);
   bool exhausted() const { return cursor_ >= rows_; }
-  void rewind() { cursor_ = 0, totals_ = {}; }
+  void rewind() {
+    cursor_ = 0, totals_ = {};
+    std::fill(metric_sums_.begin(), metric_sums_.end(), 0.0);
+  }
   // The next run begins with the last batch again, whose forward pass it continues. `loss` is what the caller computed.
   void again(double loss) { cursor_ = batch_first_, last_loss_ = loss, --totals_.steps; }
   const Totals& totals() const { return totals_; }
@@ -172,6 +183,8 @@ class Engine final : public parallel::Program {
   void apply(const Op& op, Range rows, Index chunk) noexcept;
   void gather(Range rows) noexcept;
   void loss(Range rows, Index chunk) noexcept;
+  void measure(ConstMatrix<T> out, const losses::Targets<T>& targets, const T* weights, Range rows,
+               Index chunk) noexcept;
   void blocks(const Phase& phase, Index item) noexcept;
   void repack(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
@@ -183,6 +196,7 @@ class Engine final : public parallel::Program {
   void merge(const Phase& phase) noexcept;
   void merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept;
   void merge_loss() noexcept;
+  void merge_metrics() noexcept;
   void merge_norm() noexcept;
   double merge_penalty() noexcept;
   void join_group() noexcept;
@@ -218,6 +232,8 @@ class Engine final : public parallel::Program {
   T scale_ = 0;
   bool far_ = false;  // parameters and states do not fit in L2, so they are prefetched before their update
   Totals totals_;
+  bool measures_ = false;
+  std::vector<double> chunk_sums_, metric_sums_;  // of metrics: of each chunk, and of all batches
   OutputOutside outside_;
   int threads_used_ = 1;
   std::atomic<Verdict> verdict_{Verdict::kGood};

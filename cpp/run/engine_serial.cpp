@@ -125,6 +125,16 @@ void Engine<T>::merge_loss() noexcept {
 }
 
 template <class T>
+void Engine<T>::merge_metrics() noexcept {
+  auto factors = totals_.sums.factors(sums_);
+  for (Index k = 0; k < plan_->chunks; ++k) {
+    const double* sums = chunk_sums_.data() + k * compiled_->metrics.size();
+    compiled_->metrics.join(metric_sums_.data(), factors.own, sums, factors.its);
+    factors.own = 1;
+  }
+}
+
+template <class T>
 void Engine<T>::merge_gradient_bounds() noexcept {
   double most = 0;
   for (Index k = 0; k < plan_->chunks; ++k) most += ws_.gradient_bounds[k];
@@ -185,6 +195,7 @@ int Engine<T>::end_batch() noexcept {
       for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
     if (!compiled_->loss_traits.is_sum) sums_.loss = last_loss_ * sums_.divisor;
+    if (measures_) merge_metrics();
     totals_.sums.add(sums_);
   }
   if (accumulates() || (updates_ && goal.forward && compiled_->settings.penalty_in_loss)) count_losses();

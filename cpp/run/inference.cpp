@@ -95,9 +95,8 @@ int threads_for(double flops, int asked) {
 
 template <class T>
 Verdict Inference<T>::run(int n_threads, parallel::Poll poll) {
-  if (score_) {
-    sums_.resize(static_cast<std::size_t>(items(kChunks)));
-  }
+  if (score_) sums_.resize(static_cast<std::size_t>(items(kChunks)));
+  if (measures_) chunk_sums_.resize(static_cast<std::size_t>(items(kChunks) * compiled_->metrics.size()));
   if (n_threads == 1 && flops_ < kBriefFlops &&
       parallel::has_item_stack()) {  // It ends before a team would be awake, and before anybody could ask it to stop.
     auto scratch = pool_.take(chunk_);
@@ -157,9 +156,9 @@ void Inference<T>::chunk(Scratch<T>& scratch, Index item) noexcept {
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
   const Matrix<T> y = carry(scratch, input(scratch, first, count));
-  if (score_) score_chunk(scratch, y, ids, item);
+  const bool linked = score_ && score_chunk(scratch, y, ids, item);
   if (!out_) return;
-  if (link_) compiled_->loss->template loops<T>().link(compiled_->loss_values, y);
+  if (link_ && !linked) compiled_->loss->template loops<T>().link(compiled_->loss_values, y);
   for (Index r = 0; r < count; ++r)
     std::memcpy(out_ + (first + r) * out_stride_, y.row(r), sizeof(T) * static_cast<std::size_t>(y.cols));
 }
@@ -207,7 +206,7 @@ Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
 }
 
 template <class T>
-void Inference<T>::score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept {
+bool Inference<T>::score_chunk(Scratch<T>& scratch, Matrix<T> out, kernels::RowIds ids, Index item) noexcept {
   const losses::Row& loss = *compiled_->loss;
   const losses::Traits& traits = compiled_->loss_traits;
   const auto [targets, good] =
@@ -228,6 +227,20 @@ void Inference<T>::score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels:
     sums.divisor = losses::weight_of_classes<T>(table.all(), targets.classes, weights, out.rows);
   sums.loss = loss.loops<T>().value(values, out, targets, weights, T(0), {});
   if (accuracy_) sums.right = loss.loops<T>().right(values, out, targets, weights);
+  return measures_ && measure_chunk(out, targets, weights, item);
+}
+
+template <class T>
+bool Inference<T>::measure_chunk(Matrix<T> out, const losses::Targets<T>& targets, const T* weights,
+                                 Index item) noexcept {
+  const metrics::Chosen& chosen = compiled_->metrics;
+  double* sums = chunk_sums_.data() + item * chosen.size();
+  const metrics::Rows<T> rows{out, targets.dense, targets.classes, weights};
+  chosen.sum<T>(rows, false, sums);
+  if (!chosen.see_predictions()) return false;
+  compiled_->loss->template loops<T>().link(compiled_->loss_values, out);
+  chosen.sum<T>(rows, true, sums);
+  return true;
 }
 
 template <class T>
@@ -238,8 +251,18 @@ int Inference<T>::finish(int phase, bool stopped) noexcept {
 template <class T>
 Scores Inference<T>::scores() const {
   losses::Sums all;
-  for (const losses::Sums& chunk : sums_) all.add(chunk);
-  return {compiled_->loss_traits.average(all), all.accuracy(), all.weight};
+  Scores scores;
+  if (measures_) scores.sums.resize(static_cast<std::size_t>(compiled_->metrics.size()));
+  for (std::size_t k = 0; k < sums_.size(); ++k) {
+    const auto [own, its, exponent] = all.factors(sums_[k]);
+    if (measures_) compiled_->metrics.join(scores.sums.data(), own, chunk_sums_.data() + k * scores.sums.size(), its);
+    all.add(sums_[k]);
+  }
+  scores.loss = compiled_->loss_traits.average(all);
+  scores.accuracy = all.accuracy();
+  scores.weight = all.weight;
+  scores.exponent = all.exponent;
+  return scores;
 }
 
 template class Buffers<float>;

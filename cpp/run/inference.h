@@ -84,7 +84,10 @@ class Inference final : public parallel::Program {
   int pick_threads(int asked) const { return threads_for(flops_, asked); }
   // Stores the results of row r at out + r * out_stride.
   void write_to(T* out, Index out_stride, bool link) { out_ = out, out_stride_ = out_stride, link_ = link; }
-  void score(bool accuracy) { score_ = true, accuracy_ = accuracy; }
+  // accuracy: beside the loss. metrics: with the sums of the compiled metrics.
+  void score(bool accuracy, bool metrics) {
+    score_ = true, accuracy_ = accuracy, measures_ = metrics && !compiled_->metrics.empty();
+  }
   Verdict run(int n_threads, parallel::Poll poll);
   Scores scores() const;
   const OutputOutside& outside() const { return outside_; }
@@ -106,7 +109,9 @@ class Inference final : public parallel::Program {
   ConstMatrix<T> input(Scratch<T>& scratch, Index first, Index count) noexcept;
   Matrix<T> carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept;
   Matrix<T> value(Scratch<T>& scratch, int node, Index rows) noexcept;
-  void score_chunk(Scratch<T>& scratch, ConstMatrix<T> out, kernels::RowIds ids, Index item) noexcept;
+  // Returns whether `out` has become the predictions.
+  bool score_chunk(Scratch<T>& scratch, Matrix<T> out, kernels::RowIds ids, Index item) noexcept;
+  bool measure_chunk(Matrix<T> out, const losses::Targets<T>& targets, const T* weights, Index item) noexcept;
 
   const Network<T>& net_;
   ScratchPool<T>& pool_;
@@ -116,8 +121,9 @@ class Inference final : public parallel::Program {
   double flops_;
   T* out_ = nullptr;
   Index out_stride_ = 0;
-  bool link_ = false, score_ = false, accuracy_ = false;
+  bool link_ = false, score_ = false, accuracy_ = false, measures_ = false;
   std::vector<losses::Sums> sums_;  // of each chunk
+  std::vector<double> chunk_sums_;  // of metrics, of each chunk
   OutputOutside outside_;
   std::vector<typename ScratchPool<T>::Lease> scratches_;
   std::vector<PackedMatrix<T>> packed_w_;  // by layer; if empty, W is read row-major

@@ -89,6 +89,7 @@ struct FitSpec : run::FitSettings {
   Index rows = 0;  // of each epoch; 0: not known before it ends
   Data validation;
   Index validation_rows = 0;
+  void* predictions = nullptr;  // where those of the validation rows are stored after each epoch, or nullptr
   OwnLoss* own_loss = nullptr;  // in the place of the compiled loss; the pieces have no targets then
 };
 
@@ -148,7 +149,11 @@ class Model {
   virtual void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) = 0;
   virtual double clip_grad_norm(double max_norm) = 0;
   virtual void apply_gradients(int n_threads, parallel::Poll poll) = 0;
-  virtual Scores evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) = 0;
+  // predictions: nullptr, or where they are stored as well (rows x n_outputs, contiguous). accuracy: computed beside the
+  // loss, as the sums of the compiled metrics always are.
+  virtual Scores evaluate(const Data& data, Index rows, bool accuracy, void* predictions, int n_threads,
+                          parallel::Poll poll) = 0;
+  virtual const metrics::Chosen& chosen_metrics() const = 0;  // of a compiled model
   virtual void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                        parallel::Poll poll) = 0;
 

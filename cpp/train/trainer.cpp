@@ -344,19 +344,21 @@ void Trainer<T>::apply_gradients(int n_threads, parallel::Poll poll) {
 }
 
 template <class T>
-Scores Trainer<T>::evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) {
+Scores Trainer<T>::evaluate(const Data& data, Index rows, bool accuracy, void* predictions, int n_threads,
+                            parallel::Poll poll) {
   const FloatMode mode;
   need_compiled("evaluate");
-  const Scores scores = score("evaluate", data, rows, metrics, n_threads, poll);
+  Scores scores = score("evaluate", data, rows, {accuracy, true, predictions}, n_threads, poll);
   refuse_unless(scores.weight > 0, "evaluate", reason::kNoWeight, data.names->weights);
   return scores;
 }
 
 template <class T>
-Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool metrics, int n_threads,
+Scores Trainer<T>::score(const char* where, const Data& data, Index rows, const Wishes& wishes, int n_threads,
                          parallel::Poll poll) {
   Inference<T> job(net_, scratches_, &*compiled_, data, rows);
-  job.score(metrics);
+  job.score(wishes.accuracy, wishes.metrics);
+  if (wishes.predictions) job.write_to(static_cast<T*>(wishes.predictions), net_.n_outputs(), true);
   const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
   return job.scores();

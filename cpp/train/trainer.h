@@ -73,7 +73,9 @@ class Trainer final : public Model {
   void backward(const Data& data, Index rows, void* dx, int n_threads, parallel::Poll poll) override;
   double clip_grad_norm(double max_norm) override;
   void apply_gradients(int n_threads, parallel::Poll poll) override;
-  Scores evaluate(const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll) override;
+  Scores evaluate(const Data& data, Index rows, bool accuracy, void* predictions, int n_threads,
+                  parallel::Poll poll) override;
+  const metrics::Chosen& chosen_metrics() const override { return compiled_->metrics; }
   void predict(const Data& data, Index rows, bool link, void* out, Index out_stride, int n_threads,
                parallel::Poll poll) override;
   void differentiate(const char* where, const Data& data, Index rows, const run::Wanted& wanted, int n_threads,
@@ -133,7 +135,12 @@ class Trainer final : public Model {
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows) const;
   void keep(const Engine<T>& engine);
-  Scores score(const char* where, const Data& data, Index rows, bool metrics, int n_threads, parallel::Poll poll);
+  struct Wishes {  // what a pass over rows computes beside the loss
+    bool accuracy = false, metrics = false;
+    void* predictions = nullptr;
+  };
+  Scores score(const char* where, const Data& data, Index rows, const Wishes& wishes, int n_threads,
+               parallel::Poll poll);
   EpochLog run_epoch(RunningFit& run, Index epoch);
   Piece next_piece(RunningFit& run, Index epoch, bool first);
   // Prepares plans, workspace and engine for the batches of a piece with so many rows.

@@ -97,12 +97,13 @@ template <class T>
 EpochLog Trainer<T>::log_of(const RunningFit& run) const {
   EpochLog log;
   if (run.spec.own_loss) {
-    log.train = {run.own_weight > 0 ? run.own_loss / run.own_weight : 0, 0, run.own_weight};
+    log.train = {.loss = run.own_weight > 0 ? run.own_loss / run.own_weight : 0, .weight = run.own_weight};
     return log;
   }
   const run::Totals& totals = run.engine->totals();
   const losses::Sums& sums = totals.sums;
-  log.train = {compiled_->loss_traits.average_over_rows(sums), sums.accuracy(), sums.weight};
+  log.train = {compiled_->loss_traits.average_over_rows(sums), sums.accuracy(), sums.weight, sums.exponent,
+               run.engine->metric_sums()};
   if (compiled_->settings.penalty_in_loss) {
     const double counted = compiled_->loss_traits.is_sum ? 1 : totals.counted;
     log.train.loss = totals.objective / counted;
@@ -157,6 +158,7 @@ void Trainer<T>::prepare(RunningFit& run, Index rows) {
   if (larger) run.engine.reset(new Engine<T>(engine(ws, goal.accumulate)));
   run.engine->use(run.full, run.ragged);
   run.engine->wants_accuracy = spec.metrics;
+  if (!spec.own_loss) run.engine->measure(std::max(run.full->chunks, run.ragged->chunks));
 }
 
 // Runs all batches of a piece, in stretches for which the tuner keeps its choice of the number of threads, or one at a
@@ -239,7 +241,8 @@ void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   try {
-    const Scores scores = score("fit", spec.validation, spec.validation_rows, spec.metrics, spec.n_threads, poll);
+    const Wishes wishes{spec.metrics, true, spec.predictions};
+    Scores scores = score("fit", spec.validation, spec.validation_rows, wishes, spec.n_threads, poll);
     need_weight(spec.validation, scores);
     return scores;
   } catch (const Refused&) {

@@ -29,6 +29,7 @@ _SINGULAR = {
     "schedules": "schedule",
     "averages": "average",
     "layers": "layer",
+    "metrics": "metric",
     "initializers": "initializer",
     "settings": "call",
 }

@@ -343,3 +343,59 @@ def test_wrong_settings_of_compile(change):
     assert_worded(caught.value)
     assert bits(net) == before
     fit(net)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "text"),
+    [
+        ([(NO_MEMBER, {})], f"unknown metric '{NO_MEMBER}'; known: absolute_error, "),
+        ([("top_k", {"k": 0})], r"\[top_k\] k"),
+        ([("top_k", {"n": 1})], r"\[top_k\] .*n"),
+        ([("absolute_error", {})], "absolute_error is not defined for CrossEntropyLoss on 2 out"),
+        (["confusion"], None),
+        ([("confusion",)], None),
+        ("confusion", None),
+        (3, None),
+    ],
+)
+def test_wrong_metrics(metrics, text):
+    net = network()
+    before = net.evaluate(X, Y)
+    with pytest.raises(REFUSALS, match=text):
+        net.compile("cross_entropy", {}, "sgd", {"lr": 0.1}, metrics=metrics)
+    assert net.evaluate(X, Y) == before
+
+
+def test_predictions_beside_the_loss():
+    net = network()
+    room = np.zeros((N, K), np.float32)
+    assert net.evaluate(X, Y, predictions=room) == net.evaluate(X, Y)
+    np.testing.assert_array_equal(room, net.predict(X))
+    fit(net, validation=(X, Y, None), predictions=room)
+    np.testing.assert_array_equal(room, net.predict(X))
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        np.zeros((N - 1, K), np.float32),
+        np.zeros((N, K)),
+        np.zeros((K, N), np.float32).T,
+        np.zeros((N, 2 * K), np.float32)[:, ::2],
+        np.zeros((2 * N, K), np.float32)[::2],
+        np.zeros(N, np.float32),
+        read_only(np.zeros((N, K), np.float32)),
+        [[0.0] * K] * N,
+        7,
+    ],
+    ids=["short", "float64", "transposed", "columns", "rows", "1-d", "read-only", "list", "number"],
+)
+def test_wrong_memory_for_predictions(room):
+    net = network()
+    before = bits(net)
+    with pytest.raises(REFUSALS) as caught:
+        net.evaluate(X, Y, predictions=room)
+    assert_worded(caught.value)
+    with pytest.raises(REFUSALS):
+        fit(net, validation=(X, Y, None), predictions=room)
+    assert bits(net) == before

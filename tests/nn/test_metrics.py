@@ -98,19 +98,20 @@ def test_regression(rng):
     found, p = model.evaluate(x, y), model.predict(x)
     assert found["mse"] == pytest.approx(found["loss"], rel=1e-12)
     for name in ("mae", "rmse", "mape", "r2"):
-        assert found[name] == getattr(metrics, name)(y, p)
+        assert found[name] == pytest.approx(getattr(metrics, name)(y, p), rel=1e-12)
     single = compiled("mse", 1, metrics=["mae"])
-    assert single.evaluate(x, y[:, 0])["mae"] == metrics.mae(y[:, 0], single.predict(x)[:, 0])
+    alone = metrics.mae(y[:, 0], single.predict(x)[:, 0])
+    assert single.evaluate(x, y[:, 0])["mae"] == pytest.approx(alone, rel=1e-12)
 
 
-def test_fit_logs_the_figures_of_validation_rows(rows):
+def test_fit_logs_the_figures_of_training_and_validation_rows(rows):
     x, y = rows
     seen: list[dict[str, float]] = []
     each = callbacks.LambdaCallback(on_epoch_end=lambda _, logs: seen.append(dict(logs)))
     model = compiled(metrics=["accuracy", "f1", weighted])
     history = model.fit(x[:60], y[:60], epochs=3, validation_data=(x[60:], y[60:]), callbacks=each)
     held_out = ["val_loss", "val_accuracy", "val_f1", "val_weighted"]
-    assert list(history.history) == ["loss", "accuracy", *held_out]
+    assert list(history.history) == ["loss", "accuracy", "f1", *held_out]
     assert [list(logs) for logs in seen] == [list(history.history)] * 3
     assert history.history["val_f1"][-1] == model.evaluate(x[60:], y[60:])["f1"]
     assert history.history["val_weighted"] == [-1.0] * 3
@@ -119,7 +120,107 @@ def test_fit_logs_the_figures_of_validation_rows(rows):
     assert again.history["val_f1"] == history.history["val_f1"]
     assert again.history["val_weighted"] == [30.0] * 3
     assert again.steps == history.steps
-    assert list(compiled(metrics=["f1"]).fit(x, y).history) == ["loss"]
+    assert quiet.history.history["f1"] == history.history["f1"]
+    assert list(compiled(metrics=["f1", "auc"]).fit(x, y).history) == ["loss", "f1"]
+
+
+def test_training_figures_are_those_of_the_outputs_of_the_steps(rows):
+    """Of batches before their updates, with dropout, and with the weights of classes."""
+    x, y = rows
+    model = compiled(metrics=["f1", "log_loss"])
+    expected = []
+    twin = compiled(metrics=["f1", "log_loss"])
+    for at in range(0, 90, 30):
+        expected.append(twin.predict(x[at : at + 30]))
+        twin.train_step(x[at : at + 30], y[at : at + 30])
+    p = np.concatenate(expected)
+    curves = model.fit(x, y, 30, shuffle=False).history
+    assert curves["f1"][0] == pytest.approx(metrics.f1(y, p.argmax(axis=1), average="macro"))
+    assert curves["log_loss"][0] == pytest.approx(curves["loss"][0], rel=1e-12)
+    still = compiled(metrics=[metrics.Recall("weighted"), "top_k"])
+    still.compile(optim.SGD(lr=0.0), "cross_entropy", [metrics.F1("weighted"), "hamming"])
+    table = {0: 2.0, 1: 0.5, 2: 1.0}
+    w, labels = np.take([2.0, 0.5, 1.0], y), still.predict(x).argmax(axis=1)
+    curves = still.fit(x, y, 7, class_weight=table, validation_data=(x, y)).history
+    f1 = [metrics.f1(y, labels, average="weighted", sample_weight=each) for each in (w, None)]
+    assert curves["f1_weighted"][0] == pytest.approx(f1[0], rel=1e-12)
+    assert curves["val_f1_weighted"][0] == pytest.approx(f1[1], rel=1e-12)
+    dropping = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.9), nn.Linear(8, 3), dtype="float64")
+    dropping.compile(optim.SGD(lr=0.0), "cross_entropy", ["log_loss"])
+    curves = dropping.fit(x, y, epochs=2, validation_data=(x, y)).history
+    assert curves["log_loss"] == pytest.approx(curves["loss"], rel=1e-12)
+    assert curves["log_loss"][0] != curves["log_loss"][1] != curves["val_log_loss"][1]
+
+
+def test_groups_of_batches_and_penalties_change_no_figure(rows):
+    x, y = rows
+    still = {"optimizer": optim.SGD(lr=0.0, weight_decay=0.1), "loss": "cross_entropy"}
+    curves = []
+    for more in ({}, {"accumulate": 4}, {"penalty_in_loss": True}):
+        model = compiled()
+        model.compile(**still, metrics=["f1", "accuracy", "auc"], **more)  # type: ignore[arg-type]
+        curves.append(model.fit(x, y, 8, 2, validation_split=0.2).history)
+    for name in ("f1", "accuracy", "val_f1", "val_accuracy", "val_auc"):
+        assert curves[0][name] == curves[1][name] == curves[2][name]
+    order = ["loss", "penalty", "f1", "accuracy", "val_loss", "val_f1", "val_accuracy", "val_auc"]
+    assert list(curves[2]) == order
+
+
+def test_metrics_of_an_average(rows):
+    x, y = rows
+    model = compiled(metrics=["f1", "auc"], average=optim.SWA())
+    model.fit(x, y, epochs=3)
+    last = model.evaluate(x, y)
+    with model.averaged():
+        found, p = model.evaluate(x, y), model.predict(x)
+        labels = p.argmax(axis=1)
+        assert found["f1"] == pytest.approx(metrics.f1(y, labels, average="macro"), rel=1e-12)
+        assert found["auc"] == metrics.auc(y, p)
+    assert found != last == model.evaluate(x, y)
+
+
+def test_metrics_of_an_autoencoder(rows):
+    x, _ = rows
+    model = compiled("mse", 4, metrics=["mae", "r2", "rmse"])
+    curves = model.fit(x, epochs=2, validation_data=(x[:20],)).history
+    assert list(curves)[:4] == ["loss", "mae", "r2", "rmse"]
+    found, p = model.evaluate(x), model.predict(x)
+    for name in ("mae", "r2", "rmse"):
+        assert found[name] == pytest.approx(getattr(metrics, name)(x, p), rel=1e-12)
+        assert curves[f"val_{name}"][-1] == model.evaluate(x[:20])[name]
+
+
+def test_a_function_as_loss_leaves_metrics_to_predictions(rows):
+    x, _ = rows
+    y = x[:, :1] * 2
+
+    def squared(out: Any, target: Any) -> Any:
+        return float(np.mean((out - target) ** 2)), 2 * (out - target) / out.size
+
+    model = compiled(squared, 1, metrics=["mae", "r2"])
+    curves = model.fit(x, y, epochs=2, validation_data=(x, y)).history
+    assert list(curves) == ["loss", "val_loss", "val_mae", "val_r2"]
+    assert model.evaluate(x, y)["mae"] == curves["val_mae"][-1] == metrics.mae(y, model.predict(x))
+
+
+def test_the_loss_and_the_metrics_take_one_pass(rows, monkeypatch):
+    """AUC needs predictions, which are kept from the pass that computes the loss."""
+    x, y = rows
+    model = compiled(metrics=["auc", "f1"])
+    network: Any = type(model._network)
+    monkeypatch.setattr(network, "predict", None)
+    assert list(model.fit(x, y, validation_split=0.5).history)[-1] == "val_f1"
+    assert model.evaluate(x, y)["auc"] > 0
+
+
+def test_callbacks_see_figures_of_training_rows(rows):
+    x, y = rows
+    stop = callbacks.EarlyStopping("f1", patience=2)
+    model = compiled(metrics=["f1"])
+    history = model.fit(x, y, epochs=40, callbacks=[stop])
+    assert stop.best == max(history.history["f1"])
+    with pytest.raises(ValueError, match="auc"):
+        compiled(metrics=["auc"]).fit(x, y, callbacks=callbacks.EarlyStopping("auc"))
 
 
 def test_callbacks_know_which_figures_are_to_be_large(rows):
@@ -224,6 +325,20 @@ def test_a_class_of_ones_own(rows, tmp_path):
     assert COPIES["pickle"](model).evaluate(x, y)["own_class"] == 90
     with pytest.raises(TypeError, match="metric own_class is of the class OwnClass"):
         model.save(tmp_path / "model.npz")
+
+
+class Doubled(metrics.F1):
+    def compute(self, kind: Any, y: Any, p: Any, w: Any) -> Any:
+        return 2 * super().compute(kind, y, p, w)
+
+
+def test_a_class_derived_from_a_metric_is_asked(rng):
+    """It computes from predictions, whatever the sums of its base are."""
+    x = rng.normal(size=(60, 4))
+    y = (x[:, 0] > 0.3).astype(int)
+    own, plain = (compiled("hinge", 1, metrics=[cls()]) for cls in (Doubled, metrics.F1))
+    assert own.evaluate(x, y)["f1"] == 2 * plain.evaluate(x, y)["f1"]
+    assert list(own.fit(x, y, validation_split=0.5).history) == ["loss", "val_loss", "val_f1"]
 
 
 def anonymous() -> Any:

@@ -27,6 +27,7 @@ ROOMS = {
     "kernels": BOTTOM,
     "activations": MIDDLE,
     "losses": MIDDLE,
+    "metrics": MIDDLE,
     "optimizers": MIDDLE,
     "schedules": BOTTOM,
     "inputs": MIDDLE,
@@ -35,7 +36,7 @@ ROOMS = {
 }
 ROOMS["graph"] = MIDDLE | {"initializers", "inputs", "layers"}
 ROOMS["plan"] = ROOMS["graph"] | {"graph"}
-ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "optimizers", "schedules"}
+ROOMS["run"] = ROOMS["plan"] | {"plan", "losses", "metrics", "optimizers", "schedules"}
 ROOMS["train"] = ROOMS["run"] | {"run"}
 ROOMS["bindings"] = set(ROOMS)
 REGISTRY_ROOMS = (
@@ -44,6 +45,7 @@ REGISTRY_ROOMS = (
     "inputs",
     "layers",
     "losses",
+    "metrics",
     "optimizers",
     "schedules",
 )
@@ -79,6 +81,7 @@ NN_ORDER = (
     {"_initializers", "_state"},
     {"_layer", "_loss"},
     {"_containers", "_function_loss", "_inputs", "_members", "_layers", "_norms"},
+    {"_figures"},
     {"_compiled", "_entries", "_rows", "_summary", "_tree"},
     {"_layer_data", "_progress"},
     {"_arguments"},

@@ -22,6 +22,7 @@ from fastnn._fields import default_values, fields_of, spread
 from fastnn._optimizers import OPTIMIZERS
 from fastnn._schedule import SCHEDULES
 from fastnn.functional._functions import loss_name
+from fastnn.metrics._chosen import BY_NAME
 from fastnn.nn._members import ACTIVATIONS, LOSSES
 from members import NO_MEMBER
 
@@ -125,6 +126,22 @@ def test_losses_agree_with_the_twin():
         for fact in ("target", "task", "mean", "takes_probabilities"):
             assert row[fact] == getattr(twin, fact), (row["name"], fact)
         assert row["outputs_per_target"] == twin.outputs_per_target()
+
+
+def test_metrics_are_the_same_everywhere():
+    """The rows are sums over rows, of which the classes of fastnn.metrics make figures."""
+    rows = {row["name"]: row for row in _core.registries()["metrics"]}
+    assert list(rows) == list(reference.METRICS)
+    for name, row in rows.items():
+        twin = reference.METRICS[name]
+        assert row["class_name"] == twin.class_name
+        assert row["sees_predictions"] == twin.sees_predictions
+        own = {n: v for n, v in twin.hypers.items() if n != "boundary"}  # that of the loss
+        assert default_values(row["params"]) == own
+        cls = getattr(fastnn.metrics, row["class_name"])
+        assert name in [known for known, _ in cls().sums()]
+    used = {name for cls in BY_NAME.values() for name, _ in cls().sums()}
+    assert used - {"accuracy"} == set(rows)
 
 
 def test_activations_agree_with_the_twin():

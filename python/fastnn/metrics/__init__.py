@@ -8,10 +8,11 @@ class takes what a model predicts, and ``compile`` takes it, or its name for the
 
 from __future__ import annotations
 
-from . import _classes, _classes_of_numbers
+from . import _classes, _classes_of_numbers, _classes_of_scores
 from ._chosen import BY_NAME
 from ._classes import *  # noqa: F403
 from ._classes_of_numbers import *  # noqa: F403
+from ._classes_of_scores import *  # noqa: F403
 from ._counts import Counts, accuracy, confusion_counts, f1, hamming, precision, recall
 from ._metric import Metric
 from ._numbers import log_loss, mae, mape, mse, r2, rmse, top_k
@@ -39,6 +40,7 @@ __all__ = [
 ]
 __all__ += _classes.__all__
 __all__ += _classes_of_numbers.__all__
+__all__ += _classes_of_scores.__all__
 
 
 def larger_is_better(name: str) -> bool:

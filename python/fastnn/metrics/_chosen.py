@@ -9,14 +9,14 @@ from typing import Any
 from fastnn import _registry, _validate
 from fastnn._hints import shown
 
-from . import _classes, _classes_of_numbers
+from . import _classes, _classes_of_numbers, _classes_of_scores
 from ._metric import Metric, Own
 
 __all__ = ["BY_NAME", "OWN", "chosen", "described", "is_own", "of_description"]
 
 BY_NAME: dict[str, type[Metric]] = {
     value.registry_name: value
-    for module in (_classes, _classes_of_numbers)
+    for module in (_classes, _classes_of_scores, _classes_of_numbers)
     for value in map(vars(module).__getitem__, module.__all__)
 }
 OWN = Own.registry_name

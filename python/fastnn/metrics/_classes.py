@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The metrics of classes that compile knows: one class each, over the functions."""
+"""The metrics of labels that compile knows: one class each, over the functions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn import _validate
-
-from . import _counts, _numbers, _ranking
-from ._metric import Kind, Metric, per_class
+from . import _counts
+from ._metric import ACCURACY, Kind, Metric, RowSums, Sum, per_class, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,16 +16,12 @@ if TYPE_CHECKING:
     from fastnn._validate import Array
 
 __all__ = [
-    "AUC",
     "F1",
     "Accuracy",
-    "AveragePrecision",
     "ConfusionCounts",
     "Hamming",
-    "LogLoss",
     "Precision",
     "Recall",
-    "TopK",
 ]
 
 _OF_CLASSES = ("binary", "multiclass")
@@ -35,7 +29,7 @@ _AUTO = "auto"
 
 
 class Accuracy(Metric):
-    """The share of labels that are right; `fit` sums it over the training batches as well.
+    """The share of labels that are right.
 
     Examples
     --------
@@ -51,6 +45,22 @@ class Accuracy(Metric):
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
         """Return the share of the rows, or of the labels of each row."""
         return _counts.accuracy(kind.truth(y), kind.labels(p), sample_weight=w)
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the sum of the shares of right labels."""
+        return (ACCURACY,)
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
+        """Return the accuracy."""
+        return sums.accuracy
+
+
+_CONFUSION = (sum_of("confusion"),)
+
+
+def _tally_of(sums: RowSums) -> _counts.Tally:
+    true, said, both, occurs = sums.arrays[_CONFUSION[0]].reshape(4, -1)
+    return _counts.Tally(true, said, both, occurs > 0)
 
 
 class Hamming(Metric):
@@ -69,6 +79,14 @@ class Hamming(Metric):
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
         """Return the share of the rows, or of the labels of each row."""
         return _counts.hamming(kind.truth(y), kind.labels(p), sample_weight=w)
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the sum of the shares of right labels."""
+        return (ACCURACY,)
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
+        """Return what the accuracy lacks to 1."""
+        return 1 - sums.accuracy
 
 
 class ConfusionCounts(Metric):
@@ -101,6 +119,19 @@ class ConfusionCounts(Metric):
         counts = _counts.confusion_counts(
             kind.truth(y), kind.labels(p), n_classes=classes, sample_weight=w
         )
+        return self._four(kind, counts)
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the counts of the classes."""
+        return _CONFUSION
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> Array:
+        """Return what `compute` returns."""
+        counts = _tally_of(sums).counts(sums.weight)
+        return self._four(kind, counts) * sums.unit
+
+    @staticmethod
+    def _four(kind: Kind, counts: _counts.Counts) -> Array:
         four = np.array(counts)
         return four[:, 1] if kind.columns == 1 else four.ravel()
 
@@ -152,9 +183,7 @@ class _OfCounts(Metric):
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
         """Return the average, or the figures of the classes."""
-        average = self._average
-        if average == _AUTO:
-            average = "binary" if kind.columns == 1 else "macro"
+        average = self._average_for(kind)
         value = type(self).function(
             kind.truth(y),
             kind.labels(p),
@@ -167,6 +196,20 @@ class _OfCounts(Metric):
         # The last classes may occur neither among the targets nor among the predictions.
         missing = len(self.names(kind)) - len(value)
         return np.append(value, [self._zero_division] * missing)
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the counts of the classes."""
+        return _CONFUSION
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> Any:
+        """Return the average, or the figures of the classes."""
+        average = self._average_for(kind)
+        return _counts.figure(self.registry_name, _tally_of(sums), average, self._zero_division)
+
+    def _average_for(self, kind: Kind) -> str | None:
+        if self._average != _AUTO:
+            return self._average
+        return "binary" if kind.columns == 1 else "macro"
 
 
 class Precision(_OfCounts):
@@ -227,181 +270,3 @@ class F1(_OfCounts):
 
     registry_name = "f1"
     function = staticmethod(_counts.f1)
-
-
-class TopK(Metric):
-    """The share of rows whose class is among the k most probable ones.
-
-    Parameters
-    ----------
-    k : int, default 5
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.TopK(k=2)([0, 2], [[0.3, 0.5, 0.2], [0.3, 0.5, 0.2]])
-    0.5
-    """
-
-    registry_name = "top_k"
-    larger_is_better = True
-    tasks = ("multiclass",)
-
-    def __init__(self, k: int = 5) -> None:
-        self._k = _validate.integer("TopK", "k", k)
-
-    @property
-    def k(self) -> int:
-        """Number of classes that may be named."""
-        return self._k
-
-    @property
-    def name(self) -> str:
-        """The name in the logs: "top_k", or "top_3" for another k than 5."""
-        return self.registry_name if self._k == 5 else f"top_{self._k}"
-
-    def params(self) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return {"k": self._k}
-
-    def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
-        """Return the share of the rows."""
-        return _numbers.top_k(kind.truth(y), p, k=self._k, sample_weight=w)
-
-
-class LogLoss(Metric):
-    """The mean of -log(p), p the probability of the true class.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> round(metrics.LogLoss()([1, 0], [0.5, 0.5]), 4)
-    0.6931
-    """
-
-    registry_name = "log_loss"
-    tasks = _OF_CLASSES
-
-    def expect(self, where: str, kind: Kind) -> None:
-        """Refuse losses without probabilities of one class a row."""
-        super().expect(where, kind)
-        if not kind.probabilities or (kind.task == "binary" and kind.columns > 1):
-            raise ValueError(
-                f"[{where}] {self.name} needs the probabilities of one class a row; {kind.loss} on "
-                f"{kind.columns} outputs has none"
-            )
-
-    def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
-        """Return the weighted mean."""
-        return _numbers.log_loss(kind.truth(y), p, sample_weight=w)
-
-
-class AUC(Metric):
-    """The area under the ROC curve; see `metrics.auc`.
-
-    Parameters
-    ----------
-    average : {"macro", "weighted", "micro"} or None, default "macro"
-    multi_class : {"ovr", "ovo"}, default "ovr"
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.AUC()([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    0.75
-    """
-
-    registry_name = "auc"
-    larger_is_better = True
-    tasks = _OF_CLASSES
-
-    def __init__(self, average: str | None = "macro", multi_class: str = "ovr") -> None:
-        _counts.check_average("AUC", average, _ranking.MEANS)
-        _ranking.check_multi_class("AUC", multi_class)
-        if multi_class == "ovo" and average not in ("macro", "weighted"):
-            raise ValueError(
-                f"[AUC] average is {average!r} with 'ovo'; expected 'macro' or 'weighted'"
-            )
-        self._average, self._multi_class = average, multi_class
-
-    @property
-    def average(self) -> str | None:
-        """The name of the average."""
-        return self._average
-
-    @property
-    def multi_class(self) -> str:
-        """What a class is compared with."""
-        return self._multi_class
-
-    @property
-    def name(self) -> str:
-        """The name in the logs, with what differs from the defaults."""
-        pairs = "_ovo" if self._multi_class == "ovo" else ""
-        return f"{self.registry_name}{pairs}{_suffix(self._average)}"
-
-    def params(self) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return {"average": self._average, "multi_class": self._multi_class}
-
-    def names(self, kind: Kind) -> list[str]:
-        """Return one name, or with average=None one for each class."""
-        each = self._average is None and kind.columns > 1
-        return per_class(self.name, kind) if each else [self.name]
-
-    def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
-        """Return the average, or the figures of the classes."""
-        pairs = kind.task == "multiclass" and self._multi_class == "ovo"
-        means: Any = {"average": self._average, "multi_class": "ovo" if pairs else "ovr"}
-        return _ranking.auc(kind.truth(y), p, sample_weight=w, **means)
-
-
-class AveragePrecision(Metric):
-    """The mean of the precisions at all thresholds; see `metrics.average_precision`.
-
-    Parameters
-    ----------
-    average : {"macro", "weighted", "micro"} or None, default "macro"
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> round(metrics.AveragePrecision()([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
-    0.8333
-    """
-
-    registry_name = "average_precision"
-    larger_is_better = True
-    tasks = _OF_CLASSES
-
-    def __init__(self, average: str | None = "macro") -> None:
-        _counts.check_average("AveragePrecision", average, _ranking.MEANS)
-        self._average = average
-
-    @property
-    def average(self) -> str | None:
-        """The name of the average."""
-        return self._average
-
-    @property
-    def name(self) -> str:
-        """The name in the logs, with that of an average that is not the default."""
-        return f"{self.registry_name}{_suffix(self._average)}"
-
-    def params(self) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return {"average": self._average}
-
-    def names(self, kind: Kind) -> list[str]:
-        """Return one name, or with average=None one for each class."""
-        each = self._average is None and kind.columns > 1
-        return per_class(self.name, kind) if each else [self.name]
-
-    def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
-        """Return the average, or the figures of the classes."""
-        average: Any = self._average
-        return _ranking.average_precision(kind.truth(y), p, average=average, sample_weight=w)
-
-
-def _suffix(average: str | None) -> str:
-    return "" if average in ("macro", None) else f"_{average}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from . import _numbers
-from ._metric import Kind, Metric
+from ._metric import Kind, Metric, RowSums, Sum, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,24 @@ __all__ = ["MAE", "MAPE", "MSE", "R2", "RMSE"]
 class _OfNumbers(Metric):
     tasks = ("regression",)
     function: ClassVar[Callable[..., float]]
+    summed: ClassVar[tuple[str, ...]]  # sums of the errors of each output
+
+    def expect(self, where: str, kind: Kind) -> None:
+        """Refuse losses of classes, and those with several outputs for a target."""
+        super().expect(where, kind)
+        if kind.each > 1:
+            raise ValueError(
+                f"[{where}] {self.name} needs one output for each target; {kind.loss} has "
+                f"{kind.each}"
+            )
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the sums over rows from which the figure follows."""
+        return tuple(map(sum_of, self.summed))
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
+        """Return the mean over rows and outputs."""
+        return float(sums.mean(self.summed[0]).mean())
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
         """Return the mean over the outputs."""
@@ -37,6 +57,7 @@ class MAE(_OfNumbers):
     """
 
     registry_name = "mae"
+    summed = ("absolute_error",)
     function = staticmethod(_numbers.mae)
 
 
@@ -51,6 +72,7 @@ class MSE(_OfNumbers):
     """
 
     registry_name = "mse"
+    summed = ("squared_error",)
     function = staticmethod(_numbers.mse)
 
 
@@ -65,7 +87,12 @@ class RMSE(_OfNumbers):
     """
 
     registry_name = "rmse"
+    summed = ("squared_error",)
     function = staticmethod(_numbers.rmse)
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
+        """Return the mean of the outputs' roots."""
+        return float(np.sqrt(sums.mean("squared_error")).mean())
 
 
 class MAPE(_OfNumbers):
@@ -79,6 +106,7 @@ class MAPE(_OfNumbers):
     """
 
     registry_name = "mape"
+    summed = ("relative_error",)
     function = staticmethod(_numbers.mape)
 
 
@@ -94,4 +122,11 @@ class R2(_OfNumbers):
 
     registry_name = "r2"
     larger_is_better = True
+    summed = ("squared_error", "target_spread")
     function = staticmethod(_numbers.r2)
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
+        """Return the mean over the outputs."""
+        left, spread = (sums.arrays[each] for each in self.sums())
+        _, squares, lowest, highest = spread[2:].reshape(-1, 4).T
+        return _numbers.explained(int(spread[0]), left, squares, lowest == highest)

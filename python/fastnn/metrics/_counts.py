@@ -25,11 +25,13 @@ __all__ = [
     "AVERAGES",
     "Average",
     "Counts",
+    "Tally",
     "accuracy",
     "check_average",
     "check_zero_division",
     "confusion_counts",
     "f1",
+    "figure",
     "hamming",
     "precision",
     "recall",
@@ -46,6 +48,23 @@ class Counts(NamedTuple):
     fp: Array
     fn: Array
     tp: Array
+
+
+class Tally(NamedTuple):
+    """For each class or label, the weights of the rows that are, are said to be, and are both.
+
+    occurs : whether a row is, or is said to be, of it. Labels always count as such.
+    """
+
+    true: Array
+    said: Array
+    both: Array
+    occurs: Array
+
+    def counts(self, weight: float) -> Counts:
+        """Return the four counts of each class; weight: the sum of the weights of all rows."""
+        true, said, both, _ = self
+        return Counts(weight - true - said + both, said - both, true - both, both)
 
 
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
@@ -148,8 +167,7 @@ def confusion_counts(
     truth, seen = flags_or_classes(where, y_true, y_pred)
     classes = _class_count(where, truth, seen, n_classes)
     weights = weights_of(where, sample_weight, len(truth))
-    true, predicted, both = _sums(truth, seen, weights, classes)
-    return Counts(weights.sum() - true - predicted + both, predicted - both, true - both, both)
+    return _tally(truth, seen, weights, classes).counts(weights.sum())
 
 
 def _class_count(where: str, truth: Array, seen: Array, n_classes: int | None) -> int:
@@ -164,20 +182,22 @@ def _class_count(where: str, truth: Array, seen: Array, n_classes: int | None) -
     return classes
 
 
-def _sums(truth: Array, seen: Array, weights: Array, classes: int) -> tuple[Array, Array, Array]:
-    """Return for each class the weights of the rows that are, are said to be, and are both."""
+def _tally(truth: Array, seen: Array, weights: Array, classes: int) -> Tally:
     if truth.ndim == 2:
         column = weights[:, None]
-        return (
+        return Tally(
             (column * truth).sum(axis=0),
             (column * seen).sum(axis=0),
             (column * (truth & seen)).sum(axis=0),
+            np.ones(classes, bool),
         )
-    right = truth == seen
-    return (
+    right, occurs = truth == seen, np.zeros(classes, bool)
+    occurs[truth] = occurs[seen] = True
+    return Tally(
         np.bincount(truth, weights, classes),
         np.bincount(seen, weights, classes),
         np.bincount(truth[right], weights[right], classes),
+        occurs,
     )
 
 
@@ -324,21 +344,25 @@ def _figure(
     truth, seen = flags_or_classes(where, y_true, y_pred)
     weights = weights_of(where, sample_weight, len(truth))
     classes = _class_count(where, truth, seen, None)
-    true, predicted, both = _sums(truth, seen, weights, classes)
+    if average == "binary" and (truth.ndim == 2 or classes > 2):
+        raise ValueError(
+            f"[{where}] average='binary' is of the classes 0 and 1; y has {classes} classes: "
+            "expected 'micro', 'macro', 'weighted' or None"
+        )
+    return figure(where, _tally(truth, seen, weights, classes), average, instead)
+
+
+def figure(name: str, tally: Tally, average: str | None, instead: float) -> Any:
+    """Return precision, recall or f1 of the counts of the classes; instead: what 0 / 0 is."""
+    true, said, both, occurs = tally
     if average == "binary":
-        if truth.ndim == 2 or classes > 2:
-            raise ValueError(
-                f"[{where}] average='binary' is of the classes 0 and 1; y has {classes} classes: "
-                "expected 'micro', 'macro', 'weighted' or None"
-            )
-        true, predicted, both = true[1:2], predicted[1:2], both[1:2]
+        true, said, both = true[1:2], said[1:2], both[1:2]
     elif average == "micro":
-        true, predicted, both = (each.sum(keepdims=True) for each in (true, predicted, both))
-    elif average is not None and truth.ndim == 1:
-        occurs = np.union1d(truth, seen)
-        true, predicted, both = true[occurs], predicted[occurs], both[occurs]
-    over = {"precision": predicted, "recall": true, "f1": true + predicted}[where]
-    twice = 2.0 if where == "f1" else 1.0
+        true, said, both = (each.sum(keepdims=True) for each in (true, said, both))
+    elif average is not None:
+        true, said, both = true[occurs], said[occurs], both[occurs]
+    over = {"precision": said, "recall": true, "f1": true + said}[name]
+    twice = 2.0 if name == "f1" else 1.0
     share = np.where(over == 0, instead, twice * both / np.where(over == 0, 1, over))
     if average is None:
         return share

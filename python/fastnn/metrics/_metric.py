@@ -8,7 +8,8 @@ scores or numbers it computes from follows from the loss: see `Kind`.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,7 +22,55 @@ if TYPE_CHECKING:
 
     from fastnn._validate import Array
 
-__all__ = ["Kind", "Metric", "Own", "kind_of_arrays", "per_class"]
+__all__ = [
+    "ACCURACY",
+    "Kind",
+    "Metric",
+    "Own",
+    "RowSums",
+    "Sum",
+    "kind_of_arrays",
+    "per_class",
+    "sum_of",
+]
+
+# A sum over rows that the engine takes: its name in the core's registry, and its parameters.
+Sum: TypeAlias = "tuple[str, tuple[tuple[str, Any], ...]]"
+
+
+# The accuracy, which the core sums as the loss defines it, beside the members of the registry.
+ACCURACY: Sum = ("accuracy", ())
+
+
+def sum_of(name: str, **params: Any) -> Sum:
+    """Return the sum of this name with these parameters."""
+    return name, tuple(params.items())
+
+
+class RowSums(NamedTuple):
+    """What the engine has summed over rows.
+
+    Attributes
+    ----------
+    weight : float
+        The sum of the rows' weights.
+    unit : float
+        Weights are in units of it, a power of two, so that those of any size can be summed.
+    arrays : mapping
+        The sums, each a number or several in one array of float64.
+    accuracy : float
+        The weighted mean of the shares of right labels.
+    """
+
+    weight: float
+    unit: float
+    arrays: Mapping[Sum, Array]
+    accuracy: float = math.nan
+
+    def mean(self, name: str, **params: Any) -> Array:
+        """Return a sum divided by the weights."""
+        quotient: Array = self.arrays[sum_of(name, **params)] / self.weight
+        return quotient
 
 
 class Kind(NamedTuple):
@@ -39,6 +88,8 @@ class Kind(NamedTuple):
         Whether the predictions of classes are probabilities.
     loss : str
         The class name of the loss, for messages.
+    each : int
+        Outputs for each target.
     """
 
     task: str
@@ -46,12 +97,16 @@ class Kind(NamedTuple):
     boundary: float = 0.5
     probabilities: bool = True
     loss: str = "the loss"
+    each: int = 1
 
     @classmethod
-    def of_loss(cls, row: Mapping[str, Any], columns: int) -> Kind:
-        """Return the kind of a model with the loss of this registry row."""
+    def of_loss(cls, row: Mapping[str, Any], columns: int, each: int = 1) -> Kind:
+        """Return the kind of a model with the loss of this registry row.
+
+        each: outputs for each target, which may depend on the parameters of the loss.
+        """
         task, other = row["task"], bool(row["predicts"])
-        return cls(task, columns, 0.0 if other else 0.5, not other, row["class_name"])
+        return cls(task, columns, 0.0 if other else 0.5, not other, row["class_name"], each)
 
     def truth(self, y: Array) -> Array:
         """Return the targets as numbers, as classes (n,), or as flags (n, columns)."""
@@ -119,9 +174,20 @@ class Metric:
         """Return the names of the figures, of which most metrics have one."""
         return [self.name]
 
-    def figures(self, kind: Kind, y: Array, p: Array, w: Array | None) -> dict[str, float]:
-        """Return the figures by name, of targets y and predictions p (n, columns) of a model."""
-        values = np.atleast_1d(self.compute(kind, y, p, w)).tolist()
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the sums over rows from which the figures follow, as the core calls them.
+
+        Without any, as by default, the figures are computed from predictions.
+        """
+        return ()
+
+    def of_sums(self, kind: Kind, sums: RowSums) -> Any:
+        """Return the figure, or the array of those of the classes, from sums over rows."""
+        raise NotImplementedError
+
+    def named(self, kind: Kind, figures: Any) -> dict[str, float]:
+        """Return what `compute` or `of_sums` returned, by name."""
+        values = np.atleast_1d(figures).tolist()
         return dict(zip(self.names(kind), map(float, values), strict=True))
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:

@@ -18,7 +18,7 @@ from ._arrays import class_labels, one_column, same_rows, weights_of
 if TYPE_CHECKING:
     from fastnn._validate import Array
 
-__all__ = ["log_loss", "mae", "mape", "mse", "r2", "rmse", "top_k"]
+__all__ = ["explained", "log_loss", "mae", "mape", "mse", "no_probabilities", "r2", "rmse", "top_k"]
 
 
 def _errors(where: str, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Array, Array, Array]:
@@ -170,12 +170,20 @@ def r2(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     0.5
     """
     truth, error, share = _errors("r2", y_true, y_pred, sample_weight)
-    if len(truth) < 2:
-        return math.nan
     left = (error * error * share).sum(axis=0)
     around = truth - np.average(truth, axis=0, weights=share[:, 0])
     whole = (around * around * share).sum(axis=0)
-    constant = (truth == truth[0]).all(axis=0)  # the mean of equal numbers may differ by rounding
+    return explained(len(truth), left, whole, (truth == truth[0]).all(axis=0))
+
+
+def explained(rows: int, left: Array, whole: Array, constant: Array) -> float:
+    """Return R2 of the sums of each output: of the squared errors, and of those of the mean.
+
+    constant: whether the targets of an output are all equal, whose mean may differ by rounding.
+    """
+    if rows < 2:
+        return math.nan
+    constant = constant | (whole == 0)
     each = np.where(constant, left == 0, 1 - left / np.where(constant, 1, whole))
     return float(each.mean())
 
@@ -212,12 +220,17 @@ def log_loss(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     eps = float(np.finfo(seen.dtype if seen.dtype.kind == "f" else np.float64).eps)
     p = seen.astype(np.float64).reshape(len(seen), -1)
     if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"[{where}] y_pred has numbers outside 0 to 1; expected probabilities")
+        raise no_probabilities(where)
     p = np.hstack([1 - p, p]) if p.shape[1] == 1 else p
     classes = _classes_within(where, truth, p.shape[1])
     weights = weights_of(where, sample_weight, len(p))
     own = np.clip(p[np.arange(len(p)), classes], eps, 1 - eps)
     return float((weights * -np.log(own)).sum() / weights.sum())
+
+
+def no_probabilities(where: str) -> ValueError:
+    """Return the error for predictions that are no probabilities."""
+    return ValueError(f"[{where}] y_pred has numbers outside 0 to 1; expected probabilities")
 
 
 def top_k(y_true: Any, y_pred: Any, *, k: int = 5, sample_weight: Any = None) -> float:

@@ -16,6 +16,7 @@ from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._refusals import Words, refused
 from fastnn._schedule import LambdaLR
 
+from ._figures import Figures
 from ._function_loss import FunctionLoss
 from ._loss import Loss
 from ._members import LOSSES
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from fastnn._validate import Array
     from fastnn.metrics import Metric
-    from fastnn.metrics._metric import Kind
 
 __all__ = ["Compiled"]
 
@@ -87,34 +87,9 @@ class Compiled(NamedTuple):
         )
 
     @property
-    def sums_accuracy(self) -> bool:
-        """Whether the engine sums the accuracy beside the loss."""
-        return any(metric.registry_name == "accuracy" for metric in self.metrics)
-
-    @property
-    def predicted(self) -> tuple[Metric, ...]:
-        """The metrics that are computed from predictions, in Python."""
-        return tuple(metric for metric in self.metrics if metric.registry_name != "accuracy")
-
-    def kind(self, k: int) -> Kind:
-        """Return what the predictions are, which have k columns."""
-        from fastnn.metrics._metric import Kind
-
-        return Kind.of_loss(self.loss.row, k)
-
-    def figures(self, y: Array, p: Array, w: Array | None) -> dict[str, float]:
-        """Return the figures of these metrics, by name, of targets y and predictions p."""
-        kind, found = self.kind(p.shape[1]), {}
-        for metric in self.predicted:
-            found.update(metric.figures(kind, y, p, w))
-        return found
-
-    def figure_names(self, k: int) -> list[str]:
-        """Return the names of the figures that `figures` has, of k outputs."""
-        if not self.predicted:
-            return []
-        kind = self.kind(k)
-        return [name for metric in self.predicted for name in metric.names(kind)]
+    def figures(self) -> Figures:
+        """What computes the metrics' figures."""
+        return Figures(self.metrics, self.loss)
 
     def check_outputs(self, where: str, k: int) -> None:
         """Refuse a loss over classes on a single output, and metrics that do not fit."""
@@ -123,10 +98,7 @@ class Compiled(NamedTuple):
                 f"[{where}] {type(self.loss).__name__} on 1 output; expected one output a class "
                 "(BCEWithLogitsLoss is for one output)"
             )
-        if self.metrics:
-            kind = self.kind(k)
-            for metric in self.metrics:
-                metric.expect(where, kind)
+        self.figures.check(where, k)
 
     def need_classes(self, where: str) -> None:
         """Refuse losses for regression, in calls that return classes."""
@@ -181,6 +153,7 @@ class Compiled(NamedTuple):
                 if self.average is None
                 else (self.average.registry_name, self.average.hyper()),
                 self._limits(where, network),
+                self.figures.core_sums(),
                 **self.settings,
             )
 

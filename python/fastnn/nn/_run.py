@@ -41,7 +41,7 @@ def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[s
     known = {
         "seed": seed,
         "epochs_seen": epochs_seen,
-        "metrics": call.compiled.sums_accuracy,
+        "metrics": call.compiled.figures.wants_accuracy,
         "n_threads": call.threads,
     }
     return default_values(params) | checked(call.where, params, given) | known
@@ -139,18 +139,23 @@ class Run:
         self.history = History(_reported(call.where, settings, verbose, rows.n))
         self._earlier = History()  # what another process has trained of this run
         self._states: Sequence[tuple[Callback, Any]] = ()
+        self._figures = call.compiled.figures
+        self._reads = self._figures.reads_epochs(validation is not None)
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
         # Whether the core calls back after each epoch.
-        self._watches = bool(callbacks) or self._predicts or call.own_loss is not None
+        self._watches = bool(callbacks) or self._reads or call.own_loss is not None
         self._watches = self._watches or isinstance(rows, Stream)
         self._first_lr = model.lr if self._watches and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
         self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
         self._cut = 0  # steps of an epoch that the hook of a batch has ended
-        self._predictions: Array | None = None  # of the validation rows, in the last epoch
+        # Memory for the predictions of the validation rows, if a metric needs them.
+        self._room = (
+            None if validation is None else self._figures.room(call.network, len(validation.x))
+        )
 
     @property
     def epochs_seen(self) -> int:
@@ -207,15 +212,11 @@ class Run:
 
     def names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
-        compiled = self._call.compiled
-        names = ["loss", "accuracy"] if compiled.sums_accuracy else ["loss"]
-        held_out = []
+        summed, everything = self._figures.names(self._call.network.n_outputs)
+        penalty = ["penalty"] if self._call.compiled.settings.get("penalty_in_loss") else []
+        names = ["loss", *penalty, *summed]
         if self.validation is not None:
-            predicted = compiled.figure_names(self._call.network.n_outputs)
-            held_out = [f"val_{name}" for name in (*names, *predicted)]
-        if compiled.settings.get("penalty_in_loss"):
-            names.insert(1, "penalty")
-        names += held_out
+            names += [f"val_{name}" for name in ("loss", *everything)]
         return [*names, LR] if self._shows_lr else names
 
     def _fit(self) -> None:
@@ -237,6 +238,7 @@ class Run:
                 on_epoch=self._epoch_end if self._watches else None,
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
                 own_loss=None if own is None else own.of_batches(self.rows),
+                predictions=self._room,
                 **self.settings,
             )
         except BaseException:
@@ -246,20 +248,20 @@ class Run:
 
     def _shown(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the figures of epochs that the user sees."""
-        return figures if self._shows_lr else {k: v for k, v in figures.items() if k != LR}
+        hidden = {"sums", "val_sums"} | (set() if self._shows_lr else {LR})
+        return {name: value for name, value in figures.items() if name not in hidden}
 
-    @property
-    def _predicts(self) -> bool:
-        """Whether metrics are computed from the predictions of the validation rows."""
-        return self.validation is not None and bool(self._call.compiled.predicted)
-
-    def _figures(self) -> dict[str, float]:
-        """Return the metrics of the validation rows that the core does not sum."""
-        assert self.validation is not None
-        x, y, w = self.validation
-        predictions = self._call.network.predict(x, True, self._predictions, self._call.threads)
-        self._predictions = predictions  # the memory for those of the next epoch
-        return self._call.compiled.figures(y, predictions, w)
+    def _with_metrics(self, logs: dict[str, Any]) -> dict[str, float]:
+        """Return the figures of an epoch, with those of the metrics, in their order."""
+        network, validation = self._call.network, self.validation
+        found = self._figures.of_sums(network.n_outputs, logs)
+        if validation is not None and self._figures.predicted:
+            if self._call.own_loss is not None:
+                self._room = network.predict(validation.x, True, self._room, self._call.threads)
+            assert self._room is not None
+            own = self._figures.of_predictions(validation.y, self._room, validation.w)
+            found |= {f"val_{name}": value for name, value in own.items()}
+        return {name: found[name] for name in self.names()}
 
     def _begin(self, epoch: int) -> None:
         for callback in self.callbacks:
@@ -277,9 +279,7 @@ class Run:
         if not self._shows_lr and logs[LR] != self._first_lr:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)
-        logs = self._shown(logs)
-        if self._predicts:
-            logs |= {f"val_{name}": value for name, value in self._figures().items()}
+        logs = self._with_metrics(logs) if self._reads else self._shown(logs)
         if isinstance(self.rows, Stream) and not self._cut:
             self.history.params["steps"] = self.rows.steps()
         self.history.add(epoch, logs, self._cut or self.history.params["steps"])

@@ -160,8 +160,8 @@ class Sequential:
         metrics : list of str, Metric or callable, optional
             Names such as ``"accuracy"`` and ``"f1"``, objects of `fastnn.metrics`, and functions
             ``f(y_true, y_pred)`` or ``f(y_true, y_pred, sample_weight)``, which get what `predict`
-            returns. `fit` sums the accuracy over the training rows, too; all others are of the
-            validation rows and of `evaluate`.
+            returns. Those that follow from sums over rows are of the training rows, too; areas
+            under curves and functions are of the validation rows and of `evaluate`.
         max_grad_norm : float, optional
             Clip the gradients of each step to this common norm. Groups of the optimizer's
             ``param_groups`` may have one of their own; it is then that of all other parameters.
@@ -678,7 +678,7 @@ class Sequential:
             Targets of the kind that the compiled loss takes; without y, the numbers of X, as in
             `fit`.
         sample_weight : array_like of shape (n,), optional
-            Weights of the rows: loss and accuracy are sum(w l) / sum(w).
+            Weights of the rows: loss and metrics are means such as sum(w l) / sum(w).
         n_threads : int, optional
 
         Returns
@@ -703,18 +703,23 @@ class Sequential:
         (['accuracy', 'loss'], 0.667)
         """
         with self._call("evaluate", n_threads) as call:
-            compiled, network = call.compiled, call.network
+            figures, network = call.compiled.figures, call.network
             rows = call.rows_or_inputs(x, y, sample_weight)
             own = call.own_loss
             if own is None:
-                figures = dict(network.evaluate(*rows, compiled.sums_accuracy, call.threads))
+                room = figures.room(network, len(rows.x)) if figures.metrics else None
+                found = network.evaluate(*rows, figures.wants_accuracy, call.threads, room)
             else:
                 own.check(call, rows)
-                figures = {"loss": own.of_all(call, rows)}
-            if compiled.predicted:
-                predictions = network.predict(rows.x, True, None, call.threads)
-                figures |= compiled.figures(rows.y, predictions, rows.w)
-            return figures
+                found = {"loss": own.of_all(call, rows)}
+                room = network.predict(rows.x, True, None, call.threads)
+            if not figures.metrics:
+                return found
+            found = figures.of_sums(network.n_outputs, found)
+            if room is not None:
+                found |= figures.of_predictions(rows.y, room, rows.w)
+            _, names = figures.names(network.n_outputs)
+            return {name: found[name] for name in ("loss", *names)}
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Compute the predictions: for losses of classes, probabilities.

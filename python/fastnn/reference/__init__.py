@@ -58,6 +58,7 @@ from fastnn.reference.layers import (
     Standardize,
 )
 from fastnn.reference.losses import LOSSES, Loss, loss
+from fastnn.reference.metrics import METRICS, metric_sums
 from fastnn.reference.network import Network
 from fastnn.reference.normal import normal_quantile
 from fastnn.reference.optimizers import OPTIMIZERS, Optimizer, optimizer_step
@@ -78,6 +79,7 @@ __all__ = [
     "INPUTS",
     "LAYERS",
     "LOSSES",
+    "METRICS",
     "OPTIMIZERS",
     "SCHEDULES",
     "Activation",
@@ -113,6 +115,7 @@ __all__ = [
     "log_softmax",
     "logistic",
     "loss",
+    "metric_sums",
     "normal_noise",
     "normal_quantile",
     "one_hot",

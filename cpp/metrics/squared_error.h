@@ -1,0 +1,13 @@
+// (p - t)^2: the sums of the mean squared error, of its root, and of what R2 leaves unexplained.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "metrics/errors.h"
+
+namespace fastnn::metrics {
+
+struct SquaredError : Errors<SquaredError> {
+  static double of(double p, double t) { return (t - p) * (t - p); }
+};
+
+}  // namespace fastnn::metrics

@@ -1,0 +1,60 @@
+// How targets spread around their mean, for R2: the number of rows, their weight, and for each output the mean, the sum
+// of w (t - mean)^2, the smallest and the largest target. A chunk takes its mean first and then the squares around it;
+// chunks are joined by the formula of Chan, Golub and LeVeque (1983). So nothing cancels where the mean is large beside
+// the spread, as it does in sums of t^2.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+
+#include "metrics/metric.h"
+
+namespace fastnn::metrics {
+
+struct TargetSpread {
+  static constexpr bool kSeesPredictions = false;
+  enum { kRows, kWeight, kOutputs };                   // where the sums begin
+  enum { kMean, kSquares, kLowest, kHighest, kEach };  // of an output
+  static bool defined(const Kind& kind) { return kind.outputs == Outputs::kNumbers && kind.each == 1; }
+  static Index size(const Kind& kind) { return kOutputs + kEach * kind.columns; }
+
+  template <class T>
+  void add(const Kind& kind, const Rows<T>& rows, double* sums) const {
+    const Index count = rows.targets.rows;
+    sums[kRows] = static_cast<double>(count);
+    for (Index r = 0; r < count; ++r) sums[kWeight] += rows.weight(r);
+    for (Index c = 0; c < kind.columns; ++c) {
+      double* its = sums + kOutputs + kEach * c;
+      const auto target = [&](Index r) { return static_cast<double>(rows.targets.row(r)[c]); };
+      its[kLowest] = its[kHighest] = target(0);
+      double sum = 0;
+      for (Index r = 0; r < count; ++r) {
+        sum += rows.weight(r) * target(r);
+        its[kLowest] = std::min(its[kLowest], target(r));
+        its[kHighest] = std::max(its[kHighest], target(r));
+      }
+      its[kMean] = sums[kWeight] > 0 ? sum / sums[kWeight] : 0;
+      for (Index r = 0; r < count; ++r) {
+        const double away = target(r) - its[kMean];
+        its[kSquares] += rows.weight(r) * away * away;
+      }
+    }
+  }
+  static void join(const Kind& kind, double* sums, double own, const double* others, double its) {
+    const bool first = sums[kRows] == 0;
+    const double here = sums[kWeight] * own, there = others[kWeight] * its, all = here + there;
+    for (Index c = 0; c < kind.columns; ++c) {
+      double* to = sums + kOutputs + kEach * c;
+      const double* from = others + kOutputs + kEach * c;
+      const double apart = from[kMean] - to[kMean], share = all > 0 ? there / all : 0;
+      to[kSquares] = to[kSquares] * own + from[kSquares] * its + apart * apart * here * share;
+      to[kMean] += apart * share;
+      to[kLowest] = first ? from[kLowest] : std::min(to[kLowest], from[kLowest]);
+      to[kHighest] = first ? from[kHighest] : std::max(to[kHighest], from[kHighest]);
+    }
+    sums[kRows] += others[kRows];
+    sums[kWeight] = all;
+  }
+};
+
+}  // namespace fastnn::metrics
