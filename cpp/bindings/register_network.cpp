@@ -162,10 +162,8 @@ void register_network(py::module_& m) {
           "compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
           arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none, arg("limits") = py::list(),
           arg("metrics") = py::list(),
-          "schedule, average: None, or a pair of name and parameters. limits: pairs of a limit of the gradients' norm, "
-          "or None, and the keys of its parameters. metrics: pairs of name and parameters, of sums over rows. "
-          "settings: of "
-          "the row \"compile\".")
+          "schedule, average: None, or a pair of name and parameters; metrics: such pairs. limits: pairs of a limit of "
+          "the gradients' norm, or None, and the keys of its parameters. settings: of the row \"compile\".")
       .def("use_averages", &Network::use_averages, arg("on"),
            "Exchanges the values of the parameters that train with their averages, or back.")
       .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })

@@ -1,7 +1,8 @@
 // How targets spread around their mean, for R2: the number of rows, their weight, and for each output the mean, the sum
 // of w (t - mean)^2, the smallest and the largest target. A chunk takes its mean first and then the squares around it;
-// chunks are joined by the formula of Chan, Golub and LeVeque (1983). So nothing cancels where the mean is large beside
-// the spread, as it does in sums of t^2.
+// chunks are joined by the formula of Chan, Golub and LeVeque (1983). The mean is stored as its distance from the
+// smallest target, which is exact. So nothing cancels where targets are large beside their spread, as it does in sums of
+// t^2, or in a difference of two rounded means.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -27,15 +28,15 @@ struct TargetSpread {
       double* its = sums + kOutputs + kEach * c;
       const auto target = [&](Index r) { return static_cast<double>(rows.targets.row(r)[c]); };
       its[kLowest] = its[kHighest] = target(0);
-      double sum = 0;
       for (Index r = 0; r < count; ++r) {
-        sum += rows.weight(r) * target(r);
         its[kLowest] = std::min(its[kLowest], target(r));
         its[kHighest] = std::max(its[kHighest], target(r));
       }
+      double sum = 0;
+      for (Index r = 0; r < count; ++r) sum += rows.weight(r) * (target(r) - its[kLowest]);
       its[kMean] = sums[kWeight] > 0 ? sum / sums[kWeight] : 0;
       for (Index r = 0; r < count; ++r) {
-        const double away = target(r) - its[kMean];
+        const double away = (target(r) - its[kLowest]) - its[kMean];
         its[kSquares] += rows.weight(r) * away * away;
       }
     }
@@ -46,11 +47,14 @@ struct TargetSpread {
     for (Index c = 0; c < kind.columns; ++c) {
       double* to = sums + kOutputs + kEach * c;
       const double* from = others + kOutputs + kEach * c;
-      const double apart = from[kMean] - to[kMean], share = all > 0 ? there / all : 0;
+      if (first) to[kLowest] = from[kLowest], to[kHighest] = from[kHighest];
+      const double lower = std::min(to[kLowest], from[kLowest]);
+      const double apart = (from[kLowest] - to[kLowest]) + (from[kMean] - to[kMean]);  // of the two means
+      const double share = all > 0 ? there / all : 0;
       to[kSquares] = to[kSquares] * own + from[kSquares] * its + apart * apart * here * share;
-      to[kMean] += apart * share;
-      to[kLowest] = first ? from[kLowest] : std::min(to[kLowest], from[kLowest]);
-      to[kHighest] = first ? from[kHighest] : std::max(to[kHighest], from[kHighest]);
+      to[kMean] = (to[kLowest] - lower) + (to[kMean] + apart * share);
+      to[kLowest] = lower;
+      to[kHighest] = std::max(to[kHighest], from[kHighest]);
     }
     sums[kRows] += others[kRows];
     sums[kWeight] = all;

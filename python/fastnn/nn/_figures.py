@@ -126,8 +126,8 @@ class Figures(NamedTuple):
             found.update(metric.named(kind, metric.compute(kind, y, p, w)))
         return found
 
-    def room(self, network: _core.Network, rows: int) -> Array | None:
-        """Return an array for the predictions of so many rows, if a metric needs them."""
+    def room(self, network: _core.Network, x: Array) -> Array | None:
+        """Return an array for the predictions of the rows of x, if a metric needs them."""
         if not self.predicted or isinstance(self.loss, FunctionLoss):
             return None
-        return np.empty((rows, network.n_outputs), network.dtype)
+        return np.empty((*x.shape[:1], network.n_outputs), network.dtype)

@@ -153,9 +153,7 @@ class Run:
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
         self._cut = 0  # steps of an epoch that the hook of a batch has ended
         # Memory for the predictions of the validation rows, if a metric needs them.
-        self._room = (
-            None if validation is None else self._figures.room(call.network, len(validation.x))
-        )
+        self._room = None if validation is None else self._figures.room(call.network, validation.x)
 
     @property
     def epochs_seen(self) -> int:

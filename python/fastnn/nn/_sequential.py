@@ -707,7 +707,7 @@ class Sequential:
             rows = call.rows_or_inputs(x, y, sample_weight)
             own = call.own_loss
             if own is None:
-                room = figures.room(network, len(rows.x)) if figures.metrics else None
+                room = figures.room(network, rows.x) if figures.metrics else None
                 found = network.evaluate(*rows, figures.wants_accuracy, call.threads, room)
             else:
                 own.check(call, rows)

@@ -68,10 +68,12 @@ def relative_error(seen: Array, truth: Array, w: Array) -> Array:
 def target_spread(_seen: Array, truth: Array, w: Array) -> Array:
     """Return the number of rows, their weight, and of each output mean, spread, and range.
 
-    The spread is the weighted sum of (truth - mean)^2, the range the smallest and the largest one.
+    The mean counts from the smallest one on, the spread is the weighted sum of (truth - mean)^2,
+    and the range the smallest and the largest one.
     """
-    mean = w @ truth / w.sum() if w.any() else 0 * truth[0]
-    each = [mean, w @ (truth - mean) ** 2, truth.min(axis=0), truth.max(axis=0)]
+    above = truth - truth.min(axis=0)
+    mean = w @ above / w.sum() if w.any() else 0 * above[0]
+    each = [mean, w @ (above - mean) ** 2, truth.min(axis=0), truth.max(axis=0)]
     return np.array([len(truth), w.sum(), *np.transpose(each).ravel()])
 
 
