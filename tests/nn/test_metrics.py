@@ -223,6 +223,17 @@ def test_callbacks_see_figures_of_training_rows(rows):
         compiled(metrics=["auc"]).fit(x, y, callbacks=callbacks.EarlyStopping("auc"))
 
 
+def test_rows_that_come_in_parts_have_the_same_figures(rows):
+    x, y = rows
+    kinds = ["accuracy", "f1", "log_loss", "auc"]
+    whole, parts = compiled(metrics=kinds), compiled(metrics=kinds)
+    curves = whole.fit(x, y, 16, 3, shuffle=False, validation_data=(x[:20], y[:20])).history
+    given = [(x[at : at + 25], y[at : at + 25]) for at in range(0, 90, 25)]
+    stream = parts.fit_stream(given, 3, 16, validation_data=(x[:20], y[:20]))
+    assert stream.history == curves
+    assert list(curves)[:4] == ["loss", "accuracy", "f1", "log_loss"]
+
+
 def test_callbacks_know_which_figures_are_to_be_large(rows):
     x, y = rows
     for name in ("val_f1", "val_top_3", "val_auc_ovo", "val_f1_macro", "val_r2", "my_accuracy"):
