@@ -174,7 +174,8 @@ void register_network(py::module_& m) {
           "begins now, unless it continues the one before.")
       .def_property_readonly("lr", &Network::lr)
       .def("schedule_position", &Network::schedule_position)
-      .def("set_schedule_position", &Network::set_schedule_position, arg("position")) add_training(cls);
+      .def("set_schedule_position", &Network::set_schedule_position, arg("position"));
+  add_training(cls);
   add_inference(cls);
   add_calls(cls);
 }
