@@ -125,7 +125,8 @@ def test_parts(rng: np.random.Generator) -> None:
         (4096, lambda: [(x[at : at + 4096], "y") for at in range(0, len(x), 4096)]),
         (999, lambda: ((x[at : at + 999], "y", "w") for at in range(0, len(x), 999))),
     ):
-        for given in (parts, iter(parts())):
+        made = list(parts())
+        for given in (parts, iter(parts()), *([made] if isinstance(made[0], tuple) else [])):
             layer.adapt(given)
             tolerance = {"rtol": 0 if size % 2048 == 0 else 1e-14}
             np.testing.assert_allclose(layer.mean, whole.mean, **tolerance)

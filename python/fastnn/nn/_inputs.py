@@ -203,9 +203,10 @@ class Standardize(ModelLayer):
         ----------
         x : array_like of shape (n, columns), iterator, or callable
             Rows of any numeric dtype; those of several dimensions are flattened. For rows that are
-            larger than memory: an iterator over parts, each such rows or a tuple that begins with
-            them, as ``(X, y)``; or a function that returns an iterable of parts. The statistics are
-            those of all parts together, to rounding.
+            larger than memory, what `Sequential.fit_stream` takes: a list of parts ``(X, y)``, an
+            iterator over parts, or a function that returns an iterable of them. Parts of an
+            iterator or a function may also be rows alone. The statistics are those of all parts
+            together, to rounding.
         n_threads : int, optional
 
         Raises
@@ -271,6 +272,12 @@ class Standardize(ModelLayer):
         return f"Standardize(mean=({self.mean.size} values), scale=({self.mean.size} values))"
 
 
+def _is_list_of_parts(x: Any) -> bool:
+    """Whether `x` is no array but a list of tuples that begin with one of rows."""
+    first = x[0] if isinstance(x, (list, tuple)) and len(x) > 0 else None
+    return isinstance(first, tuple) and first != () and len(getattr(first[0], "shape", ())) > 1
+
+
 def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
     """Yield the rows of `x`, or of the parts that it consists of, with a name for messages."""
     parts = x
@@ -281,6 +288,8 @@ def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
                 f"[{call.where}] X() returned {shown(made)}; expected an iterable of parts"
             )
         parts = iter(made)
+    elif _is_list_of_parts(x):
+        parts = iter(x)
     if not isinstance(parts, Iterator):
         call.given["X"] = x
         yield "X", _validate.as_array(call.where, "X", x)
