@@ -108,7 +108,7 @@ loss_curve_ : list of float
 validation_loss_curve_ : list of float or None
     The loss of each epoch on the rows for validation, without the penalty; None without such rows.
 history_ : fastnn.nn.History
-    The record of the last fit: losses, penalties and learning rates of its epochs, number of steps,
+    The record of the last training: losses, penalties and learning rates of its epochs, steps,
     seconds. Not with "lbfgs".
 validation_scores_ : list of float or None
     With early stopping, the score of each epoch on the rows held out.

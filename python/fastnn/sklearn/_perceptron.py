@@ -277,7 +277,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             elif self.best_loss_ is None:
                 self._watch_loss()
             self.validation_loss_curve_ = (
-                None if held_out is None else [*(self.validation_loss_curve_ or ())]
+                None if held_out is None else [*(self.__dict__.get("validation_loss_curve_") or ())]
             )
             order = _draws.Order(state, rows.n, self.shuffle)
             run = _training.Training(

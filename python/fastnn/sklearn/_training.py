@@ -181,8 +181,6 @@ class Training:
                 0,
                 self._order,
             )
-            if not self._incremental:
-                self._estimator.history_ = run.history
             model._train(call, run)
 
     def _begin(self) -> None:

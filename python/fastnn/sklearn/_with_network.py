@@ -36,6 +36,17 @@ class WithNetwork(BaseEstimator):
     n_outputs_: int
     n_jobs: int | None
 
+    @property
+    def history_(self) -> nn.History:
+        """The record of the last training by epochs, which the model inside keeps."""
+        history = self.network_.history if "network_" in self.__dict__ else None
+        if history is None:
+            raise AttributeError(
+                f"[{type(self).__name__}] there is no history_; expected an estimator that has "
+                "been trained by batches"
+            )
+        return history
+
     def _show_values(self) -> None:
         self.__dict__.update(self._attributes_of(self.network_))
 
