@@ -9,12 +9,15 @@
 namespace fastnn::bindings {
 
 BatchArgs::BatchArgs(const char* where, Network& net, py::handle x, py::handle y, py::handle w, py::handle grad,
-                     const run::Names& names, bool only_checked)
-    : x_(where, names.x, x, {.cols = net.model().n_features(), .flatten = net.flattens(), .by = "the model"}) {
+                     const run::Names& names, bool only_checked) {
+  const Expected features{.cols = net.model().n_features(), .flatten = net.flattens(), .by = "the model"};
+  if (!py::isinstance<py::array>(x) && is_csr(x))
+    data.x = sparse_x_.emplace(where, names.x, x, features).source();
+  else
+    data.x = x_.emplace(where, names.x, x, features).source();
   refuse_unless(net.ready() || only_checked, where, reason::kNotAdapted);
   data.names = &names;
-  data.x = x_.source();
-  rows = x_.rows();
+  rows = data.x.rows;
   const Index k = net.model().n_outputs();
   Expected expected{.cols = k, .rows = rows, .vector = k == 1, .of = names.x};
   if (!y.is_none()) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "bindings/network.h"
+#include "bindings/sparse_view.h"
 
 namespace fastnn::bindings {
 
@@ -21,8 +22,8 @@ class BatchArgs {
   Index rows = 0;
 
  private:
-  NumpyView x_;
-  std::optional<NumpyView> y_, w_, grad_;
+  std::optional<NumpyView> x_, y_, w_, grad_;
+  std::optional<SparseView> sparse_x_;
   Buffer<double> weights_of_classes_;
 };
 

@@ -13,7 +13,8 @@ py::array Network::predict(py::handle x, bool link, py::handle out, int n_thread
   py::array result =
       net.is_double() ? output<double>("predict", out, args.rows, k) : output<float>("predict", out, args.rows, k);
   if (args.rows == 0) return result;
-  if (!out.is_none() && may_share_memory(result, py::reinterpret_borrow<py::array>(x)))
+  const py::object numbers = py::reinterpret_borrow<py::object>(args.data.x.cells ? x.attr("data") : x);
+  if (!out.is_none() && may_share_memory(result, py::reinterpret_borrow<py::array>(numbers)))
     throw Refused({.where = "predict", .reason = reason::kShared, .argument = "out", .expected = {.of = "X"}});
   void* memory = result.mutable_data();
   const Index stride = args.rows > 1 ? result.strides(0) / result.itemsize() : k;

@@ -21,7 +21,8 @@ bool has_masked_cells(const py::array& array) {
   return py::isinstance(array, ma.attr("MaskedArray")) && ma.attr("is_masked")(array).cast<bool>();
 }
 
-// The engine's dtype for a NumPy dtype; nullopt for objects, text, complex numbers, dates and the like.
+}  // namespace
+
 std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
   using kernels::DType;
   struct Known {
@@ -39,8 +40,6 @@ std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype) {
     if (known.kind == kind && known.size == size) return known.dtype;
   return std::nullopt;
 }
-
-}  // namespace
 
 std::vector<Index> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
 

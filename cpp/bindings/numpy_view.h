@@ -7,6 +7,7 @@
 #include <pybind11/pybind11.h>
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ inline void refuse_empty(const char* where, const char* name, Index rows, Index 
   if (rows == 0 || cols == 0)
     throw Refused({.where = where, .reason = reason::kShape, .argument = name, .shape = {rows, cols}});
 }
+
+// The engine's dtype for a NumPy dtype; nullopt for objects, text, complex numbers, dates and the like.
+std::optional<kernels::DType> numeric_dtype(const py::dtype& dtype);
 
 std::vector<Index> shape_of(const py::array& array);
 

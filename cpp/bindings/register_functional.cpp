@@ -12,6 +12,7 @@
 #include "bindings/border.h"
 #include "bindings/functional.h"
 #include "bindings/operands.h"
+#include "bindings/sparse_view.h"
 #include "bindings/values.h"
 #include "core/check.h"
 #include "initializers/initializer.h"
@@ -173,6 +174,8 @@ void register_functional(py::module_& m) {
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
   m.def("shuffle", shuffle, arg("generator"), arg("order").noconvert(),
         "Shuffles `order` in place, as RandomState.shuffle with the bit generator of this capsule does.");
+  m.def("has_sorted_rows", has_sorted_rows, arg("where"), arg("name"), arg("matrix"),
+        "Whether the columns of each row of a CSR matrix increase. Refuses places outside of the matrix.");
 }
 
 }  // namespace fastnn::bindings

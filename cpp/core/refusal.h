@@ -23,7 +23,8 @@ inline constexpr const char* kShape = "shape";             // wrong number of di
 inline constexpr const char* kRows = "rows";               // another number of rows than that of another argument
 inline constexpr const char* kNoRows = "no_rows";          // it has no rows
 inline constexpr const char* kOtherShape = "other_shape";  // the shape is not `needed`, that of another array
-inline constexpr const char* kCount = "count";             // a list whose number of arrays is not `rows`
+inline constexpr const char* kSparse = "sparse";  // `came` says what is wrong with the arrays of a sparse matrix
+inline constexpr const char* kCount = "count";    // a list whose number of arrays is not `rows`
 // Reasons that concern an array to which a result is written.
 inline constexpr const char* kReadOnly = "read_only";
 inline constexpr const char* kApart = "apart";
@@ -31,6 +32,7 @@ inline constexpr const char* kUnaligned = "unaligned";
 inline constexpr const char* kShared = "shared";
 // Reasons that concern one cell, at `row` and `column`, which has the number `value`.
 inline constexpr const char* kNotFinite = "not_finite";
+inline constexpr const char* kColumn = "column";  // of a sparse matrix: `value` is no column from 0 to `highest`
 inline constexpr const char* kClass = "class";    // not a class number from 0 to `highest`
 inline constexpr const char* kWeight = "weight";  // not finite, or negative
 inline constexpr const char* kTarget = "target";  // a target outside the loss's interval from `lowest` to `highest`

@@ -14,6 +14,7 @@ namespace fastnn::graph {
 
 // The id that stands for the rows of the batch as an input of a node.
 inline constexpr int kInput = -1;
+inline constexpr int kNoNode = -2;
 
 template <class T>
 struct Node {

@@ -132,10 +132,20 @@ std::vector<bool> Network<T>::wanted_gradients(bool of_input) const {
 }
 
 template <class T>
-double Network<T>::flops_per_row() const {
+int Network<T>::sparse_reader() const {
+  const auto& scaling = preparation_.scaling();
+  if (readers(kInput).size() != 1 || scaling.shift || scaling.mean) return kNoNode;
+  const int reader = readers(kInput)[0];
+  return layer(reader).traits().reads_sparse_rows ? reader : kNoNode;
+}
+
+template <class T>
+double Network<T>::flops_per_row(Index row_cells) const {
   double flops = 0;
   for (const auto& n : nodes_) flops += n.layer->flops_per_row();
-  return flops;
+  if (row_cells == 0) return flops;
+  const auto& first = layer(sparse_reader());
+  return flops - first.flops_per_row() * (1 - static_cast<double>(row_cells) / static_cast<double>(first.in()));
 }
 
 template class Network<float>;

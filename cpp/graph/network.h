@@ -92,7 +92,12 @@ class Network {
   // the prepared rows. A gradient is needed if the node or a node before it has something to train. If the gradient of
   // the input is asked for, all are needed.
   std::vector<bool> wanted_gradients(bool of_input) const;
-  double flops_per_row() const;
+  // The node that may read X as sparse rows: the only one that reads the prepared rows, where preparation leaves zeros
+  // as they are. kNoNode if there is none.
+
+  int sparse_reader() const;
+  // row_cells: the stored cells of a row, if X is read as sparse rows; 0 if it is dense.
+  double flops_per_row(Index row_cells = 0) const;
 
  private:
   void allocate();

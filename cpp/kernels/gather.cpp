@@ -37,7 +37,8 @@ S read(const char* at, bool swapped) noexcept {
 // The most frequent case: elements of type T in this machine's byte order, contiguous within a row.
 template <class T>
 bool has_engine_layout(const Source& source) noexcept {
-  return source.dtype == of_type<T>(DType::kFloat32, DType::kFloat64) && !source.columns && !source.swapped;
+  return source.dtype == of_type<T>(DType::kFloat32, DType::kFloat64) && !source.columns && !source.swapped &&
+         !source.cells;
 }
 
 // Scales rows of n values, (x - mean) * scale + shift, and fills the padding columns with zeros.
@@ -150,6 +151,21 @@ void scale_row(const Source& source, const char* row, const Scaling<T>& scaling,
   }
 }
 
+// Row r of a sparse matrix; with `exact`, which has exact numbers, scaled.
+template <class T, class S>
+void spread_row(const Source& source, Index r, const Scaling<T>* exact, T* out) noexcept {
+  const auto scaled = [exact](double value, Index c) {
+    const double centred = exact->exact_mean ? value - exact->exact_mean[c] : value;
+    return static_cast<T>(centred * exact->exact_scale[c] + exact->exact_shift[c]);
+  };
+  for (Index c = 0; c < source.cols; ++c) out[c] = exact ? scaled(0, c) : T(0);
+  for (Index k = source.cells->start(r); k < source.cells->start(r + 1); ++k) {
+    const Index c = source.cells->column(k);
+    const S value = read<S>(source.data + k * static_cast<Index>(sizeof(S)), source.swapped);
+    out[c] = exact ? scaled(static_cast<double>(value), c) : static_cast<T>(value);
+  }
+}
+
 template <class T>
 [[gnu::flatten]] bool copy_rows(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<T> out) noexcept {
   const ScaleAndPad<T> scale_and_pad(scaling, out.cols);
@@ -173,9 +189,12 @@ bool convert_rows(const Source& source, RowIds ids, const Scaling<T>& scaling, M
   const Index bytes = source.cols * static_cast<Index>(sizeof(S));
   auto nonfinite = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
-    if (r + 1 < out.rows && !source.columns) prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
+    if (r + 1 < out.rows && !source.columns && !source.cells)
+      prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
     const char* from = source.data + ids[r] * source.row_stride;
-    if constexpr (needs_double<T, S>()) {
+    if (source.cells) {
+      spread_row<T, S>(source, ids[r], exact ? &scaling : nullptr, out.row(r));
+    } else if constexpr (needs_double<T, S>()) {
       if (exact)
         scale_row<T, S>(source, from, scaling, out.row(r));
       else
@@ -261,10 +280,29 @@ bool finite_by_product(ConstMatrix<T> x, ConstMatrix<T> y) noexcept {
 }
 
 double element(const Source& source, Index row, Index col) noexcept {
+  if (source.cells) {
+    Index first = source.cells->start(row), end = source.cells->start(row + 1);
+    while (first < end) {
+      const Index middle = first + (end - first) / 2, column = source.cells->column(middle);
+      if (column == col) return stored(source, middle);
+      if (column < col)
+        first = middle + 1;
+      else
+        end = middle;
+    }
+    return 0;
+  }
   return with_type(source.dtype, [&](auto s) {
     using S = decltype(s);
     const Index offset = source.columns ? source.columns[col] : col * static_cast<Index>(sizeof(S));
     return static_cast<double>(read<S>(source.data + row * source.row_stride + offset, source.swapped));
+  });
+}
+
+double stored(const Source& source, Index cell) noexcept {
+  return with_type(source.dtype, [&](auto s) {
+    using S = decltype(s);
+    return static_cast<double>(read<S>(source.data + cell * static_cast<Index>(sizeof(S)), source.swapped));
   });
 }
 
@@ -280,6 +318,28 @@ bool gather_classes(const Source& source, RowIds ids, Index count, Index n_class
       good = good && label >= 0;
     }
     return good;
+  });
+}
+
+template <class T>
+void read_cells(const Source& source, Index first, Index count, const Scaling<T>& scaling, T* values,
+                std::int32_t* columns) noexcept {
+  for (Index k = 0; k < count; ++k) columns[k] = static_cast<std::int32_t>(source.cells->column(first + k));
+  with_type(source.dtype, [&](auto s) {
+    using S = decltype(s);
+    const char* at = source.data + first * static_cast<Index>(sizeof(S));
+    for (Index k = 0; k < count; ++k, at += sizeof(S)) {
+      const S value = read<S>(at, source.swapped);
+      if constexpr (needs_double<T, S>()) {
+        if (scaling.exact_scale) {
+          const Index c = columns[k];
+          values[k] = static_cast<T>(static_cast<double>(value) * scaling.exact_scale[c] + scaling.exact_shift[c]);
+          continue;
+        }
+      }
+      values[k] = static_cast<T>(value);
+      if (scaling.scale) values[k] *= scaling.scale[columns[k]];
+    }
   });
 }
 
@@ -329,6 +389,8 @@ double gather_column(const Source& source, RowIds ids, Index rows, double factor
   });
 }
 
+template void read_cells(const Source&, Index, Index, const Scaling<float>&, float*, std::int32_t*) noexcept;
+template void read_cells(const Source&, Index, Index, const Scaling<double>&, double*, std::int32_t*) noexcept;
 template float scaled(const Source&, const Scaling<float>&, double, Index) noexcept;
 template double scaled(const Source&, const Scaling<double>&, double, Index) noexcept;
 template double gather_column(const Source&, RowIds, Index, double, float*) noexcept;

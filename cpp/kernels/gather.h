@@ -22,15 +22,33 @@ enum class DType {
   kFloat64
 };
 
+// Where the stored cells of a sparse matrix are (CSR: compressed sparse rows). Those of row r are cells start(r), ...,
+// start(r + 1) - 1. Their columns increase strictly, so that a row has at most one cell of each column.
+struct SparseCells {
+  const void* starts = nullptr;                    // rows + 1 numbers
+  const void* columns = nullptr;                   // a number for each cell
+  bool wide_starts = false, wide_columns = false;  // of 64 bits, otherwise of 32
+  Index start(Index r) const { return at(starts, wide_starts, r); }
+  Index column(Index cell) const { return at(columns, wide_columns, cell); }
+
+ private:
+  static Index at(const void* numbers, bool wide, Index i) {
+    return wide ? static_cast<Index>(static_cast<const std::int64_t*>(numbers)[i])
+                : static_cast<Index>(static_cast<const std::int32_t*>(numbers)[i]);
+  }
+};
+
 // A caller's array, read only. Element (r, c) is at data + r * row_stride + columns[c], in bytes; columns == nullptr:
-// the elements of a row are contiguous. Sample weights and labels have cols == 1.
+// the elements of a row are contiguous. Sample weights and labels have cols == 1. Of a sparse matrix, `data` has the
+// numbers of the stored cells, without gaps.
 struct Source {
   const char* data = nullptr;
   Index rows = 0, cols = 0;
   Index row_stride = 0;
   const Index* columns = nullptr;
   DType dtype = DType::kFloat32;
-  bool swapped = false;  // the array has the other byte order
+  bool swapped = false;                // the array has the other byte order
+  const SparseCells* cells = nullptr;  // of a sparse matrix, whose other elements are zero
   explicit operator bool() const { return data != nullptr; }
 };
 
@@ -89,7 +107,13 @@ double gather_column(const Source& source, RowIds ids, Index rows, double factor
 template <class T>
 T scaled(const Source& source, const Scaling<T>& scaling, double value, Index c) noexcept;
 
-// One element as double, for error messages.
+// The numbers of `count` stored cells of a sparse matrix as gather stores them, and their columns.
+template <class T>
+void read_cells(const Source& source, Index first, Index count, const Scaling<T>& scaling, T* values,
+                std::int32_t* columns) noexcept;
+
+// One element as double, for error messages; and the number of one stored cell of a sparse matrix.
 double element(const Source& source, Index row, Index col) noexcept;
+double stored(const Source& source, Index cell) noexcept;
 
 }  // namespace fastnn::kernels

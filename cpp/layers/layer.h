@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/types.h"
 #include "initializers/initializer.h"
+#include "kernels/sparse.h"
 
 namespace fastnn::layers {
 
@@ -42,7 +43,8 @@ template <class T>
 struct Slot {
   ConstMatrix<T> x;   // may be rows of the caller, not aligned, if the layer reads_callers_rows
   ConstMatrix<T> x2;  // of a layer with two inputs
-  Matrix<T> y;        // may be the memory of x, unless the layer owns_output
+  const kernels::SparseBatch<T>* sparse = nullptr;  // in the place of x, if the layer reads_sparse_rows
+  Matrix<T> y;                                      // may be the memory of x, unless the layer owns_output
   Matrix<T> dy;
   Matrix<T> dx;                // empty if it is not needed; the memory of dy, unless the layer owns_output
   Matrix<T> dx2;               // empty if it is not needed; may be the memory of dy
@@ -89,7 +91,8 @@ struct Traits {
   // forward can read x at any address and with any stride, and an element of x that is not finite makes all elements of
   // that row of y not finite.
   bool reads_callers_rows = false;
-  int inputs = 1;  // if 2, forward reads x2 as well
+  bool reads_sparse_rows = false;  // forward and the gradient of the product matrix can read x as sparse rows
+  int inputs = 1;                  // if 2, forward reads x2 as well
 };
 
 template <class T>

@@ -27,7 +27,11 @@ class Linear final : public Layer<T> {
   static Index expects(const Params& p) { return p.in_features; }
   Linear(Index in, const Params& p)
       : Layer<T>(in, p.out_features,
-                 {.needs_input = true, .owns_output = true, .column_blocks = true, .reads_callers_rows = true}),
+                 {.needs_input = true,
+                  .owns_output = true,
+                  .column_blocks = true,
+                  .reads_callers_rows = true,
+                  .reads_sparse_rows = true}),
         has_bias_(p.bias) {}
 
   std::vector<ParamShape> params() const override {
@@ -48,9 +52,10 @@ class Linear final : public Layer<T> {
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->in() * this->out()); }
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
-    const auto x = s.x.middle_rows(rows.first, rows.count);
     const auto y = s.y.block(rows.first, cols.first, rows.count, cols.count);
     const T* bias = has_bias_ ? bias_ + cols.first : nullptr;
+    if (s.sparse) return kernels::sparse_product<T>(s.sparse->rows, rows.first, weight_, bias, y);
+    const auto x = s.x.middle_rows(rows.first, rows.count);
     if (batch.packed && s.w)
       kernels::product<T>(x, s.w.columns(cols.first, cols.count), bias, y);
     else
@@ -68,7 +73,9 @@ class Linear final : public Layer<T> {
                      const PrefetchTargets<T>* prefetch) const noexcept override {
     const bool accumulate = over.first > 0;
     const auto dy = s.dy.block(over.first, cols.first, over.count, cols.count);
-    if (param == 0)
+    if (param == 0 && s.sparse)
+      kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, dy, grad, prefetch);
+    else if (param == 0)
       kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
                                      prefetch);
     else
@@ -76,6 +83,7 @@ class Linear final : public Layer<T> {
   }
   typename Layer<T>::Outer outer(const Slot<T>& s, int param, Range rows, Range cols) const noexcept override {
     static constexpr T kOne = 1;
+    if (param == 0 && s.sparse) return {};
     return {param == 0 ? s.x.data + rows.first : &kOne, s.dy.data + cols.first};
   }
 

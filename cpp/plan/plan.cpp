@@ -2,6 +2,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/faults.h"
 
@@ -15,6 +16,8 @@ constexpr Index kChunkBytes = 128 * 1024;  // activations and gradients of a chu
 constexpr Index kWideBytes = 512 * 1024;   // larger weights are not read again for every chunk
 constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or more has work for eight cores
 constexpr Index kBlockRows = 96;
+// With a larger share of stored cells, gathering the rows and a dense product are faster (python -m bench.sparse).
+constexpr double kMostCells = 0.1;
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: limits how long a stop has to wait for an item
 
 template <class T>
@@ -25,6 +28,7 @@ class Builder {
     plan_.rows = rows;
     plan_.chunk = chunk_rows(network, rows);
     plan_.chunks = ceil_div(rows, plan_.chunk);
+    if (goal.row_cells > 0) plan_.sparse_reader = network.sparse_reader();
   }
 
   Plan build() {
@@ -59,9 +63,11 @@ class Builder {
     rows_.items = plan_.chunks;
     rows_.row_step = plan_.chunk;
     double flops = 0;
+    const Index features = plan_.goal.row_cells > 0 ? plan_.goal.row_cells : net_.n_features();
     for (const Op& op : rows_.ops)
-      flops += op.kind == Op::kGather || op.kind == Op::kBoundGradient ? static_cast<double>(net_.n_features())
-                                                                       : net_.layer(op.layer).flops_per_row();
+      flops += op.kind == Op::kGather || op.kind == Op::kBoundGradient ? static_cast<double>(features)
+               : reads_sparse(op.layer) ? 2.0 * static_cast<double>(features * net_.layer(op.layer).out())
+                                        : net_.layer(op.layer).flops_per_row();
     rows_.item_flops = flops * static_cast<double>(plan_.chunk);
     plan_.phases.push_back(std::move(rows_));
     open_rows();
@@ -90,7 +96,7 @@ class Builder {
     add({Op::kGather});
     for (int k = 0; k < net_.depth(); ++k) {
       const auto& layer = net_.layer(k);
-      if (is_wide(layer)) {
+      if (is_wide(layer) && !reads_sparse(k)) {
         // Each block of its output also goes through the elementwise nodes that follow. All other values that these
         // nodes read have been computed in earlier phases.
         std::vector<Op> ops{{Op::kForward, k}};
@@ -130,6 +136,7 @@ class Builder {
     }
   }
 
+  bool reads_sparse(int k) const { return plan_.sparse_reader == k; }
   // Is the gradient of the output of node k (or of the input rows, kInput) needed?
   bool wanted(int k) const { return plan_.wanted[static_cast<std::size_t>(k + 1)]; }
   bool needs_dx(int k) const {
@@ -153,7 +160,7 @@ class Builder {
   }
   bool needs_packing(const Parameter& p) const {
     return plan_.goal.forward && plan_.rows >= kPackRows && p.role == Role::kProductMatrix &&
-           is_wide(net_.layer(p.layer));
+           is_wide(net_.layer(p.layer)) && !reads_sparse(p.layer);
   }
 
   void add_repacking(bool backward) {
@@ -195,6 +202,7 @@ class Builder {
 
   void add_tiles(int param, Index height, Index width) {
     const auto& p = net_.parameters()[static_cast<std::size_t>(param)];
+    if (reads_sparse(p.layer) && p.role == Role::kProductMatrix) plan_.cell_block = height;
     plan_.tile_size = std::max(plan_.tile_size, std::min(height, p.rows) * padded<T>(std::min(width, p.cols)));
     for (Index r = 0; r < p.rows; r += height)
       for (Index c = 0; c < p.cols; c += width)
@@ -203,8 +211,15 @@ class Builder {
 
   double tile_flops() const {
     double flops = 0;
-    for (const auto& tile : plan_.tiles)
-      flops += 2.0 * static_cast<double>(tile.rows.count * tile.cols.count) * static_cast<double>(plan_.rows);
+    for (const auto& tile : plan_.tiles) {
+      const auto& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+      const auto numbers = static_cast<double>(tile.rows.count * tile.cols.count);
+      if (reads_sparse(p.layer) && p.role == Role::kProductMatrix)
+        flops +=
+            numbers * (20 + 2.0 * static_cast<double>(plan_.rows * plan_.goal.row_cells) / static_cast<double>(p.rows));
+      else
+        flops += 2.0 * numbers * static_cast<double>(plan_.rows);
+    }
     return plan_.tiles.empty() ? 0 : flops / static_cast<double>(plan_.tiles.size());
   }
 
@@ -222,6 +237,14 @@ class Builder {
 };
 
 }  // namespace
+
+template <class T>
+Index row_cells(const Network<T>& network, const kernels::Source& x) {
+  if (!x.cells || x.rows == 0 || network.sparse_reader() == graph::kNoNode) return 0;
+  const double mean = kernels::mean_cells(x);
+  if (mean > kMostCells * static_cast<double>(x.cols)) return 0;
+  return static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(std::max(mean, 1.0))));
+}
 
 template <class T>
 bool is_wide(const Layer<T>& layer) {
@@ -248,6 +271,8 @@ Plan make_plan(const Network<T>& network, Index rows, const Goal& goal) {
   return Builder<T>(network, rows, goal).build();
 }
 
+template Index row_cells(const Network<float>&, const kernels::Source&);
+template Index row_cells(const Network<double>&, const kernels::Source&);
 template bool is_wide(const Layer<float>&);
 template bool is_wide(const Layer<double>&);
 template Index chunk_rows(const Network<float>&, Index);

@@ -39,6 +39,9 @@ struct Goal {
   bool accumulate = false;
   // Overflow guard: bound the gradients before they are computed, and stop before an update that may overflow.
   bool guard = false;
+  // The mean number of stored cells of a row of X, rounded up to a power of two, if the first layer reads sparse rows;
+  // 0 if they are gathered.
+  Index row_cells = 0;
   bool operator==(const Goal&) const = default;
 };
 
@@ -98,8 +101,17 @@ struct Plan {
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, with padding
   std::vector<Tile> repack_tiles;
+  // The node that reads sparse rows, and the rows of the tiles of its matrix: blocks of columns of X. 0 if it does not
+  // train.
+  int sparse_reader = graph::kNoNode;
+  Index cell_block = 0;
   double flops = 0;  // of a step
 };
+
+// The number for Goal::row_cells: 0 for dense X, for networks that have to gather, and for so many stored cells that
+// the dense product is faster.
+template <class T>
+Index row_cells(const Network<T>& network, const kernels::Source& x);
 
 // Does the layer have phases of its own, because its product matrix is too large to be read again for every chunk?
 template <class T>

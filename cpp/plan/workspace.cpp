@@ -4,7 +4,8 @@
 namespace fastnn::plan {
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : capacity_(rows), has_dx_(need_dx) {
+Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx, bool dense)
+    : capacity_(rows), has_dx_(need_dx), has_input_(dense) {
   slots_.resize(static_cast<std::size_t>(network.depth()));
   gradients_.resize(slots_.size() + 1);
   take_all(network);
@@ -31,7 +32,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx) : c
 
 template <class T>
 void Workspace<T>::take_all(const Network<T>& network) {
-  input_ = take(network.n_features());
+  if (has_input_) input_ = take(network.n_features());
   take_activations(network);
   take_gradients(network);
   targets = take(network.n_outputs());
@@ -58,7 +59,8 @@ void Workspace<T>::take_activations(const Network<T>& network) {
     slot.y =
         in_place ? (first == graph::kInput ? input_ : slots_[static_cast<std::size_t>(first)].y) : take(layer.out());
     if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
-    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_packed(layer.in(), layer.out());
+    const bool packed = is_wide(layer) && capacity_ >= kPackRows && (has_input_ || k != network.sparse_reader());
+    if (packed) slot.w = arena_.take_packed(layer.in(), layer.out());
   }
 }
 

@@ -13,11 +13,13 @@ namespace fastnn::plan {
 template <class T>
 class Workspace {
  public:
-  // For batches of up to `rows` rows. need_dx: with memory for the gradient of the input.
-  Workspace(const Network<T>& network, Index rows, bool need_dx);
+  // For batches of up to `rows` rows. need_dx: with memory for the gradient of the input. dense: with memory for dense
+  // rows of X; without it, X has to be read as sparse rows.
+  Workspace(const Network<T>& network, Index rows, bool need_dx, bool dense = true);
 
   Index capacity() const { return capacity_; }
   bool has_dx() const { return has_dx_; }
+  bool has_input() const { return has_input_; }
   // Makes all views show the first `rows` rows.
   void set_rows(Index rows);
   // Slots have dx2 only where the gradient of that input is among those that the plan computes.
@@ -46,6 +48,17 @@ class Workspace {
     if (tile_scratch_.size() < n_threads * share) tile_scratch_ = Buffer<T>(n_threads * share);
     tile_size_ = share;
   }
+  // The memory for the cells of a batch of sparse rows, in the blocks of the plan.
+  void need_cells(Index cells, const Plan& plan, Index columns) {
+    const Index starts = plan.chunks * (blocks_of(plan, columns) + 1);
+    if (cells_.size() < cells) cells_ = Buffer<kernels::Cell<T>>(cells);
+    if (cell_starts_.size() < starts) cell_starts_ = Buffer<Index>(starts);
+    if (chunk_cells.size() < plan.chunks) chunk_cells = Buffer<Index>(plan.chunks);
+  }
+  kernels::CellBlocks<T> cell_blocks(const Plan& plan, Index columns) {
+    return {cells_.data(), cell_starts_.data(), plan.cell_block, blocks_of(plan, columns), plan.chunks};
+  }
+  Buffer<Index> chunk_cells;  // the number of the first cell of each chunk
   Matrix<T> tile_scratch(int thread, Index rows, Index cols) {
     return {tile_scratch_.data() + thread * tile_size_, rows, cols, padded<T>(cols)};
   }
@@ -56,8 +69,12 @@ class Workspace {
   void take_gradients(const Network<T>& network);
   Matrix<T> take(Index cols) { return arena_.take(capacity_, cols); }
 
+  static Index blocks_of(const Plan& plan, Index columns) {
+    return plan.cell_block > 0 ? ceil_div(columns, plan.cell_block) : 0;
+  }
+
   Index capacity_;
-  bool has_dx_;
+  bool has_dx_, has_input_;
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
   std::vector<Matrix<T>> gradients_;  // of the prepared rows, then of the output of each node
@@ -69,6 +86,8 @@ class Workspace {
   Arena<T> arena_;               // the memory of all matrices
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_;
+  Buffer<kernels::Cell<T>> cells_;
+  Buffer<Index> cell_starts_;
   Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has
 };
 

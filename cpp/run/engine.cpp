@@ -80,7 +80,7 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
   const auto& slot = ws_.slot(op.layer);
   switch (op.kind) {
     case Op::kGather:
-      return gather(rows);
+      return gather(rows, chunk);
     case Op::kForward:
       return layer.forward(slot, rows, {0, layer.out()}, batch());
     case Op::kForwardPartial:
@@ -105,10 +105,16 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
 }
 
 template <class T>
-void Engine<T>::gather(Range rows) noexcept {
+void Engine<T>::gather(Range rows, Index chunk) noexcept {
   const kernels::RowIds ids{order_, batch_first_ + rows.first};
-  if (!kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), ws_.input().middle_rows(rows.first, rows.count)))
-    flag(Verdict::kBadX);
+  const auto good = [&] {
+    if (plan_->goal.row_cells == 0)
+      return kernels::gather<T>(data_.x, ids, net_.preparation().scaling(),
+                                ws_.input().middle_rows(rows.first, rows.count));
+    if (plan_->cell_block == 0) return kernels::finite_cells<T>(sparse_.rows, rows.first, rows.count);
+    return kernels::sort_cells<T>(sparse_.rows, rows.first, rows.count, chunk, ws_.chunk_cells[chunk], sparse_.blocks);
+  };
+  if (!good()) flag(Verdict::kBadX);
   if (data_.y &&
       !losses::read_targets<T>(*compiled_->loss, compiled_->loss_traits, data_.y, ids, net_.n_outputs(),
                                ws_.targets.middle_rows(rows.first, rows.count), ws_.labels.data() + rows.first)
@@ -198,7 +204,8 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   if (fused && far_) prefetch = prefetch_targets(tile);
   // With many rows in the batch an item takes long, so it polls for a stop between blocks of rows.
   const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
-  const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
+  const bool sparse = ws_.slot(p.layer).sparse && p.role == graph::Role::kProductMatrix;
+  const Index step = sparse ? batch_rows_ : std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
   for (Index first = 0; first < batch_rows_; first += step) {
     const Range batch{first, std::min(step, batch_rows_ - first)};
     const bool last = first + step >= batch_rows_;
@@ -304,7 +311,8 @@ void Engine<T>::accumulate(const Op& op, Range rows) noexcept {
 template <class T>
 void Engine<T>::bound_gradient(int layer, Range rows, Index chunk) noexcept {
   const auto& slot = ws_.slot(layer);
-  const double x = kernels::max_abs<T>(slot.x.middle_rows(rows.first, rows.count));
+  const double x = slot.sparse ? kernels::max_abs_cell<T>(slot.sparse->blocks, chunk)
+                               : kernels::max_abs<T>(slot.x.middle_rows(rows.first, rows.count));
   const double dy = kernels::max_abs<T>(slot.dy.middle_rows(rows.first, rows.count));
   const double most = static_cast<double>(rows.count) * x * dy;
   if (!(most <= ws_.gradient_bounds[chunk])) ws_.gradient_bounds[chunk] = most;

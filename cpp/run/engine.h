@@ -125,6 +125,8 @@ class Engine final : public parallel::Program {
   void use(const Plan* full, const Plan* ragged) {
     full_ = full, ragged_ = ragged;
     ws_.set_wanted(full->wanted);
+    const int reader = net_.readers(graph::kInput)[0];
+    ws_.slot(reader).sparse = full->sparse_reader == reader ? &sparse_ : nullptr;
   }
   bool wants_accuracy = false;
   // From now on, the sums of the compiled metrics are taken of every batch.
@@ -179,9 +181,10 @@ class Engine final : public parallel::Program {
             .packed = plan_->packs_w};
   }
   void begin_batch() noexcept;
+  void begin_cells() noexcept;
   void weigh_classes() noexcept;
   void apply(const Op& op, Range rows, Index chunk) noexcept;
-  void gather(Range rows) noexcept;
+  void gather(Range rows, Index chunk) noexcept;
   void loss(Range rows, Index chunk) noexcept;
   void measure(ConstMatrix<T> out, const losses::Targets<T>& targets, const T* weights, Range rows,
                Index chunk) noexcept;
@@ -215,6 +218,7 @@ class Engine final : public parallel::Program {
   Workspace<T>& ws_;
   T* gradients_;
   Data data_;
+  kernels::SparseBatch<T> sparse_;  // the batch, if X is read as sparse rows
   const std::int64_t* order_ = nullptr;
   Index rows_ = 0, batch_size_ = 1, cursor_ = 0;
   const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;

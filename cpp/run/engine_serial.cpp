@@ -17,6 +17,7 @@ void Engine<T>::begin_batch() noexcept {
   batch_rows_ = std::min(batch_size_, rows_ - cursor_);
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
   ws_.set_rows(batch_rows_);
+  if (plan_->goal.row_cells > 0) begin_cells();
   if (plan_->goal.forward && !batch().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);
@@ -39,6 +40,19 @@ void Engine<T>::begin_batch() noexcept {
     const bool last = ends_epoch && cursor_ + batch_rows_ >= rows_;
     if (average->times(compiled_->averaging_values).counts(epoch, progress.step, last))
       average_share_ = static_cast<T>(average->share(compiled_->averaging_values, progress.averaged + 1));
+  }
+}
+
+// Where the cells of each chunk begin, so that the chunks can be sorted independently.
+template <class T>
+void Engine<T>::begin_cells() noexcept {
+  sparse_.rows = {&data_.x, {order_, batch_first_}, net_.preparation().scaling()};
+  sparse_.blocks = ws_.cell_blocks(*plan_, net_.n_features());
+  if (plan_->cell_block == 0) return;
+  for (Index chunk = 0, row = 0, cells = 0; chunk < plan_->chunks; ++chunk) {
+    ws_.chunk_cells[chunk] = cells;
+    for (const Index end = std::min(row + plan_->chunk, batch_rows_); row < end; ++row)
+      cells += sparse_.rows.cells(row);
   }
 }
 

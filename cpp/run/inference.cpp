@@ -79,7 +79,9 @@ Inference<T>::Inference(const Network<T>& network, ScratchPool<T>& pool, const C
       compiled_(compiled),
       data_(data),
       rows_(rows),
-      flops_(network.flops_per_row() * static_cast<double>(rows)) {
+      row_cells_(data.x.cells ? plan::row_cells(network, data.x) : 0),
+      sparse_reader_(row_cells_ > 0 ? network.sparse_reader() : graph::kNoNode),
+      flops_(network.flops_per_row(row_cells_) * static_cast<double>(rows)) {
   // Eight chunks as soon as there are enough rows for eight cores; more rows make full chunks.
   chunk_ = std::clamp<Index>(ceil_div(rows, 8), std::min<Index>(rows, 12), kInferenceRows);
   chunk_ = std::max<Index>(chunk_, 1);
@@ -117,7 +119,7 @@ void Inference<T>::plan_repacking(Scratch<T>& scratch) {
   if (rows_ < kPackRows) return;
   Index size = 0;
   for (int k = 0; k < net_.depth(); ++k)
-    if (is_wide(net_.layer(k))) {
+    if (is_wide(net_.layer(k)) && k != sparse_reader_) {
       const auto matrix = net_.layer(k).product_matrix();
       size += packed_size<T>(matrix.rows, matrix.cols);
     }
@@ -126,7 +128,7 @@ void Inference<T>::plan_repacking(Scratch<T>& scratch) {
   packed_w_.resize(static_cast<std::size_t>(net_.depth()));
   T* at = scratch.packed.data();
   for (const auto& p : net_.parameters()) {
-    if (p.role != graph::Role::kProductMatrix || !is_wide(net_.layer(p.layer))) continue;
+    if (p.role != graph::Role::kProductMatrix || !is_wide(net_.layer(p.layer)) || p.layer == sparse_reader_) continue;
     packed_w_[static_cast<std::size_t>(p.layer)] = {at, p.rows, p.cols};
     at += packed_size<T>(p.rows, p.cols);
     for (Index r = 0; r < p.rows; r += kTileRows) repack_tiles_.push_back({&p, {r, std::min(kTileRows, p.rows - r)}});
@@ -140,7 +142,7 @@ Index Inference<T>::items(int phase) const noexcept {
 
 template <class T>
 double Inference<T>::item_flops(int phase) const noexcept {
-  return phase == kRepack ? 1e4 : net_.flops_per_row() * static_cast<double>(chunk_);
+  return phase == kRepack ? 1e4 : net_.flops_per_row(row_cells_) * static_cast<double>(chunk_);
 }
 
 template <class T>
@@ -155,7 +157,7 @@ template <class T>
 void Inference<T>::chunk(Scratch<T>& scratch, Index item) noexcept {
   const Index first = item * chunk_, count = std::min(chunk_, rows_ - first);
   const kernels::RowIds ids{nullptr, first};
-  const Matrix<T> y = carry(scratch, input(scratch, first, count));
+  const Matrix<T> y = carry(scratch, input(scratch, first, count), first);
   const bool linked = score_ && score_chunk(scratch, y, ids, item);
   if (!out_) return;
   if (link_ && !linked) compiled_->loss->template loops<T>().link(compiled_->loss_values, y);
@@ -167,6 +169,10 @@ void Inference<T>::chunk(Scratch<T>& scratch, Index item) noexcept {
 template <class T>
 ConstMatrix<T> Inference<T>::input(Scratch<T>& scratch, Index first, Index count) noexcept {
   const auto& scaling = net_.preparation().scaling();
+  if (row_cells_ > 0) {
+    if (!kernels::finite_cells<T>({&data_.x, {nullptr, first}, scaling}, 0, count)) flag(verdict_, Verdict::kBadX);
+    return scratch.input.view().middle_rows(0, count);  // which carry does not read
+  }
   if (pool_.buffers.reads_callers_rows())
     if (const auto there = kernels::in_place<T>(data_.x, scaling, first, count)) return there;
   const Matrix<T> x = scratch.input.view().middle_rows(0, count);
@@ -186,9 +192,11 @@ Matrix<T> Inference<T>::value(Scratch<T>& scratch, int node, Index rows) noexcep
 // Runs all layers forward. The rows of a chunk are stored as close together as the number of columns permits, so that
 // fewer cache lines of the buffers are used.
 template <class T>
-Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
+Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x, Index first) noexcept {
   const bool gathered = x.data == scratch.input.view().data;
   layers::Slot<T> slot;
+  kernels::SparseBatch<T> sparse;
+  if (row_cells_ > 0) sparse.rows = {&data_.x, {nullptr, first}, net_.preparation().scaling()};
   for (int k = 0; k < net_.depth(); ++k) {
     const auto& node = net_.node(k);
     const auto& layer = *node.layer;
@@ -197,6 +205,7 @@ Matrix<T> Inference<T>::carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept {
     };
     slot.x = node.inputs[0] == k - 1 && k > 0 ? ConstMatrix<T>(slot.y) : read(node.inputs[0]);
     if (node.inputs.size() > 1) slot.x2 = read(node.inputs[1]);
+    slot.sparse = k == sparse_reader_ ? &sparse : nullptr;
     slot.y = value(scratch, k, x.rows);
     if (!packed_w_.empty()) slot.w = packed_w_[static_cast<std::size_t>(k)];
     layer.forward(slot, {0, x.rows}, {0, layer.out()}, {.packed = true});

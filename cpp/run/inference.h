@@ -107,7 +107,7 @@ class Inference final : public parallel::Program {
   void plan_repacking(Scratch<T>& scratch);
   void chunk(Scratch<T>& scratch, Index item) noexcept;
   ConstMatrix<T> input(Scratch<T>& scratch, Index first, Index count) noexcept;
-  Matrix<T> carry(Scratch<T>& scratch, ConstMatrix<T> x) noexcept;
+  Matrix<T> carry(Scratch<T>& scratch, ConstMatrix<T> x, Index first) noexcept;
   Matrix<T> value(Scratch<T>& scratch, int node, Index rows) noexcept;
   // Returns whether `out` has become the predictions.
   bool score_chunk(Scratch<T>& scratch, Matrix<T> out, kernels::RowIds ids, Index item) noexcept;
@@ -118,6 +118,8 @@ class Inference final : public parallel::Program {
   const Compiled<T>* compiled_;
   Data data_;
   Index rows_, chunk_;
+  Index row_cells_;    // as Goal::row_cells
+  int sparse_reader_;  // the node that reads sparse rows, or graph::kNoNode
   double flops_;
   T* out_ = nullptr;
   Index out_stride_ = 0;

@@ -17,13 +17,22 @@ namespace fastnn::run {
 // bad(value, column) -> bool
 template <class Bad>
 void refuse_cells(const kernels::Source& source, kernels::RowIds ids, Index count, Refusal refusal, Bad bad) {
+  const auto look = [&](Index row, Index column, double value) {
+    if (!bad(value, column)) return;
+    refusal.row = row, refusal.column = column, refusal.value = value;
+    throw Refused(std::move(refusal));
+  };
+  bool zeros_too = true;  // a scaling may make Inf of the zeros that a sparse matrix does not store
+  if (source.cells) {
+    zeros_too = false;
+    for (Index c = 0; c < source.cols; ++c) zeros_too = zeros_too || bad(0.0, c);
+  }
   for (Index r = 0; r < count; ++r)
-    for (Index c = 0; c < source.cols; ++c) {
-      const double value = kernels::element(source, ids[r], c);
-      if (!bad(value, c)) continue;
-      refusal.row = ids[r], refusal.column = c, refusal.value = value;
-      throw Refused(std::move(refusal));
-    }
+    if (zeros_too)
+      for (Index c = 0; c < source.cols; ++c) look(ids[r], c, kernels::element(source, ids[r], c));
+    else
+      for (Index k = source.cells->start(ids[r]); k < source.cells->start(ids[r] + 1); ++k)
+        look(ids[r], source.cells->column(k), kernels::stored(source, k));
 }
 
 inline void refuse_classes(const std::string& where, const char* argument, const kernels::Source& labels,

@@ -7,7 +7,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "core/check.h"
 #include "core/float_mode.h"
@@ -146,24 +148,39 @@ void Trainer<T>::need_length(const char* where) const {
 }
 
 template <class T>
-Goal Trainer<T>::training_goal(Index rows, Gradient gradient) const {
+Goal Trainer<T>::training_goal(Index rows, Gradient gradient, const kernels::Source& x) const {
   Goal goal;
+  goal.row_cells = plan::row_cells(net_, x);
   goal.gradient = gradient;
   goal.clip = compiled_->clips_norm();
-  const double tile_flops = net_.flops_per_row() * static_cast<double>(rows);
+  const double tile_flops = net_.flops_per_row(goal.row_cells) * static_cast<double>(rows);
   goal.accumulate = compiled_->settings.accumulates();
   if (goal.clip || goal.accumulate || force_materialised_ || tile_flops > kLongTiles) goal.form = Form::kMaterialised;
   return goal;
 }
 
 template <class T>
-Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx) {
-  if (!workspace_ || workspace_->capacity() < rows || (need_dx && !workspace_->has_dx())) {
-    auto larger = std::make_unique<Workspace<T>>(net_, rows, need_dx);  // If memory runs out, nothing has changed.
+Workspace<T>& Trainer<T>::workspace(Index rows, bool need_dx, bool dense) {
+  if (!workspace_ || workspace_->capacity() < rows || (need_dx && !workspace_->has_dx()) ||
+      (dense && !workspace_->has_input())) {
+    auto larger = std::make_unique<Workspace<T>>(net_, rows, need_dx, dense);  // If memory runs out, nothing changes.
     workspace_ = std::move(larger);
     pending_ = {};
   }
   return *workspace_;
+}
+
+template <class T>
+void Trainer<T>::need_cells(Workspace<T>& workspace, const Plan& full, const Plan& ragged, const kernels::Source& x,
+                            Index rows) {
+  if (full.goal.row_cells == 0) return;
+  std::vector<std::int32_t> cells;
+  for (Index r = 0; r < x.rows; ++r)
+    cells.push_back(static_cast<std::int32_t>(x.cells->start(r + 1) - x.cells->start(r)));
+  const auto end = cells.begin() + std::min(rows, x.rows);
+  if (end != cells.end()) std::nth_element(cells.begin(), end, cells.end(), std::greater<>());
+  for (const Plan* plan : {&full, &ragged})
+    workspace.need_cells(std::accumulate(cells.begin(), end, Index{0}), *plan, net_.n_features());
 }
 
 template <class T>
@@ -193,11 +210,13 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   // Otherwise the guard bounds the gradients before they are made, and the step stops if they may be too large.
   // With accumulated gradients, those that overflow may be of earlier batches, so each update is copied before.
   const bool joins = goal.accumulate && progress_.group.batches + 1 < compiled_->settings.accumulate;
-  bool guarded = goal.update && !joins && (goal.accumulate || may_overflow(goal) || copy_is_small(rows));
+  bool guarded =
+      goal.update && !joins && (goal.accumulate || may_overflow(goal) || copy_is_small(rows, goal.row_cells));
   if (guarded) snapshot();
   goal.guard = goal.update && !guarded && !joins && goal.gradient != Gradient::kNone;
   const Plan& todo = plans_.get(net_, rows, goal);
-  Workspace<T>& ws = workspace(rows, goal.need_dx);
+  Workspace<T>& ws = workspace(rows, goal.need_dx, goal.forward && goal.row_cells == 0);
+  need_cells(ws, todo, todo, data.x, rows);
   if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   ws.need_tiles(static_cast<Index>(todo.tiles.size()));
   Engine<T> run = engine(ws, goal.accumulate);
@@ -236,10 +255,11 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
 }
 
 template <class T>
-bool Trainer<T>::copy_is_small(Index rows) const {
+bool Trainer<T>::copy_is_small(Index rows, Index cells) const {
   Index looked_at = 0;
   for (const auto& p : net_.parameters())
-    if (p.role == graph::Role::kProductMatrix && net_.trains(p)) looked_at += rows * (p.rows + p.cols);
+    if (p.role == graph::Role::kProductMatrix && net_.trains(p))
+      looked_at += rows * ((cells > 0 && p.layer == net_.sparse_reader() ? cells : p.rows) + p.cols);
   return net_.size() * (1 + compiled_->n_states) < looked_at;
 }
 
@@ -264,7 +284,8 @@ double Trainer<T>::train_step(const Data& data, Index rows, int n_threads, paral
   const FloatMode mode;
   begin_step();
   const auto gradient = data.grad ? Gradient::kGiven : Gradient::kLoss;
-  return one_batch("train_step", data, rows, training_goal(rows, gradient), n_threads, poll);
+  const Goal goal = training_goal(rows, gradient, data.x);
+  return one_batch("train_step", data, rows, goal, n_threads, poll);
 }
 
 template <class T>
@@ -274,8 +295,10 @@ double Trainer<T>::loss_and_grad(const Data& data, Index rows, bool training, in
   refuse_unless(!data.weights || kernels::extent(data.weights, {}, rows).size > 0, "loss_and_grad", reason::kNoWeight,
                 data.names->weights);
   pending_ = {};
-  const double loss = one_batch("loss_and_grad", data, rows,
-                                {.training = training, .update = false, .form = Form::kMaterialised}, n_threads, poll);
+  const double loss = one_batch(
+      "loss_and_grad", data, rows,
+      {.training = training, .update = false, .form = Form::kMaterialised, .row_cells = plan::row_cells(net_, data.x)},
+      n_threads, poll);
   gradients_ready_ = true;
   return loss;
 }

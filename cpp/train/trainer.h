@@ -120,20 +120,22 @@ class Trainer final : public Model {
     double own_loss = 0, own_weight = 0;
   };
   void begin_step();  // of train_step: refuses it where it is not permitted
-  Goal training_goal(Index rows, Gradient gradient) const;
+  Goal training_goal(Index rows, Gradient gradient, const kernels::Source& x) const;
   // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
-  OwnPlans own_plans(Index rows, Index last);
+  OwnPlans own_plans(Index rows, Index last, const kernels::Source& x);
   // One step, which begins with snapshot()'s state to return to if the loss raises an exception.
   Verdict own_step(Engine<T>& engine, const OwnPlans& plans, OwnLoss& loss, int n_threads, parallel::Poll poll);
   // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
-  Workspace<T>& workspace(Index rows, bool need_dx);
+  Workspace<T>& workspace(Index rows, bool need_dx, bool dense);
+  // Makes room for the cells of any batch of `rows` rows of X, which the plans sort if they read sparse rows.
+  void need_cells(Workspace<T>& workspace, const Plan& full, const Plan& ragged, const kernels::Source& x, Index rows);
   T* gradients();  // allocated in the first call
   // accumulate: its gradients are those that are accumulated over batches.
   Engine<T> engine(Workspace<T>& workspace, bool accumulate);
   // Runs one batch for `goal`. If the verdict is bad, throws the exception for it and leaves the model as it was.
   double one_batch(const char* where, const Data& data, Index rows, Goal goal, int n_threads, parallel::Poll poll);
   bool may_overflow(const Goal& goal) const;
-  bool copy_is_small(Index rows) const;
+  bool copy_is_small(Index rows, Index cells) const;
   void keep(const Engine<T>& engine);
   struct Wishes {  // what a pass over rows computes beside the loss
     bool accuracy = false, metrics = false;
@@ -143,8 +145,8 @@ class Trainer final : public Model {
                parallel::Poll poll);
   EpochLog run_epoch(RunningFit& run, Index epoch);
   Piece next_piece(RunningFit& run, Index epoch, bool first);
-  // Prepares plans, workspace and engine for the batches of a piece with so many rows.
-  void prepare(RunningFit& run, Index rows);
+  // Prepares plans, workspace and engine for the batches of a piece.
+  void prepare(RunningFit& run, const Piece& piece);
   // Trains on a piece. Returns whether the epoch goes on, which the hook of a batch may deny.
   bool run_piece(RunningFit& run, const Piece& piece, Index epoch, bool first);
   // The order of the `used` rows of a piece that are trained on in this epoch; nullptr: as they come.

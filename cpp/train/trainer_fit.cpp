@@ -128,7 +128,7 @@ Piece Trainer<T>::next_piece(RunningFit& run, Index epoch, bool first) {
   try {
     require(piece.last || piece.rows % run.spec.batch_size == 0, "[fit] a piece has ", piece.rows,
             " rows; expected whole batches of ", run.spec.batch_size, ", but in the last one of an epoch");
-    prepare(run, piece.rows);
+    prepare(run, piece);
   } catch (...) {
     restore();
     throw;
@@ -138,20 +138,24 @@ Piece Trainer<T>::next_piece(RunningFit& run, Index epoch, bool first) {
 
 // The last piece of an epoch may have fewer rows than a batch, so the largest piece so far decides about the batches.
 template <class T>
-void Trainer<T>::prepare(RunningFit& run, Index rows) {
+void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   const FitSpec& spec = run.spec;
+  const Index rows = piece.rows;
   const Index batch = std::max(run.batch, std::min(spec.batch_size, rows)), rest = rows_used(spec, rows) % batch;
   if (batch == run.batch && (rest == 0 || rest == run.rest)) return;
   const bool larger = batch > run.batch;
   run.batch = batch;
   if (rest > 0) run.rest = rest;
   plans_.clear();
-  const Goal goal = training_goal(batch, Gradient::kLoss);
-  if (spec.own_loss) run.own = own_plans(batch, run.rest);
+  // Pieces that come one after the other may differ in what they store, so their rows are gathered.
+  const kernels::Source x = spec.rows > 0 ? piece.data.x : kernels::Source{};
+  const Goal goal = training_goal(batch, Gradient::kLoss, x);
+  if (spec.own_loss) run.own = own_plans(batch, run.rest, x);
   run.full = run.own.rest ? run.own.rest : &plans_.get(net_, batch, goal);
   run.ragged = run.full;
   if (run.rest > 0) run.ragged = run.own.rest ? run.own.short_rest : &plans_.get(net_, run.rest, goal);
-  Workspace<T>& ws = workspace(batch, false);
+  Workspace<T>& ws = workspace(batch, false, goal.row_cells == 0);
+  need_cells(ws, *run.full, *run.ragged, x, batch);
   if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   ws.need_tiles(static_cast<Index>(std::max(run.full->tiles.size(), run.ragged->tiles.size())));
   ws.need_threads(run.threads.limit, std::max(run.full->tile_size, run.ragged->tile_size));

@@ -10,10 +10,11 @@
 namespace fastnn::train {
 
 template <class T>
-typename Trainer<T>::OwnPlans Trainer<T>::own_plans(Index rows, Index last) {
-  const Goal forward{.gradient = Gradient::kNone, .update = false};
-  Goal rest = training_goal(rows, Gradient::kStored);
+typename Trainer<T>::OwnPlans Trainer<T>::own_plans(Index rows, Index last, const kernels::Source& x) {
+  Goal rest = training_goal(rows, Gradient::kStored, x);
   rest.forward = false;
+  // Of the same form, so that both halves have the same tiles, by whose rows the cells of sparse rows are sorted.
+  const Goal forward{.gradient = Gradient::kNone, .update = false, .form = rest.form, .row_cells = rest.row_cells};
   OwnPlans plans{};
   plans.forward = plans.short_forward = &plans_.get(net_, rows, forward);
   plans.rest = plans.short_rest = &plans_.get(net_, rows, rest);
@@ -49,8 +50,9 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   const FloatMode mode;
   begin_step();
   plans_.clear();
-  const OwnPlans plans = own_plans(rows, 0);
-  Workspace<T>& ws = workspace(rows, false);
+  const OwnPlans plans = own_plans(rows, 0, data.x);
+  Workspace<T>& ws = workspace(rows, false, plans.rest->goal.row_cells == 0);
+  need_cells(ws, *plans.rest, *plans.rest, data.x, rows);
   if (plans.rest->goal.form == Form::kMaterialised) gradients();
   ws.need_tiles(static_cast<Index>(plans.rest->tiles.size()));
   Engine<T> run = engine(ws, false);
@@ -68,8 +70,8 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   return run.last_loss();
 }
 
-template Trainer<float>::OwnPlans Trainer<float>::own_plans(Index, Index);
-template Trainer<double>::OwnPlans Trainer<double>::own_plans(Index, Index);
+template Trainer<float>::OwnPlans Trainer<float>::own_plans(Index, Index, const kernels::Source&);
+template Trainer<double>::OwnPlans Trainer<double>::own_plans(Index, Index, const kernels::Source&);
 template Verdict Trainer<float>::own_step(Engine<float>&, const OwnPlans&, OwnLoss&, int, parallel::Poll);
 template Verdict Trainer<double>::own_step(Engine<double>&, const OwnPlans&, OwnLoss&, int, parallel::Poll);
 template double Trainer<float>::train_step_own(const Data&, Index, OwnLoss&, int, parallel::Poll);

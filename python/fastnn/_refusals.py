@@ -142,13 +142,15 @@ class _Hints:
     def __init__(self, refusal: Refused, value: object) -> None:
         # The user's name for "validation X" is X.
         self.name = name = refusal.argument.rpartition(" ")[2]
-        self.value, self.shape = value, refusal.shape
+        self.value, self.shape, self.came = value, refusal.shape, refusal.came
         # Lists, frames and matrices need np.asarray first.
         self.plain = name if type(value) in (np.ndarray, object) else f"np.asarray({name})"
 
     def of_dtype(self) -> str:
         if self.value is _UNKNOWN:
             return ""
+        if hasattr(self.value, "nnz") and self.came != "object":
+            return ""  # of a sparse X the numbers are refused, and not that it is sparse
         return not_numbers(self.name, self.value, np.asarray(self.value))
 
     def column_name(self, number: int) -> str:
@@ -307,6 +309,14 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         f"{r.argument} is not aligned; expected an array aligned to its dtype"
     ),
     "shared": lambda r, _: f"{r.argument} shares memory with {r.of}; expected memory of its own",
+    "sparse": lambda r, _: (
+        f"{r.argument} is no valid sparse matrix: {r.came}; expected one that "
+        f"scipy.sparse.csr_array accepts"
+    ),
+    "column": lambda r, _: (
+        f"{r.argument} has a cell in column {_number(r.value)} at row {r.row}; expected columns 0 "
+        f"to {_number(r.highest)}"
+    ),
     "not_finite": lambda r, hints: f"{_cell(r, hints)}; expected {_finite(r)}",
     "class": lambda r, hints: (
         f"{_cell(r, hints)}; expected class numbers 0 to {_number(r.highest)}"

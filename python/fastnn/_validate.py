@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core
+from . import _core, _sparse
 from ._hints import shown
 from ._refusals import READABLE, refused
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_array",
+    "as_rows",
     "dictionary",
     "dtype_name",
     "flag",
@@ -61,6 +62,13 @@ def as_array(where: str, what: str, value: Any) -> Array:
         if not isinstance(value, (list, tuple)):
             given = f"a {_type_name(value)} that NumPy cannot read"
         raise kind(f"[{where}] {what} is {given} ({error}); expected {READABLE}") from None
+
+
+def as_rows(where: str, what: str, value: Any) -> Any:
+    """Return X, `value`, as the core reads it: an array, or a sparse matrix of SciPy as CSR."""
+    if isinstance(value, np.ndarray) or not _sparse.is_sparse(value):
+        return as_array(where, what, value)
+    return _sparse.as_csr(where, what, value)
 
 
 def numbers(where: str, what: str, value: Any) -> Array:

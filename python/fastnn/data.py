@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _core, _validate
+from . import _core, _sparse, _validate
 from ._refusals import refused
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[Any]:
         epoch, self._epoch = self._epoch, self._epoch + 1
-        order = None if self._seed is None else _core.permutation(len(self._x), self._seed, epoch)
+        order = (
+            None if self._seed is None else _core.permutation(self._x.shape[0], self._seed, epoch)
+        )
         return self._pass(order)
 
     def _pass(self, order: Any) -> Iterator[Any]:
@@ -66,7 +68,7 @@ def batches(
 
     Parameters
     ----------
-    x : array_like of shape (n, ...)
+    x : array_like of shape (n, ...), or sparse matrix of SciPy
     y : array_like of shape (n, ...), optional
     batch_size : int, default 32
     shuffle : bool, default False
@@ -97,17 +99,19 @@ def batches(
     (False, True)
     """
     # The arguments are checked here, not when the first batch is taken.
-    xs = _validate.numbers("batches", "x", x)
+    xs = _sparse.as_csr("batches", "x", x) if _sparse.is_sparse(x) else None
+    if xs is None:
+        xs = _validate.numbers("batches", "x", x)
     ys = None if y is None else _validate.numbers("batches", "y", y)
     if xs.ndim == 0 or (ys is not None and ys.ndim == 0):
         raise ValueError("[batches] got a number; expected arrays with rows")
-    if ys is not None and len(ys) != len(xs):
-        raise refused("rows", "y", shape=ys.shape, rows=len(xs), of="X").worded("batches")
+    rows = xs.shape[0]
+    if ys is not None and len(ys) != rows:
+        raise refused("rows", "y", shape=ys.shape, rows=rows, of="X").worded("batches")
     size = _validate.integer("batches", "batch_size", batch_size)
     key = _validate.seed("batches", seed)
     number = _validate.integer("batches", "epoch", epoch, 0)
     shuffled = _validate.flag("batches", "shuffle", shuffle)
-    rows = len(xs)
     if _validate.flag("batches", "drop_last", drop_last):
         rows -= rows % size
     return Batches(xs, ys, size, key if shuffled else None, number, rows)

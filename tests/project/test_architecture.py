@@ -57,6 +57,7 @@ PYTHON_ORDER = (
     {"_refusals"},
     {"_core"},
     {"_registry"},
+    {"_sparse"},
     {"_validate"},
     {"_fields"},
     {"_docstrings"},

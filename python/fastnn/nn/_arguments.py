@@ -79,10 +79,15 @@ class Call(Words):
         self.given[what] = value
         return _validate.as_array(self.where, what, value)
 
+    def inputs(self, what: str, value: Any) -> Any:
+        """Return X, `value`, as an array or a sparse matrix, as `array` does."""
+        self.given[what] = value
+        return _validate.as_rows(self.where, what, value)
+
     def rows(self, x: Any, y: Any, w: Any, kind: str = "") -> Rows:
         """Return X, y and weights as arrays; `kind` precedes their names in messages."""
         weights = None if w is None else self.array(f"{kind}sample_weight", w)
-        return Rows(self.array(f"{kind}X", x), self.array(f"{kind}y", y), weights)
+        return Rows(self.inputs(f"{kind}X", x), self.array(f"{kind}y", y), weights)
 
     def rows_or_inputs(self, x: Any, y: Any, w: Any, kind: str = "") -> Rows:
         """Return the same; without y, the targets are the numbers of X, which is not copied."""

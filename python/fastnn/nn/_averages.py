@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fastnn import _core
-    from fastnn._validate import Array
 
     from ._arguments import Call
     from ._layer import Layer
@@ -42,7 +41,7 @@ def in_place_of_values(where: str, network: _core.Network) -> Iterator[None]:
             _restore(network, before)
 
 
-def update_statistics(call: Call, layers: Sequence[Layer], x: Array, batch_size: int) -> None:
+def update_statistics(call: Call, layers: Sequence[Layer], x: Any, batch_size: int) -> None:
     """Make the statistics of every BatchNorm that is not frozen the mean over batches of `x`.
 
     If a batch is refused, they stay as they were.
@@ -56,7 +55,7 @@ def update_statistics(call: Call, layers: Sequence[Layer], x: Array, batch_size:
     before = _state.statistics(network)
     network.load([None] * len(network.parameters()), dict.fromkeys(network.num_batches(), 0))
     try:
-        n = len(x) if x.ndim else batch_size  # forward says what is wrong with a single number
+        n = x.shape[0] if x.ndim else batch_size  # forward says what is wrong with a single number
         for k, first in enumerate(range(0, n - 1, batch_size)):
             rows = x[first : first + batch_size] if x.ndim else x
             for norm in norms:

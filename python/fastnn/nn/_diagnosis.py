@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import diagnose, functional
+from fastnn._sparse import is_sparse
 from fastnn.errors import TrainingDivergedError
 
 from . import _keys, _rate_search
@@ -29,6 +30,7 @@ __all__ = ["report"]
 
 _ROWS = 1024  # as many are looked at, from all over X
 _BATCH = 32
+_DENSE = 2**22  # the most numbers of rows that come sparse
 _STEPS = 300
 _RATES = (1e-2, 1e-3)  # of Adam
 _LOWEST, _HIGHEST, _SEARCHED = 1e-6, 10.0, 100  # rates and steps of the search, as in lr_find
@@ -39,8 +41,13 @@ def report(call: Call, model: Any, rows: Rows) -> diagnose.Report:
     call.check(rows)
     model = copy.deepcopy(model)
     model._tree.learn(call.where, rows.x, call.threads)
-    chosen = np.unique(np.linspace(0, len(rows.x) - 1, min(_ROWS, len(rows.x))).astype(int))
+    most = _ROWS
+    if is_sparse(rows.x):  # they become dense
+        most = min(most, max(_BATCH, _DENSE // rows.x.shape[1]))
+    chosen = np.unique(np.linspace(0, rows.n - 1, min(most, rows.n)).astype(int))
     x, y = rows.x[chosen], rows.y[chosen]
+    if is_sparse(x):
+        x = x.toarray()
     prepared = _prepared(model, x)
     figures: dict[str, Any] = {"rows": len(x)}
     findings = [

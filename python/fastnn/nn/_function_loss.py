@@ -164,9 +164,9 @@ class FunctionLoss(Loss):
         """Refuse rows that do not fit the model or the function."""
         call.network.check(rows.x, None, rows.w, validation=validation, part=part)
         kind = "validation " if validation else ""
-        if rows.y.ndim == 0 or len(rows.y) != len(rows.x):
+        if rows.y.ndim == 0 or len(rows.y) != rows.n:
             raise ValueError(
-                f"[{call.where}] {kind}y has shape {rows.y.shape}; expected {len(rows.x)} rows, "
+                f"[{call.where}] {kind}y has shape {rows.y.shape}; expected {rows.n} rows, "
                 f"as {kind}X has"
             )
         if rows.w is not None and not self._takes_weights():

@@ -88,7 +88,7 @@ def search(
             f"[{where}] lr_min is {low} and lr_max {high}; expected 0 < lr_min < lr_max"
         )
     n_steps = _validate.integer(where, "steps", steps, 2)
-    size = min(_validate.integer(where, "batch_size", batch_size), len(rows.x))
+    size = min(_validate.integer(where, "batch_size", batch_size), rows.n)
     share = _validate.not_negative(where, "smoothing", smoothing)
     if share >= 1:
         raise ValueError(f"[{where}] smoothing is {share}; expected a number below 1")
@@ -124,7 +124,7 @@ def _losses(
     """
     found: list[tuple[float, float]] = []
     average, best = 0.0, math.inf
-    drawn = _batches(len(rows.x), size, trial.seed)
+    drawn = _batches(rows.n, size, trial.seed)
     for step in range(steps):
         try:
             loss = sum(

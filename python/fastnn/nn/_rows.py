@@ -32,16 +32,16 @@ __all__ = [
 
 
 class Rows(NamedTuple):
-    """X, targets and weights of the same rows."""
+    """X, an array or a sparse matrix, with targets and weights of the same rows."""
 
-    x: Array
+    x: Any
     y: Array
     w: Array | None
 
     @property
     def n(self) -> int:
-        """The number of rows."""
-        return len(self.x)
+        """Number of rows; sparse matrices have no len()."""
+        return int(self.x.shape[0]) if self.x.ndim else 0
 
     def for_core(self, *, targets: bool) -> dict[str, Any]:
         """Return the arguments of the core's fit; without `targets`, y is read by a function."""
@@ -98,7 +98,7 @@ def split(
         )
     if share == 0:
         return Split(rows, None, {})
-    count = len(rows.x)
+    count = rows.n
     n = _training_rows(count, share)
     if n in (0, count):
         raise ValueError(

@@ -234,7 +234,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
             With Flatten also of shape (n, ...).
         y : array_like, optional
             Class indices (n,), or numbers (n, n_outputs); with one output (n,) or (n, 1). Without
@@ -335,7 +335,7 @@ class Sequential:
                 seed=self.seed,
             )
             _rows.check_statistics(
-                call.where, self._tree.layers, settings["batch_size"], len(rows.x)
+                call.where, self._tree.layers, settings["batch_size"], rows.n
             )
             run = Run(
                 self,
@@ -526,7 +526,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like, optional
             Targets of the kind that the compiled loss takes.
         grad : array_like of shape (n, n_outputs), optional
@@ -587,7 +587,7 @@ class Sequential:
                     return call.network.train_step(*rows, threads)
                 own.check(call, rows)
                 return call.network.train_step_own(rows.x, rows.w, own.of_batches(rows), threads)
-            call.network.train_step_grad(call.array("X", x), call.array("grad", grad), threads)
+            call.network.train_step_grad(call.inputs("X", x), call.array("grad", grad), threads)
         return None
 
     # Calls that do not train.
@@ -641,7 +641,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         batch_size : int, default 32
             Each batch counts alike, as in ``torch.optim.swa_utils.update_bn``. A batch of one row
             has no variance and is left out.
@@ -664,7 +664,7 @@ class Sequential:
         """
         with self._call("update_batch_norm") as call:
             size = _validate.integer(call.where, "batch_size", batch_size, 2)
-            _averages.update_statistics(call, self._tree.layers, call.array("X", x), size)
+            _averages.update_statistics(call, self._tree.layers, call.inputs("X", x), size)
 
     def evaluate(
         self, x: Any, y: Any = None, sample_weight: Any = None, *, n_threads: int | None = None
@@ -673,7 +673,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like, optional
             Targets of the kind that the compiled loss takes; without y, the numbers of X, as in
             `fit`.
@@ -729,7 +729,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
             n may be 0.
         out : ndarray of shape (n, n_outputs), optional
             Array of the model's dtype for the result, which is returned.
@@ -768,14 +768,14 @@ class Sequential:
                 name_caller("Sequential.predict", error)
                 raise
         with self._call("predict", n_threads) as call:
-            return call.network.predict(call.array("X", x), link, out, threads)
+            return call.network.predict(call.inputs("X", x), link, out, threads)
 
     def predict_proba(self, x: Any, *, n_threads: int | None = None) -> Array:
         """Compute the probabilities of the classes, for losses of classes.
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         n_threads : int, optional
 
         Returns
@@ -802,7 +802,7 @@ class Sequential:
         """
         with self._call("predict_proba", n_threads) as call:
             call.compiled.need_probabilities(call.where)
-            outputs = call.network.predict(call.array("X", x), True, None, call.threads)
+            outputs = call.network.predict(call.inputs("X", x), True, None, call.threads)
             return call.compiled.probabilities(outputs)
 
     # The parts of a step, for the user's own training loops.
@@ -812,7 +812,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         training : bool, default False
             Whether dropout is active and BatchNorm uses the statistics of the batch. Each such call
             draws new masks; the spread of many calls shows the uncertainty of the model (Monte
@@ -841,7 +841,7 @@ class Sequential:
         """
         with self._call("forward", n_threads) as call:
             mode = call.flag("training", training)
-            return call.network.forward(call.array("X", x), mode, call.threads)
+            return call.network.forward(call.inputs("X", x), mode, call.threads)
 
     def backward(
         self, dout: Any, need_dx: bool = False, *, n_threads: int | None = None
@@ -981,7 +981,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
         sample_weight : array_like of shape (n,), optional
@@ -1039,7 +1039,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
         n_threads : int, optional
@@ -1087,7 +1087,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         outputs : {"raw", "predictions"}, default "raw"
             What is differentiated: what `forward` gives, or what `predict` gives, where the
             compiled loss' link (softmax, sigmoid, ...) is included.
@@ -1121,7 +1121,7 @@ class Sequential:
         """
         with self._call("jacobian", n_threads) as call:
             link = _gradients.of_predictions(call.where, outputs)
-            return call.network.jacobian(call.array("X", x), link, call.threads)
+            return call.network.jacobian(call.inputs("X", x), link, call.threads)
 
     def per_sample_gradients(
         self, x: Any, y: Any, *, n_threads: int | None = None
@@ -1134,7 +1134,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
         n_threads : int, optional
@@ -1185,7 +1185,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
         v : mapping of str to array
@@ -1254,7 +1254,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
         sample_weight : array_like of shape (n,), optional
@@ -1325,7 +1325,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (n, n_features)
+        x : array_like or sparse matrix of shape (n, n_features)
         y : array_like
             Targets of the kind that the compiled loss takes.
 

@@ -12,7 +12,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -166,8 +165,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self._initialize(where, units, x.dtype, random_state)
         else:
             self._go_on(incremental)
-        rows = Rows(readable(x), self._encoded(y), weights)
-        held_out = self._validation_rows(*validation, is_sparse=rows.is_sparse)
+        rows = Rows(readable(where, x), self._encoded(y), weights)
+        held_out = self._validation_rows(where, *validation)
         stochastic = self.solver != "lbfgs"
         notices = None
         if not incremental:
@@ -314,9 +313,9 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        return rows.kept(train), rows.kept(test)
+        return rows.taken(train), rows.taken(test)
 
-    def _validation_rows(self, x: Any, y: Any, weights: Any, is_sparse: bool) -> Rows | None:
+    def _validation_rows(self, where: str, x: Any, y: Any, weights: Any) -> Rows | None:
         """Return the rows for validation that the user gave, or None."""
         for given, name in ((x, "X_val"), (y, "y_val"), (weights, "sample_weight_val")):
             for other, missing in ((x, "X_val"), (y, "y_val")):
@@ -335,9 +334,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         )
         if weights is not None:
             weights = _check_sample_weight(weights, x)
-        x = readable(x)
-        if issparse(x) and not is_sparse:  # the core reads both parts of the rows in one call
-            x = x.toarray()
+        x = readable(where, x)
         return Rows(x, self._encoded(self._check_validation_targets(y)), weights)
 
     def _by_lbfgs(self, where: str, rows: Rows) -> Callable[[Any, float, Notices | None], bool]:

@@ -8,25 +8,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+from fastnn._refusals import Words
+from fastnn._sparse import as_csr
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Rows", "blocks", "readable"]
 
-# Rows of a block in passes over all rows; a block of sparse rows is dense for its time.
+# Rows of a block in passes over all rows. Sparse rows become dense in the core only if more than a
+# tenth of their cells are stored, and then a block has at most so many numbers.
 _BLOCK = 8192
-_LARGEST_SPARSE_BLOCK = 2**22  # numbers
+_DENSE_NUMBERS = 2**22
 
 
-def readable(x: Any) -> Any:
-    """Return X as the core or `Rows` read it: as it is, or CSR instead of other sparse formats.
+def readable(where: str, x: Any) -> Any:
+    """Return X as the core reads it: as it is, or CSR instead of other sparse formats.
 
     Dtypes that the core does not read become float64.
     """
     if issparse(x):
-        return x.tocsr()
+        with Words(where, {"X": x}):
+            return as_csr(where, "X", x)
     if x.dtype.kind in "biuf" and x.dtype.itemsize <= 8:
-        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+        return x
     return x.astype(np.float64)
 
 
@@ -42,30 +47,20 @@ class Rows(NamedTuple):
         """Number of rows."""
         return int(self.x.shape[0])
 
-    @property
-    def is_sparse(self) -> bool:
-        """Whether X is a sparse array."""
-        return bool(issparse(self.x))
-
     def taken(self, rows: Any) -> Rows:
-        """Return the rows with these numbers, or those of a slice; X becomes dense."""
-        x = self.x[rows]
-        x = x.toarray() if self.is_sparse else x
-        return Rows(x, self.y[rows], None if self.w is None else self.w[rows])
-
-    def kept(self, rows: Any) -> Rows:
-        """Return the rows with these numbers; X stays sparse."""
+        """Return the rows with these numbers, or those of a slice."""
         return Rows(self.x[rows], self.y[rows], None if self.w is None else self.w[rows])
 
     def in_blocks(self) -> Iterator[Rows]:
-        """Return all rows, in blocks that are dense."""
+        """Return all rows, in blocks."""
         for block in blocks(self.x):
             yield self.taken(block)
 
 
 def blocks(x: Any) -> Iterator[slice]:
-    """Return slices of the rows of X, which are dense in little memory."""
-    n, columns = x.shape
-    size = min(_BLOCK, max(1, _LARGEST_SPARSE_BLOCK // columns)) if issparse(x) else _BLOCK
+    """Return slices of the rows of X, which take little memory if they become dense."""
+    n, size = x.shape[0], _BLOCK
+    if issparse(x):
+        size = min(size, max(1, _DENSE_NUMBERS * n // (10 * max(1, x.nnz))))
     for first in range(0, n, size):
         yield slice(first, first + size)

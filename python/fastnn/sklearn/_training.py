@@ -108,9 +108,7 @@ class Training:
         estimator.n_iter_ = 0
         if not self._incremental:
             estimator.loss_ = np.nan  # if training ends within its first epoch
-        train = self._by_batches if self._rows.is_sparse else self._in_core
-        if at_once:
-            train = self._in_one_step
+        train = self._in_one_step if at_once else self._in_core
         try:
             train()
         except TrainingDivergedError as error:
@@ -196,33 +194,6 @@ class Training:
         x, y, w = self._rows
         self.epoch_end(0, {"loss": self._model._network.train_step(x, y, w)})
 
-    def _by_batches(self) -> None:
-        rows = self._rows
-        step: Callable[..., float] = self._model.train_step
-        self._begin()
-        for epoch in range(self._epochs):
-            order, total = self._order(epoch), 0.0
-            for first in range(0, rows.n, self._batch_size):
-                if time.monotonic() >= self._ends:
-                    return
-                batch = rows.taken(order[first : first + self._batch_size])
-                total += step(batch.x, batch.y, sample_weight=batch.w) * batch.n
-            logs = {"loss": total / rows.n}
-            if self._validation is not None:
-                logs["val_loss"] = self._validation_loss()
-            if not self.epoch_end(epoch, logs):
-                break
-
-    def _validation_loss(self) -> float:
-        assert self._validation is not None
-        total = weight = 0.0
-        for block in self._validation.in_blocks():
-            share = float(block.n if block.w is None else block.w.sum())
-            if share:
-                loss = self._model.evaluate(block.x, block.y, sample_weight=block.w)["loss"]
-                total, weight = total + share * loss, weight + share
-        return total / weight
-
     def epoch_end(self, epoch: int, logs: Any, score: float | None = None) -> bool:
         """Take an epoch into account; return whether another one follows."""
         estimator = self._estimator
@@ -289,7 +260,7 @@ class Training:
     def _score(self) -> float:
         """Return the score of the validation rows; NaN if an output is not finite."""
         assert self._validation is not None
-        outputs = self._estimator._outputs(self._validation.x)
+        outputs = self._model.predict(self._validation.x)
         if not np.isfinite(outputs).all():
             return np.nan
         return float(self._estimator._score_of(outputs, self._validation.y, self._validation.w))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastnn._refusals import Refused
 
 from . import _compilation, _network
-from ._rows import blocks, readable
+from ._rows import readable
 
 if TYPE_CHECKING:
     from fastnn import nn
@@ -87,7 +86,7 @@ class WithNetwork(BaseEstimator):
             except Refused:
                 pass
         x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
-        return self._outputs(readable(x))
+        return self.network_.predict(readable(f"{type(self).__name__}.predict", x))
 
     def _is_plain(self, x: Any) -> bool:
         """Whether scikit-learn would have nothing to say about X but about its numbers."""
@@ -98,15 +97,6 @@ class WithNetwork(BaseEstimator):
             and x.shape[1] == self.__dict__.get("n_features_in_")
             and "feature_names_in_" not in self.__dict__
         )
-
-    def _outputs(self, x: Any) -> Any:
-        """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""
-        if not issparse(x):
-            return self.network_.predict(x, n_threads=_network.thread_count(self.n_jobs) or None)
-        found = np.empty((x.shape[0], self.n_outputs_), self.network_.dtype)
-        for block in blocks(x):
-            self.network_.predict(x[block].toarray(), out=found[block])
-        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

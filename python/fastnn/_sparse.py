@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""SciPy's sparse matrices as the rows of X.
+
+SciPy is never imported here: as long as nobody has, there is no sparse matrix.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from . import _core
+from ._refusals import refused
+
+__all__ = ["as_csr", "is_sparse"]
+
+
+def is_sparse(value: object) -> bool:
+    """Whether `value` is a sparse matrix or array of SciPy, of any format."""
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and bool(scipy_sparse.issparse(value))
+
+
+def as_csr(where: str, what: str, value: Any) -> Any:
+    """Return a sparse matrix as the core reads it: CSR, each row by increasing columns.
+
+    A matrix of that kind is returned as it is. All others are converted without ever being dense;
+    cells that are stored several times are added, as SciPy does.
+    """
+    _check_places(what, value)
+    rows = value.tocsr()
+    if not _core.has_sorted_rows(where, what, rows):
+        if rows is value:
+            rows = rows.copy()
+        rows.has_sorted_indices = rows.has_canonical_format = False
+        rows.sum_duplicates()
+    return rows
+
+
+def _check_places(what: str, value: Any) -> None:
+    """Refuse places outside of the matrix, where SciPy's conversions would write to any address."""
+    if value.format == "csc":
+        places, sizes = [value.indices], [value.shape[0]]
+    elif value.format == "coo":
+        places, sizes = value.coords, value.shape
+    else:
+        return
+    for numbers, size in zip(places, sizes, strict=True):
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= size):
+            worst = numbers.min() if numbers.min() < 0 else numbers.max()
+            came = f"it has a cell at {worst} of {size} rows or columns"
+            raise refused("sparse", what, came=came)

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sparse matrices of SciPy as X: the numbers of the dense rows, whatever the format."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fastnn import callbacks, data, nn, optim
+from fastnn.errors import TrainingDivergedError
+
+sparse = pytest.importorskip("scipy.sparse")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+N, COLUMNS = 60, 23
+RNG = np.random.default_rng(5)
+
+
+def thinned(share: float) -> Any:
+    rows = np.where(RNG.random((N, COLUMNS)) < share, RNG.standard_normal((N, COLUMNS)) * 4, 0)
+    rows[7] = rows[11] = rows[-1] = 0  # empty rows
+    return rows
+
+
+# With so few cells the first layer costs by them; with so many the core makes batches dense.
+DENSE, FULLER = thinned(0.07), thinned(0.4)
+Y = RNG.integers(0, 3, N)
+WEIGHTS = RNG.uniform(0.2, 2, N)
+FORMATS = ["csr", "csc", "coo", "bsr", "lil", "dok", "dia"]
+
+
+def sparse_of(dense: Any, kind: str = "csr", wide: bool = False) -> Any:
+    """Return a csr_array with indices of int32 or int64, or another format."""
+    rows = sparse.csr_array(dense)
+    if wide:
+        rows.indices, rows.indptr = rows.indices.astype(np.int64), rows.indptr.astype(np.int64)
+    return rows.asformat(kind)
+
+
+def made(dtype: str = "float64", *, first: tuple[Any, ...] = (), **settings: Any) -> nn.Sequential:
+    model = nn.Sequential(
+        *first, nn.Linear(COLUMNS, 9), nn.ReLU(), nn.Linear(9, 3), dtype=dtype, seed=4
+    )
+    model.compile(optim.Adam(lr=0.01), "cross_entropy", metrics=["accuracy"], **settings)
+    return model
+
+
+def values(model: nn.Sequential) -> list[Any]:
+    return [np.array(value) for value in model.state_dict().values()]
+
+
+def same(a: nn.Sequential, b: nn.Sequential) -> None:
+    for one, other in zip(values(a), values(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def of_model(x: Any, dtype: str = "float64") -> list[Any]:
+    """Return the results of all calls that take X."""
+    model = made(dtype)
+    history = model.fit(
+        x, Y, epochs=2, batch_size=16, sample_weight=WEIGHTS, validation_split=0.2
+    ).history
+    results: list[Any] = [history[name] for name in sorted(history)]
+    results += [model.train_step(x, Y), *model.evaluate(x, Y, WEIGHTS).values()]
+    results += [model.predict(x), model.predict_proba(x), model.forward(x)]
+    loss, gradients = model.loss_and_grad(x, Y)
+    results += [loss, *map(np.array, gradients.values()), model.input_gradient(x, Y)]
+    results += [model.jacobian(x), *model.per_sample_gradients(x, Y).values()]
+    return results + values(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_has_the_numbers_of_the_dense_rows(kind: str, dtype: str) -> None:
+    for rows in (DENSE, FULLER):
+        for expected, found in zip(
+            of_model(rows, dtype), of_model(sparse_of(rows, kind), dtype), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    "numbers", ["bool", "int8", "uint8", "int16", "int32", "int64", "uint64", "float32", "float64"]
+)
+def test_every_dtype_of_numbers_and_indices(numbers: str, wide: bool) -> None:
+    dense = np.abs(np.round(DENSE)).astype(numbers)
+    for dtype in ("float32", "float64"):
+        rows = sparse_of(dense, wide=wide)
+        assert rows.indices.dtype == (np.int64 if wide else np.int32)
+        a, b = made(dtype), made(dtype)
+        a.fit(dense, Y, epochs=2, batch_size=16)
+        b.fit(rows, Y, epochs=2, batch_size=16)
+        same(a, b)
+        np.testing.assert_array_equal(a.predict(dense), b.predict(rows))
+
+
+@pytest.mark.parametrize("numbers", ["bool", "int8", "float32", "float64"])
+def test_cells_in_any_order_that_come_several_times_are_added_as_scipy_does(numbers: str) -> None:
+    columns = np.array([4, 1, 4, 0, 2, 2, 1], np.int32)
+    rows = sparse.csr_matrix(
+        (np.array([1, 1, 1, 0, 100, 100, 1], numbers), columns, np.array([0, 3, 3, 7])),
+        shape=(3, COLUMNS),
+    )
+    held = [part.copy() for part in (rows.data, rows.indices, rows.indptr)]
+    expected = rows.toarray()
+    model = made()
+    np.testing.assert_array_equal(model.forward(rows), model.forward(expected))
+    assert [*map(len, held)] == [len(rows.data), len(rows.indices), len(rows.indptr)]
+    for before, now in zip(held, (rows.data, rows.indices, rows.indptr), strict=True):
+        np.testing.assert_array_equal(before, now)
+    assert expected[0, 4] == np.array([1, 1], numbers).sum(dtype=numbers)
+
+
+def test_rows_without_cells_and_zeros_that_are_stored() -> None:
+    stored = sparse_of(DENSE)
+    stored.data[::3] = 0
+    dense = stored.toarray()
+    empty = sparse.csr_array((4, COLUMNS))
+    for expected, found in zip(of_model(dense), of_model(stored), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    model = made()
+    np.testing.assert_array_equal(model.predict(empty), model.predict(np.zeros((4, COLUMNS))))
+    assert model.predict(sparse.csr_array((0, COLUMNS))).shape == (0, 3)
+
+
+def test_arrays_with_gaps() -> None:
+    rows = sparse_of(DENSE)
+    twice = np.repeat(rows.data, 2)
+    rows.data = twice[::2]
+    model = made()
+    np.testing.assert_array_equal(model.predict(rows), model.predict(DENSE))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"accumulate": 3},
+        {"max_grad_norm": 0.1},
+        {"max_grad_value": 0.01},
+        {"penalty_in_loss": True},
+    ],
+    ids=lambda s: next(iter(s)),
+)
+def test_training_with_options_is_that_of_dense_rows(settings: dict[str, Any]) -> None:
+    seen: list[list[Any]] = []
+    for x in (DENSE, sparse_of(DENSE)):
+        model, losses = made(**settings), []
+        each = callbacks.Callback()
+        each.on_train_batch_end = lambda _k, logs, into=losses: into.append(logs["loss"])  # type: ignore[method-assign]
+        model.fit(
+            x,
+            Y,
+            epochs=3,
+            batch_size=16,
+            class_weight={0: 2.0},
+            validation_data=(x[:20], Y[:20]),
+            callbacks=[each],
+        )
+        seen.append([*losses, *values(model)])
+    for expected, found in zip(*seen, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+FIRST: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "flatten": lambda: (nn.Flatten(),),
+    "scale": lambda: (nn.Rescale(0.5),),
+    "scale and shift": lambda: (nn.Rescale(0.5, np.linspace(-1, 1, COLUMNS)),),
+    "dropout": lambda: (nn.Dropout(0.3),),
+    "batch norm": lambda: (nn.BatchNorm1d(COLUMNS),),
+    "residual": lambda: (nn.Residual(nn.Linear(COLUMNS, COLUMNS)),),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("first", FIRST)
+def test_layers_before_the_first_linear(first: str, dtype: str) -> None:
+    a, b = (made(dtype, first=FIRST[first]()) for _ in range(2))
+    a.fit(DENSE, Y, epochs=2, batch_size=16)
+    b.fit(sparse_of(DENSE), Y, epochs=2, batch_size=16)
+    same(a, b)
+    np.testing.assert_array_equal(a.predict(DENSE), b.predict(sparse_of(DENSE)))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_the_bits_do_not_depend_on_threads(n_threads: int) -> None:
+    one, more = made("float32"), made("float32")
+    x = sparse_of(DENSE)
+    one.fit(x, Y, epochs=2, batch_size=50, n_threads=1)
+    more.fit(x, Y, epochs=2, batch_size=50, n_threads=n_threads)
+    same(one, more)
+
+
+def test_a_loss_of_ones_own() -> None:
+    def squares(out: Any, target: Any) -> tuple[float, Any]:
+        error = out - target[:, None]
+        return float((error**2).sum()), 2 * error
+
+    models = [made(), made()]
+    for model, x in zip(models, (DENSE, sparse_of(DENSE)), strict=True):
+        model.compile(optim.SGD(lr=1e-3), squares)
+        model.fit(x, Y.astype(float), epochs=2, batch_size=16)
+        model.train_step(x, Y.astype(float))
+    same(*models)
+
+
+def test_other_calls_take_sparse_rows() -> None:
+    x = sparse_of(DENSE)
+    batches = [(xb.toarray(), yb) for xb, yb in data.batches(x, Y, 16, shuffle=True)]
+    for (a, b), (c, d) in zip(batches, data.batches(DENSE, Y, 16, shuffle=True), strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+    model = made(first=(nn.BatchNorm1d(COLUMNS),))
+    twin = made(first=(nn.BatchNorm1d(COLUMNS),))
+    model.update_batch_norm(x)
+    twin.update_batch_norm(DENSE)
+    same(model, twin)
+    found, expected = (m.lr_find(rows, Y, steps=5) for m, rows in ((model, x), (twin, DENSE)))
+    np.testing.assert_array_equal(found.losses, expected.losses)
+    assert str(model.diagnose(x, Y)) == str(twin.diagnose(DENSE, Y))
+
+
+def test_results_go_to_memory_of_their_own() -> None:
+    square = sparse.csr_array(np.ones((3, 1)))
+    model = nn.Sequential(nn.Linear(1, 1), dtype="float64")
+    with pytest.raises(ValueError, match="out shares memory with X"):
+        model.predict(square, out=square.data.reshape(3, 1))
+
+
+def broken(change: Callable[[Any], None]) -> Any:
+    rows = sparse_of(DENSE)
+    change(rows)
+    return rows
+
+
+def test_places_outside_of_the_matrix_are_refused() -> None:
+    model = made()
+    row = int(np.flatnonzero(np.diff(sparse_of(DENSE).indptr))[3])
+    first = int(sparse_of(DENSE).indptr[row])
+
+    def put(name: str, at: int, number: int) -> Callable[[Any], None]:
+        return lambda rows: getattr(rows, name).__setitem__(at, number)
+
+    cases = {
+        rf"X has a cell in column 23 at row {row}; expected columns 0 to 22": (
+            "indices",
+            first,
+            23,
+        ),
+        rf"X has a cell in column -1 at row {row}; expected": ("indices", first, -1),
+        r"X is no valid sparse matrix: indptr has 100000 at 60; expected": ("indptr", N, 100_000),
+        r"X is no valid sparse matrix: indptr has -5 at 9": ("indptr", 9, -5),
+        r"X is no valid sparse matrix: indptr has 1 at 0": ("indptr", 0, 1),
+    }
+    for message, change in cases.items():
+        for call in (
+            lambda x: model.fit(x, Y),
+            model.predict,
+            lambda x: model.train_step(x, Y),
+            lambda x: model.evaluate(x, Y),
+            model._network.predict,  # type: ignore[union-attr]
+        ):
+            with pytest.raises(ValueError, match=message):
+                call(broken(put(*change)))
+    columns = sparse_of(DENSE, "csc")
+    columns.indices[3] = N
+    places = sparse_of(DENSE, "coo")
+    places.coords[1][3] = -2
+    for x in (columns, places):
+        with pytest.raises(ValueError, match=r"\[Sequential.predict\] X is no valid sparse matrix"):
+            model.predict(x)
+    short = sparse_of(DENSE)
+    short.data = short.data[:-1]
+    with pytest.raises(ValueError, match="indptr has"):
+        model.predict(short)
+
+
+@pytest.mark.parametrize("first", ["flatten", "scale and shift"])
+def test_numbers_that_are_not_finite_are_refused_with_their_place(first: str) -> None:
+    x = sparse_of(DENSE)
+    row = int(np.flatnonzero(np.diff(x.indptr))[-1])
+    x.data[x.indptr[row]] = np.nan
+    column = x.indices[x.indptr[row]]
+    model = made(first=FIRST[first]())
+    message = f"X has nan at row {row}, column {column}; expected finite numbers"
+    for call in (
+        model.predict,
+        lambda x: model.fit(x, Y, batch_size=8),
+        lambda x: model.train_step(x, Y),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(x)
+
+
+def test_a_scaling_that_makes_zeros_infinite_is_refused_with_its_place() -> None:
+    model = nn.Sequential(nn.Rescale(1.0, [0, 0, 1e39]), nn.Linear(3, 1), dtype="float64")
+    small = nn.Sequential(nn.Rescale(1.0, [0, 0, 3e38]), nn.Linear(3, 1), dtype="float32")
+    assert model.predict(sparse.csr_array((2, 3))).shape == (2, 1)
+    x = sparse.csr_array(np.array([[0, 0, 0], [0, 0, 2e38]], np.float32))
+    with pytest.raises(ValueError, match="row 1, column 2; expected finite numbers"):
+        small.predict(x)
+
+
+def test_other_matrices_are_refused_in_words() -> None:
+    model = made()
+    with pytest.raises(ValueError, match=r"X has 5 columns, the model expects 23"):
+        model.predict(sparse.csr_array((4, 5)))
+    with pytest.raises(TypeError, match=r"X has dtype complex128; expected bool, integers[^;]*$"):
+        model.predict(sparse.csr_array((4, COLUMNS), dtype=complex))
+    with pytest.raises(TypeError, match=r"y was not given, so the targets are X"):
+        model.fit(sparse_of(DENSE))
+    with pytest.raises(TypeError, match=r"y is sparse: y\.toarray\(\)"):
+        model.fit(DENSE, sparse.csr_array(Y[:, None]))
+    with pytest.raises(ValueError, match="X has shape"):
+        model.predict(sparse.coo_array(np.ones(COLUMNS)))
+    unsorted = sparse.csr_array(([1.0, 1.0], [3, 1], [0, 2]), shape=(1, COLUMNS))
+    with pytest.raises(ValueError, match="X is no valid sparse matrix: the columns of a row"):
+        model._network.predict(unsorted)  # type: ignore[union-attr]
+
+
+def test_scipy_is_not_imported() -> None:
+    code = (
+        "import sys, numpy as np; from fastnn import nn; m = nn.Sequential(nn.Linear(3, 1))\n"
+        "m.compile('sgd', 'mse'); m.fit([[1, 2, 3]], [[1]]); m.predict(np.ones((1, 3)))\n"
+        "print('scipy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [1, 3, 8, 17, 100, 201])
+def test_a_wide_first_layer_has_the_bits_of_the_dense_product(outputs: int, dtype: str) -> None:
+    """Batches of one row, of few, of many with a rest; rows of none and of hundreds of cells."""
+    rng = np.random.default_rng(outputs)
+    dense = np.where(rng.random((90, 2100)) < 0.01, rng.standard_normal((90, 2100)), 0)
+    dense[4], dense[5] = 0, np.where(rng.random(2100) < 0.3, 1.5, 0)
+    y = rng.standard_normal((90, outputs))
+    for batch_size in (1, 7, 40, 90):
+        models = []
+        for x in (dense, sparse_of(dense)):
+            model = nn.Sequential(nn.Linear(2100, outputs), nn.Tanh(), dtype=dtype, seed=1)
+            model.compile(optim.Adam(lr=0.01, weight_decay=0.01), "mse")
+            model.fit(x, y, epochs=1, batch_size=batch_size)
+            models.append([*values(model), model.predict(x)])
+        for expected, found in zip(*models, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_frozen_first_layer_trains_the_others() -> None:
+    models = []
+    for x in (DENSE, sparse_of(DENSE)):
+        model = made()
+        model[0].freeze()
+        model.fit(x, Y, epochs=2, batch_size=16)
+        models.append(model)
+        broken_x = sparse_of(DENSE)
+        broken_x.data[5] = np.inf
+        with pytest.raises(ValueError, match="X has inf at row"):
+            model.train_step(broken_x, Y)
+    same(*models)
+
+
+def test_sparse_and_dense_rows_in_turns() -> None:
+    """The memory for a batch serves both."""
+    a, b = made(), made()
+    for first, other in ((DENSE, sparse_of(DENSE)), (sparse_of(DENSE), DENSE)) * 2:
+        a.train_step(first, Y)
+        b.train_step(other, Y)
+        a.forward(sparse_of(DENSE), True)
+        b.forward(DENSE, True)
+        a.backward(np.ones((N, 3)))
+        b.backward(np.ones((N, 3)))
+        a.apply_gradients()
+        b.apply_gradients()
+    same(a, b)
+
+
+def test_an_update_that_may_overflow_is_found() -> None:
+    """Finite losses whose gradients are too large for float32: the step is undone."""
+    seen = []
+    for x in (DENSE * 1e15, sparse_of(DENSE * 1e15)):
+        model = nn.Sequential(nn.Linear(COLUMNS, 2), dtype="float32", seed=0)
+        model.compile(optim.Adam(lr=1e-3), "mse")
+        before = values(model)
+        try:
+            model.train_step(x, np.full((N, 2), 1e8), sample_weight=np.full(N, 1e3))
+            seen.append(values(model))
+        except TrainingDivergedError as error:
+            seen.append([str(error)])
+            for value, now in zip(before, values(model), strict=True):
+                np.testing.assert_array_equal(value, now)
+    for expected, found in zip(*seen, strict=True):
+        np.testing.assert_array_equal(found, expected)
