@@ -34,7 +34,7 @@ Parts parts_of(const char* where, const char* name, const py::handle& object) {
 }
 
 // Row and column numbers: one dimension, of 32 or 64 bits.
-bool is_wide(const char* where, const char* name, const py::object& part, const char* what) {
+bool is_wide_index(const char* where, const char* name, const py::object& part, const char* what) {
   if (py::isinstance<py::array>(part)) {
     const auto array = py::reinterpret_borrow<py::array>(part);
     const py::dtype dtype = array.dtype();
@@ -45,7 +45,7 @@ bool is_wide(const char* where, const char* name, const py::object& part, const 
   refuse_parts(where, name, std::string(what) + " is no array of int32 or int64");
 }
 
-bool is_plain(const py::array& array) {
+bool has_no_gaps(const py::array& array) {
   const auto at = reinterpret_cast<std::uintptr_t>(array.data());
   return (array.size() == 0 || array.strides(0) == array.itemsize()) &&
          at % static_cast<std::uintptr_t>(array.itemsize()) == 0;
@@ -87,17 +87,17 @@ struct Checked {
   bool sorted = true;
 };
 
-Checked check(const char* where, const char* name, const Parts& parts) {
+Checked checked_parts(const char* where, const char* name, const Parts& parts) {
   Checked found;
-  found.cells.wide_starts = is_wide(where, name, parts.indptr, "indptr");
-  found.cells.wide_columns = is_wide(where, name, parts.indices, "indices");
+  found.cells.wide_starts = is_wide_index(where, name, parts.indptr, "indptr");
+  found.cells.wide_columns = is_wide_index(where, name, parts.indices, "indices");
   if (!py::isinstance<py::array>(parts.data)) refuse_parts(where, name, "data is no array");
   const auto starts = py::reinterpret_borrow<py::array>(parts.indptr);
   const auto columns = py::reinterpret_borrow<py::array>(parts.indices);
   const auto numbers = py::reinterpret_borrow<py::array>(parts.data);
   if (numbers.ndim() != 1) refuse_parts(where, name, "data has not one dimension");
   if (starts.size() != parts.rows + 1) refuse_parts(where, name, "indptr has not one entry more than there are rows");
-  if (!is_plain(starts) || !is_plain(columns) || !is_plain(numbers)) {
+  if (!has_no_gaps(starts) || !has_no_gaps(columns) || !has_no_gaps(numbers)) {
     found.sorted = false;  // whoever brings the rows into order makes arrays without gaps
     return found;
   }
@@ -130,13 +130,13 @@ bool is_csr(const py::handle& object) {
 }
 
 bool has_sorted_rows(const char* where, const char* name, const py::handle& object) {
-  return check(where, name, parts_of(where, name, object)).sorted;
+  return checked_parts(where, name, parts_of(where, name, object)).sorted;
 }
 
 SparseView::SparseView(const char* where, const char* name, const py::handle& object, const Expected& expected) {
   const Parts parts = parts_of(where, name, object);
   numbers_ = parts.data, starts_ = parts.indptr, columns_ = parts.indices;
-  const Checked checked = check(where, name, parts);
+  const Checked checked = checked_parts(where, name, parts);
   if (!checked.sorted) refuse_parts(where, name, "the columns of a row do not increase");
   const auto numbers = py::reinterpret_borrow<py::array>(numbers_);
   const py::dtype dtype = numbers.dtype();

@@ -22,8 +22,8 @@ struct CellsRead {
 
 // kVectors vectors of y from `start`: the chains of one row over `count` cells.
 template <class T, int kVectors>
-[[gnu::always_inline]] inline void chains(const CellsRead<T>& x, Index count, const T* w, Index stride, const T* start,
-                                          T* y) noexcept {
+[[gnu::always_inline]] inline void cell_chains(const CellsRead<T>& x, Index count, const T* w, Index stride,
+                                               const T* start, T* y) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   Vec<T> sums[kVectors];
 #pragma GCC unroll 8
@@ -40,14 +40,14 @@ template <class T, int kVectors>
 
 // All columns of one row of y, with as many accumulators as fit.
 template <class T>
-void row_chains(const CellsRead<T>& x, Index count, ConstMatrix<T> w, const T* start, T* y) noexcept {
+void row_of_chains(const CellsRead<T>& x, Index count, ConstMatrix<T> w, const T* start, T* y) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const Index width = padded<T>(w.cols);
   const auto at = [start](Index c) { return start ? start + c : nullptr; };
   Index c = 0;
-  for (; c + 8 * kLanes <= width; c += 8 * kLanes) chains<T, 8>(x, count, w.data + c, w.stride, at(c), y + c);
-  for (; c + 4 * kLanes <= width; c += 4 * kLanes) chains<T, 4>(x, count, w.data + c, w.stride, at(c), y + c);
-  for (; c < width; c += kLanes) chains<T, 1>(x, count, w.data + c, w.stride, at(c), y + c);
+  for (; c + 8 * kLanes <= width; c += 8 * kLanes) cell_chains<T, 8>(x, count, w.data + c, w.stride, at(c), y + c);
+  for (; c + 4 * kLanes <= width; c += 4 * kLanes) cell_chains<T, 4>(x, count, w.data + c, w.stride, at(c), y + c);
+  for (; c < width; c += kLanes) cell_chains<T, 1>(x, count, w.data + c, w.stride, at(c), y + c);
 }
 
 }  // namespace
@@ -125,7 +125,7 @@ void sparse_product(const SparseRows<T>& x, Index first, ConstMatrix<T> w, const
       read_cells<T>(*x.source, x.first_cell(first + r) + k, some, x.scaling, read.values, read.columns);
       for (Index i = 0; far && i < some; ++i)
         for (Index c = 0; c < w.cols; c += kPad<T>) __builtin_prefetch(w.row(read.columns[i]) + c);
-      row_chains<T>(read, some, w, start, y.row(r));
+      row_of_chains<T>(read, some, w, start, y.row(r));
       start = y.row(r);
       k += some;
     } while (k < n);
