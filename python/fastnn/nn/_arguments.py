@@ -94,7 +94,7 @@ class Call(Words):
         if y is not None:
             return self.rows(x, y, w, kind)
         _ = self.compiled
-        inputs = self.array(f"{kind}X", x)
+        inputs = self.inputs(f"{kind}X", x)
         whole = inputs.ndim > 2 and len(inputs) > 0  # rows that Flatten takes
         targets = inputs.reshape(len(inputs), -1) if whole else inputs
         rows = Rows(inputs, targets, self.rows(inputs, targets, w, kind).w)
