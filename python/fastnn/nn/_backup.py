@@ -159,7 +159,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         **{name: run.history.params[name] for name in ("batch_size", "initial_epoch")},
         **{name: run.settings[name] for name in ("shuffle", "drop_last")},
         "rows": run.rows.n,
-        "validation_rows": 0 if held_out is None else len(held_out.x),
+        "validation_rows": 0 if held_out is None else held_out.n,
     }
 
 
