@@ -172,6 +172,7 @@ FIRST: dict[str, Callable[[], tuple[Any, ...]]] = {
     "flatten": lambda: (nn.Flatten(),),
     "scale": lambda: (nn.Rescale(0.5),),
     "scale and shift": lambda: (nn.Rescale(0.5, np.linspace(-1, 1, COLUMNS)),),
+    "standardize": lambda: (nn.Standardize(),),
     "dropout": lambda: (nn.Dropout(0.3),),
     "batch norm": lambda: (nn.BatchNorm1d(COLUMNS),),
     "residual": lambda: (nn.Residual(nn.Linear(COLUMNS, COLUMNS)),),
@@ -224,6 +225,21 @@ def test_other_calls_take_sparse_rows() -> None:
     found, expected = (m.lr_find(rows, Y, steps=5) for m, rows in ((model, x), (twin, DENSE)))
     np.testing.assert_array_equal(found.losses, expected.losses)
     assert str(model.diagnose(x, Y)) == str(twin.diagnose(DENSE, Y))
+
+
+def test_standardize_measures_sparse_rows_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn.nn import _inputs
+
+    monkeypatch.setattr(_inputs, "_DENSE", 4 * COLUMNS)
+    dense, blocks = nn.Standardize(), nn.Standardize()
+    dense.adapt(DENSE)
+    blocks.adapt(sparse_of(DENSE))
+    np.testing.assert_allclose(blocks.mean, dense.mean, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(blocks.scale, dense.scale, rtol=1e-13)
+    x = sparse_of(DENSE)
+    x.data[-1] = np.nan
+    with pytest.raises(ValueError, match=f"X has nan at row {x.nonzero()[0][-1]}, column"):
+        blocks.adapt(x)
 
 
 def test_results_go_to_memory_of_their_own() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastnn import _core, _validate
 from fastnn._hints import shown
-from fastnn._refusals import Words, refused
+from fastnn._refusals import Refused, Words, refused
+from fastnn._sparse import is_sparse
 
 from ._layer import Layer, ModelLayer, Setting
 
@@ -237,7 +238,12 @@ class Standardize(ModelLayer):
         columns = -1 if self._network is None else self._network.n_features
         moments: tuple[int, Array] | None = None
         for name, rows in parts:
-            moments = _core.column_moments(rows, name, columns, moments, n_threads)
+            for first, block in _dense_blocks(rows):
+                try:
+                    moments = _core.column_moments(block, name, columns, moments, n_threads)
+                except Refused as refusal:
+                    refusal.row += first if refusal.row >= 0 else 0
+                    raise
         if moments is None:
             raise refused("no_rows", "X")
         mean, std = _core.column_statistics(moments)
@@ -292,10 +298,23 @@ def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
         parts = iter(x)
     if not isinstance(parts, Iterator):
         call.given["X"] = x
-        yield "X", _validate.as_array(call.where, "X", x)
+        yield "X", _validate.as_rows(call.where, "X", x)
         return
     for number, part in enumerate(parts):
         rows = part[0] if isinstance(part, tuple) and part else part
         name = f"X of part {number}"
         call.given = {name: rows}
-        yield name, _validate.as_array(call.where, name, rows)
+        yield name, _validate.as_rows(call.where, name, rows)
+
+
+_DENSE = 2**22  # the most numbers of rows that come sparse and are measured at a time
+
+
+def _dense_blocks(rows: Any) -> Iterator[tuple[int, Array]]:
+    """Yield blocks of rows with the number of their first row: arrays as they are, at once."""
+    if not is_sparse(rows):
+        yield 0, rows
+        return
+    size = max(1, _DENSE // max(1, rows.shape[1]))
+    for first in range(0, max(1, rows.shape[0]), size):
+        yield first, rows[first : first + size].toarray()
