@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,3 +130,48 @@ def test_functional_compares_the_same_results(load) -> None:
         both = zip(*(r if isinstance(r, tuple) else (r,) for r in (ours, numpy)), strict=True)
         for mine, theirs in both:
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_a_record_replaces_its_part_of_the_page(load, tmp_path: Path) -> None:
+    page, out = load("page"), tmp_path / "page.md"
+    out.write_text(
+        "# Title\n<!-- sparse: begin -->\nold\n<!-- sparse: end -->\n"
+        "<!-- estimator_figures: begin -->\n<!-- estimator_figures: end -->\nend\n"
+    )
+    machine = {
+        "build": {"isa": "v3", "compiler": "GCC"},
+        "machine": {"cores": 2, "load": 0.5},
+    }
+    times = {"sparse": [1000.0, 3000.0, 2000.0], "dense": [8000.0]}
+    assert page.write({"sparse": {"9 -> 3, 1 %": {"step": times}}, **machine}, out) == ["sparse"]
+    text = out.read_text()
+    assert "| 9 -> 3, 1 % | 2.000 | 8.000 | 4.0x |" in text
+    assert "Level v3, GCC, 2 cores, load 0.5." in text
+    assert "old" not in text
+    assert text.endswith("end\n")
+    runs = [{"figure": value, "seconds": 2.0} for value in (0.5, 0.8, 0.7)]
+    entry = {"what": "A, accuracy", "published": "0.8", "aim": ">= 0.75", "reached": False}
+    record = {"estimator_figures": {"a": {**entry, "runs": {"fastnn": runs}}}, **machine}
+    page.write(record, out)
+    assert "| A, accuracy | 0.7000 | 2.0 |  |  | 0.8 | >= 0.75: missed |" in out.read_text()
+    with pytest.raises(ValueError, match="expected one of"):
+        page.write({"other": {}, **machine}, out)
+    out.write_text("no markers")
+    with pytest.raises(ValueError, match="has no lines"):
+        page.write(record, out)
+
+
+def test_recipes_of_the_estimators_read_the_parts_that_they_say(load) -> None:
+    pytest.importorskip("sklearn")
+    if "FASTNN_DATA" not in os.environ:
+        pytest.skip("FASTNN_DATA is not set")
+    figures = load("estimator_figures")
+    titanic, wine = figures.titanic(0), figures.wine(3)
+    assert titanic.train[0].shape == (713, 12)
+    assert titanic.test[0].shape == (178, 12)
+    assert wine.train[0].shape == (1440, 11)
+    assert wine.figure(np.zeros(159), wine.test[1]) == pytest.approx(0.8, abs=0.2)
+    for name, recipe in figures.recipes().items():
+        assert recipe.estimator in ("MLPClassifier", "MLPRegressor"), name
+    run = figures.of_seed(figures.recipes()["titanic"], figures.fastnn, 0)
+    assert run["figure"] > 0.75
