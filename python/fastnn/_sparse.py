@@ -7,12 +7,15 @@ SciPy is never imported here: as long as nobody has, there is no sparse matrix.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._refusals import refused
 
-__all__ = ["as_csr", "is_sparse"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["as_csr", "is_sparse", "stacked"]
 
 
 def is_sparse(value: object) -> bool:
@@ -35,6 +38,12 @@ def as_csr(where: str, what: str, value: Any) -> Any:
         rows.has_sorted_indices = rows.has_canonical_format = False
         rows.sum_duplicates()
     return rows
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """Return rows of sparse matrices, and of arrays among them, one below the other, as CSR."""
+    scipy_sparse = sys.modules["scipy.sparse"]
+    return scipy_sparse.vstack([scipy_sparse.csr_array(part) for part in parts], format="csr")
 
 
 def _check_places(what: str, value: Any) -> None:

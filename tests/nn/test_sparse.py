@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -240,6 +241,17 @@ def test_standardize_measures_sparse_rows_in_blocks(monkeypatch: pytest.MonkeyPa
     x.data[-1] = np.nan
     with pytest.raises(ValueError, match=f"X has nan at row {x.nonzero()[0][-1]}, column"):
         blocks.adapt(x)
+
+
+def test_a_stream_of_sparse_parts_has_the_numbers_of_dense_ones() -> None:
+    def parts(of: Callable[[Any], Any]) -> Callable[[], Any]:
+        cuts = [0, 7, 30, 31, N]
+        return lambda: ((of(DENSE[a:b]), Y[a:b]) for a, b in itertools.pairwise(cuts))
+
+    models = [made(), made()]
+    for model, of in zip(models, (np.asarray, sparse_of), strict=True):
+        model.fit_stream(parts(of), epochs=2, batch_size=16)
+    same(*models)
 
 
 def test_results_go_to_memory_of_their_own() -> None:

@@ -36,7 +36,9 @@ class _Rows(_Targets, Protocol):
     """X, targets and weights of the same rows."""
 
     @property
-    def x(self) -> Array: ...
+    def n(self) -> int: ...
+    @property
+    def x(self) -> Any: ...
 
 
 class _Call(Protocol):

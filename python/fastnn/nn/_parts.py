@@ -111,7 +111,7 @@ class Parts:
             for given in items if ahead is None else ahead:
                 rows = self._checked(f"part {number} of epoch {epoch}", given)
                 del given  # not held while the next part is made
-                if len(rows.x) > 0:
+                if rows.n > 0:
                     yield number, rows
                 del rows
                 number += 1  # noqa: SIM113 - enumerate holds an item while the next one is made
@@ -160,7 +160,7 @@ class Parts:
                 for argument in _NAMES:
                     call.given.pop(argument, None)
             self._compare(rows)
-            self.seen += len(rows.x)
+            self.seen += rows.n
             if self.n is not None and self.seen > self.n:
                 raise ValueError(f"the parts have at least {self.seen} rows; expected {self.n}")
         return rows

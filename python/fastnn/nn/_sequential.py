@@ -334,9 +334,7 @@ class Sequential:
                 else 0,
                 seed=self.seed,
             )
-            _rows.check_statistics(
-                call.where, self._tree.layers, settings["batch_size"], rows.n
-            )
+            _rows.check_statistics(call.where, self._tree.layers, settings["batch_size"], rows.n)
             run = Run(
                 self,
                 call,

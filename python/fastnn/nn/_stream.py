@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from fastnn._refusals import Refused
+from fastnn._sparse import is_sparse, stacked
 
 from . import _rows
 from ._rows import Rows, steps_of
@@ -147,7 +148,7 @@ def pieces(
     while (part := next(parts, None)) is not None:
         number, rows = part
         del part
-        ready = max(0, (tail.n + len(rows.x) - kept) // size * size)
+        ready = max(0, (tail.n + rows.n - kept) // size * size)
         begin = joined = 0
         if ready and tail.n:
             joined = min(-(-tail.n // size) * size, ready)
@@ -179,9 +180,9 @@ class _Tail:
 
     def add(self, number: int, first: int, rows: Rows) -> None:
         """Append the rows of part `number` from row `first` on."""
-        if len(rows.x) > 0:
+        if rows.n > 0:
             self._chunks.append((number, first, rows))
-            self.n += len(rows.x)
+            self.n += rows.n
 
     def taken(self, count: int) -> tuple[Rows, tuple[tuple[int, int, int], ...]]:
         """Remove the first rows and return them, and where they are from."""
@@ -190,8 +191,8 @@ class _Tail:
         at = 0
         while at < count:
             number, first, rows = self._chunks.popleft()
-            n = min(len(rows.x), count - at)
-            if n < len(rows.x):
+            n = min(rows.n, count - at)
+            if n < rows.n:
                 self._chunks.appendleft((number, first + n, _at(rows, slice(n, None))))
             found.append(_at(rows, slice(n)))
             places.append((at, number, first))
@@ -208,4 +209,5 @@ def _joined(chunks: Sequence[Rows]) -> Rows:
     if len(chunks) == 1:
         return chunks[0]
     x, y, w = zip(*chunks, strict=True)
-    return Rows(np.concatenate(x), np.concatenate(y), None if w[0] is None else np.concatenate(w))
+    rows = stacked(x) if any(map(is_sparse, x)) else np.concatenate(x)
+    return Rows(rows, np.concatenate(y), None if w[0] is None else np.concatenate(w))
