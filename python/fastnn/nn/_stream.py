@@ -160,7 +160,8 @@ def pieces(
             yield Piece(_at(rows, slice(begin, end)), ((0, number, begin),), last=False)
         # A copy, because the caller may read the next part into the same memory.
         x, y, w = _at(rows, slice(end, None))
-        tail.add(number, end, Rows(np.array(x), np.array(y), None if w is None else np.array(w)))
+        x = x.copy() if is_sparse(x) else np.array(x)
+        tail.add(number, end, Rows(x, np.array(y), None if w is None else np.array(w)))
         del rows, x, y, w
     yield Piece(*tail.taken(tail.n - tail.n % size if drop_last else tail.n), last=True)
 
