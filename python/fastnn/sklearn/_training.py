@@ -260,7 +260,7 @@ class Training:
     def _score(self) -> float:
         """Return the score of the validation rows; NaN if an output is not finite."""
         assert self._validation is not None
-        outputs = self._model.predict(self._validation.x)
+        outputs = self._estimator._outputs(self._validation.x)
         if not np.isfinite(outputs).all():
             return np.nan
         return float(self._estimator._score_of(outputs, self._validation.y, self._validation.w))

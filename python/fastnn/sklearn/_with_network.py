@@ -86,7 +86,7 @@ class WithNetwork(BaseEstimator):
             except Refused:
                 pass
         x = validate_data(self, x, accept_sparse=["csr", "csc"], reset=False)
-        return self.network_.predict(readable(f"{type(self).__name__}.predict", x))
+        return self._outputs(readable(f"{type(self).__name__}.predict", x))
 
     def _is_plain(self, x: Any) -> bool:
         """Whether scikit-learn would have nothing to say about X but about its numbers."""
@@ -97,6 +97,10 @@ class WithNetwork(BaseEstimator):
             and x.shape[1] == self.__dict__.get("n_features_in_")
             and "feature_names_in_" not in self.__dict__
         )
+
+    def _outputs(self, x: Any) -> Any:
+        """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""
+        return self.network_.predict(x, n_threads=_network.thread_count(self.n_jobs) or None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
