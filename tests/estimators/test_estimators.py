@@ -148,7 +148,8 @@ def test_ctrl_c_leaves_a_fitted_model() -> None:
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_ctrl_c_ends_all_restarts(solver: str) -> None:
     endless = {"max_iter": 10**6, "max_fun": 10**6, "tol": 0, "n_iter_no_change": np.inf}
-    model = MLPClassifier((50,), solver=solver, n_init=9, alpha=0, **endless)
+    # A training with lbfgs may end by itself, but a thousand of them take long enough.
+    model = MLPClassifier((50,), solver=solver, n_init=1000, alpha=0, **endless)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(UserWarning, match="Training interrupted by user"):

@@ -59,8 +59,14 @@ def threads_of_a_fit(seed: int) -> tuple[int, int]:
 @pytest.mark.parametrize("settings", [{}, {"inner_max_num_threads": 1}])
 def test_loky_leaves_its_share_of_the_processors(settings):
     allowed = settings.get("inner_max_num_threads", max(1, joblib.cpu_count() // 2))
-    with joblib.parallel_config("loky", **settings):
-        found = joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_a_fit)(k) for k in range(2))
+    cloudpickle = pytest.importorskip("cloudpickle")
+    own = sys.modules[__name__]  # the processes cannot import the modules of tests
+    cloudpickle.register_pickle_by_value(own)
+    try:
+        with joblib.parallel_config("loky", **settings):
+            found = joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_a_fit)(k) for k in range(2))
+    finally:
+        cloudpickle.unregister_pickle_by_value(own)
     for used, available in found:
         assert used <= available <= allowed
 
