@@ -104,7 +104,9 @@ def test_what_depends_on_the_last_batch(settings: Any, cuts: list[int], drop_las
         [0.1, 0.05, 0.01],
         lambda epoch: 0.1 / (epoch + 1),
     ],
-    ids=str,
+    ids=lambda rate: getattr(
+        rate, "__name__", type(rate).__name__
+    ),  # no address: the same in each run
 )
 def test_schedules(rate: Any) -> None:
     """A list of parts has a known number of rows; so schedules may last the fit."""
