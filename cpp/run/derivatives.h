@@ -1,6 +1,7 @@
 // Derivatives: gradients of single rows as results, which leave nothing behind in the model. A chunk of rows goes forward
 // through all layers once, without training, and back once for each function that is differentiated: the loss of the
-// row, whose gradient by the outputs may be given, or each of the row's outputs. Many calls may run on one network at a time.
+// row, whose gradient by the outputs may be given, or each of the row's outputs. Many calls may run on one network at a
+// time.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 

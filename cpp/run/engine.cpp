@@ -12,7 +12,7 @@
 namespace fastnn::run {
 
 namespace {
-// The larger of two numbers; NaN stays NaN.
+// Limits each number to [-limit, limit]; NaN stays NaN.
 template <class T>
 void clip_values(Matrix<T> grad, T limit) noexcept {
   for (Index r = 0; r < grad.rows; ++r)
