@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -157,6 +158,37 @@ def test_ctrl_c_ends_all_restarts(solver: str) -> None:
     timer.join()
     assert model.n_iter_ > 0
     assert model.score(X, Y) > 0.5
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("place", ["_network.build", "_network.load", "_draws.initial_values"])
+def test_ctrl_c_between_restarts_keeps_the_best_so_far(
+    monkeypatch: pytest.MonkeyPatch, solver: str, place: str
+) -> None:
+    room, name = place.split(".")
+    module = importlib.import_module(f"fastnn.sklearn.{room}")
+    original, calls = getattr(module, name), []
+
+    def interrupted(*args: Any, **keywords: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return original(*args, **keywords)
+
+    settings = SMALL | {"solver": solver, "random_state": 0, "max_iter": 20}
+    whole = MLPClassifier(**settings, n_init=2).fit(X, Y)
+    monkeypatch.setattr(module, name, interrupted)
+    model = MLPClassifier(**settings, n_init=1000)
+    with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
+        model.fit(X, Y)
+    assert [each.filename for each in caught if each.category is UserWarning] == [__file__]
+    assert model.loss_ == whole.loss_
+    np.testing.assert_array_equal(model.coefs_[0], whole.coefs_[0])
+    calls[:] = [1, 1]
+    fresh = MLPClassifier(**settings, n_init=1000)
+    with pytest.raises(KeyboardInterrupt):  # there is nothing yet that could be kept
+        fresh.fit(X, Y)
+    assert not [attribute for attribute in vars(fresh) if attribute.endswith("_")]
 
 
 def test_divergence_with_early_stopping_returns_to_the_best_values() -> None:

@@ -16,6 +16,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastnn.errors import TrainingDivergedError
 
 from . import _network
+from ._training import INTERRUPTED
 
 if TYPE_CHECKING:
     from ._notices import Notices
@@ -140,7 +141,7 @@ def minimize(objective: Objective, parameters: Any, notices: Notices | None) -> 
         objective.put(progress.vector)
         if isinstance(reason, KeyboardInterrupt):
             objective.is_over = True
-            warnings.warn("Training interrupted by user.", stacklevel=8)
+            warnings.warn(INTERRUPTED, stacklevel=8)
         elif objective.is_over:
             warnings.warn(
                 f"[{type(parameters).__name__}.fit] max_time = {parameters.max_time} seconds are "

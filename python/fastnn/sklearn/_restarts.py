@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._training import DIVERGED
+from ._training import DIVERGED, INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,28 +40,36 @@ def keep_best(estimator: Any, generators: list[Any], train: Callable[[Any, bool]
     generators : list of RandomState
     train : callable
         Is told the generator, and whether other initial values are to be drawn. Returns whether
-        the training was interrupted, after which no other one begins.
+        the training was interrupted, after which no other one begins. Neither does one after
+        Ctrl-C between two trainings.
 
     Raises
     ------
     ValueError
         If all trainings diverge.
+    KeyboardInterrupt
+        If Ctrl-C comes before a training has ended.
     """
     n = len(generators)
     best: dict[str, Any] | None = None
     highest = -math.inf
-    for k, generator in enumerate(generators):
-        try:
-            interrupted = train(generator, k > 0)
-        except ValueError as error:
-            if str(error) != DIVERGED or (k == n - 1 and best is None):
-                raise
-            continue
-        quality = _quality(estimator)
-        if best is None or quality > highest:
-            best, highest = dict(estimator.__dict__), quality
-        if interrupted:
-            break
+    try:
+        for k, generator in enumerate(generators):
+            try:
+                interrupted = train(generator, k > 0)
+            except ValueError as error:
+                if str(error) != DIVERGED or (k == n - 1 and best is None):
+                    raise
+                continue
+            quality = _quality(estimator)
+            if best is None or quality > highest:
+                best, highest = dict(estimator.__dict__), quality
+            if interrupted:
+                break
+    except KeyboardInterrupt:  # between two trainings; each catches those within itself
+        if best is None:
+            raise
+        warnings.warn(INTERRUPTED, stacklevel=5)
     assert best is not None
     if n > 1:
         estimator.__dict__.clear()

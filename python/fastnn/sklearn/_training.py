@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from ._notices import Notices
     from ._rows import Rows
 
-__all__ = ["DIVERGED", "Training"]
+__all__ = ["DIVERGED", "INTERRUPTED", "Training"]
 
 DIVERGED = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+INTERRUPTED = "Training interrupted by user."
 
 
 class _EpochEnds(Callback):
@@ -119,7 +120,7 @@ class Training:
                 self.epoch_end(estimator.n_iter_, {"loss": np.nan}, np.nan)
         except KeyboardInterrupt:
             self.interrupted = True
-            warnings.warn("Training interrupted by user.", stacklevel=8)
+            warnings.warn(INTERRUPTED, stacklevel=8)
         if self._stops_early and estimator._best_values is not None:
             self._model.load_state_dict(estimator._best_values)
             estimator._best_values = None
