@@ -132,32 +132,43 @@ constexpr bool needs_double() {
   return false;
 }
 
+// The scaling of a value in double, with the exact numbers, rounded once at the end.
+template <class T>
+class ExactScaling {
+ public:
+  explicit ExactScaling(const Scaling<T>& scaling) noexcept
+      : scale_(scaling.exact_scale), shift_(scaling.exact_shift), mean_(scaling.exact_mean) {}
+
+  T operator()(double value, Index c) const noexcept {
+    const double centred = mean_ ? value - mean_[c] : value;
+    return static_cast<T>(centred * scale_[c] + shift_[c]);
+  }
+
+ private:
+  const double *scale_, *shift_, *mean_;
+};
+
 template <class T, class S>
 void scale_row(const Source& source, const char* row, const Scaling<T>& scaling, T* out) noexcept {
-  const double *scale = scaling.exact_scale, *shift = scaling.exact_shift, *mean = scaling.exact_mean;
-  const auto centred = [mean](double value, Index c) { return mean ? value - mean[c] : value; };
+  const ExactScaling<T> scaled(scaling);
   if (!source.columns && !source.swapped) {
     for (Index c = 0; c < source.cols; ++c) {
       S value;
       std::memcpy(static_cast<void*>(&value), row + c * static_cast<Index>(sizeof(S)), sizeof(S));
-      out[c] = static_cast<T>(centred(static_cast<double>(value), c) * scale[c] + shift[c]);
+      out[c] = scaled(static_cast<double>(value), c);
     }
     return;
   }
   for (Index c = 0; c < source.cols; ++c) {
     const Index offset = source.columns ? source.columns[c] : c * static_cast<Index>(sizeof(S));
-    const auto value = static_cast<double>(read<S>(row + offset, source.swapped));
-    out[c] = static_cast<T>(centred(value, c) * scale[c] + shift[c]);
+    out[c] = scaled(static_cast<double>(read<S>(row + offset, source.swapped)), c);
   }
 }
 
 // Row r of a sparse matrix; with `exact`, which has exact numbers, scaled.
 template <class T, class S>
 void spread_row(const Source& source, Index r, const Scaling<T>* exact, T* out) noexcept {
-  const auto scaled = [exact](double value, Index c) {
-    const double centred = exact->exact_mean ? value - exact->exact_mean[c] : value;
-    return static_cast<T>(centred * exact->exact_scale[c] + exact->exact_shift[c]);
-  };
+  const ExactScaling<T> scaled(exact ? *exact : Scaling<T>{});
   for (Index c = 0; c < source.cols; ++c) out[c] = exact ? scaled(0, c) : T(0);
   for (Index k = source.cells->start(r); k < source.cells->start(r + 1); ++k) {
     const Index c = source.cells->column(k);
@@ -332,8 +343,7 @@ void read_cells(const Source& source, Index first, Index count, const Scaling<T>
       const S value = read<S>(at, source.swapped);
       if constexpr (needs_double<T, S>()) {
         if (scaling.exact_scale) {
-          const Index c = columns[k];
-          values[k] = static_cast<T>(static_cast<double>(value) * scaling.exact_scale[c] + scaling.exact_shift[c]);
+          values[k] = ExactScaling<T>(scaling)(static_cast<double>(value), columns[k]);
           continue;
         }
       }
@@ -346,10 +356,7 @@ void read_cells(const Source& source, Index first, Index count, const Scaling<T>
 template <class T>
 T scaled(const Source& source, const Scaling<T>& scaling, double value, Index c) noexcept {
   const bool exact = with_type(source.dtype, [](auto s) { return needs_double<T, decltype(s)>(); });
-  if (exact && scaling.exact_scale) {
-    if (scaling.exact_mean) value -= scaling.exact_mean[c];
-    return static_cast<T>(value * scaling.exact_scale[c] + scaling.exact_shift[c]);
-  }
+  if (exact && scaling.exact_scale) return ExactScaling<T>(scaling)(value, c);
   T x = static_cast<T>(value);
   if (scaling.mean) x -= scaling.mean[c];
   if (scaling.scale) x *= scaling.scale[c];
