@@ -7,6 +7,7 @@ import argparse
 import gc
 import json
 import os
+import shlex
 import statistics
 import sys
 import time
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["alternate", "best", "finish", "parser", "per_call", "say", "table"]
+__all__ = ["alternate", "best", "finish", "parser", "per_call", "say", "shown", "table"]
 
 # Seconds between turns: threads of BLAS and OpenMP spin for a while after a call, and should not
 # disturb the next turn.
 PAUSE = 0.05
+# Packages whose versions belong to a record if they were imported.
+PEERS = ("sklearn", "scipy", "torch", "jax")
 
 
 def per_call(call: Callable[[], object], seconds: float) -> float:
@@ -64,6 +67,14 @@ def best(times: Mapping[str, Sequence[float]]) -> tuple[str, float]:
     return name, medians[name]
 
 
+def shown(seconds: float) -> str:
+    """Return seconds with their unit: us, ms or s, and negative ones with their sign."""
+    size = abs(seconds)
+    if size < 1e-3:
+        return f"{seconds * 1e6:.1f} us"
+    return f"{seconds * 1e3:.1f} ms" if size < 1 else f"{seconds:.2f} s"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a Markdown table: the first column aligned left, the others right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
@@ -81,15 +92,33 @@ def parser(doc: str | None, rounds: int, seconds: float | None = None) -> argpar
 
 
 def finish(file: Path | None, **record: Any) -> None:
-    """Write the record as JSON with the build and the machine; without a file do nothing."""
+    """Write the record as JSON with the command, the build, the machine and the versions of peers.
+
+    Without a file nothing is written.
+    """
     if file is None:
         return
     from fastnn import build_info
 
     machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
-    record = {"build": build_info(), "machine": machine, **record}
+    peers = {name: sys.modules[name].__version__ for name in PEERS if name in sys.modules}
+    conditions = {"command": _command(), "date": time.strftime("%Y-%m-%d"), "peers": peers}
+    record = {"build": build_info(), "machine": machine, **conditions, **record}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _command() -> str:
+    """Return the command that runs now, without the file that it writes."""
+    words, given = [], iter(sys.argv[1:])
+    for word in given:
+        if word == "--json":
+            next(given)
+        elif not word.startswith("--json="):
+            words.append(shlex.quote(word))
+    spec = sys.modules["__main__"].__spec__
+    name = f"-m {spec.name}" if spec else shlex.quote(sys.argv[0])
+    return " ".join(["python", name, *words])
 
 
 def say(text: str) -> None:

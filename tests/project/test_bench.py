@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,33 +135,149 @@ def test_functional_compares_the_same_results(load) -> None:
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-def test_a_record_replaces_its_part_of_the_page(load, tmp_path: Path) -> None:
-    page, out = load("page"), tmp_path / "page.md"
-    out.write_text(
-        "# Title\n<!-- sparse: begin -->\nold\n<!-- sparse: end -->\n"
-        "<!-- estimator_figures: begin -->\n<!-- estimator_figures: end -->\nend\n"
-    )
-    machine = {
-        "build": {"isa": "v3", "compiler": "GCC"},
-        "machine": {"cores": 2, "load": 0.5},
+def parts_of_a_page(names: list[str]) -> str:
+    """Return a page with an old table of each name."""
+    blocks = [f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->\n" for name in names]
+    return "# Title\n" + "\n".join(blocks) + "end\n"
+
+
+def conditions(command: str, load: float = 0.5) -> dict[str, object]:
+    """Return what every record says about its run."""
+    return {
+        "build": {"isa": "v3", "compiler": "GCC", "cpu": "CPU"},
+        "machine": {"cores": 2, "load": load},
+        "command": command,
+        "date": "2026-01-02",
+        "peers": {"sklearn": "1.9"},
     }
+
+
+def test_a_record_replaces_its_part_of_the_page(load, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    page, out = load("page"), tmp_path / "page.md"
+    out.write_text(parts_of_a_page(["sparse", "estimator_figures"]))
     times = {"sparse": [1000.0, 3000.0, 2000.0], "dense": [8000.0]}
-    assert page.write({"sparse": {"9 -> 3, 1 %": {"step": times}}, **machine}, out) == ["sparse"]
+    sparse = {"sparse": {"9 -> 3, 1 %": {"step": times}}, **conditions("python -m bench.sparse")}
+    assert page.write([sparse], out) == ["sparse"]
     text = out.read_text()
     assert "| 9 -> 3, 1 % | 2.000 | 8.000 | 4.0x |" in text
-    assert "Level v3, GCC, 2 cores, load 0.5." in text
-    assert "old" not in text
+    assert "Printed by `python -m bench.sparse`.\n" in text
+    assert "Level v3, GCC, CPU, 2 cores, load 0.5; scikit-learn 1.9; 2026-01-02.\n" in text
+    assert "sparse: begin -->\nold" not in text
+    assert "estimator_figures: begin -->\nold" in text
     assert text.endswith("end\n")
     runs = [{"figure": value, "seconds": 2.0} for value in (0.5, 0.8, 0.7)]
     entry = {"what": "A, accuracy", "published": "0.8", "aim": ">= 0.75", "reached": False}
-    record = {"estimator_figures": {"a": {**entry, "runs": {"fastnn": runs}}}, **machine}
-    page.write(record, out)
-    assert "| A, accuracy | 0.7000 | 2.0 |  |  | 0.8 | >= 0.75: missed |" in out.read_text()
+    record = {"a": {**entry, "runs": {"fastnn": runs, "scikit-learn": runs[1:2]}}}
+    page.write([{"estimator_figures": record, **conditions("other")}], out)
+    assert (
+        "| A, accuracy | 0.7000 | 2.00 s | 0.8000 | 2.00 s | 0.8 | >= 0.75: missed "
+        "| 0.5000 0.8000 0.7000 | 0.8000 |\n"
+    ) in out.read_text()
     with pytest.raises(ValueError, match="expected one of"):
-        page.write({"other": {}, **machine}, out)
+        page.write([{"other": {}, **conditions("")}], out)
     out.write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
-        page.write(record, out)
+        page.write([sparse], out)
+
+
+def test_rows_of_several_runs_are_one_table_of_the_page(load, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    page, out = load("page"), tmp_path / "page.md"
+    out.write_text(parts_of_a_page(["estimators", "estimator_jobs", "estimator_overhead"]))
+    fit = {
+        "times": {"scikit-learn": [0.4, 0.5], "fastnn": [0.05]},
+        "aim": ">= 8x",
+        "reached": True,
+        "peak": 0.01,
+    }
+    call = {
+        "times": {"scikit-learn": [1e-4], "fastnn": [2e-6]},
+        "aim": "<= 1.0 us",
+        "reached": False,
+    }
+    jobs = {"times": {"n_jobs=1": [3.0], "n_jobs=2": [2.0]}, "aim": ">= 1x", "reached": True}
+    more = {"times": {"whole": [0.1], "core": [0.098]}, "aim": "", "reached": True}
+    records = [
+        {"estimators": {"fit": {**fit, "aim": "replaced"}}, **conditions("a")},
+        {"estimators": {"call": call}, "estimator_jobs": {"s": jobs}, **conditions("b", 2.0)},
+        {"estimators": {"fit": fit}, "estimator_overhead": {"o": more}, **conditions("c")},
+    ]
+    page.write(records, out)
+    text = out.read_text()
+    assert "| fit | 450.0 ms | 50.0 ms | 9.0x | >= 8x | 10.0 ms | 45.0x |\n" in text
+    assert "| call | 100.0 us | 2.0 us | 50.0x | <= 1.0 us: missed |  |  |\n" in text
+    assert "| s | 3.00 s | 2.00 s | 1.50x | >= 1x |\n" in text
+    assert "| o | 100.0 ms | 98.0 ms | 2.0 ms |  |\n" in text
+    assert "Printed by `a`, `b`, `c`.\nLevel v3, GCC, CPU, 2 cores, load 0.5 to 2.0;" in text
+    assert "replaced" not in text
+    assert "old" not in text
+    records[1]["build"] = {"isa": "v4", "compiler": "GCC", "cpu": "CPU"}
+    with pytest.raises(ValueError, match="one build"):
+        page.write(records, out)
+
+
+def test_every_part_has_its_place_on_the_page(load) -> None:
+    pytest.importorskip("sklearn")
+    page = load("page")
+    text = page.PAGE.read_text(encoding="utf-8")
+    for name in page.PARTS:
+        assert f"<!-- {name}: begin -->" in text
+    assert set(re.findall(r"<!-- (\w+): begin -->", text)) == set(page.PARTS)
+
+
+def test_a_record_names_its_command(load, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["program.py", "--only", "a b", "--json", "x", "--json=y"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    load("turns").finish(tmp_path / "x.json", figures=1)
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert found["command"] == "python program.py --only 'a b'"
+    assert found["figures"] == 1
+
+
+def test_seconds_have_their_unit(load) -> None:
+    shown = load("turns").shown
+    assert [shown(x) for x in (2.5e-6, -4e-4, 0.0314, 1.5)] == [
+        "2.5 us",
+        "-400.0 us",
+        "31.4 ms",
+        "1.50 s",
+    ]
+
+
+def test_sparse_rows_of_the_estimators_are_rows_of_text(load) -> None:
+    pytest.importorskip("sklearn")
+    x = load("estimator_rows").sparse_rows(50, 200, 0.1)
+    assert x.shape == (50, 200)
+    assert (np.diff(x.indptr) == 20).all()
+    assert x.has_canonical_format
+    assert x.indices.max() < 200
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimators_are_measured_where_they_train_the_same(load, monkeypatch) -> None:
+    pytest.importorskip("sklearn")
+    rows = load("estimator_rows")
+    x, y = rows.tabular(300)
+    case = rows.fits("MLPClassifier", x, y, hidden_layer_sizes=(5,), max_iter=2)
+    times = case.measure(2)
+    assert {name: len(values) for name, values in times.items()} == {"scikit-learn": 2, "fastnn": 2}
+    assert case.flops["fastnn"] == 2.0 * 300 * 2 * (3 * (17 * 5 + 5 * 6) - 17 * 5)
+    monkeypatch.setattr(rows, "SAME", {"float64": -1.0})
+    with pytest.raises(SystemExit, match="the first losses are"):
+        case.measure(1)
+
+
+def test_aims_of_the_estimators(load) -> None:
+    pytest.importorskip("sklearn")
+    rows = load("estimator_rows")
+    assert rows.times_faster(8).is_reached(0.8, 0.1)
+    assert not rows.times_faster(8).is_reached(0.8, 0.11)
+    assert not rows.at_most(1e-5).is_reached(9.0, 2e-5)
+    assert rows.more_by_at_most(1e-3).is_reached(0.1009, 0.1)
+    assert not rows.more_by_at_most(1e-3).is_reached(0.102, 0.1)
+    tables = load("estimators").TABLES
+    assert {row.table for row in rows.rows(0.1, long=True).values()} == set(tables)
 
 
 def test_recipes_of_the_estimators_read_the_parts_that_they_say(load) -> None:
