@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -266,6 +267,29 @@ def test_estimators_are_measured_where_they_train_the_same(load, monkeypatch) ->
     monkeypatch.setattr(rows, "SAME", {"float64": -1.0})
     with pytest.raises(SystemExit, match="the first losses are"):
         case.measure(1)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_a_fit_adds_to_the_core_is_measured_on_what_it_calls(load) -> None:
+    pytest.importorskip("sklearn")
+    rows = load("estimator_rows")
+    whole, core = rows.one_fit(max_iter=3)
+    assert whole / 10 < core < whole
+    from fastnn.sklearn._draws import Order
+
+    spent = []
+    order = Order.__call__
+
+    def slow(self, epoch):
+        time.sleep(0.02)
+        spent.append(epoch)
+        return order(self, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Order, "__call__", slow)
+        whole, core = rows.one_fit(max_iter=3)
+    assert len(spent) == 3
+    assert whole - core > 0.06
 
 
 def test_aims_of_the_estimators(load) -> None:
