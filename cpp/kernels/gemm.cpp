@@ -10,7 +10,6 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
-#include <cstdint>
 
 #include "kernels/microkernel.h"
 
@@ -231,43 +230,6 @@ void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
   }
 }
 
-// The largest c for which product_transposed exchanges its operands: 16 KB of stack in float64.
-constexpr Index kMostExchangedCols = 16, kMostExchangedRows = 128;
-
-// The vectors that hold a row of so many columns; the last line may need only one.
-template <class T>
-Index vectors_of(Index cols) noexcept {
-  const Index rest = cols % kPad<T>;
-  return cols / kPad<T> * kLineVectors<T> + (rest == 0 ? 0 : rest <= Vec<T>::kLanes ? 1 : kLineVectors<T>);
-}
-
-// Do fewer operations give c^T = y^T x, where vectors hold columns of x instead of those of a narrow y? Rows of x have
-// to be aligned and padded for that, and what is saved has to be worth the transposition of c.
-template <class T>
-bool worth_exchanging(ConstMatrix<T> x, Matrix<T> c) noexcept {
-  if (c.cols > kMostExchangedCols || c.rows > kMostExchangedRows) return false;
-  if (x.stride % kPad<T> != 0 || reinterpret_cast<std::uintptr_t>(x.data) % kAlign != 0) return false;
-  const Index plain = c.rows * vectors_of<T>(c.cols), exchanged = c.cols * vectors_of<T>(c.rows);
-  return 4 * exchanged <= 3 * plain && (plain - exchanged) * x.rows > 2 * c.rows * c.cols;
-}
-
-// c = x^T y by c^T = y^T x. Each element is the same chain, so the bits are the same.
-template <class T>
-void product_exchanged(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate) noexcept {
-  alignas(kAlign) T data[kMostExchangedCols * kMostExchangedRows];
-  const Matrix<T> turned{data, c.cols, c.rows, padded<T>(c.rows)};
-  if (accumulate)
-    for (Index j = 0; j < c.cols; ++j)
-      for (Index i = 0; i < turned.stride; ++i) turned.row(j)[i] = i < c.rows ? c.row(i)[j] : T(0);
-  multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(y, x, nullptr, turned, accumulate);
-  const Index width = padded<T>(c.cols);
-  for (Index i = 0; i < c.rows; ++i) {
-    T* row = c.row(i);
-    for (Index j = 0; j < width; j += Vec<T>::kLanes) Vec<T>::zero().store(row + j);
-    for (Index j = 0; j < c.cols; ++j) row[j] = turned.row(j)[i];
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -286,7 +248,6 @@ template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                         const PrefetchTargets<T>* prefetch) noexcept {
   if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
-  if (!prefetch && worth_exchanging<T>(x, c)) return product_exchanged<T>(x, y, c, accumulate);
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gradients of layers with few outputs are computed with exchanged operands, to the same bits."""
+"""Gradients of layers with few outputs have the bits of the same columns of a wide layer."""
 
 from __future__ import annotations
 
