@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ import fastnn.functional as F
 from fastnn import callbacks as cb
 from fastnn import nn, optim
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 RNG = np.random.default_rng(0)
 
 
@@ -28,6 +31,12 @@ def images(rows: int) -> tuple[np.ndarray, np.ndarray]:
     x = RNG.integers(0, 100, (rows, 784)).astype(np.uint8)
     x[np.arange(rows), y] = 255
     return x, y
+
+
+def read_parts(folder: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for path in sorted(Path(folder).glob("*.npz")):
+        with np.load(path) as file:
+            yield file["x"], file["y"]
 
 
 def network() -> nn.Sequential:
@@ -98,6 +107,11 @@ def test_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -
     body = model[:-1].freeze()
     head = nn.Sequential(*body, nn.Linear(64, 3))
     assert [layer.frozen for layer in head if isinstance(layer, nn.Linear)] == [True, True, False]
+    Path("data").mkdir()
+    for k in range(2):
+        np.savez(f"data/{k}.npz", x=x[k::2], y=y[k::2])
+    model.fit_stream(lambda: read_parts("data/"), epochs=3)
+    assert len(model.history.history["loss"]) == 3
     model.save("m.safetensors")
     again = fn.load("m.safetensors")
     with fn.threads(1):
