@@ -32,9 +32,12 @@ def as_csr(where: str, what: str, value: Any) -> Any:
     """
     _check_places(what, value)
     rows = value.tocsr()
+    if _core.has_sorted_rows(where, what, rows):
+        return rows
+    if rows is value:
+        rows = rows.copy()
+    # The core looks into arrays without gaps alone, which those of the copy are.
     if not _core.has_sorted_rows(where, what, rows):
-        if rows is value:
-            rows = rows.copy()
         rows.has_sorted_indices = rows.has_canonical_format = False
         rows.sum_duplicates()
     return rows
@@ -47,9 +50,14 @@ def stacked(parts: Sequence[Any]) -> Any:
 
 
 def _check_places(what: str, value: Any) -> None:
-    """Refuse places outside of the matrix, where SciPy's conversions would write to any address."""
+    """Refuse places outside of the matrix, where SciPy's conversions would read and write."""
     if value.format == "csc":
+        _check_starts(what, value, value.shape[1])
         places, sizes = [value.indices], [value.shape[0]]
+    elif value.format == "bsr":
+        height, width = value.blocksize
+        _check_starts(what, value, value.shape[0] // height)
+        places, sizes = [value.indices], [value.shape[1] // width]
     elif value.format == "coo":
         places, sizes = value.coords, value.shape
     else:
@@ -59,3 +67,13 @@ def _check_places(what: str, value: Any) -> None:
             worst = numbers.min() if numbers.min() < 0 else numbers.max()
             came = f"it has a cell at {worst} of {size} rows or columns"
             raise refused("sparse", what, came=came)
+
+
+def _check_starts(what: str, value: Any, count: int) -> None:
+    """Refuse columns of a CSC matrix, or rows of blocks, that are not one after another."""
+    starts, stored = value.indptr, min(len(value.indices), len(value.data))
+    if len(starts) != count + 1 or starts[0] != 0 or starts[-1] > stored:
+        came = f"indptr does not divide {stored} stored cells or blocks into {count} parts"
+        raise refused("sparse", what, came=came)
+    if (starts[1:] < starts[:-1]).any():
+        raise refused("sparse", what, came="indptr decreases")
