@@ -125,8 +125,8 @@ class FitHooks final : public train::Hooks {
     const auto* numbers = static_cast<const std::int64_t*>(py::reinterpret_borrow<py::array>(given).data());
     std::uint64_t most = 0;  // a negative number is a large one here
     for (Index r = 0; r < rows; ++r) {
-      order_[static_cast<std::size_t>(r)] = numbers[r];
-      most = std::max(most, static_cast<std::uint64_t>(numbers[r]));
+      const std::int64_t row = order_[static_cast<std::size_t>(r)] = numbers[r];  // read once: it may change meanwhile
+      most = std::max(most, static_cast<std::uint64_t>(row));
     }
     return most < static_cast<std::uint64_t>(rows);
   }
@@ -209,6 +209,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
     require(rows >= 0, "[fit] rows = ", rows, "; expected 0 or the number of rows of an epoch");
   }
   spec.rows = rows;
+  spec.in_pieces = !pieces.is_none();
   if (!validation.is_none()) {
     const auto parts = validation.cast<py::tuple>();
     require(parts.size() == 3, "[fit] validation has ", parts.size(), " parts, expected (X, y, sample_weight or None)");

@@ -95,9 +95,9 @@ const std::vector<int>& Network<T>::nodes_of(const std::string& key) const {
 }
 
 template <class T>
-void Network<T>::change(const std::string& key, const Config& settings) {
+void Network<T>::change(const std::string& key, const Config& settings, bool sparse) {
   for (int k = 0; k < preparation_.size(); ++k)
-    if (key == preparation_.key(k)) return preparation_.change(k, settings.kind, settings.settings);
+    if (key == preparation_.key(k)) return preparation_.change(k, settings.kind, settings.settings, sparse);
   for (const int k : nodes_of(key)) {
     require(node(k).kind == settings.kind, "[Network] layer ", node(k).key, " is a ", node(k).kind, ", not a ",
             settings.kind);

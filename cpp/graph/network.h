@@ -73,8 +73,8 @@ class Network {
   }
 
   // Sets all settings that may change between steps, of a layer or of input preparation ("input.0"). If it throws
-  // std::invalid_argument, nothing has changed.
-  void change(const std::string& key, const Config& settings);
+  // std::invalid_argument, nothing has changed. sparse: X is being read as sparse rows, so zeros have to stay zeros.
+  void change(const std::string& key, const Config& settings, bool sparse);
 
   // The node of the layer with this key, or all nodes inside the container with this key. Throws std::invalid_argument
   // if there is neither.

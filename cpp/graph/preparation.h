@@ -38,9 +38,12 @@ class Preparation {
       if (member.row->flattens) return true;
     return false;
   }
-  void change(int k, const std::string& kind, const inputs::Settings& settings) {
+  void change(int k, const std::string& kind, const inputs::Settings& settings, bool sparse) {
     const Member& member = members_[static_cast<std::size_t>(k)];
     require(kind == member.row->name, "[Network] ", key(k), " is a ", member.row->name, ", not a ", kind);
+    require(!sparse || member.input->keeps_zeros(settings), "[", kind,
+            "] zeros of X would become other numbers, but the running fit reads only the stored cells of X; expected a "
+            "shift of 0 until it ends");
     member.input->change(settings);
     update();
   }

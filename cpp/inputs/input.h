@@ -28,6 +28,11 @@ class Input {
 
   // Changes all settings that the registry row names. If it throws std::invalid_argument, nothing has changed.
   virtual void change(const Settings& settings) { (void)settings; }
+  // Whether with these settings zeros of X are zeros after scaling, so that stored cells alone have to be read.
+  virtual bool keeps_zeros(const Settings& settings) const {
+    (void)settings;
+    return true;
+  }
   // Whether rows can be prepared: false before a member has learned what it needs from training rows.
   virtual bool ready() const { return true; }
   // The scaling that gather applies to each column.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "inputs/rescale.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -39,6 +40,12 @@ void check_factors(const std::vector<double>& given, Index columns, const char* 
 
 }  // namespace
 
+template <class T>
+bool Rescale<T>::keeps_zeros(const Settings& settings) const {
+  const auto shift = settings.find("shift");
+  return shift == settings.end() || std::ranges::all_of(shift->second, [](double each) { return each == 0; });
+}
+
 // All new values are checked and allocated before the first is stored, so that a refusal changes nothing.
 template <class T>
 void Rescale<T>::change(const Settings& settings) {
@@ -49,7 +56,8 @@ void Rescale<T>::change(const Settings& settings) {
   const auto new_scale = given("scale"), new_shift = given("shift");
   check_factors<T>(new_scale, columns_, "scale", static_cast<double>(std::numeric_limits<T>::min()));
   check_factors<T>(new_shift, columns_, "shift", 0);
-  auto scale = per_column<T>(new_scale, columns_), shift = per_column<T>(new_shift, columns_);
+  auto scale = per_column<T>(new_scale, columns_);
+  auto shift = keeps_zeros(settings) ? Buffer<T>() : per_column<T>(new_shift, columns_);
   const bool none = new_scale.empty() && new_shift.empty();
   const auto filled = [&](const std::vector<double>& values, double otherwise) {
     return none ? Buffer<double>() : per_column<double>(values.empty() ? std::vector{otherwise} : values, columns_);

@@ -18,6 +18,7 @@ class Rescale final : public Input<T> {
   Rescale(Index columns, const Settings& settings) : columns_(columns) { change(settings); }
 
   void change(const Settings& settings) override;
+  bool keeps_zeros(const Settings& settings) const override;
   kernels::Scaling<T> scaling() const override {
     return {.scale = scale_.size() ? scale_.data() : nullptr,
             .shift = shift_.size() ? shift_.data() : nullptr,
@@ -30,7 +31,7 @@ class Rescale final : public Input<T> {
 
  private:
   Index columns_;
-  Buffer<T> scale_, shift_;                   // empty where nothing was given
+  Buffer<T> scale_, shift_;                   // empty where nothing was given, or where all shifts are zero
   Buffer<double> exact_scale_, exact_shift_;  // as given, for values that T does not represent exactly
 };
 

@@ -19,6 +19,7 @@ class Standardize final : public Input<T> {
   Standardize(Index columns, const Settings& settings) : columns_(columns) { change(settings); }
 
   void change(const Settings& settings) override;
+  bool keeps_zeros(const Settings& settings) const override { return settings.empty(); }
   bool ready() const override { return mean_.size() > 0; }
   kernels::Scaling<T> scaling() const override {
     if (!ready()) return {};

@@ -86,7 +86,8 @@ class OwnLoss {
 };
 
 struct FitSpec : run::FitSettings {
-  Index rows = 0;  // of each epoch; 0: not known before it ends
+  Index rows = 0;          // of each epoch; 0: not known before it ends
+  bool in_pieces = false;  // whether an epoch may have several pieces, which may differ in what they store
   Data validation;
   Index validation_rows = 0;
   void* predictions = nullptr;  // where those of the validation rows are stored after each epoch, or nullptr

@@ -71,7 +71,7 @@ void Trainer<T>::set_frozen(const std::string& layer, bool frozen) {
 
 template <class T>
 void Trainer<T>::change_layer(const std::vector<std::string>& layers, const graph::Config& settings) {
-  for (const auto& layer : layers) net_.change(layer, settings);
+  for (const auto& layer : layers) net_.change(layer, settings, fits_sparse_);
   if (!settings.settings.empty()) pending_ = {};  // backward would scale dx with other factors than forward scaled x
 }
 

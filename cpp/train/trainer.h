@@ -127,7 +127,7 @@ class Trainer final : public Model {
   Verdict own_step(Engine<T>& engine, const OwnPlans& plans, OwnLoss& loss, int n_threads, parallel::Poll poll);
   // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
   Workspace<T>& workspace(Index rows, bool need_dx, bool dense);
-  // Makes room for the cells of any batch of `rows` rows of X, which the plans sort if they read sparse rows.
+  // Makes room for the cells of any batch of `rows` different rows of X, which the plans sort if they read sparse rows.
   void need_cells(Workspace<T>& workspace, const Plan& full, const Plan& ragged, const kernels::Source& x, Index rows);
   T* gradients();  // allocated in the first call
   // accumulate: its gradients are those that are accumulated over batches.
@@ -186,7 +186,8 @@ class Trainer final : public Model {
   Progress progress_;
   int threads_used_ = 0;  // by the last call that trained; 0 before the first
   bool force_materialised_ = false;
-  bool averaged_ = false;  // whether the values of parameters that train are in the place of their averages
+  bool fits_sparse_ = false;  // whether a fit is running that reads X as sparse rows
+  bool averaged_ = false;     // whether the values of parameters that train are in the place of their averages
   bool gradients_ready_ = false;
   double gradients_weight_ = 1;  // of the batch from which the gradients are
   struct {                       // the forward pass that backward may continue; rows == 0 if there is none

@@ -40,7 +40,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
                  .shuffled = Buffer<std::int64_t>(spec.shuffle ? spec.rows : 0)};
   // However fit ends, no fit is running afterwards, and no batch waits for others before an update.
   struct OfThisFit {
-    ~OfThisFit() { model.compiled_->clock.fit = {}, model.progress_.group = {}; }
+    ~OfThisFit() { model.compiled_->clock.fit = {}, model.progress_.group = {}, model.fits_sparse_ = false; }
     Trainer<T>& model;
   } const of_this_fit{*this};
   for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
@@ -147,9 +147,10 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   run.batch = batch;
   if (rest > 0) run.rest = rest;
   plans_.clear();
-  // Pieces that come one after the other may differ in what they store, so their rows are gathered.
-  const kernels::Source x = spec.rows > 0 ? piece.data.x : kernels::Source{};
+  // The next piece may have more cells, or be dense, so the rows of pieces are gathered.
+  const kernels::Source x = spec.in_pieces ? kernels::Source{} : piece.data.x;
   const Goal goal = training_goal(batch, Gradient::kLoss, x);
+  fits_sparse_ = goal.row_cells > 0;
   if (spec.own_loss) run.own = own_plans(batch, run.rest, x);
   run.full = run.own.rest ? run.own.rest : &plans_.get(net_, batch, goal);
   run.ragged = run.full;
@@ -219,6 +220,18 @@ const std::int64_t* Trainer<T>::order_of(RunningFit& run, const Piece& piece, In
     const auto stopped = [&] { return poll.ask && poll.ask(poll.context); };
     order = run.shuffled.data();
     if (!permute(run.shuffled.data(), piece.rows, spec.seed, spec.order_of(epoch), stopped)) throw Interrupted();
+  }
+  if (callers && run.full->goal.row_cells > 0) {
+    // The caller may give a row several times, so that a batch has more cells than so many different rows.
+    const kernels::SparseCells& cells = *piece.data.x.cells;
+    Index most = 0;
+    for (Index first = 0; first < used; first += run.batch) {
+      Index of_batch = 0;
+      for (Index r = first; r < std::min(first + run.batch, used); ++r)
+        of_batch += cells.start(order[r] + 1) - cells.start(order[r]);
+      most = std::max(most, of_batch);
+    }
+    for (const Plan* plan : {run.full, run.ragged}) workspace_->need_cells(most, *plan, net_.n_features());
   }
   if (order && epoch == spec.initial_epoch && (callers || used < piece.rows)) {
     // The first epoch may leave out rows that are trained on in later ones. They are checked before anything is trained.

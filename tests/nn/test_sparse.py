@@ -13,52 +13,24 @@ import pytest
 
 from fastnn import callbacks, data, nn, optim
 from fastnn.errors import TrainingDivergedError
-
-sparse = pytest.importorskip("scipy.sparse")
+from sparse_rows import (
+    COLUMNS,
+    DENSE,
+    FIRST,
+    FORMATS,
+    FULLER,
+    WEIGHTS,
+    N,
+    Y,
+    made,
+    same,
+    sparse,
+    sparse_of,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-N, COLUMNS = 60, 23
-RNG = np.random.default_rng(5)
-
-
-def thinned(share: float) -> Any:
-    rows = np.where(RNG.random((N, COLUMNS)) < share, RNG.standard_normal((N, COLUMNS)) * 4, 0)
-    rows[7] = rows[11] = rows[-1] = 0  # empty rows
-    return rows
-
-
-# With so few cells the first layer costs by them; with so many the core makes batches dense.
-DENSE, FULLER = thinned(0.07), thinned(0.4)
-Y = RNG.integers(0, 3, N)
-WEIGHTS = RNG.uniform(0.2, 2, N)
-FORMATS = ["csr", "csc", "coo", "bsr", "lil", "dok", "dia"]
-
-
-def sparse_of(dense: Any, kind: str = "csr", wide: bool = False) -> Any:
-    """Return a csr_array with indices of int32 or int64, or another format."""
-    rows = sparse.csr_array(dense)
-    if wide:
-        rows.indices, rows.indptr = rows.indices.astype(np.int64), rows.indptr.astype(np.int64)
-    return rows.asformat(kind)
-
-
-def made(dtype: str = "float64", *, first: tuple[Any, ...] = (), **settings: Any) -> nn.Sequential:
-    model = nn.Sequential(
-        *first, nn.Linear(COLUMNS, 9), nn.ReLU(), nn.Linear(9, 3), dtype=dtype, seed=4
-    )
-    model.compile(optim.Adam(lr=0.01), "cross_entropy", metrics=["accuracy"], **settings)
-    return model
-
-
-def values(model: nn.Sequential) -> list[Any]:
-    return [np.array(value) for value in model.state_dict().values()]
-
-
-def same(a: nn.Sequential, b: nn.Sequential) -> None:
-    for one, other in zip(values(a), values(b), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def of_model(x: Any, dtype: str = "float64") -> list[Any]:
@@ -169,17 +141,6 @@ def test_training_with_options_is_that_of_dense_rows(settings: dict[str, Any]) -
         np.testing.assert_array_equal(found, expected)
 
 
-FIRST: dict[str, Callable[[], tuple[Any, ...]]] = {
-    "flatten": lambda: (nn.Flatten(),),
-    "scale": lambda: (nn.Rescale(0.5),),
-    "scale and shift": lambda: (nn.Rescale(0.5, np.linspace(-1, 1, COLUMNS)),),
-    "standardize": lambda: (nn.Standardize(),),
-    "dropout": lambda: (nn.Dropout(0.3),),
-    "batch norm": lambda: (nn.BatchNorm1d(COLUMNS),),
-    "residual": lambda: (nn.Residual(nn.Linear(COLUMNS, COLUMNS)),),
-}
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("first", FIRST)
 def test_layers_before_the_first_linear(first: str, dtype: str) -> None:
@@ -243,113 +204,47 @@ def test_standardize_measures_sparse_rows_in_blocks(monkeypatch: pytest.MonkeyPa
         blocks.adapt(x)
 
 
-def test_a_stream_of_sparse_parts_has_the_numbers_of_dense_ones() -> None:
-    def parts(of: Callable[[Any], Any]) -> Callable[[], Any]:
+@pytest.mark.parametrize("rows", [None, N])
+@pytest.mark.parametrize("later", ["csr", "fuller", "dense"])
+def test_a_stream_of_sparse_parts_has_the_numbers_of_dense_ones(
+    later: str, rows: int | None
+) -> None:
+    """The core cannot prepare for sparse rows by the first part: others may store more, or all."""
+    dense = DENSE.copy()
+    if later == "fuller":
+        dense[30:] = FULLER[30:]
+
+    def parts(sparse_until: int) -> Callable[[], Any]:
+        def part(a: int, b: int) -> tuple[Any, Any]:
+            return sparse_of(dense[a:b]) if b <= sparse_until else dense[a:b], Y[a:b]
+
         cuts = [0, 7, 30, 31, N]
-        return lambda: ((of(DENSE[a:b]), Y[a:b]) for a, b in itertools.pairwise(cuts))
+        return lambda: (part(a, b) for a, b in itertools.pairwise(cuts))
 
     models = [made(), made()]
-    for model, of in zip(models, (np.asarray, sparse_of), strict=True):
-        model.fit_stream(parts(of), epochs=2, batch_size=16)
+    for model, until in zip(models, (0, 31 if later == "dense" else N), strict=True):
+        model.fit_stream(parts(until), epochs=2, batch_size=16, rows=rows)
     same(*models)
 
 
-def test_results_go_to_memory_of_their_own() -> None:
-    square = sparse.csr_array(np.ones((3, 1)))
-    model = nn.Sequential(nn.Linear(1, 1), dtype="float64")
-    with pytest.raises(ValueError, match="out shares memory with X"):
-        model.predict(square, out=square.data.reshape(3, 1))
-
-
-def broken(change: Callable[[Any], None]) -> Any:
-    rows = sparse_of(DENSE)
-    change(rows)
-    return rows
-
-
-def test_places_outside_of_the_matrix_are_refused() -> None:
+def test_the_rows_of_a_list_of_sparse_parts_are_known() -> None:
+    """A cycle of the rate that lasts the fit needs their number."""
     model = made()
-    row = int(np.flatnonzero(np.diff(sparse_of(DENSE).indptr))[3])
-    first = int(sparse_of(DENSE).indptr[row])
-
-    def put(name: str, at: int, number: int) -> Callable[[Any], None]:
-        return lambda rows: getattr(rows, name).__setitem__(at, number)
-
-    cases = {
-        rf"X has a cell in column 23 at row {row}; expected columns 0 to 22": (
-            "indices",
-            first,
-            23,
-        ),
-        rf"X has a cell in column -1 at row {row}; expected": ("indices", first, -1),
-        r"X is no valid sparse matrix: indptr has 100000 at 60; expected": ("indptr", N, 100_000),
-        r"X is no valid sparse matrix: indptr has -5 at 9": ("indptr", 9, -5),
-        r"X is no valid sparse matrix: indptr has 1 at 0": ("indptr", 0, 1),
-    }
-    for message, change in cases.items():
-        for call in (
-            lambda x: model.fit(x, Y),
-            model.predict,
-            lambda x: model.train_step(x, Y),
-            lambda x: model.evaluate(x, Y),
-            model._network.predict,  # type: ignore[union-attr]
-        ):
-            with pytest.raises(ValueError, match=message):
-                call(broken(put(*change)))
-    columns = sparse_of(DENSE, "csc")
-    columns.indices[3] = N
-    places = sparse_of(DENSE, "coo")
-    places.coords[1][3] = -2
-    for x in (columns, places):
-        with pytest.raises(ValueError, match=r"\[Sequential.predict\] X is no valid sparse matrix"):
-            model.predict(x)
-    short = sparse_of(DENSE)
-    short.data = short.data[:-1]
-    with pytest.raises(ValueError, match="indptr has"):
-        model.predict(short)
+    model.compile(optim.SGD(lr=optim.lr_scheduler.OneCycleLR(0.1)), "cross_entropy")
+    model.fit_stream([(sparse_of(DENSE), Y), (sparse_of(FULLER), Y)], epochs=2, batch_size=16)
+    assert model.history is not None
+    assert model.history.steps == 2 * 8
 
 
-@pytest.mark.parametrize("first", ["flatten", "scale and shift"])
-def test_numbers_that_are_not_finite_are_refused_with_their_place(first: str) -> None:
-    x = sparse_of(DENSE)
-    row = int(np.flatnonzero(np.diff(x.indptr))[-1])
-    x.data[x.indptr[row]] = np.nan
-    column = x.indices[x.indptr[row]]
-    model = made(first=FIRST[first]())
-    message = f"X has nan at row {row}, column {column}; expected finite numbers"
-    for call in (
-        model.predict,
-        lambda x: model.fit(x, Y, batch_size=8),
-        lambda x: model.train_step(x, Y),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call(x)
-
-
-def test_a_scaling_that_makes_zeros_infinite_is_refused_with_its_place() -> None:
-    model = nn.Sequential(nn.Rescale(1.0, [0, 0, 1e39]), nn.Linear(3, 1), dtype="float64")
-    small = nn.Sequential(nn.Rescale(1.0, [0, 0, 3e38]), nn.Linear(3, 1), dtype="float32")
-    assert model.predict(sparse.csr_array((2, 3))).shape == (2, 1)
-    x = sparse.csr_array(np.array([[0, 0, 0], [0, 0, 2e38]], np.float32))
-    with pytest.raises(ValueError, match="row 1, column 2; expected finite numbers"):
-        small.predict(x)
-
-
-def test_other_matrices_are_refused_in_words() -> None:
-    model = made()
-    with pytest.raises(ValueError, match=r"X has 5 columns, the model expects 23"):
-        model.predict(sparse.csr_array((4, 5)))
-    with pytest.raises(TypeError, match=r"X has dtype complex128; expected bool, integers[^;]*$"):
-        model.predict(sparse.csr_array((4, COLUMNS), dtype=complex))
-    with pytest.raises(TypeError, match=r"y was not given, so the targets are X"):
-        model.fit(sparse_of(DENSE))
-    with pytest.raises(TypeError, match=r"y is sparse: y\.toarray\(\)"):
-        model.fit(DENSE, sparse.csr_array(Y[:, None]))
-    with pytest.raises(ValueError, match="X has shape"):
-        model.predict(sparse.coo_array(np.ones(COLUMNS)))
-    unsorted = sparse.csr_array(([1.0, 1.0], [3, 1], [0, 2]), shape=(1, COLUMNS))
-    with pytest.raises(ValueError, match="X is no valid sparse matrix: the columns of a row"):
-        model._network.predict(unsorted)  # type: ignore[union-attr]
+def test_an_order_that_repeats_the_row_with_most_cells() -> None:
+    """A batch then has more cells than any batch of different rows."""
+    thin = np.zeros_like(DENSE)
+    thin[:, 3], thin[5] = 1, 2
+    again = np.full(N, 5)
+    models = [made(), made()]
+    for model, x in zip(models, (thin, sparse_of(thin)), strict=True):
+        model._network.fit(x, Y, batch_size=16, epochs=2, orders=lambda _: again)
+    same(*models)
 
 
 def test_scipy_is_not_imported() -> None:

@@ -150,7 +150,10 @@ class Parts:
         call = self._call
         with _validate.headed(call.where, name):
             if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-                raise TypeError(f"it is {shown(given)}; expected (X, y) or (X, y, sample_weight)")
+                hint = "; a list of one part is [(X, y)]" if type(self._given) is tuple else ""
+                raise TypeError(
+                    f"it is {shown(given)}; expected (X, y) or (X, y, sample_weight){hint}"
+                )
             try:
                 rows = call.rows(given[0], given[1], given[2] if len(given) == 3 else None)
                 call.check(rows, part=True)
@@ -198,8 +201,9 @@ def _rows_of(parts: Any) -> int | None:
     """Return the number of rows of parts that are all in memory."""
     if not isinstance(parts, (list, tuple)):
         return None
-    try:
-        return sum(len(part[0]) for part in parts) or None
+    try:  # sparse matrices have no len()
+        xs = [part[0] for part in parts]
+        return sum(x.shape[0] if hasattr(x, "shape") else len(x) for x in xs) or None
     except (TypeError, IndexError, KeyError):  # such parts are refused when it is their turn
         return None
 
