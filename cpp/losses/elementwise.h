@@ -43,8 +43,6 @@ struct Elementwise {
     }
     return sum.total();
   }
-  void link(T*, Index) const {}
-  void link_backward(const T*, T*, Index) const {}
   double right(const T*, const T*, std::int32_t, Index) const { return 0; }
 };
 

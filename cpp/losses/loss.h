@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <string>
-#include <type_traits>
 
 #include "core/registry.h"
 #include "core/types.h"
@@ -66,9 +65,9 @@ inline constexpr Field kReductionOverOutputs =
 //     // The unweighted loss of one row, summed over its k outputs; dout = scale * dl/dout over padded(k) columns, zero
 //     // beyond k. If dout is nullptr, only the value is computed.
 //     double row(const T* out, const T* target, std::int32_t label, Index k, T scale, T* dout) const;
-//     void link(T* out, Index k) const;                                          // in place, columns beyond k stay 0
-//     // The gradient by the outputs in place of that by the predictions p = link(out).
-//     void link_backward(const T* p, T* grad, Index k) const;
+//     // If predictions are not the outputs: makes them of these in place, where columns beyond k stay 0.
+//     void link(T* out, Index k) const;
+//     void link_backward(const T* p, T* grad, Index k) const;  // the gradient by the outputs in place of that by p
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
 //     // If it is faster, a whole chunk at once: link(Matrix<T> out) and link_backward(ConstMatrix<T> p, Matrix<T> grad)
 //     // instead of the above, and rows() instead of row() for the shapes for which takes() is true.
@@ -124,6 +123,7 @@ struct Row : fastnn::Row {
   Mean mean;
   double boundary;       // of kBinary: an output above it says yes
   const char* predicts;  // "" where the task says it
+  bool links;            // whether predictions are not the outputs
   Reduction (*reduction)(const Values& values);
   Interval (*targets)(const Values& values);
   Interval (*outputs)(const Values& values);
@@ -162,19 +162,19 @@ double value_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const 
 
 template <class T, template <class> class L>
 void link_loop(const Values& values, Matrix<T> out) noexcept {
-  const L<T> loss = made<L<T>>(values);
+  [[maybe_unused]] const L<T> loss = made<L<T>>(values);
   if constexpr (requires { loss.link(out); })
     loss.link(out);
-  else
+  else if constexpr (requires { loss.link(out.data, out.cols); })
     for (Index r = 0; r < out.rows; ++r) loss.link(out.row(r), out.cols);
 }
 
 template <class T, template <class> class L>
 void link_backward_loop(const Values& values, ConstMatrix<T> p, Matrix<T> grad) noexcept {
-  const L<T> loss = made<L<T>>(values);
+  [[maybe_unused]] const L<T> loss = made<L<T>>(values);
   if constexpr (requires { loss.link_backward(p, grad); })
     loss.link_backward(p, grad);
-  else
+  else if constexpr (requires { loss.link_backward(p.data, grad.data, p.cols); })
     for (Index r = 0; r < p.rows; ++r) loss.link_backward(p.row(r), grad.row(r), p.cols);
 }
 
@@ -235,20 +235,23 @@ struct Facts {
     if constexpr (requires { M::kPredicts; }) return M::kPredicts;
     return "";
   }
+  static constexpr bool links() {
+    return requires(const M& loss, float* row, Matrix<float> rows) { loss.link(row, rows.cols); } ||
+           requires(const M& loss, Matrix<float> rows) { loss.link(rows); };
+  }
+  static constexpr bool links_backward() {
+    return requires(const M& loss, float* row, Matrix<float> rows) { loss.link_backward(row, row, rows.cols); } ||
+           requires(const M& loss, Matrix<float> rows) { loss.link_backward(rows, rows); };
+  }
   static constexpr bool takes_probabilities() {
     return requires { M::kTakesProbabilities; };
   }
 };
 
-// The class that declares a member function.
-template <class C, class F>
-C class_of(F C::*);
-
 template <template <class> class L>
 constexpr Row entry(const char* name, const char* class_name, const char* formula) {
-  static_assert(std::is_same_v<decltype(class_of(&L<float>::link)), decltype(class_of(&L<float>::link_backward))>,
-                "a loss with a link of its own has its backward pass, too");
   using Its = Facts<L<float>>;
+  static_assert(Its::links() == Its::links_backward(), "a loss with a link has its backward pass, too");
   return {row_of<L<float>>(name, class_name, formula),
           L<float>::kTarget,
           Its::takes_probabilities(),
@@ -256,6 +259,7 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           L<float>::kMean,
           Its::boundary(),
           Its::predicts(),
+          Its::links(),
           [](const Values& values) { return Its::params(values).reduction; },
           Its::targets,
           Its::outputs,

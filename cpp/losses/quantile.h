@@ -56,8 +56,6 @@ struct Quantile {
     if (dout) std::fill(dout + k, dout + padded<T>(k), T(0));
     return sum.total();
   }
-  void link(T*, Index) const {}
-  void link_backward(const T*, T*, Index) const {}
   double right(const T*, const T*, std::int32_t, Index) const { return 0; }
 
   Reals quantiles;

@@ -145,7 +145,7 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
   if (wants_accuracy) ws_.right[chunk] = loops.right(values, out, targets, weights);
 }
 
-// The predictions take the memory of the gradient, which the loss stores there afterwards.
+// Where predictions are not the outputs, they take the memory of the gradient, which the loss stores there afterwards.
 template <class T>
 void Engine<T>::measure(ConstMatrix<T> out, const losses::Targets<T>& targets, const T* weights, Range rows,
                         Index chunk) noexcept {
@@ -153,10 +153,13 @@ void Engine<T>::measure(ConstMatrix<T> out, const losses::Targets<T>& targets, c
   double* sums = chunk_sums_.data() + chunk * chosen.size();
   chosen.sum<T>({out, targets.dense, targets.classes, weights}, false, sums);
   if (!chosen.see_predictions()) return;
-  const Matrix<T> predictions = ws_.dout().middle_rows(rows.first, rows.count);
-  for (Index r = 0; r < out.rows; ++r) std::copy_n(out.row(r), padded<T>(out.cols), predictions.row(r));
-  compiled_->loss->template loops<T>().link(compiled_->loss_values, predictions);
-  chosen.sum<T>({predictions, targets.dense, targets.classes, weights}, true, sums);
+  if (compiled_->loss->links) {
+    const Matrix<T> predictions = ws_.dout().middle_rows(rows.first, rows.count);
+    for (Index r = 0; r < out.rows; ++r) std::copy_n(out.row(r), padded<T>(out.cols), predictions.row(r));
+    compiled_->loss->template loops<T>().link(compiled_->loss_values, predictions);
+    out = predictions;
+  }
+  chosen.sum<T>({out, targets.dense, targets.classes, weights}, true, sums);
 }
 
 // One wide product for a block of rows and columns, and the elementwise layers after it on the same block.
