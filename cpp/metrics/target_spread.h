@@ -22,24 +22,33 @@ struct TargetSpread {
   template <class T>
   void add(const Kind& kind, const Rows<T>& rows, double* sums) const {
     const Index count = rows.targets.rows;
+    // Row by row, as they lie in memory.
+    const auto each = [&](auto add) {
+      for (Index r = 0; r < count; ++r) {
+        const T* target = rows.targets.row(r);
+        const double weight = rows.weight(r);
+        double* its = sums + kOutputs;
+        for (Index c = 0; c < kind.columns; ++c, its += kEach) add(weight, static_cast<double>(target[c]), its);
+      }
+    };
     sums[kRows] = static_cast<double>(count);
     for (Index r = 0; r < count; ++r) sums[kWeight] += rows.weight(r);
+    for (Index c = 0; c < kind.columns; ++c)
+      sums[kOutputs + kEach * c + kLowest] = sums[kOutputs + kEach * c + kHighest] =
+          static_cast<double>(rows.targets.row(0)[c]);
+    each([](double, double target, double* its) {
+      its[kLowest] = std::min(its[kLowest], target);
+      its[kHighest] = std::max(its[kHighest], target);
+    });
+    each([](double weight, double target, double* its) { its[kMean] += weight * (target - its[kLowest]); });
     for (Index c = 0; c < kind.columns; ++c) {
-      double* its = sums + kOutputs + kEach * c;
-      const auto target = [&](Index r) { return static_cast<double>(rows.targets.row(r)[c]); };
-      its[kLowest] = its[kHighest] = target(0);
-      for (Index r = 0; r < count; ++r) {
-        its[kLowest] = std::min(its[kLowest], target(r));
-        its[kHighest] = std::max(its[kHighest], target(r));
-      }
-      double sum = 0;
-      for (Index r = 0; r < count; ++r) sum += rows.weight(r) * (target(r) - its[kLowest]);
-      its[kMean] = sums[kWeight] > 0 ? sum / sums[kWeight] : 0;
-      for (Index r = 0; r < count; ++r) {
-        const double away = (target(r) - its[kLowest]) - its[kMean];
-        its[kSquares] += rows.weight(r) * away * away;
-      }
+      double& mean = sums[kOutputs + kEach * c + kMean];
+      mean = sums[kWeight] > 0 ? mean / sums[kWeight] : 0;
     }
+    each([](double weight, double target, double* its) {
+      const double away = (target - its[kLowest]) - its[kMean];
+      its[kSquares] += weight * away * away;
+    });
   }
   static void join(const Kind& kind, double* sums, double own, const double* others, double its) {
     const bool first = sums[kRows] == 0;
