@@ -174,6 +174,44 @@ def test_wrong_answers(answer: Any, kind: Any, text: str) -> None:
             call()
 
 
+def test_functions_of_other_arguments() -> None:
+    """They are refused when the model is compiled, not by the first batch."""
+    for function in (lambda: 0, lambda _: 0, lambda *_, key: key):
+        with pytest.raises(TypeError, match="takes other arguments"):
+            model(function)
+    model(divmod)  # takes two
+    model(print)  # takes any number
+
+
+def test_a_function_that_needs_weights_gets_none_without_them() -> None:
+    x, y, w = data()
+    seen: list[Any] = []
+
+    def needs(out: Any, y: Any, w: Any) -> Any:
+        seen.append(w)
+        return squared(out, y)
+
+    made = model(needs)
+    made.fit(x, y, batch_size=64, validation_data=(x, y))
+    made.train_step(x, y)
+    copy.deepcopy(made).evaluate(x, y)
+    assert seen == [None] * 4
+    made.train_step(x, y, sample_weight=w)
+    np.testing.assert_array_equal(seen[-1], w)
+
+
+def test_validation_rows_that_are_not_finite_are_refused_before_training() -> None:
+    x, y, _ = data()
+    wrong = x.copy()
+    wrong[7, 1] = np.nan
+    for loss in (squared, "mse"):
+        made = model(loss)
+        before = values(made)
+        with pytest.raises(ValueError, match="validation X has nan at row 7, column 1"):
+            made.fit(x, y, validation_data=(wrong, y))
+        np.testing.assert_array_equal(values(made), before)
+
+
 def test_a_loss_that_is_not_finite() -> None:
     """Training ends as with every other loss."""
     x, y, _ = data()

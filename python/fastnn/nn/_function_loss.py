@@ -55,8 +55,9 @@ class FunctionLoss(Loss):
 
     compile makes it of every function that it gets as a loss. The function is called once a batch,
     with the raw outputs (n, k) in the model's dtype and with the rows of y, and of the weights,
-    that belong to them, as they were given. It returns the loss of the batch and its gradient with
-    respect to the outputs, of their shape.
+    that belong to them, as they were given. A function that cannot be called without weights gets
+    None where there are none. It returns the loss of the batch and its gradient with respect to the
+    outputs, of their shape.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class FunctionLoss(Loss):
     Raises
     ------
     TypeError
-        If it is not callable.
+        If it cannot be called with two or with three arguments.
 
     Examples
     --------
@@ -84,13 +85,19 @@ class FunctionLoss(Loss):
     function: Callable[..., Any]
 
     registry_name: ClassVar[str] = ""
+    _takes: ClassVar[tuple[int, ...]] = (2, 3)  # how many arguments; each object has its own
 
     def __post_init__(self) -> None:
+        came = f"[FunctionLoss] function is {shown(self.function)}"
         if not callable(self.function):
+            raise TypeError(f"{came}; expected a function f(out, y) -> (loss, gradient)")
+        takes = tuple(count for count in self._takes if _binds(self.function, count))
+        if not takes:
             raise TypeError(
-                f"[FunctionLoss] function is {shown(self.function)}; expected a function "
-                "f(out, y) -> (loss, gradient)"
+                f"{came}, which takes other arguments; expected a function f(out, y), or "
+                "f(out, y, sample_weight), -> (loss, gradient)"
             )
+        vars(self)["_takes"] = takes
 
     @property
     def row(self) -> dict[str, Any]:
@@ -129,8 +136,8 @@ class FunctionLoss(Loss):
             If the function does not return a number and a finite gradient of the shape of `out`.
         """
         name = getattr(self.function, "__name__", type(self.function).__name__)
-        given = (out, target) if sample_weight is None else (out, target, sample_weight)
-        answer = self.function(*given)
+        weights = () if sample_weight is None and 2 in self._takes else (sample_weight,)
+        answer = self.function(out, target, *weights)
         if not isinstance(answer, (tuple, list)) or len(answer) != 2:
             raise TypeError(
                 f"[loss {name}] it returned {shown(answer)}; expected a pair: the loss of the "
@@ -171,7 +178,7 @@ class FunctionLoss(Loss):
                 f"[{call.where}] {kind}y has shape {rows.y.shape}; expected {rows.n} rows, "
                 f"as {kind}X has"
             )
-        if rows.w is not None and not self._takes_weights():
+        if rows.w is not None and 3 not in self._takes:
             raise ValueError(
                 f"[{call.where}] {kind}sample_weight came, and the loss takes two arguments; "
                 "expected a function f(out, y, sample_weight)"
@@ -205,11 +212,13 @@ class FunctionLoss(Loss):
         network.backward(grad, False, threads)
         return loss
 
-    def _takes_weights(self) -> bool:
-        try:
-            inspect.signature(self.function).bind(None, None, None)
-        except ValueError:  # a built-in function without a signature
-            return True
-        except TypeError:
-            return False
+
+def _binds(function: Callable[..., Any], count: int) -> bool:
+    """Whether the function can be called with so many arguments, as far as it says."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except ValueError:  # a built-in function without a signature
         return True
+    except TypeError:
+        return False
+    return True

@@ -7,7 +7,7 @@ batches if a callback has a hook for them.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from ._rows import steps_of
 from ._stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fastnn._protocols import ModelInTraining
     from fastnn._validate import Array
@@ -89,6 +89,16 @@ def chosen_callbacks(where: str, callbacks: Any, verbose: Any) -> list[Callback]
         chosen.append(ProgressBar(bar=None if verbose == 1 else False))
     # A backup of an epoch has the states that all other callbacks have after it.
     return sorted(chosen, key=lambda callback: isinstance(callback, BackupAndRestore))
+
+
+@contextmanager
+def _of_validation() -> Iterator[None]:
+    """Name the rows that predict refuses, which does not know what they are for."""
+    try:
+        yield
+    except Refused as refusal:
+        refusal.argument = f"validation {refusal.argument}"
+        raise
 
 
 class Run:
@@ -219,6 +229,8 @@ class Run:
 
     def _fit(self) -> None:
         network, own = self._call.network, self._call.own_loss
+        if own is not None and self.validation is not None:
+            self._check_validation(self.validation)
         self._batch_begin, self._batch_end = (
             [
                 getattr(each, name)
@@ -243,6 +255,15 @@ class Run:
             self.history.take(self._shown(network.history))  # the epochs that ended before
             raise
         self.history.finish(self._shown(result), self._earlier.steps)
+
+    def _check_validation(self, rows: Rows) -> None:
+        """Refuse numbers of X that are not finite, before anything is trained.
+
+        The core finds them after the first epoch, and takes that back; it does not know the rows
+        that a function in Python validates.
+        """
+        with _of_validation():
+            self._call.network.predict(rows.x, False, None, self._call.threads)
 
     def _shown(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the figures of epochs that the user sees."""
@@ -269,11 +290,8 @@ class Run:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
         own = self._call.own_loss
         if own is not None and self.validation is not None:
-            try:
+            with _of_validation():
                 logs["val_loss"] = own.of_all(self._call, self.validation)
-            except Refused as refusal:  # by predict, which does not know what the rows are for
-                refusal.argument = f"validation {refusal.argument}"
-                raise
         if not self._shows_lr and logs[LR] != self._first_lr:
             self._shows_lr = True
             self.history.history[LR] = [self._first_lr] * len(self.history.epoch)
