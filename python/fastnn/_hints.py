@@ -20,15 +20,17 @@ __all__ = ["not_numbers", "shown"]
 
 
 def shown(value: object) -> str:
-    """Return `value` for a message: its repr, or its type if the repr is long."""
+    """Return `value` for a message: its repr, or if that is long its type, and an array's shape."""
     try:
         text = repr(value)
     except Exception:  # the repr of a user's class may fail
         text = ""
     if 0 < len(text) <= 60 and "\n" not in text:
         return text
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} with shape {value.shape}"
     kind = type(value).__name__
-    return f"an {kind}" if kind == "ndarray" or kind[0] in "aeiouAEIO" else f"a {kind}"
+    return f"an {kind}" if kind[0] in "aeiouAEIO" else f"a {kind}"
 
 
 def not_numbers(what: str, value: Any, array: NDArray[Any]) -> str:

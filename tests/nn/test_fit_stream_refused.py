@@ -70,7 +70,12 @@ def test_other_things() -> None:
 
 def test_parts_that_are_no_pairs() -> None:
     words = "expected (X, y) or (X, y, sample_weight)"
-    refusal(X, f"part 0 of epoch 0: it is an ndarray; {words}", TypeError)
+    refusal(
+        X,
+        f"part 0 of epoch 0: it is an array of {X.dtype} with shape {X.shape}; {words}",
+        TypeError,
+    )
+    refusal((X, Y), f"part 0 of epoch 0: it is an array of {X.dtype}", TypeError)
     refusal([(X, Y, W), (X,)], f"part 1 of epoch 0: it is a tuple; {words}", TypeError)
     refusal("ab", f"part 0 of epoch 0: it is 'a'; {words}", TypeError)
     refusal([(X, None)], "part 0 of epoch 0: y has dtype object", TypeError)
@@ -94,7 +99,8 @@ def test_settings() -> None:
     refusal(once, "prefetch is -1; expected an integer of at least 0", prefetch=-1)
     refusal(once, "drop_last=True leaves no batch of 53 rows", batch_size=60, drop_last=True)
     refusal([(X, Y)], "drop_last=True leaves no", batch_size=60, drop_last=True)
-    refusal(once, "class_weight is 'balanced'; how many rows", class_weight="balanced")
+    words = "class_weight is 'balanced'; expected a dictionary {0: 2.0}; balanced weights are n / ("
+    refusal(once, words, TypeError, class_weight="balanced")
 
 
 def test_batches_of_one_row() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _core, _validate
+from fastnn._hints import shown
 
 from . import _keys
 from ._layer import ParameterLayer
@@ -249,8 +250,10 @@ def class_table(where: str, class_weight: Any, loss: Loss, k: int) -> Array | No
         )
     classes = k if task == "multiclass" else 2
     if not isinstance(class_weight, Mapping):
+        balanced = "; balanced weights are n / (classes * rows of the class)"
         raise TypeError(
-            f"[{where}] class_weight is {class_weight!r}; expected a dictionary {{0: 2.0}}"
+            f"[{where}] class_weight is {shown(class_weight)}; expected a dictionary {{0: 2.0}}"
+            f"{balanced if isinstance(class_weight, str) else ''}"
         )
     table = np.ones(classes)
     for label, value in class_weight.items():

@@ -30,7 +30,6 @@ from . import (
     _pickled,
     _rows,
     _state,
-    _stream,
 )
 from ._compiled import Compiled
 from ._containers import Chain
@@ -308,13 +307,8 @@ class Sequential:
         """
         with self._call("fit", n_threads) as call:
             loss = call.compiled.loss
-            # Checked first, before the history or a stop request of a running fit is overwritten.
-            self._tree.expect_idle("fit")
-            self.stop_training = call.network.stop = False
-            settings = settings_of(
+            settings = self._begin_fit(
                 call,
-                self.seed,
-                self._epochs_seen,
                 batch_size=batch_size,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
@@ -433,18 +427,14 @@ class Sequential:
         """
         with self._call("fit_stream", n_threads) as call:
             loss = call.compiled.loss
-            self._tree.expect_idle("fit_stream")
-            self.stop_training = call.network.stop = False
-            settings = settings_of(
+            settings = self._begin_fit(
                 call,
-                self.seed,
-                self._epochs_seen,
                 batch_size=batch_size,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
+                shuffle=False,
                 drop_last=drop_last,
             )
-            settings["shuffle"] = False
             given = Parts(call, parts, settings, rows, prefetch, self._tree.layers)
             stream = Stream(call, given, settings)
             run = Run(
@@ -453,12 +443,19 @@ class Sequential:
                 settings,
                 stream,
                 call.validation(validation_data),
-                _stream.class_table(call.where, class_weight, loss, call.network.n_outputs),
+                _rows.class_table(call.where, class_weight, loss, call.network.n_outputs),
                 chosen_callbacks(call.where, callbacks, verbose),
                 verbose,
             )
             with stream:
                 return self._train(call, run)
+
+    def _begin_fit(self, call: _arguments.Call, **given: Any) -> dict[str, Any]:
+        """Return all settings of the core's row "fit", after removing earlier requests to stop."""
+        # Checked first, before the history or a stop request of a running fit is overwritten.
+        self._tree.expect_idle(call.where)
+        self.stop_training = call.network.stop = False
+        return settings_of(call, self.seed, self._epochs_seen, **given)
 
     def _train(self, call: _arguments.Call, run: Run) -> History:
         """Run all epochs."""
@@ -1295,7 +1292,7 @@ class Sequential:
 
         with self._call("lr_find", n_threads) as call:
             _ = call.compiled
-            self._tree.expect_idle("lr_find")
+            self._tree.expect_idle(call.where)
             rows = call.rows(x, y, sample_weight)
             call.check(rows)
             return _rate_search.search(
@@ -1358,7 +1355,7 @@ class Sequential:
 
         with self._call("diagnose") as call:
             _ = call.compiled
-            self._tree.expect_idle("diagnose")
+            self._tree.expect_idle(call.where)
             return _diagnosis.report(call, self, call.rows(x, y, None))
 
     # Values.
@@ -1819,7 +1816,7 @@ class Sequential:
         >>> len(nn.Sequential(nn.Linear(4, 8)).append(nn.ReLU()).append(nn.Linear(8, 2)))
         3
         """
-        self._tree.expect_idle("append")
+        self._tree.expect_idle("Sequential.append")
         self._take(self._tree.having("Sequential.append", (*self._tree.layers, layer)))
         return self
 

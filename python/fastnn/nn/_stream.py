@@ -21,7 +21,6 @@ import numpy as np
 from fastnn._refusals import Refused
 from fastnn._sparse import is_sparse, stacked
 
-from . import _rows
 from ._rows import Rows, steps_of
 
 if TYPE_CHECKING:
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
     from fastnn._validate import Array
 
     from ._arguments import Call
-    from ._loss import Loss
     from ._parts import Parts
 
-__all__ = ["Piece", "Stream", "class_table", "pieces"]
+__all__ = ["Piece", "Stream", "pieces"]
 
 
 class Piece(NamedTuple):
@@ -123,17 +121,6 @@ class Stream:
         error = refusal.worded(where, self._call.given)
         text = str(error).removeprefix(f"[{where}] ")
         return type(error)(f"[{where}] part {number} of epoch {self._epoch}: {text}")
-
-
-def class_table(where: str, class_weight: Any, loss: Loss, k: int) -> Array | None:
-    """Return the weight of each class as fit does; weights that need counts are refused."""
-    if isinstance(class_weight, str):
-        raise ValueError(
-            f"[{where}] class_weight is {class_weight!r}; how many rows a class has is not known "
-            "before the parts have been gone through: expected a dictionary {0: 2.0}; balanced "
-            "weights are n / (classes * rows of the class)"
-        )
-    return _rows.class_table(where, class_weight, loss, k)
 
 
 def pieces(

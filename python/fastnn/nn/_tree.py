@@ -135,7 +135,7 @@ class Tree:
         """Return a tree in which `layer` replaces layer `index`."""
         if isinstance(index, slice):
             raise TypeError("[Sequential] the index is a slice; expected one layer's number")
-        self.expect_idle("__setitem__")
+        self.expect_idle("Sequential.__setitem__")
         self.at(index)  # refuses numbers of no layer
         layers: list[Any] = list(self.layers)
         layers[operator.index(index)] = layer
@@ -149,10 +149,10 @@ class Tree:
             )
         return self.network
 
-    def expect_idle(self, call: str) -> None:
+    def expect_idle(self, where: str) -> None:
         """Refuse a call that would change a model in training."""
         if self.network is not None:
-            self.network.expect_idle(f"Sequential.{call}")
+            self.network.expect_idle(where)
 
     def learn(self, where: str, x: Array, threads: int) -> list[Standardize]:
         """Let layers that prepare the input and lack statistics measure `x`; return them."""
