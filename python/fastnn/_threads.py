@@ -20,9 +20,8 @@ def threads(n: int) -> AbstractContextManager[None]:
 
     The limit is for calls that are not told a number, by themselves or by their model: with
     ``n_threads=None`` they use at most `n` threads, and at most as many as the other limits allow
-    (docs/threads.md). It holds on the thread
-    that entered the block, and no other; of nested blocks the innermost counts. Results do not
-    depend on it.
+    (docs/threads.md). It holds on the thread that entered the block, and no other; of nested blocks
+    the innermost counts. Results do not depend on it.
 
     Parameters
     ----------
