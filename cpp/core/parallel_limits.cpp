@@ -78,7 +78,7 @@ int affinity_count() {
 constinit thread_local int g_limit_of_thread = 0;
 std::atomic<int> g_sharing{0};
 // A forked child has none of the fits of its parent's other threads. The one in which it was forked, by a callback, may
-// go on there: it takes part of 0 as of 1.
+// go on there without being counted: part_of() divides by 1 at least.
 [[maybe_unused]] const int g_sharing_ends = pthread_atfork(nullptr, nullptr, [] { g_sharing.store(0); });
 
 }  // namespace

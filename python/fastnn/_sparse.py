@@ -59,6 +59,8 @@ def _check_places(what: str, value: Any) -> None:
         _check_starts(what, value, value.shape[0] // height)
         places, sizes = [value.indices], [value.shape[1] // width]
     elif value.format == "coo":
+        if value.ndim > 2:
+            raise refused("sparse", what, came=f"it has {value.ndim} dimensions")
         places, sizes = value.coords, value.shape
     else:
         return

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import TrainingDivergedError, data, nn, optim
+from fastnn import ModelBusyError, TrainingDivergedError, data, nn, optim
 from fastnn import callbacks as cb
 from streams import cut, given, model, state
 
@@ -349,5 +349,5 @@ def test_a_fit_inside_the_iterator_is_refused() -> None:
         yield X, Y
         made.fit(X, Y)
 
-    with pytest.raises(Exception, match=r"\[Sequential\.fit\] the model is being trained"):
+    with pytest.raises(ModelBusyError, match=r"\[Sequential\.fit\] the model is being trained"):
         made.fit_stream(parts)

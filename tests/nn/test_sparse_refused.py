@@ -115,6 +115,9 @@ def test_a_scaling_that_makes_zeros_infinite_is_refused_with_its_place() -> None
 
 def test_other_matrices_are_refused_in_words() -> None:
     model = made()
+    if hasattr(sparse, "expand_dims"):  # a version of SciPy whose arrays may have 3 dimensions
+        with pytest.raises(ValueError, match="no valid sparse matrix: it has 3 dimensions"):
+            model.predict(sparse.coo_array(np.ones((2, 3, COLUMNS))))
     with pytest.raises(ValueError, match=r"X has 5 columns, the model expects 23"):
         model.predict(sparse.csr_array((4, 5)))
     with pytest.raises(TypeError, match=r"X has dtype complex128; expected bool, integers[^;]*$"):
