@@ -30,13 +30,13 @@ def as_csr(where: str, what: str, value: Any) -> Any:
     A matrix of that kind is returned as it is. All others are converted without ever being dense;
     cells that are stored several times are added, as SciPy does.
     """
+    if value.format == "csr" and _core.has_sorted_rows(where, what, value):
+        return value
     _check_places(what, value)
-    rows = value.tocsr()
-    if _core.has_sorted_rows(where, what, rows):
-        return rows
-    if rows is value:
-        rows = rows.copy()
-    # The core looks into arrays without gaps alone, which those of the copy are.
+    try:
+        rows = value.copy() if value.format == "csr" else value.tocsr()
+    except ValueError as error:
+        raise refused("sparse", what, came=str(error)) from None
     if not _core.has_sorted_rows(where, what, rows):
         rows.has_sorted_indices = rows.has_canonical_format = False
         rows.sum_duplicates()
@@ -51,7 +51,10 @@ def stacked(parts: Sequence[Any]) -> Any:
 
 def _check_places(what: str, value: Any) -> None:
     """Refuse places outside of the matrix, where SciPy's conversions would read and write."""
-    if value.format == "csc":
+    if value.format == "csr":
+        _check_starts(what, value, value.shape[0])
+        places, sizes = [value.indices], [value.shape[1]]
+    elif value.format == "csc":
         _check_starts(what, value, value.shape[1])
         places, sizes = [value.indices], [value.shape[0]]
     elif value.format == "bsr":
@@ -72,7 +75,7 @@ def _check_places(what: str, value: Any) -> None:
 
 
 def _check_starts(what: str, value: Any, count: int) -> None:
-    """Refuse columns of a CSC matrix, or rows of blocks, that are not one after another."""
+    """Refuse rows, columns or rows of blocks that are not stored one after another."""
     starts, stored = value.indptr, min(len(value.indices), len(value.data))
     if len(starts) != count + 1 or starts[0] != 0 or starts[-1] > stored:
         came = f"indptr does not divide {stored} stored cells or blocks into {count} parts"

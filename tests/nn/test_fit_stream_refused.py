@@ -72,7 +72,7 @@ def test_parts_that_are_no_pairs() -> None:
     words = "expected (X, y) or (X, y, sample_weight)"
     refusal(
         X,
-        f"part 0 of epoch 0: it is an array of {X.dtype} with shape {X.shape}; {words}",
+        f"part 0 of epoch 0: it is an array of {X.dtype} with shape {X.shape[1:]}; {words}",
         TypeError,
     )
     refusal((X, Y), f"part 0 of epoch 0: it is an array of {X.dtype}", TypeError)
