@@ -33,10 +33,10 @@ class Network {
   // If a method is called on an object whose __init__ never ran, pybind11 allocates memory for the C++ object and does
   // not construct it. So operator new constructs an empty network, in which model() finds no model and refuses the
   // call. A constructor that runs afterwards reuses the memory; the destructor of the empty network need not run,
-  // because it owns nothing. Not inline: the compiler would see the two allocations, but only one of the two releases.
+  // because it owns nothing. Neither is inline: a compiler that inlines one of them takes the pair for a mismatch.
   [[gnu::noinline]] static void* operator new(std::size_t size) { return ::new (::operator new(size)) Network; }
   static void* operator new(std::size_t, void* room) { return room; }
-  static void operator delete(void* room) { ::operator delete(room); }
+  [[gnu::noinline]] static void operator delete(void* room) { ::operator delete(room); }
 
   Model& model() const {
     require(model_ != nullptr, "[Network] was never initialised: its __init__ did not run");
