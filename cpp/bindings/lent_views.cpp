@@ -2,6 +2,7 @@
 #include "bindings/lent_views.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fastnn::bindings {
 
@@ -13,20 +14,25 @@ void LentViews::add(const py::array& view) {
   views_.emplace_back(py::handle(view));
 }
 
-// Clears the flag itself instead of calling setflags, which could later refuse to set it again: it asks whether the
-// array's base is writeable.
-LentViews::Lock::Lock(const LentViews& views) {
-  locked_.reserve(views.views_.size());
-  for (const auto& ref : views.views_)
-    if (const py::object view = ref(); !view.is_none() && py::reinterpret_borrow<py::array>(view).writeable())
-      locked_.push_back(py::reinterpret_borrow<py::array>(view));
-  for (const auto& view : locked_)
-    py::detail::array_proxy(view.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+std::vector<py::array> LentViews::held() const {
+  std::vector<py::array> found;
+  found.reserve(views_.size());
+  for (const auto& ref : views_)
+    if (const py::object view = ref(); !view.is_none()) found.push_back(py::reinterpret_borrow<py::array>(view));
+  return found;
 }
 
-LentViews::Lock::~Lock() {
-  for (const auto& view : locked_)
-    py::detail::array_proxy(view.ptr())->flags |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+// Clears the flag itself instead of calling setflags, which could later refuse to set it again: it asks whether the
+// array's base is writeable.
+ReadOnly::ReadOnly(std::vector<py::array> arrays) : locked_(std::move(arrays)) {
+  std::erase_if(locked_, [](const py::array& array) { return !array.writeable(); });
+  for (const auto& array : locked_)
+    py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+}
+
+ReadOnly::~ReadOnly() {
+  for (const auto& array : locked_)
+    py::detail::array_proxy(array.ptr())->flags |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
 }
 
 }  // namespace fastnn::bindings

@@ -1,4 +1,5 @@
-// The views of a model's memory that callers hold. Nobody may write to them while fit runs.
+// Arrays of callers that nobody may write to during a call: the views of a model's memory while fit runs, and those of a
+// sparse matrix that say where its cells are.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -12,20 +13,23 @@ namespace fastnn::bindings {
 
 namespace py = pybind11;
 
+// Makes the writable arrays among these read-only for the lifetime of the object.
+class ReadOnly {
+ public:
+  explicit ReadOnly(std::vector<py::array> arrays);
+  ~ReadOnly();
+  ReadOnly(const ReadOnly&) = delete;
+  ReadOnly& operator=(const ReadOnly&) = delete;
+
+ private:
+  std::vector<py::array> locked_;
+};
+
 // The arrays that are views of a model's memory and that callers may still hold. While fit runs they are read-only.
 class LentViews {
  public:
   void add(const py::array& view);
-  // Makes the writable arrays among them read-only for the lifetime of the object.
-  class Lock {
-   public:
-    explicit Lock(const LentViews& views);
-    ~Lock();
-    Lock(const Lock&) = delete;
-
-   private:
-    std::vector<py::array> locked_;
-  };
+  std::vector<py::array> held() const;
 
  private:
   std::vector<py::weakref> views_;  // some of the arrays may no longer exist

@@ -228,7 +228,7 @@ py::dict Network::fit(const py::object& x, const py::object& y, const py::object
   const auto start = std::chrono::steady_clock::now();
   train::FitReport report;
   const train::Gate::Writer writer(model().gate(), "fit");
-  const LentViews::Lock locked(lent_);
+  const ReadOnly locked(lent_.held());
   try {
     {
       const WithoutGil free;

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace fastnn::bindings {
 
@@ -152,6 +153,7 @@ SparseView::SparseView(const char* where, const char* name, const py::handle& ob
                    .expected = expected,
                    .came = dtype_name,
                    .shape = {parts.rows, parts.cols}});
+  locked_.emplace(std::vector{py::reinterpret_borrow<py::array>(starts_), py::reinterpret_borrow<py::array>(columns_)});
   cells_ = checked.cells;
   source_.data = static_cast<const char*>(numbers.data());
   source_.rows = parts.rows;

@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <optional>
+
+#include "bindings/lent_views.h"
 #include "bindings/numpy_view.h"
 
 namespace fastnn::bindings {
@@ -15,6 +18,7 @@ bool is_csr(const py::handle& object);
 bool has_sorted_rows(const char* where, const char* name, const py::handle& object);
 
 // A CSR matrix with sorted rows as rows of numbers, for the duration of one call. The Source points into this object.
+// indptr and indices, on whose numbers reading relies, are read-only as long as it lives.
 class SparseView {
  public:
   SparseView(const char* where, const char* name, const py::handle& object, const Expected& expected);
@@ -24,6 +28,7 @@ class SparseView {
 
  private:
   py::object numbers_, starts_, columns_;
+  std::optional<ReadOnly> locked_;
   kernels::SparseCells cells_;
   kernels::Source source_;
 };

@@ -154,3 +154,26 @@ def test_a_shift_that_comes_while_stored_cells_alone_are_read_is_refused(by_batc
     assert "reads only the stored cells of X" in seen[0]
     model[0].shift = 1.0
     np.testing.assert_array_equal(model.predict(sparse_of(DENSE)), model.predict(DENSE))
+
+
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_nobody_moves_the_cells_while_they_are_read(by_batch: bool) -> None:
+    """The core has checked where the cells are, and would read wherever they point."""
+    x, seen = sparse_of(DENSE), []
+
+    class Moves(callbacks.Callback):
+        def move(self, *_: Any) -> None:
+            for places in (x.indices, x.indptr):
+                with pytest.raises(ValueError, match="read-only"):
+                    places[:] = 10**9
+            seen.append(self.model.predict(x))
+
+    name = "on_train_batch_end" if by_batch else "on_epoch_end"
+    setattr(Moves, name, Moves.move)
+    made().fit(x, Y, epochs=2, batch_size=30, callbacks=[Moves()])
+    assert len(seen) == (4 if by_batch else 2)
+    assert x.indices.flags.writeable
+    assert x.indptr.flags.writeable
+    with pytest.raises(ValueError, match="y has"):
+        made().fit(x, Y + 7)
+    assert x.indices.flags.writeable
