@@ -231,6 +231,11 @@ def rate_of(where: str, given: Any) -> Any:
         return given
     if isinstance(given, type) and issubclass(given, Schedule):
         raise TypeError(f"[{where}] lr is the class {given.__name__}; write {given.__name__}()")
+    if isinstance(given, str):
+        raise TypeError(
+            f"[{where}] lr is {given!r}; expected a number, a list of the rates of steps, a "
+            "function of the epoch, or a schedule such as optim.lr_scheduler.CosineAnnealingLR(0.1)"
+        )
     if isinstance(given, (list, tuple)) or (isinstance(given, np.ndarray) and given.ndim > 0):
         array: Any = SCHEDULES["array_lr"]
         return array(given)

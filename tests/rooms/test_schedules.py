@@ -401,7 +401,10 @@ def test_an_epoch_that_diverges_is_not_counted() -> None:
     ("make", "words"),
     [
         (lambda: optim.SGD(lr=lr_scheduler.StepLR), r"\[SGD\] lr is the class StepLR; write"),
-        (lambda: optim.SGD(lr="fast"), r"\[SGD\] lr is 'fast'; expected a number"),
+        (
+            lambda: optim.SGD(lr="fast"),
+            r"\[SGD\] lr is 'fast'; expected a number, .* or a schedule such as",
+        ),
         (lambda: optim.SGD(lr=[]), r"\[ArrayLR\] values is empty"),
         (lambda: optim.SGD(lr=[0.1, -1]), r"\[ArrayLR\] values\[1\] = -1; expected at least 0"),
         (lambda: lr_scheduler.StepLR(0.1, step_size=0), r"step_size is 0; expected .* at least 1"),
