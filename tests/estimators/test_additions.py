@@ -196,13 +196,13 @@ LOSS_CASES: list[tuple[Any, Any]] = [
 def test_losses_of_numbers(name: str) -> None:
     """The loss of the first batch is that of the core for the initial values."""
     targets = np.c_[Y, Y[::-1]] / 10
-    model = MLPRegressor(name, alpha=0, batch_size=300, **SMALL).fit(X, targets)
-    network = MLPRegressor(name, learning_rate_init=1e-300, **SMALL).fit(X, targets).network_
+    model = MLPRegressor(loss=name, alpha=0, batch_size=300, **SMALL).fit(X, targets)
+    network = MLPRegressor(loss=name, learning_rate_init=1e-300, **SMALL).fit(X, targets).network_
     assert model.loss_curve_[0] == pytest.approx(network.evaluate(X, targets)["loss"], rel=1e-9)
     assert type(network.loss).registry_name == _parameters.REGRESSION_LOSSES[name]
     assert model.predict(X).shape == (300, 2)
     assert model.out_activation_ == ("exp" if "poisson" in name else "identity")
-    mean = MLPRegressor("squared_error", **SMALL).fit(X, targets)
+    mean = MLPRegressor(loss="squared_error", **SMALL).fit(X, targets)
     assert mean.network_.loss == nn.HalfMSELoss(reduction="batchmean")
 
 
@@ -216,8 +216,9 @@ def test_losses_of_numbers_find_what_they_should() -> None:
         ("squared_error", noise.mean()),
         ("poisson", noise.mean()),
     ):
-        model = MLPRegressor(loss, (), learning_rate_init=0.1, max_iter=400, random_state=0)
-        model.set_params(learning_rate="cosine", n_iter_no_change=np.inf).fit(x, noise)
+        model = MLPRegressor(loss=loss, hidden_layer_sizes=(), learning_rate_init=0.1)
+        model.set_params(learning_rate="cosine", n_iter_no_change=np.inf, max_iter=400)
+        model.set_params(random_state=0).fit(x, noise)
         assert model.predict(x)[0] == pytest.approx(expected, abs=0.05)
 
 

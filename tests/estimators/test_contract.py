@@ -17,30 +17,14 @@ pytest.importorskip("sklearn")
 import sklearn
 from sklearn import neural_network as theirs
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
-from sklearn.ensemble import (
-    BaggingClassifier,
-    BaggingRegressor,
-    StackingClassifier,
-    StackingRegressor,
-    VotingClassifier,
-    VotingRegressor,
-)
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.inspection import partial_dependence, permutation_importance
-from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import (
-    GridSearchCV,
-    HalvingRandomSearchCV,
-    KFold,
-    cross_val_predict,
+    StratifiedKFold,
     cross_validate,
-    learning_curve,
 )
-from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
@@ -85,7 +69,7 @@ QUICK = [
         max_iter=60,
     ),
     MLPRegressor(
-        "huber",
+        loss="huber",
         activation="gelu",
         n_init=2,
         max_grad_norm=1.0,
@@ -133,14 +117,32 @@ LONG = [
         )
     ),
 ]
-_WEIGHTS_ARE_ROWS = ("dense", "sparse")
 
 
 def _arithmetic(estimator: Any) -> dict[str, str]:
-    if estimator.batch_size == "auto":
-        return {}
-    reason = "repeated rows fall into other batches than weights"
-    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in _WEIGHTS_ARE_ROWS}
+    """Return the checks that cannot hold, and why.
+
+    They compare weights of rows with rows that are repeated, or left out, to a relative 1e-7.
+    """
+    found = {}
+    reasons = {
+        "repeated rows fall into other batches than weights": estimator.batch_size != "auto",
+        "each repeated row draws the units that are left out": estimator.dropout != 0,
+        "statistics of a batch count its rows, not their weights": (
+            estimator.normalization == "batch"
+        ),
+        "sums of other rows are rounded otherwise, in float32 to 6e-8": (
+            estimator.dtype == "float32"
+        ),
+    }
+    for reason in (reason for reason, holds in reasons.items() if holds):
+        for kind in ("dense", "sparse"):
+            found[f"check_sample_weight_equivalence_on_{kind}_data"] = reason
+    if estimator.batch_size != "auto":
+        # Its weights are 1000 and 0.0001. The loss of a batch is divided by the sum of its weights,
+        # so that batches without a row of the first class count as much as the others.
+        found["check_class_weight_classifiers"] = "some batches have no row of a class"
+    return found
 
 
 @parametrize_with_checks(QUICK)
@@ -148,6 +150,8 @@ def test_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+# The checks set alpha, of which solvers with a decay of their own say that it has no effect.
+@pytest.mark.filterwarnings("ignore:.*alpha = .* has no effect")
 @pytest.mark.nightly
 @parametrize_with_checks(LONG, expected_failed_checks=_arithmetic)
 def test_more_checks(estimator: Any, check: Any) -> None:
@@ -188,8 +192,14 @@ def test_messages_are_theirs(ours: Any) -> None:
         ({"hidden_layer_sizes": -1}, X, Y),
         ({"solver": "quick"}, X, Y),
         ({"alpha": -1}, X, Y),
-        ({"early_stopping": True, "validation_fraction": 0.001}, X, Y),
-        *([({"early_stopping": True}, X[:2], Y[:2])] if HAS_WEIGHTS else []),  # since 1.7
+        *(  # since 1.7
+            [
+                ({"early_stopping": True, "validation_fraction": 0.001}, X, Y),
+                ({"early_stopping": True}, X[:2], Y[:2]),
+            ]
+            if HAS_WEIGHTS
+            else []
+        ),
         ({}, X[:, 0], Y),
         ({}, X, Y[:-1]),
         ({}, X + np.nan, Y),
@@ -242,61 +252,6 @@ def test_labels_of_any_kind() -> None:
         assert messages[0] == messages[1]
 
 
-def test_with_scikit_learns_tools() -> None:
-    model = MLPClassifier((8,), learning_rate_init=0.05, max_iter=40, random_state=0)
-    pipe = make_pipeline(StandardScaler(), model)
-    assert cross_val_predict(pipe, X, NAMES, method="predict_proba").shape == (150, 3)
-    search = GridSearchCV(pipe, {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=3).fit(X, NAMES)
-    assert search.best_score_ > 0.9
-    halving = HalvingRandomSearchCV(
-        model,
-        {"alpha": np.geomspace(1e-5, 1, 50)},
-        resource="max_iter",
-        max_resources=40,
-        random_state=0,
-    )
-    assert halving.fit(X, Y).best_score_ > 0.6
-    for meta in (
-        CalibratedClassifierCV(pipe, cv=3),
-        BaggingClassifier(pipe, n_estimators=3, random_state=0),
-        StackingClassifier([("net", pipe)], LogisticRegression()),
-        VotingClassifier(
-            [("net", pipe), ("line", LogisticRegression(max_iter=500))], voting="soft"
-        ),
-    ):
-        assert meta.fit(X, NAMES).score(X, NAMES) > 0.9
-    pipe.fit(X, NAMES)
-    assert permutation_importance(pipe, X, NAMES, n_repeats=2).importances_mean.max() > 0.1
-    assert partial_dependence(pipe, X, [0], kind="average").average.shape[0] == 3
-    assert learning_curve(pipe, X, NAMES, cv=3, train_sizes=[0.5, 1.0], shuffle=True)[0].size == 2
-    assert clone(pipe).get_params()["mlpclassifier__hidden_layer_sizes"] == (8,)
-    line = TransformedTargetRegressor(
-        MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", random_state=0)
-    )
-    assert line.fit(X[:, :3], X[:, 3]).score(X[:, :3], X[:, 3]) > 0.8
-
-
-def test_with_tools_for_regressors() -> None:
-    x, y = X[:, :3], X[:, 3]
-    model = MLPRegressor(hidden_layer_sizes=(8,), learning_rate_init=0.05, random_state=0)
-    for meta in (
-        BaggingRegressor(model, n_estimators=3, random_state=0),
-        StackingRegressor([("net", model)]),
-        VotingRegressor([("net", model), ("line", LinearRegression())]),
-    ):
-        assert meta.fit(x, y).score(x, y) > 0.8
-    for each in (MultiOutputRegressor(model), RegressorChain(model)):
-        assert each.fit(x, X[:, 2:]).predict(x).shape == (150, 2)
-    choices = {
-        "loss": ["squared_error", "huber"],
-        "dropout": [0.0, 0.1],
-        "solver": ["adam", "lion"],
-    }
-    folds = KFold(3, shuffle=True, random_state=0)
-    search = GridSearchCV(model, choices, cv=folds, error_score="raise").fit(x, y)
-    assert search.best_score_ > 0.5
-
-
 @pytest.mark.skipif(
     "transform_input" not in inspect.signature(Pipeline).parameters,
     reason="pipelines of this version do not transform other arguments of fit",
@@ -326,17 +281,19 @@ def test_names_of_columns_come_through_set_output() -> None:
 @needs_weights
 def test_weights_are_routed() -> None:
     weights = np.where(Y == 0, 0.0, 1.0)
+    scores = []
     with sklearn.config_context(enable_metadata_routing=True):
-        pipe = make_pipeline(
-            StandardScaler().set_fit_request(sample_weight=False),
-            MLPClassifier((5,), max_iter=5, random_state=0)
-            .set_fit_request(sample_weight=True)
-            .set_score_request(sample_weight=True),
-        )
+        for cls in (theirs.MLPClassifier, MLPClassifier):
+            net = cls((5,), max_iter=5, random_state=0, learning_rate_init=0.05)
+            net.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            folds = StratifiedKFold(2, shuffle=True, random_state=0)
+            found = cross_validate(net, X, Y, cv=folds, params={"sample_weight": weights})
+            scores.append(found["test_score"])
+        pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), net)
         fitted = pipe.fit(X, Y, sample_weight=weights)
-        cross_validate(pipe, X, Y, cv=2, params={"sample_weight": weights})
+    np.testing.assert_array_equal(scores[1], scores[0])
     scaled = StandardScaler().fit_transform(X)
-    alone = MLPClassifier((5,), max_iter=5, random_state=0).fit(scaled, Y, weights)
+    alone = clone(net).fit(scaled, Y, weights)
     np.testing.assert_array_equal(fitted[-1].coefs_[0], alone.coefs_[0])
 
 
@@ -348,13 +305,17 @@ def test_frames(library: str) -> None:
     small = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
     for cls, y in ((MLPClassifier, NAMES), (MLPRegressor, X[:, 0])):
         model = cls(**small).fit(frame, frames.Series(y))
-        assert model.feature_names_in_.tolist() == names
+        other = getattr(theirs, cls.__name__)(**small).fit(frame, frames.Series(y))
         plain = cls(**small).fit(X, y)
         np.testing.assert_array_equal(model.predict(frame), plain.predict(X))
+        if not hasattr(other, "feature_names_in_"):  # scikit-learn 1.7 and later versions of polars
+            assert not hasattr(model, "feature_names_in_")
+            continue
         with pytest.warns(UserWarning, match="X does not have valid feature names"):
             model.predict(X)
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(frame[["b", "a", "c", "d"]])
+        assert model.feature_names_in_.tolist() == other.feature_names_in_.tolist() == names
     columns = ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])], remainder="drop")
     pipe = make_pipeline(columns.set_output(transform="default"), MLPClassifier(max_iter=3))
     assert pipe.fit(frame, NAMES).predict(frame).shape == (150,)

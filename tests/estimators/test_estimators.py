@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -134,14 +135,27 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(cls: Any) -> None:
             model.set_params(early_stopping=False)
 
 
+def fit_with_ctrl_c(model: MLPClassifier, rows: Any) -> None:
+    """Fit, with Ctrl-C a little after the first epoch, or within the first training with lbfgs."""
+
+    def interrupt() -> None:
+        begun = "network_" if model.solver == "lbfgs" else "loss_curve_"
+        while not vars(model).get(begun):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    model.fit(rows, Y)
+    thread.join()
+
+
 def test_ctrl_c_leaves_a_fitted_model() -> None:
     for rows in (X, sparse.csr_matrix(X)):
         model = MLPClassifier((50,), max_iter=10**6, n_iter_no_change=np.inf)
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         with pytest.warns(UserWarning, match="Training interrupted by user"):
-            model.fit(rows, Y)
-        timer.join()
+            fit_with_ctrl_c(model, rows)
         assert model.n_iter_ == len(model.loss_curve_) > 1
         assert np.isfinite(model.predict_proba(X)).all()
 
@@ -151,11 +165,8 @@ def test_ctrl_c_ends_all_restarts(solver: str) -> None:
     endless = {"max_iter": 10**6, "max_fun": 10**6, "tol": 0, "n_iter_no_change": np.inf}
     # A training with lbfgs may end by itself, but a thousand of them take long enough.
     model = MLPClassifier((50,), solver=solver, n_init=1000, alpha=0, **endless)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        model.fit(X, Y)
-    timer.join()
+        fit_with_ctrl_c(model, X)
     assert model.n_iter_ > 0
     assert model.score(X, Y) > 0.5
 

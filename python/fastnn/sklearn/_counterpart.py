@@ -43,6 +43,8 @@ def made_of(where: str, ours: Any) -> Any:
     theirs = _with_parameters(_base(type(ours)).__name__, ours)
     if activation is not None:
         theirs.set_params(activation=activation)
+    if link == "exp":  # its outputs are rates with this loss alone
+        theirs.set_params(loss="poisson")
     theirs.__dict__.update(_attributes(ours))
     theirs.coefs_, theirs.intercepts_ = coefs, intercepts
     theirs.n_layers_ = len(coefs) + 1

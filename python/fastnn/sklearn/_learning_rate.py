@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["LearningRate"]
 
@@ -11,7 +11,7 @@ _SMALLEST = 1e-6  # "adaptive" stops when the rate is not above it any more
 _FACTOR = 5.0  # by which "adaptive" divides
 
 
-@dataclass
+@dataclass(frozen=True)
 class LearningRate:
     """The learning rate of a training, and what follows when there is no more improvement.
 
@@ -30,16 +30,16 @@ class LearningRate:
     power_t: float
     learning_rate: float
 
-    def end_epoch(self, rows_seen: int) -> None:
-        """Change the rate after an epoch; `rows_seen` counts the rows of all epochs so far."""
-        if self.schedule == "invscaling":
-            self.learning_rate = float(self.initial) / (rows_seen + 1) ** self.power_t
+    def after_epoch(self, rows_seen: int) -> LearningRate:
+        """Return the rate after an epoch; `rows_seen` counts the rows of all epochs so far."""
+        if self.schedule != "invscaling":
+            return self
+        return replace(self, learning_rate=float(self.initial) / (rows_seen + 1) ** self.power_t)
 
-    def end_improvement(self) -> str | None:
-        """Return why training stops, or lower the rate and return None."""
+    def after_standstill(self) -> LearningRate | str:
+        """Return a lower rate, with which training goes on without improvement, or why it stops."""
         if self.schedule != "adaptive":
             return "Stopping."
         if self.learning_rate <= _SMALLEST:
             return "Learning rate too small. Stopping."
-        self.learning_rate /= _FACTOR
-        return None
+        return replace(self, learning_rate=self.learning_rate / _FACTOR)

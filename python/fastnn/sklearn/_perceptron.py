@@ -85,17 +85,20 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Return to the attributes before the block if it raises an exception."""
+        """Return to the attributes before the block if it raises an exception.
+
+        A step of partial_fit changes the model in place. Once it is recorded it stays, although an
+        interrupt comes before the end of the block.
+        """
         before = dict(self.__dict__)
-        lengths = [(each, len(each)) for each in before.values() if type(each) is list]
         try:
             yield
         except BaseException:
-            for each, length in lengths:
-                del each[length:]
-            kept = {name: self.__dict__[name] for name in CALLBACK_STATE if name in self.__dict__}
-            self.__dict__.clear()
-            self.__dict__.update(before | kept)
+            now = self.__dict__
+            in_place = "network_" in before and now.get("network_") is before["network_"]
+            if not (in_place and now["t_"] != before["t_"]):
+                kept = {name: now[name] for name in CALLBACK_STATE if name in now}
+                self.__dict__ = before | kept
             raise
 
     def _fit_at_once(self, x: Any, y: Any, weights: Any) -> bool:
@@ -230,13 +233,16 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
     def _go_on(self, incremental: bool) -> None:
         """Prepare the present values for another training.
 
-        It trains a copy of the model, which is dropped if the training fails. A partial_fit, whose
-        only epoch the core makes as a whole or not at all, needs that only for callbacks.
+        It trains a copy of the model and extends copies of the curves, which are dropped if the
+        training fails. A partial_fit, whose only epoch the core makes as a whole or not at all,
+        needs that only for callbacks.
         """
         self._synchronize()
         if not incremental or self.callbacks:
             self.network_ = copy.deepcopy(self.network_)
             self._show_values()
+            curves = {name: self.__dict__.get(name) for name in _training.CURVES}
+            self.__dict__.update({name: curve[:] for name, curve in curves.items() if curve})
 
     def _watch_loss(self) -> None:
         self.best_loss_: float | None = np.inf
@@ -267,6 +273,11 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
                     stacklevel=5,
                 )
             batch_size = int(np.clip(self.batch_size, 1, rows.n))
+        if self.normalization == "batch" and batch_size == 1:
+            raise ValueError(
+                f"[{where}] {'n_samples = 1' if rows.n == 1 else 'batch_size is 1'}; expected at "
+                "least 2 rows in a batch, from which normalization='batch' takes its statistics"
+            )
 
         def train(state: Any, ends: float, notices: Notices | None) -> bool:
             self._compile(where, incremental)
@@ -345,7 +356,10 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             objective = _quasi_newton.Objective(self.network_, rows, self.alpha, ends)
             with Words(where):
                 self.loss_, self.n_iter_ = _quasi_newton.minimize(objective, self, notices)
-            if not (np.isfinite(self.loss_) and np.isfinite(objective.vector()).all()):
+            # Without a first evaluation, before which the training ended, the loss is unknown.
+            unknown = objective.is_over and np.isnan(self.loss_)
+            finite = np.isfinite(self.loss_) and np.isfinite(objective.vector()).all()
+            if not (finite or unknown):
                 raise ValueError(_training.DIVERGED)
             return objective.is_over
 

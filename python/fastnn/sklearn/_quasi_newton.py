@@ -138,46 +138,49 @@ def minimize(objective: Objective, parameters: Any, notices: Notices | None) -> 
             callback=progress.iterated,
         )
     except (Stopped, KeyboardInterrupt) as reason:
-        objective.put(progress.vector)
+        n, vector, loss = progress.reached
+        objective.put(vector)
         if isinstance(reason, KeyboardInterrupt):
             objective.is_over = True
             warnings.warn(INTERRUPTED, stacklevel=8)
         elif objective.is_over:
             warnings.warn(
                 f"[{type(parameters).__name__}.fit] max_time = {parameters.max_time} seconds are "
-                f"over after {progress.n} iterations and the optimization hasn't converged yet.",
+                f"over after {n} iterations and the optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=8,
             )
-        return progress.loss, progress.n
+        return loss, n
     objective.put(result.x)
     return result.fun, _check_optimize_result("lbfgs", result, parameters.max_iter)
 
 
 class _Progress:
-    """The last iteration of a minimization that ended: its vector and its loss."""
+    """The last iteration of a minimization that ended: its number, its vector and its loss."""
 
     def __init__(self, objective: Objective, notices: Notices | None) -> None:
         self._objective, self._notices = objective, notices
-        self.vector, self.loss, self.n = objective.vector(), np.nan, 0
-        self._latest: tuple[Any, float] = (self.vector, np.nan)
+        # One attribute, so that an interrupt comes before or after its change.
+        self.reached: tuple[int, Any, float] = (0, objective.vector(), np.nan)
+        self._latest: tuple[Any, float] = self.reached[1:]
         if notices is not None:
             notices.epoch_begin()
 
     def evaluated(self, vector: Any) -> tuple[float, Any]:
         """Return loss and gradient."""
         loss, gradient = self._objective(vector)
-        if np.isnan(self.loss):
-            self.loss = loss  # of the initial values
+        n, first, known = self.reached
+        if np.isnan(known):
+            self.reached = (n, first, loss)  # of the initial values
         self._latest = (vector.copy(), loss)
         return loss, gradient
 
     def iterated(self, vector: Any) -> None:
         """Keep the vector of an iteration; SciPy calls this after its last evaluation."""
-        self.n += 1
-        self.vector = vector.copy()
+        n, _, loss = self.reached
         if np.array_equal(self._latest[0], vector):
-            self.loss = self._latest[1]
+            loss = self._latest[1]
+        self.reached = (n + 1, vector.copy(), loss)
         if self._notices is not None:
             self._objective.put(vector)
             if self._notices.epoch_end():

@@ -29,16 +29,19 @@ from ._joblib import left_by_joblib
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._learning_rate import LearningRate
     from ._notices import Notices
     from ._rows import Rows
 
-__all__ = ["DIVERGED", "INTERRUPTED", "Training"]
+__all__ = ["CURVES", "DIVERGED", "INTERRUPTED", "Training"]
 
 DIVERGED = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
 INTERRUPTED = "Training interrupted by user."
+# Attributes that have a number for each epoch.
+CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
 
 class _EpochEnds(Callback):
@@ -98,6 +101,10 @@ class Training:
         self._epochs = 1 if incremental else estimator.max_iter
         self._model = estimator.network_
         self._ended = self.interrupted = self._exhausted = False
+        self._curves: list[tuple[list[float], int]] = []  # and their lengths before
+        self._rate_of_model: LearningRate | None = None
+        self._history_before: Any = None
+        self._step: dict[str, float] | None = None  # the figures of the only step
         self._where = f"{type(estimator).__name__}.{'partial_fit' if incremental else 'fit'}"
 
     def run(self, at_once: bool = False) -> None:
@@ -107,8 +114,15 @@ class Training:
         """
         estimator = self._estimator
         estimator.n_iter_ = 0
-        if not self._incremental:
-            estimator.loss_ = np.nan  # if training ends within its first epoch
+        # If training ends within its first epoch.
+        if self._incremental:
+            estimator.__dict__.setdefault("loss_", np.nan)
+        else:
+            estimator.loss_ = np.nan
+        self._rate_of_model = estimator._optimizer
+        self._history_before = self._model.history
+        curves = [vars(estimator).get(name) for name in CURVES]
+        self._curves = [(curve, len(curve)) for curve in curves if curve is not None]
         train = self._in_one_step if at_once else self._in_core
         try:
             train()
@@ -119,7 +133,10 @@ class Training:
             while not self._ended:
                 self.epoch_end(estimator.n_iter_, {"loss": np.nan}, np.nan)
         except KeyboardInterrupt:
+            if not self._has_begun():
+                raise
             self.interrupted = True
+            self._settle()
             warnings.warn(INTERRUPTED, stacklevel=8)
         if self._stops_early and estimator._best_values is not None:
             self._model.load_state_dict(estimator._best_values)
@@ -193,30 +210,15 @@ class Training:
 
     def _in_one_step(self) -> None:
         x, y, w = self._rows
-        self.epoch_end(0, {"loss": self._model._network.train_step(x, y, w)})
+        self._step = {"loss": self._model._network.train_step(x, y, w)}
+        self.epoch_end(0, self._step)
 
     def epoch_end(self, epoch: int, logs: Any, score: float | None = None) -> bool:
         """Take an epoch into account; return whether another one follows."""
-        estimator = self._estimator
-        estimator.n_iter_ = epoch + 1
-        estimator.loss_ = logs["loss"]
-        estimator.t_ += self._rows.n
-        estimator.loss_curve_.append(estimator.loss_)
-        if self._validation is not None:
-            estimator.validation_loss_curve_.append(logs.get("val_loss", np.nan))
-        if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        if self._stops_early:
-            self._compare_score(self._score() if score is None else score)
-        else:
-            self._compare_loss()
-        rate = estimator._optimizer
-        before = rate.learning_rate
-        rate.end_epoch(estimator.t_)
-        if estimator._no_improvement_count > estimator.n_iter_no_change:
-            self._ended = not self._goes_on()
-        if rate.learning_rate != before:
-            self._model.lr = rate.learning_rate
+        if self._stops_early and score is None:
+            score = self._score()
+        self._record(epoch, logs, score)
+        self._follow()
         asked = self._notices is not None and self._notices.epoch_end()
         self._ended = self._ended or asked
         if epoch + 1 == self._epochs and not self._ended:
@@ -225,38 +227,107 @@ class Training:
             self._notices.epoch_begin()
         return not self._ended
 
+    def _record(self, epoch: int, logs: Any, score: float | None) -> None:
+        """Add an epoch to the curves, and then change all attributes together.
+
+        An interrupt comes before or after that change. Where `n_iter_` does not count an epoch,
+        `_settle` takes it off the curves.
+        """
+        estimator = self._estimator
+        loss = logs["loss"]
+        estimator.loss_curve_.append(loss)
+        if self._validation is not None:
+            estimator.validation_loss_curve_.append(logs.get("val_loss", np.nan))
+        if estimator.verbose:
+            print(f"Iteration {epoch + 1}, loss = {loss:.8f}")
+        changed = self._compared_loss(loss) if score is None else self._compared_score(score)
+        seen = estimator.t_ + self._rows.n
+        estimator.__dict__.update(
+            changed,
+            n_iter_=epoch + 1,
+            loss_=loss,
+            t_=seen,
+            _optimizer=estimator._optimizer.after_epoch(seen),
+        )
+
+    def _has_begun(self) -> bool:
+        return self._step is not None or self._model.history is not self._history_before
+
+    def _settle(self) -> None:
+        """After an interrupt, record the last epoch that the core has ended, or nothing of it."""
+        estimator = self._estimator
+        counted = estimator.n_iter_
+        for curve, before in self._curves:
+            del curve[before + counted :]
+        for logs in self._figures(counted):
+            self._record(counted, logs, self._score() if self._stops_early else None)
+        if estimator.n_iter_:
+            self._follow()
+
+    def _figures(self, first: int) -> list[dict[str, float]]:
+        """Return the figures of the epochs that the core has ended, from the epoch `first` on."""
+        if self._step is not None:
+            return [self._step][first:]
+        history: Any = self._model.history
+        ended = len(history.epoch)
+        # The interrupt may have come while an epoch was added.
+        history.history = {name: curve[:ended] for name, curve in history.history.items()}
+        return [
+            {name: curve[epoch] for name, curve in history.history.items()}
+            for epoch in range(first, ended)
+        ]
+
+    def _follow(self) -> None:
+        """Do what follows from the record of an epoch: stop, or set another learning rate."""
+        estimator = self._estimator
+        if not self._ended and estimator._no_improvement_count > estimator.n_iter_no_change:
+            self._ended = not self._goes_on()
+        rate = estimator._optimizer
+        if rate is not self._rate_of_model:
+            self._model.lr = rate.learning_rate
+            self._rate_of_model = rate
+
     def _goes_on(self) -> bool:
         """Stop because there is no more improvement, or lower the learning rate and go on."""
         estimator = self._estimator
-        stop = estimator._optimizer.end_improvement()
+        lower = estimator._optimizer.after_standstill()
+        stop = isinstance(lower, str)
         if estimator.verbose:
             figure = "Validation score" if self._stops_early else "Training loss"
-            then = stop or f"Setting learning rate to {estimator._optimizer.learning_rate:f}"
+            then = lower if stop else f"Setting learning rate to {lower.learning_rate:f}"
             print(
                 f"{figure} did not improve more than tol={estimator.tol:f} for "
                 f"{estimator.n_iter_no_change:d} consecutive epochs. {then}"
             )
-        if stop is None:
-            estimator._no_improvement_count = 0
-        return stop is None
+        if not stop:
+            estimator.__dict__.update(_optimizer=lower, _no_improvement_count=0)
+        return not stop
 
-    def _compare_loss(self) -> None:
+    def _compared_loss(self, loss: float) -> dict[str, Any]:
+        """Return the attributes that follow from the loss of an epoch."""
         estimator = self._estimator
-        loss = estimator.loss_
-        improved = not loss > estimator.best_loss_ - estimator.tol
-        estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
-        estimator.best_loss_ = min(estimator.best_loss_, loss)  # as it was, for NaN
+        best = estimator.best_loss_
+        improved = not loss > best - estimator.tol
+        return {
+            "_no_improvement_count": 0 if improved else estimator._no_improvement_count + 1,
+            "best_loss_": min(best, loss),  # as it was, for NaN
+        }
 
-    def _compare_score(self, score: float) -> None:
+    def _compared_score(self, score: float) -> dict[str, Any]:
+        """Return the attributes that follow from the score of an epoch."""
         estimator = self._estimator
+        best = estimator.best_validation_score_
         estimator.validation_scores_.append(score)
         if estimator.verbose:
             print(f"Validation score: {score:f}")
-        improved = not score < estimator.best_validation_score_ + estimator.tol
-        estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
-        if score > estimator.best_validation_score_:
-            estimator.best_validation_score_ = score
-            estimator._best_values = _network.copied_values(self._model)
+        improved = not score < best + estimator.tol
+        changed = {"_no_improvement_count": 0 if improved else estimator._no_improvement_count + 1}
+        if score > best:
+            changed |= {
+                "best_validation_score_": score,
+                "_best_values": _network.copied_values(self._model),
+            }
+        return changed
 
     def _score(self) -> float:
         """Return the score of the validation rows; NaN if an output is not finite."""
