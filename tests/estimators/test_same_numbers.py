@@ -46,7 +46,9 @@ def data(task: str, dtype: Any = np.float64) -> tuple[str, Any, Any]:
     x, y = make_classification(
         ROWS, 9, n_informative=6, n_classes=classes, class_sep=0.5, random_state=3
     )
-    return "MLPClassifier", x.astype(dtype), np.array(["red", "green", "blue", "white"])[y]
+    if HAS_WEIGHTS:  # before, scikit-learn's early stopping failed with strings
+        y = np.array(["red", "green", "blue", "white"])[y]
+    return "MLPClassifier", x.astype(dtype), y
 
 
 def pair(name: str, **settings: Any) -> tuple[Any, Any]:
@@ -267,7 +269,7 @@ def test_poisson_and_float32(solver: str, task: str) -> None:
     name, x, y = data(task)
     small = data(task, np.float32)[1]
     settings = {"solver": solver, "max_iter": EPOCHS, "learning_rate_init": 0.01}
-    if name == "MLPRegressor":
+    if name == "MLPRegressor" and HAS_WEIGHTS:  # since when it has this loss, too
         settings["loss"], y = "poisson", np.floor(np.abs(3 * y))
     one, other = pair(name, **settings)
     assert_same(one.fit(x, y), other.fit(x, y))

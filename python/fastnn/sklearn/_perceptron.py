@@ -368,7 +368,12 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
     def _loss_grad_lbfgs(
         self, vector: Any, x: Any, y: Any, sample_weight: Any, *_arrays: Any
     ) -> tuple[float, Any]:
-        """Return loss and gradient of packed values, as scikit-learn's method of this name."""
+        """Return loss and gradient of packed values, as scikit-learn's method of this name.
+
+        Before version 1.7 it has no weights, and the arrays begin where they are.
+        """
+        if isinstance(sample_weight, list):
+            sample_weight = None
         if self.out_activation_ == "softmax" and y.ndim == 2:
             y = y.argmax(axis=1)
         return _quasi_newton.Objective(self.network_, Rows(x, y, sample_weight), self.alpha)(vector)
