@@ -168,15 +168,21 @@ def test_a_first_fit_that_trains_nothing_teaches_nothing(rng: np.random.Generato
     model, other = model_of(), model_of()
     wrong = y.copy()
     wrong[17] = np.nan
+
+    def nothing_is_learned() -> None:
+        assert model[0].mean is None
+        with pytest.raises(ValueError, match="has no statistics yet"):
+            model.predict(x)
+
     with pytest.raises(ValueError, match="y has nan at row 17"):
         model.fit(x, wrong)
-    assert model[0].mean is None
+    nothing_is_learned()
     with pytest.raises(StopError):
         model.fit(x, y, callbacks=raising(on_epoch_begin=True))
-    assert model[0].mean is None
+    nothing_is_learned()
     with pytest.raises(ValueError, match="validation y has nan"):
         model.fit(x, y, validation_data=(x, wrong))
-    assert model[0].mean is None
+    nothing_is_learned()
     model.lr = 1e38
     with pytest.raises(TrainingDivergedError):
         model.fit(x, y, epochs=50)
