@@ -162,7 +162,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         self.n_outputs_ = self._count_outputs(y)
         random_state = check_random_state(self.random_state)
         runs = int(self.n_init) if first and not incremental else 1
-        others = _restarts.states(random_state, runs - 1)
+        others = _restarts.seeds(random_state, runs - 1)
         units = [x.shape[1], *hidden, self.n_outputs_]
         if first:
             self._initialize(where, units, x.dtype, random_state)
@@ -184,9 +184,10 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             train = self._by_lbfgs(where, rows)
 
         def once(state: Any, again: bool) -> bool:
+            drawing = check_random_state(state)
             if again:
-                self._initialize(where, units, x.dtype, state)
-            return train(state, ends, notices)
+                self._initialize(where, units, x.dtype, drawing)
+            return train(drawing, ends, notices)
 
         _restarts.keep_best(self, [random_state, *others], once)
         if notices is not None:

@@ -15,31 +15,31 @@ from ._training import DIVERGED, INTERRUPTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["keep_best", "states"]
+__all__ = ["keep_best", "seeds"]
 
 
-def states(random_state: np.random.RandomState, n: int) -> list[np.random.RandomState]:
-    """Return n generators for further trainings.
+def seeds(random_state: np.random.RandomState, n: int) -> list[int]:
+    """Return the seeds of n further trainings.
 
-    Their seeds are drawn from a copy, so that the first training is the same as without them. Each
-    of them is its own, because what a training draws depends on the number of rows.
+    They are drawn from a copy, so that the first training is the same as without them. Each
+    training has a generator of its own, because what it draws depends on the number of rows.
     """
     if n == 0:
         return []
-    seeds = copy.deepcopy(random_state).randint(np.iinfo(np.int32).max, size=n)
-    return [np.random.RandomState(seed) for seed in seeds]
+    found: list[int] = copy.deepcopy(random_state).randint(np.iinfo(np.int32).max, size=n).tolist()
+    return found
 
 
-def keep_best(estimator: Any, generators: list[Any], train: Callable[[Any, bool], bool]) -> None:
-    """Train once with each generator and leave the attributes of the best training.
+def keep_best(estimator: Any, states: list[Any], train: Callable[[Any, bool], bool]) -> None:
+    """Train once with each random state and leave the attributes of the best training.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
         Initialized for the first training.
-    generators : list of RandomState
+    states : list of RandomState or int
     train : callable
-        Is told the generator, and whether other initial values are to be drawn. Returns whether
+        Is told the random state, and whether other initial values are to be drawn. Returns whether
         the training was interrupted, after which no other one begins. Neither does one after
         Ctrl-C between two trainings.
 
@@ -50,13 +50,13 @@ def keep_best(estimator: Any, generators: list[Any], train: Callable[[Any, bool]
     KeyboardInterrupt
         If Ctrl-C comes before a training has ended.
     """
-    n = len(generators)
+    n = len(states)
     best: dict[str, Any] | None = None
     highest = -math.inf
     try:
-        for k, generator in enumerate(generators):
+        for k, state in enumerate(states):
             try:
-                interrupted = train(generator, k > 0)
+                interrupted = train(state, k > 0)
             except ValueError as error:
                 if str(error) != DIVERGED or (k == n - 1 and best is None):
                     raise
