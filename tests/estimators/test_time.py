@@ -42,11 +42,11 @@ def test_a_fit_ends_within_five_percent_of_its_time(name: str) -> None:
     for _ in range(ATTEMPTS):
         model = MLPClassifier((40,), random_state=0, max_time=SECONDS, **ENDLESS | settings)
         began = time.monotonic()
-        message = rf"\[MLPClassifier.fit\] max_time = {SECONDS} s"
-        with pytest.warns(ConvergenceWarning, match=message) as caught:
+        with pytest.warns(ConvergenceWarning) as caught:
             model.fit(x, y)
         taken.append(time.monotonic() - began)
-        last = [each for each in caught if "max_time" in str(each.message)]
+        said = f"[MLPClassifier.fit] max_time = {SECONDS} seconds are over"
+        last = [each for each in caught if str(each.message).startswith(said)]
         assert [each.filename for each in last] == [__file__]  # where the user has called fit
         assert model.score(X, Y) > 0.2
         assert model.n_iter_ == len(getattr(model, "loss_curve_", range(model.n_iter_)))
