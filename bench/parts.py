@@ -10,8 +10,9 @@ of medians are as small as their noise.
 
 A part misses its aim if it adds more than it adds in a peer, by more than what the differences vary
 by; an elementwise activation also misses it if its step takes more than 1.5 times as long as that
-with ReLU. Schedules, metrics and callbacks are measured in fit, in an epoch of 64 steps. Beside a
-metric stands the time of the same figure of the predictions of each batch, computed by NumPy.
+with ReLU. Schedules, metrics and callbacks are measured in fit, in an epoch of 64 steps. The peers
+have no metrics of their own: theirs are sums that users take of the outputs of each batch
+(bench/parts_metrics.py).
 """
 
 from __future__ import annotations
@@ -34,14 +35,10 @@ NETS = {
     "784-512-512-10": (784, 512, 512, 10),
 }
 MOST_OF_RELU = 1.5
-NOISE = {
-    "fastnn": 0.03,
-    "torch": 0.1,
-    "jax": 0.1,
-    "numpy": 0.1,
-}  # of a step: what its smallest times differ by
+# Of a step: what its smallest times differ by.
+NOISE = {"fastnn": 0.03, "torch": 0.1, "jax": 0.1}
 BASE = {"activations": "identity", "losses": "mse", "optimizers": "sgd"}
-LIBRARIES = {"torch": "PyTorch", "jax": "JAX", "numpy": "NumPy"}
+LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}
 
 Times = dict[str, dict[str, float]]  # microseconds of a step: {name of a part: {library: smallest}}
 

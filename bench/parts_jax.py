@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from bench.parts_metrics import jax_sums
 
 from fastnn import nn, optim
 
@@ -81,10 +82,14 @@ def without_state(jax: Any, layer: Any) -> Callable[..., Any]:
         )
     if isinstance(layer, nn.GaussianNoise):
         return lambda _p, s, x, key: (x + layer.std * jax.random.normal(key, x.shape), s)
-    if isinstance(layer, nn.Rescale):
-        return lambda _p, s, x, _: (x * layer.scale + layer.shift, s)
-    if isinstance(layer, nn.Flatten):
-        return lambda _p, s, x, _: (x.reshape(x.shape[0], -1), s)
+    prepares: dict[type, Callable[[Any], Any]] = {
+        nn.Rescale: lambda x: x * layer.scale + layer.shift,
+        nn.Standardize: lambda x: (x - layer.mean) / layer.scale,
+        nn.Flatten: lambda x: x.reshape(x.shape[0], -1),
+    }
+    if type(layer) in prepares:
+        prepare = prepares[type(layer)]
+        return lambda _p, s, x, _: (prepare(x), s)
     name = getattr(layer, "registry_name", "")
     function = named(jax.nn, name) or named(jnp, name)
     if function is None:
@@ -168,7 +173,8 @@ def jax_steps(
         rule = rule(rate_of(optax, part.schedule, rate, len(x) // batch))
     except LackingError:
         return None
-    return running(jax, optax, layers, rule, measure, x, y, batch if part.in_fit else None)
+    sums = jax_sums(jax, part.metrics)
+    return running(jax, optax, layers, rule, measure, sums, x, y, batch if part.in_fit else None)
 
 
 def ends_in_linear(model: nn.Sequential) -> bool:
@@ -177,9 +183,20 @@ def ends_in_linear(model: nn.Sequential) -> bool:
 
 
 def running(
-    jax: Any, optax: Any, layers: list[Layer], rule: Any, measure: Any, x: Any, y: Any, batch: Any
+    jax: Any,
+    optax: Any,
+    layers: list[Layer],
+    rule: Any,
+    measure: Any,
+    sums: Any,
+    x: Any,
+    y: Any,
+    batch: Any,
 ) -> Callable[[], object]:
-    """Return a call of one jitted step, or of a scan over batches of so many rows."""
+    """Return a call of one jitted step, or of a scan over batches of so many rows.
+
+    The scan returns the loss of each batch and the sums of the metrics over all of them.
+    """
     jnp = jax.numpy
 
     def loss_of(weights: Any, states: Any, key: Any, x: Any, y: Any) -> Any:
@@ -188,18 +205,19 @@ def running(
             own = jax.random.fold_in(key, number)
             x, state = apply(weights[number], states[number], x, own)
             kept.append(state)
-        return jnp.mean(measure(x, y)), kept
+        return jnp.mean(measure(x, y)), (kept, sums(x, y))
 
     def step(carry: Any, rows: Any) -> Any:
         weights, moments, states, key = carry
         key, own = jax.random.split(key)
         grads = jax.value_and_grad(loss_of, has_aux=True)
-        (value, states), gradients = grads(weights, states, own, *rows)
+        (value, (states, seen)), gradients = grads(weights, states, own, *rows)
         changes, moments = rule.update(gradients, moments, weights)
-        return (optax.apply_updates(weights, changes), moments, states, key), value
+        return (optax.apply_updates(weights, changes), moments, states, key), (value, seen)
 
     def epoch(carry: Any, rows: Any) -> Any:
-        return jax.lax.scan(step, carry, rows)
+        carry, (values, seen) = jax.lax.scan(step, carry, rows)
+        return carry, (values, jax.tree.map(lambda each: each.sum(0), seen))
 
     weights = [layer[0] for layer in layers]
     state = [(weights, rule.init(weights), [layer[1] for layer in layers], jax.random.key(0))]
@@ -207,7 +225,7 @@ def running(
     rows = tuple(jnp.asarray(a.reshape(-1, batch, *a.shape[1:]) if batch else a) for a in (x, y))
 
     def once() -> None:
-        state[0], value = compiled(state[0], rows)
-        value.block_until_ready()
+        state[0], found = compiled(state[0], rows)
+        jax.block_until_ready(found)
 
     return once

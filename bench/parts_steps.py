@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench.parts_jax import jax_steps
+from bench.parts_metrics import torch_sums
 
 from fastnn import _core, callbacks, nn, optim, reference
 from fastnn.metrics._chosen import BY_NAME
@@ -51,8 +52,8 @@ class Part:
     metrics : as for compile
     callback : makes a callback
     in_fit : measured as a fit of `FIT_STEPS` steps instead of a single step
+    in_parts : the fit is a stream of parts of one batch each
     peers : whether other libraries have the part
-    by_numpy : whether NumPy computes the metrics of each batch beside
     """
 
     activation: str = "relu"
@@ -66,8 +67,8 @@ class Part:
     metrics: tuple[str, ...] = ()
     callback: Callable[[], Any] | None = None
     in_fit: bool = False
+    in_parts: bool = False
     peers: bool = True
-    by_numpy: bool = False
 
 
 def rows(room: str) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _metrics(loss: str) -> Iterator[tuple[str, Part]]:
     for name, cls in BY_NAME.items():
         if kind.task in cls.tasks and cls().sums():
             names.append(name)
-    make = partial(Part, loss=loss, in_fit=True, peers=False, by_numpy=True)
+    make = partial(Part, loss=loss, in_fit=True)
     yield "none", make()
     for name in names:
         yield name, make(metrics=(name,))
@@ -154,7 +155,7 @@ def _metrics(loss: str) -> Iterator[tuple[str, Part]]:
 
 
 def _callbacks() -> Iterator[tuple[str, Part]]:
-    """Each callback, made of its defaults, a path and a monitor; and a hook of each batch."""
+    """Each callback, made of its defaults, a path and a monitor; a hook of each batch; a stream."""
     yield "none", Part(in_fit=True, peers=False)
     for name in callbacks.__all__:
         makes = partial(_callback, getattr(callbacks, name))
@@ -163,6 +164,7 @@ def _callbacks() -> Iterator[tuple[str, Part]]:
     yield "ProgressBar(batches=True)", Part(callback=by_batch, in_fit=True, peers=False)
     for hook in (name for name in dir(callbacks.Callback) if "batch_end" in name):
         yield f"a hook {hook}", Part(callback=partial(_with_hook, hook), in_fit=True, peers=False)
+    yield "fit_stream, a part a batch", Part(in_fit=True, in_parts=True, peers=False)
 
 
 def _callback(cls: Any) -> Any:
@@ -221,8 +223,6 @@ def steps(
             layer.adapt(x)
     found = {"fastnn": _fastnn(part, model, x, y, batch)}
     makers = {"torch": _torch, "jax": partial(jax_steps, rate=RATE)}
-    if part.by_numpy:
-        found["numpy"] = _numpy(part, model.predict(x), y, batch)
     for name, make in makers.items():
         if part.peers and name in peers:
             step = make(peers, part, model, x, y, batch)
@@ -255,6 +255,9 @@ def _fastnn(part: Part, model: nn.Sequential, x: Any, y: Any, batch: int) -> Cal
     model.compile(optimizer, part.function or part.loss, list(part.metrics))
     if not part.in_fit:
         return partial(model.train_step, x, y, n_threads=1)
+    if part.in_parts:
+        parts = [(x[at : at + batch], y[at : at + batch]) for at in range(0, len(x), batch)]
+        return partial(model.fit_stream, parts, 1, batch_size=batch, n_threads=1)
     return partial(_fit, model, part.callback, x, y, batch)
 
 
@@ -262,20 +265,6 @@ def _fit(model: nn.Sequential, makes: Any, x: Any, y: Any, batch: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):  # of a progress bar
         made = [makes()] if makes else None
         model.fit(x, y, batch, callbacks=made, shuffle=False, n_threads=1)
-
-
-def _numpy(part: Part, p: Any, y: Any, batch: int) -> Callable[[], object]:
-    """Return what computes the metrics of the predictions of each batch, in NumPy."""
-    chosen = [BY_NAME[name]() for name in part.metrics]
-    kind = Kind.of_loss(rows("losses")[part.loss], p.shape[1])
-    parts = [(y[at : at + batch], p[at : at + batch]) for at in range(0, len(y), batch)]
-
-    def all_batches() -> None:
-        for truth, seen in parts:
-            for metric in chosen:
-                metric.compute(kind, truth, seen, None)
-
-    return all_batches
 
 
 def _torch(
@@ -303,8 +292,10 @@ def _torch(
             return None
     x, y, call = torch.from_numpy(x), torch.from_numpy(y), loss.torch.call
     batches = list(zip(x.split(batch), y.split(batch), strict=True))
+    sums = torch_sums(torch, part.metrics)
 
     def all_steps() -> None:
+        totals: dict[str, Any] = {}
         for rows_of_x, rows_of_y in batches:
             optimizer.zero_grad()
             out = module(rows_of_x)
@@ -312,6 +303,10 @@ def _torch(
             optimizer.step()
             if schedule is not None:
                 schedule.step()
+            if part.metrics:
+                with torch.no_grad():
+                    for name, value in sums(out, rows_of_y).items():
+                        totals[name] = totals.get(name, 0) + value
 
     return all_steps
 

@@ -84,6 +84,9 @@ class Network {
   void set_frozen(const std::string& key, bool frozen);
   bool trains(const Parameter& p) const { return p.trainable && !frozen(p.layer); }
   bool trains(int layer) const;
+  bool has_statistics() const {  // of batches, which training passes take even if they do not update
+    return std::ranges::any_of(nodes_, [](const Node<T>& node) { return !node.layer->traits().row_local; });
+  }
   // Of each node: training batches from which the layer has taken statistics of the whole batch, as BatchNorm1d does.
   const std::vector<std::int64_t>& batches() const { return batches_; }
   void set_batches(const std::vector<std::int64_t>& batches) { batches_ = batches; }

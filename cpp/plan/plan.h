@@ -139,6 +139,10 @@ class PlanCache {
     return *plans_.back();
   }
   void clear() { plans_.clear(); }
+  // The plans of the next so many calls of get() stay together.
+  void make_room(std::size_t count) {
+    if (plans_.size() + count > kMost) plans_.clear();
+  }
 
  private:
   static constexpr std::size_t kMost = 16;

@@ -122,9 +122,11 @@ class Trainer final : public Model {
   void begin_step();  // of train_step: refuses it where it is not permitted
   Goal training_goal(Index rows, Gradient gradient, const kernels::Source& x) const;
   // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
-  OwnPlans own_plans(Index rows, Index last, const kernels::Source& x);
-  // One step, which begins with snapshot()'s state to return to if the loss raises an exception.
+  OwnPlans own_plans(Index rows, Index last, const kernels::Source& x, bool guard);
+  Verdict own_forward(Engine<T>& engine, const OwnPlans& plans, int n_threads, parallel::Poll poll);
+  // One step. Without the overflow guard, it begins with snapshot()'s state, to return to if the loss raises an exception.
   Verdict own_step(Engine<T>& engine, const OwnPlans& plans, OwnLoss& loss, int n_threads, parallel::Poll poll);
+  Verdict own_step_again(Engine<T>& engine, const OwnPlans& plans, int n_threads);
   // The workspace for batches of up to `rows` rows: the present one if it is large enough, and otherwise a new one.
   Workspace<T>& workspace(Index rows, bool need_dx, bool dense);
   // Makes room for the cells of any batch of `rows` different rows of X, which the plans sort if they read sparse rows.
@@ -196,6 +198,7 @@ class Trainer final : public Model {
   } pending_;
   schedules::Position saved_position_;
   Index gradients_rows_ = 0;  // of the batch from which the gradients are
+  std::vector<T> own_dout_;   // the gradient that the caller computed, for a step that has to be done again
   Snapshot<T> saved_;         // the model at the end of the last good epoch, or before a step that may overflow
 };
 

@@ -151,7 +151,7 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   const kernels::Source x = spec.in_pieces ? kernels::Source{} : piece.data.x;
   const Goal goal = training_goal(batch, Gradient::kLoss, x);
   fits_sparse_ = goal.row_cells > 0;
-  if (spec.own_loss) run.own = own_plans(batch, run.rest, x);
+  if (spec.own_loss) run.own = own_plans(batch, run.rest, x, false);
   run.full = run.own.rest ? run.own.rest : &plans_.get(net_, batch, goal);
   run.ragged = run.full;
   if (run.rest > 0) run.ragged = run.own.rest ? run.own.short_rest : &plans_.get(net_, run.rest, goal);

@@ -107,6 +107,57 @@ def test_the_same_bits_on_any_threads() -> None:
     assert len(found) == 1
 
 
+def large(loss: Any, dtype: Any = np.float64, rate: float = 0.01) -> nn.Sequential:
+    """Return a network that is larger than a batch of four rows, so that steps do not copy it."""
+    made = nn.Sequential(nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 2), dtype=dtype, seed=3)
+    made.compile(optim.SGD(lr=rate, momentum=0.9), loss)
+    return made
+
+
+def test_steps_of_a_large_model() -> None:
+    """They are those of MSELoss, and an exception leaves nothing of a step."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4, 40)), rng.normal(size=(5, 4, 2))
+    raises = [False]
+
+    def sometimes(out: Any, y: Any) -> Any:
+        if raises[0]:
+            raise KeyError("mine")
+        return squared(out, y)
+
+    ours, theirs = large(sometimes), large("mse")
+    for batch in zip(x, y, strict=True):
+        raises[0] = True
+        with pytest.raises(KeyError, match="mine"):
+            ours.train_step(*batch)
+        raises[0] = False
+        theirs.train_step(*batch)
+        ours.train_step(*batch, n_threads=2)
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-12, atol=1e-13)
+
+
+def test_a_step_that_may_overflow() -> None:
+    """If it does not, it is that of MSELoss, with one call; if it does, the model is as before."""
+    x, y = np.full((4, 40), 1e6, np.float32), np.full((4, 2), 1e14, np.float32)
+    calls = []
+
+    def counted(out: Any, y: Any) -> Any:
+        calls.append(len(out))
+        return squared(out, y)
+
+    ours, theirs = large(counted, np.float32, 1e-22), large("mse", np.float32, 1e-22)
+    for _ in range(3):
+        ours.train_step(x, y)
+        theirs.train_step(x, y)
+    assert calls == [4, 4, 4]
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5)
+    assert not np.array_equal(values(ours), values(large("mse", np.float32)))
+    before = values(ours)
+    with pytest.raises(TrainingDivergedError):
+        ours.train_step(x, y * np.float32(1e22))
+    np.testing.assert_array_equal(values(ours), before)
+
+
 def test_targets_come_as_they_are() -> None:
     """Targets of any kind reach the function, in the order of the batch's rows."""
     x, _, _ = data()

@@ -2,8 +2,10 @@
 """Fifty batches in torch: an optimizer together with all that may be around it.
 
 Those are a rate that changes, batches that are accumulated, an average of the parameters, groups,
-limits of gradients, and a model that is saved or copied in the middle and goes on. Every one of
-them is crossed with every optimizer in the quick cases, and with each other in the nightly ones.
+limits of gradients, weights of rows, and a model that is saved or copied in the middle and goes on.
+Every one of them is crossed with every optimizer in the quick cases, and with each other in the
+nightly ones. The losses take turns, with all their parameters: sums, weights of classes, smoothed
+labels, targets that are probabilities.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import in_torch
 from fastnn import nn, optim, reference
 from fastnn._optimizers import OPTIMIZERS
 from fastnn._schedule import SCHEDULES, LambdaLR
-from members import TWINS, Hyper, ending, linear, names, paired, row_of, targets
+from fastnn.nn import _entries
+from members import TWINS, Hyper, ending, fitted, linear, names, paired, row_of, targets
 from models import layer_of
 
 if TYPE_CHECKING:
@@ -30,12 +33,31 @@ if TYPE_CHECKING:
 
 # Odd numbers of rows, also in a group of three batches: see test_fifty_steps.
 ROWS, N_IN, N_OUT, BATCHES, EPOCHS = 17, 7, 3, 10, 5
-LR, FUNCTION = 0.004, "a function of the epoch"
-LOSSES = [
-    loss
-    for loss in in_torch.torch_names("losses")
-    if reference.LOSSES[loss].outputs_per_target() == 1
-]
+FUNCTION = "a function of the epoch"
+
+
+class Measure(NamedTuple):
+    """A loss with its parameters; `soft`: its targets are probabilities of classes."""
+
+    name: str
+    hyper: Hyper
+    soft: bool = False
+
+
+def measures() -> list[Measure]:
+    """Return all losses that torch has, with each of their parameters and with all of them."""
+    found = []
+    for name, hyper in (case.values for case in in_torch.torch_cases("losses")):
+        if reference.LOSSES[name].outputs_per_target() > 1 or hyper.get("log_input") is False:
+            continue  # outputs of the latter have to be positive
+        made, _ = fitted(name, hyper, N_OUT)
+        found.append(Measure(name, made))
+        if name == "cross_entropy":
+            found.append(Measure(name, made, soft=True))
+    return found
+
+
+LOSSES = measures()
 ACTIVATIONS = [
     name
     for name in in_torch.torch_names("activations")
@@ -57,6 +79,8 @@ class Training(NamedTuple):
     resume: str
     fits: bool  # fit, or a loop of train_step
     by: str
+    weights: bool
+    lr: float = 0.004
 
 
 CHOICES: dict[str, list[Any]] = {
@@ -68,6 +92,7 @@ CHOICES: dict[str, list[Any]] = {
     "resume": [".npz", "", ".safetensors", "copy"],
     "fits": [True, False],
     "by": ["epoch", "step"],
+    "weights": [False, True],
 }
 SETTINGS: dict[str, Hyper] = {
     "": {},
@@ -97,7 +122,7 @@ def plain_and_full() -> list[tuple[str, Hyper]]:
 def groups_of(rule: str, hyper: Hyper, how: Training) -> dict[str, Hyper]:
     groups: dict[str, Hyper] = {}
     if how.groups:
-        groups = {"0.*": {"lr": 0.3 * LR}, "*.bias": {"weight_decay": 0.02}}
+        groups = {"0.*": {"lr": 0.3 * how.lr}, "*.bias": {"weight_decay": 0.02}}
     if how.clip == "group":
         groups[OWN_LIMIT[0]] = {"max_grad_norm": OWN_LIMIT[1]}
     return groups
@@ -110,11 +135,11 @@ def factor(epoch: int) -> float:
 def rate_of(rule: str, how: Training) -> Any:
     """Return the rate for fastnn. The length of a schedule that has one is that of the fit."""
     if not how.schedule:
-        return LR
+        return how.lr
     if how.schedule == FUNCTION:
-        return LambdaLR(factor, lr=LR)
+        return LambdaLR(factor, lr=how.lr)
     row = reference.SCHEDULES[how.schedule]
-    given: Hyper = {row.base[0]: LR, "by": how.by}
+    given: Hyper = {row.base[0]: how.lr, "by": how.by}
     if row.length and not how.fits:
         given[row.length] = updates_of(how)
     if row.momentum is not None:
@@ -158,34 +183,30 @@ def averages_of(how: Training) -> tuple[Any, Any]:
 
 
 def trained_in_torch(
-    torch: Any, other: Any, optimizer: tuple[str, Hyper], loss: str, how: Training, data: Any
+    torch: Any, other: Any, optimizer: tuple[str, Hyper], loss: Measure, how: Training, data: Any
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the parameters after the training, and their averages."""
     rule, hyper = optimizer
-    measure = in_torch.loss_of(torch, loss, {}, torch.float64)
     groups = []
     for key, parameter in other.named_parameters():
         groups.append({"params": [parameter]})
         for pattern, values in groups_of(rule, hyper, how).items():
             if fnmatchcase(key, pattern):
                 groups[-1] |= {k: v for k, v in values.items() if k != "max_grad_norm"}
-    step_of = in_torch.optimizer(torch, rule, hyper | {"lr": LR}, groups)
+    step_of = in_torch.optimizer(torch, rule, hyper | {"lr": how.lr}, groups)
     schedule = scheduler(torch, rule, how, step_of)
     average, counts = averages_of(how)
     mean = None
-    x, y = data
     waiting: list[Any] = []
     step = 0
     for batch in range(BATCHES * EPOCHS):
         epoch, last = batch // BATCHES, how.fits and batch % BATCHES == BATCHES - 1
         rows = slice(batch % BATCHES * ROWS, (batch % BATCHES + 1) * ROWS)
-        waiting.append((torch.from_numpy(x[rows]), torch.from_numpy(y[rows])))
+        waiting.append([None if part is None else torch.from_numpy(part[rows]) for part in data])
         if len(waiting) < how.accumulate and not last:
             continue
         step_of.zero_grad()
-        total = sum(len(part) for part, _ in waiting)
-        for part, target in waiting:
-            (measure(other(part), target) * (len(part) / total)).backward()
+        backward(torch, other, loss, waiting)
         waiting = []
         clip(torch, other, how)
         step_of.step()
@@ -198,6 +219,29 @@ def trained_in_torch(
             schedule.step()
     assert step == updates_of(how)
     return in_torch.values(other), in_torch.values(mean.module) if mean is not None else {}
+
+
+def backward(torch: Any, other: Any, loss: Measure, batches: list[Any]) -> None:
+    """Compute the gradient of the loss of all rows of some batches, one batch after the other.
+
+    The mean of a loss is that of the rows, each with its weight, times that of its class.
+    """
+    measure = in_torch.loss_of(torch, loss.name, loss.hyper, torch.float64)
+    of_classes = loss.hyper.get("weight") if not loss.soft else None
+    shares = []
+    for _, y, w in batches:
+        share = torch.ones(len(y), dtype=torch.float64) if w is None else w
+        shares.append(share if of_classes is None else share * torch.tensor(of_classes)[y])
+    sums = loss.hyper.get("reduction") == "sum"
+    total = 1 if sums else sum(share.sum() for share in shares)
+    for (x, y, w), share in zip(batches, shares, strict=True):
+        out = other(x)
+        if w is None:
+            value = measure(out, y) * (1 if sums else share.sum())
+        else:
+            each = torch.stack([measure(out[r : r + 1], y[r : r + 1]) for r in range(len(y))])
+            value = ((w if sums else share) * each).sum()
+        (value / total).backward()
 
 
 def by_epoch(how: Training) -> bool:
@@ -232,9 +276,10 @@ def trained(model: nn.Sequential, how: Training, data: Any, folder: Path) -> nn.
         model.save(folder / f"m{how.resume}")
         return fastnn.load(folder / f"m{how.resume}")
 
-    x, y = data
+    x, y, w = data
     if how.fits:
         options: dict[str, Any] = {"batch_size": ROWS, "epochs": EPOCHS, "shuffle": False}
+        options["sample_weight"] = w
         if not how.resume or how.schedule == FUNCTION:
             model.fit(x, y, **options)
             return model
@@ -249,7 +294,7 @@ def trained(model: nn.Sequential, how: Training, data: Any, folder: Path) -> nn.
         return model
     for batch in range(BATCHES * EPOCHS):
         rows = slice(batch % BATCHES * ROWS, (batch % BATCHES + 1) * ROWS)
-        model.train_step(x[rows], y[rows])
+        model.train_step(x[rows], y[rows], sample_weight=None if w is None else w[rows])
         if batch == BATCHES * EPOCHS // 2 - 1:
             model = resumed(model)
     return model
@@ -262,24 +307,32 @@ def compare(torch: Any, optimizer: tuple[str, Hyper], how: Training, at: int, fo
         how = how._replace(fits=True, by="epoch")
     if not how.fits:  # no epoch ends there
         how = how._replace(by="step")
+    if loss.hyper.get("reduction") == "sum":
+        how = how._replace(lr=how.lr / ROWS)
     rule, hyper = optimizer
     layers = [linear(N_IN, 9), (activation, {}), linear(9, 8), (activation, {}), linear(8, N_OUT)]
-    layers += ending(loss, N_OUT)
+    layers += ending(loss.name, N_OUT, loss.hyper)
     model = nn.Sequential(*(layer_of(*layer) for layer in layers), dtype="float64", seed=3)
     given = paired("optimizers", rule, hyper) | {"lr": rate_of(rule, how)}
     made = OPTIMIZERS[rule](**given, param_groups=groups_of(rule, hyper, how))
     model.compile(
-        made, loss, average=averages_of(how)[0], accumulate=how.accumulate, **SETTINGS[how.clip]
+        made,
+        _entries.LOSSES[loss.name](**paired("losses", loss.name, loss.hyper)),
+        average=averages_of(how)[0],
+        accumulate=how.accumulate,
+        **SETTINGS[how.clip],
     )
     rng = np.random.default_rng(at)
     n = ROWS * BATCHES
-    data = rng.standard_normal((n, N_IN)), targets(rng, loss, n, N_OUT)
+    y = rng.dirichlet(np.ones(N_OUT), n) if loss.soft else None
+    y = targets(rng, loss.name, n, N_OUT, hyper=loss.hyper) if y is None else y
+    data = rng.standard_normal((n, N_IN)), y, rng.uniform(0.2, 2, n) if how.weights else None
     other = in_torch.network(torch, layers, model._network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's schedulers ask for calls in another order
         expected, means = trained_in_torch(torch, other, optimizer, loss, how, data)
     model = trained(model, how, data, folder)
-    tolerance = 1e-12 * TWINS["optimizers"][rule].tolerance * TWINS["losses"][loss].tolerance
+    tolerance = 1e-12 * TWINS["optimizers"][rule].tolerance * TWINS["losses"][loss.name].tolerance
     tolerance *= TWINS["activations"][activation].tolerance
     same(model, expected, tolerance)
     if means:

@@ -33,6 +33,7 @@ from . import (
 )
 from ._compiled import Compiled
 from ._containers import Chain
+from ._function_loss import FunctionLoss
 from ._parts import Parts
 from ._run import Run, chosen_callbacks, settings_of
 from ._stream import Stream
@@ -104,6 +105,7 @@ class Sequential:
     _epochs_seen: int
     _run: Run | None = None  # a fit that is under way
     _threads: int = 0
+    _asks: bool = False  # whether the loss is a function in Python
 
     def __init__(
         self,
@@ -204,7 +206,7 @@ class Sequential:
             compiled = Compiled.of(call.where, optimizer, loss, metrics, average, **settings)
             compiled.check_outputs(call.where, call.network.n_outputs)
             compiled.apply(call.where, call.network)
-            self._compiled = compiled
+            self._compiled, self._asks = compiled, isinstance(compiled.loss, FunctionLoss)
 
     def fit(
         self,
@@ -563,7 +565,7 @@ class Sequential:
             self._threads if n_threads is None else _arguments.n_threads("train_step", n_threads, 0)
         )
         network = self._tree.network
-        if network is not None and type(x) is ndarray:
+        if network is not None and type(x) is ndarray and not self._asks:
             try:
                 if grad is None and type(y) is ndarray:
                     return network.train_step(x, y, sample_weight, threads)
@@ -1866,6 +1868,7 @@ class Sequential:
         vars(self).update(
             _tree=parts.tree,
             _compiled=parts.compiled,
+            _asks=parts.compiled is not None and isinstance(parts.compiled.loss, FunctionLoss),
             _epochs_seen=parts.epochs_seen,
             history=parts.history,
             _run=None,
