@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "chosen_callbacks", "settings_of"]
 
+_SUMS = ("sums", "val_sums")  # figures of the core that the user does not see,
+_HIDDEN = (*_SUMS, LR)  # and those that are not shown unless the learning rate changes
+
 
 def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[str, Any]:
     """Return all settings of the core's row "fit"; those that the user gave are checked."""
@@ -154,8 +157,9 @@ class Run:
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
+        self._own = call.own_loss
         # Whether the core calls back after each epoch.
-        self._watches = bool(callbacks) or self._reads or call.own_loss is not None
+        self._watches = bool(callbacks) or self._reads or self._own is not None
         self._watches = self._watches or isinstance(rows, Stream)
         self._first_lr = model.lr if self._watches and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
@@ -228,7 +232,7 @@ class Run:
         return [*names, LR] if self._shows_lr else names
 
     def _fit(self) -> None:
-        network, own = self._call.network, self._call.own_loss
+        network, own = self._call.network, self._own
         if own is not None and self.validation is not None:
             self._check_validation(self.validation)
         self._batch_begin, self._batch_end = (
@@ -252,9 +256,9 @@ class Run:
                 **self.settings,
             )
         except BaseException:
-            self.history.take(self._shown(network.history))  # the epochs that ended before
+            self.history.take(self._shown(dict(network.history)))  # the epochs that ended before
             raise
-        self.history.finish(self._shown(result), self._earlier.steps)
+        self.history.finish(self._shown(dict(result)), self._earlier.steps)
 
     def _check_validation(self, rows: Rows) -> None:
         """Refuse numbers of X that are not finite, before anything is trained.
@@ -266,16 +270,17 @@ class Run:
             self._call.network.predict(rows.x, False, None, self._call.threads)
 
     def _shown(self, figures: dict[str, Any]) -> dict[str, Any]:
-        """Return the figures of epochs that the user sees."""
-        hidden = {"sums", "val_sums"} | (set() if self._shows_lr else {LR})
-        return {name: value for name, value in figures.items() if name not in hidden}
+        """Return the figures of epochs that the user sees; changes the dict."""
+        for name in _SUMS if self._shows_lr else _HIDDEN:
+            figures.pop(name, None)
+        return figures
 
     def _with_metrics(self, logs: dict[str, Any]) -> dict[str, float]:
         """Return the figures of an epoch, with those of the metrics, in their order."""
         network, validation = self._call.network, self.validation
         found = self._figures.of_sums(network.n_outputs, logs)
         if validation is not None and self._figures.predicted:
-            if self._call.own_loss is not None:
+            if self._own is not None:
                 self._room = network.predict(validation.x, True, self._room, self._call.threads)
             assert self._room is not None
             own = self._figures.of_predictions(validation.y, self._room, validation.w)
@@ -288,7 +293,7 @@ class Run:
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
-        own = self._call.own_loss
+        own = self._own
         if own is not None and self.validation is not None:
             with _of_validation():
                 logs["val_loss"] = own.of_all(self._call, self.validation)
