@@ -17,7 +17,7 @@ import pytest
 import fastnn.metrics as figures_of
 from fastnn import _core, nn, optim, reference
 
-N, IN, K = 83, 4, 3
+N, IN, K = 331, 4, 3  # a batch of 150 rows has several chunks
 ROWS = {row["name"]: row for row in _core.registries()["losses"]}
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 
@@ -92,8 +92,12 @@ def test_sums_are_those_of_the_twin(rng, loss, k, dtype):
     for weights in (None, w):
         expected = twin_sums(loss, made, metrics, x, truth, weights)
         scores = made.evaluate(x, y, weights)
-        report = made.fit(x, y, weights, batch_size=16, epochs=1, validation=(x, y, weights))
-        for weight, unit, sums in (scores["sums"], *report["sums"], *report["val_sums"]):
+        every = [scores["sums"]]
+        for batch_size in (16, 150):
+            data = {"validation": (x, y, weights)}
+            report = made.fit(x, y, weights, batch_size=batch_size, epochs=1, **data)
+            every += [*report["sums"], *report["val_sums"]]
+        for weight, unit, sums in every:
             assert weight * unit == pytest.approx(N if weights is None else w.sum(), rel=1e-12)
             for (name, _), ours, theirs in zip(metrics, sums, expected, strict=True):
                 scale: Any = unit
@@ -366,6 +370,20 @@ def test_predictions_are_what_predict_gives(rng):
     p = model.predict(x)
     for found in everywhere(model, x, y, None):
         assert found["mae"] == pytest.approx(sk.mean_absolute_error(y, p), rel=1e-12)
+
+
+def test_each_epoch_begins_with_sums_of_its_own(rng):
+    """A sum that overflowed would make NaN of the next one, and rows would be counted again."""
+    x, y, _, _ = problem(rng, "l1", 1)
+    y[7] = 1e200
+    for found in everywhere(model_of("l1", 1, ["mse"]), x, y, None):
+        assert found["mse"] == np.inf
+    made = network("cross_entropy", K, "float64", [("confusion", {})])
+    x, y, _, _ = problem(rng, "cross_entropy", K)
+    report = made.fit(x, y, batch_size=16, epochs=3, validation=(x, y, None))
+    for kind in ("sums", "val_sums"):
+        first, *others = [counts.tolist() for _, _, (counts,) in report[kind]]
+        assert others == [first, first]
 
 
 def test_no_probabilities(rng):
