@@ -88,6 +88,25 @@ def test_masks_change_with_step_layer_and_seed() -> None:
     assert abs(kept - 0.7) < 5 * np.sqrt(0.21 / 200_000)
 
 
+def test_masks_are_independent() -> None:
+    """The rate, and products of neighbours in columns, rows, layers and steps, to five sigma."""
+    kept, shape = 0.8, (20, 512)
+    drawn = [
+        [_core.dropout_mask(shape, 1 - kept, SEED, layer, step=step) for step in range(24)]
+        for layer in (1, 4)
+    ]
+    z = (np.array(drawn) != 0) - kept  # layers, steps, rows, columns
+    z /= np.sqrt(kept * (1 - kept))
+    found = [z] + [z[..., lag:] * z[..., :-lag] for lag in range(1, 65)]
+    found += [z[..., 1:, :] * z[..., :-1, :], z[0] * z[1]]
+    found += [z[:, lag:] * z[:, :-lag] for lag in (1, 2, 12)]
+    sums = np.array([part.sum() / np.sqrt(part.size) for part in found])
+    assert abs(sums).max() < 5
+    for axis in range(4):  # how often each layer, step, row and column is kept
+        others = tuple(k for k in range(4) if k != axis)
+        assert abs(z.sum(others) / np.sqrt(z.size / z.shape[axis])).max() < 5
+
+
 def test_thirty_passes_draw_thirty_masks(rng: np.random.Generator) -> None:
     """Monte Carlo dropout works on a model that was never compiled."""
     x = rng.standard_normal((40, 5))
