@@ -18,8 +18,7 @@ namespace fastnn::kernels {
 namespace {
 
 constexpr Index kPrefetchBytes = 512 * 1024;  // a larger b does not fit in L2: its next panel is prefetched
-constexpr Index kFewRows = 8;
-constexpr Index kRowGroup = 192;  // rows of c in a group: their part of a takes 192 KB of L2 in float32
+constexpr Index kRowGroup = 192;              // rows of c in a group: their part of a takes 192 KB of L2 in float32
 
 // Rows of b in a block of k: a panel of the usual width then takes 16 KB of L1, or 32 KB with 64-byte vectors. A
 // transposed a also needs a cache line of each of its rows in L1, hence the smaller block.
@@ -36,11 +35,12 @@ bool worth_a_copy(Index rows, Index stride) noexcept {
   return rows >= kRows && stride * static_cast<Index>(sizeof(T)) >= kBytes;
 }
 
-template <class T, class V, int kVectors>
+template <class T, int kVectors>
 void copy_panel(BlockProduct<T>& block, T* to) noexcept {
-  constexpr Index kWidth = kVectors * V::kLanes;
+  constexpr Index kWidth = kVectors * Vec<T>::kLanes;
   for (Index p = 0; p < block.k; ++p)
-    for (Index j = 0; j < kWidth; j += V::kLanes) V::load(block.b + p * block.b_stride + j).store(to + p * kWidth + j);
+    for (Index j = 0; j < kWidth; j += Vec<T>::kLanes)
+      Vec<T>::load(block.b + p * block.b_stride + j).store(to + p * kWidth + j);
   block.b = to;
   block.b_stride = kWidth;
 }
@@ -72,7 +72,7 @@ void advance_rows(BlockProduct<T>& block, Index rows) noexcept {
 
 // As multiply_panel, with prefetching: each block of rows prefetches its share of the next panel, and the part of the
 // caller's arrays that corresponds to the block. at: offset of the panel's first element in these arrays.
-template <class T, class V, int kVectors, bool kTransposed>
+template <class T, int kVectors, bool kTransposed>
 [[gnu::noinline]] void multiply_panel_prefetching(BlockProduct<T> block, Index rows, const T* next, Index stride,
                                                   const PrefetchTargets<T>* targets, Index at) noexcept {
   const RowBlocks<T, kVectors> blocks{rows};
@@ -85,7 +85,7 @@ template <class T, class V, int kVectors, bool kTransposed>
       for (int s = 0; s < targets->count; ++s) list.add(targets->arrays[s] + at, targets->stride, count);
       at += count * targets->stride;
     }
-    const auto kernel = kKernels<T, V, kVectors, kTransposed, true>[static_cast<std::size_t>(count - 1)];
+    const auto kernel = kKernels<T, kVectors, kTransposed, true>[static_cast<std::size_t>(count - 1)];
     kernel(block, &list);
     advance_rows<T, kTransposed>(block, count);
   }
@@ -93,34 +93,33 @@ template <class T, class V, int kVectors, bool kTransposed>
 
 // The columns of c that one panel of b gives, for all rows of the group. next: the panel to prefetch, or nullptr. left:
 // number of columns of c from this panel on.
-template <class T, class V, int kVectors, bool kTransposed>
+template <class T, int kVectors, bool kTransposed>
 void multiply_panel(BlockProduct<T> block, Index rows, const T* next, const PanelLoop<T>& loop, Index left) noexcept {
   constexpr bool kMayCopy = block_rows<T>(kVectors) >= 4 || kVectors == kLineVectors<T>;
   const Index stride = block.b_stride;
-  alignas(kAlign) T copy[kMayCopy ? kBlock<T, kTransposed> * kVectors * V::kLanes : 1];
+  alignas(kAlign) T copy[kMayCopy ? kBlock<T, kTransposed> * kVectors * Vec<T>::kLanes : 1];
   if constexpr (kMayCopy) {
-    if (worth_a_copy<T, kTransposed>(rows, stride)) copy_panel<T, V, kVectors>(block, copy);
+    if (worth_a_copy<T, kTransposed>(rows, stride)) copy_panel<T, kVectors>(block, copy);
   }
   if (next || loop.targets)
-    return multiply_panel_prefetching<T, V, kVectors, kTransposed>(block, rows, next, stride, loop.targets,
-                                                                   loop.targets_offset + loop.cols - left);
+    return multiply_panel_prefetching<T, kVectors, kTransposed>(block, rows, next, stride, loop.targets,
+                                                                loop.targets_offset + loop.cols - left);
   const RowBlocks<T, kVectors> blocks{rows};
   for (Index r = 0; r < blocks.count; ++r) {
     const Index count = blocks.rows(r);
-    kKernels<T, V, kVectors, kTransposed, false>[static_cast<std::size_t>(count - 1)](block, nullptr);
+    kKernels<T, kVectors, kTransposed, false>[static_cast<std::size_t>(count - 1)](block, nullptr);
     advance_rows<T, kTransposed>(block, count);
   }
 }
 
-// The last columns, where they fill at most the first narrow vector of their cache line: the rest of the line is
-// padding, which becomes zero without a product.
+// The last columns, where they fill at most the first vector of their cache line: the rest of the line is padding,
+// which becomes zero without a product.
 template <class T, bool kTransposed>
 void multiply_narrow_panel(const BlockProduct<T>& block, Index rows, const PanelLoop<T>& loop, Index left) noexcept {
-  using Narrow = NarrowVec<T>;
-  multiply_panel<T, Narrow, 1, kTransposed>(block, rows, nullptr, loop, left);
+  multiply_panel<T, 1, kTransposed>(block, rows, nullptr, loop, left);
   for (Index r = 0; r < rows; ++r)
-    for (Index j = Narrow::kLanes; j < kPad<T>; j += Narrow::kLanes)
-      Narrow::zero().store(block.c + r * block.c_stride + j);
+    for (Index j = Vec<T>::kLanes; j < kPad<T>; j += Vec<T>::kLanes)
+      Vec<T>::zero().store(block.c + r * block.c_stride + j);
 }
 
 enum class Layout { kRowMajor, kPanels };  // of b
@@ -143,8 +142,7 @@ void multiply_next_panel(BlockProduct<T>& block, Index rows, Index& cols, const 
   const T* to_prefetch = nullptr;
   if (loop.prefetch_b)
     to_prefetch = cols <= kWidth ? loop.after : kLayout == Layout::kRowMajor ? next : next + loop.first_row * kWidth;
-  multiply_panel<T, Vec<T>, kVectors, kTransposed>(at_panel<T, kWidth, kLayout>(block, loop), rows, to_prefetch, loop,
-                                                   cols);
+  multiply_panel<T, kVectors, kTransposed>(at_panel<T, kWidth, kLayout>(block, loop), rows, to_prefetch, loop, cols);
   block.b = next;
   block.c += kWidth;
   if (block.start) block.start += kWidth;
@@ -156,17 +154,14 @@ void multiply_next_panel(BlockProduct<T>& block, Index rows, Index& cols, const 
 // loads than one of 6 x 2.
 template <class T, int kLines, bool kTransposed, Layout kLayout>
 void multiply_panels(BlockProduct<T> block, Index rows, Index cols, const PanelLoop<T>& loop) noexcept {
-  // Not where the width of the last panel is given, and not for a few rows, whose y is read again as whole vectors before
-  // both halves of a line have been stored.
-  constexpr bool kOneVector = kLineVectors<T> == 1, kWidthIsGiven = kLayout == Layout::kPanels && kLines > 1;
-  const Index narrow = kOneVector && (kWidthIsGiven || rows < kFewRows) ? 0 : NarrowVec<T>::kLanes;
+  constexpr Index kNarrow = kLineVectors<T> > 1 ? Vec<T>::kLanes : 0;
   if constexpr (kLines == 1 && kLineVectors<T> == 2 && kTransposed)
     if (worth_a_copy<T, kTransposed>(rows, block.b_stride))
-      while (cols > 2 * kPad<T> + narrow) {
+      while (cols > 2 * kPad<T> + kNarrow) {
         multiply_next_panel<T, 3, kTransposed, kLayout>(block, rows, cols, loop);
         multiply_next_panel<T, 3, kTransposed, kLayout>(block, rows, cols, loop);
       }
-  while (cols > (kLines - 1) * kPad<T> + narrow)
+  while (cols > (kLines - 1) * kPad<T> + kNarrow)
     multiply_next_panel<T, kLines * kLineVectors<T>, kTransposed, kLayout>(block, rows, cols, loop);
   if (cols <= 0) return;
   if constexpr (kLines > 1)
@@ -214,24 +209,6 @@ void multiply(ConstMatrix<T> a, ConstMatrix<T> b, const T* bias, Matrix<T> c, bo
     }
     p += k;
   } while (p < b.rows);
-}
-
-// The sums of the columns from c on. Several vectors at a time, as long as they fit: the additions of a single one would
-// wait for each other.
-template <class T, int kVectors>
-void sum_columns(ConstMatrix<T> y, Index c, T* sums, bool accumulate) noexcept {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  for (const Index end = padded<T>(y.cols); c + kVectors * kLanes <= end; c += kVectors * kLanes) {
-    Vec<T> sum[kVectors];
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) sum[j] = accumulate ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
-    for (Index r = 0; r < y.rows; ++r)
-#pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) sum[j].store(sums + c + j * kLanes);
-  }
-  if constexpr (kVectors > kLineVectors<T>) sum_columns<T, kVectors / 2>(y, c, sums, accumulate);
 }
 
 template <class T>
@@ -315,7 +292,15 @@ void product_few_rows(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcep
 
 template <class T>
 void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
-  sum_columns<T, 8>(y, 0, sums, accumulate);
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index c = 0; c < padded<T>(y.cols); c += kPad<T>) {
+    Vec<T> sum[kLineVectors<T>];
+    for (int j = 0; j < kLineVectors<T>; ++j)
+      sum[j] = accumulate ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
+    for (Index r = 0; r < y.rows; ++r)
+      for (int j = 0; j < kLineVectors<T>; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
+    for (int j = 0; j < kLineVectors<T>; ++j) sum[j].store(sums + c + j * kLanes);
+  }
 }
 
 #define FASTNN_INSTANTIATE(T)                                                              \

@@ -8,7 +8,6 @@
 #include <array>
 #include <utility>
 
-#include "core/narrow_vec.h"
 #include "core/simd.h"
 #include "core/types.h"
 
@@ -73,29 +72,28 @@ class PrefetchList {
   const T* rows_[kMost];
 };
 
-// V: the type of the vectors, Vec<T> or NarrowVec<T>.
-template <class T, class V, int kRows, int kVectors, bool kTransposed, bool kPrefetch>
+template <class T, int kRows, int kVectors, bool kTransposed, bool kPrefetch>
 void micro_kernel(const BlockProduct<T>& given, PrefetchList<T>* prefetch) noexcept {
-  constexpr Index kLanes = V::kLanes;
+  constexpr Index kLanes = Vec<T>::kLanes;
   const BlockProduct<T> block = given;  // a copy: stores to c cannot change it
-  V sum[kRows][kVectors];
+  Vec<T> sum[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j)
-      sum[i][j] = block.start ? V::loadu(block.start + i * block.start_stride + j * kLanes) : V::zero();
+      sum[i][j] = block.start ? Vec<T>::loadu(block.start + i * block.start_stride + j * kLanes) : Vec<T>::zero();
 
   const T* a = block.a;
   const T* b = block.b;
   const Index a_stride = block.a_stride;
   const Index a_step = kTransposed ? a_stride : 1;
   const auto step = [&]() __attribute__((always_inline)) {
-    V row[kVectors];
+    Vec<T> row[kVectors];
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; ++j) row[j] = V::loadu(b + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) row[j] = Vec<T>::loadu(b + j * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      const auto factor = V::set(kTransposed ? a[i] : a[i * a_stride]);
+      const auto factor = Vec<T>::set(kTransposed ? a[i] : a[i * a_stride]);
 #pragma GCC unroll 16
       for (int j = 0; j < kVectors; ++j) sum[i][j] = fma(factor, row[j], sum[i][j]);
     }
@@ -151,15 +149,15 @@ template <class T>
 using Kernel = void (*)(const BlockProduct<T>&, PrefetchList<T>*) noexcept;
 
 namespace detail {
-template <class T, class V, int kVectors, bool kTransposed, bool kPrefetch, int... kIndex>
+template <class T, int kVectors, bool kTransposed, bool kPrefetch, int... kIndex>
 constexpr std::array<Kernel<T>, sizeof...(kIndex)> kernels_by_rows(std::integer_sequence<int, kIndex...>) {
-  return {micro_kernel<T, V, kIndex + 1, kVectors, kTransposed, kPrefetch>...};
+  return {micro_kernel<T, kIndex + 1, kVectors, kTransposed, kPrefetch>...};
 }
 }  // namespace detail
 
-// kKernels<T, type of vectors, their number, a is transposed, with prefetching>[rows - 1]
-template <class T, class V, int kVectors, bool kTransposed, bool kPrefetch>
-inline constexpr auto kKernels = detail::kernels_by_rows<T, V, kVectors, kTransposed, kPrefetch>(
+// kKernels<T, vectors, a is transposed, with prefetching>[rows - 1]
+template <class T, int kVectors, bool kTransposed, bool kPrefetch>
+inline constexpr auto kKernels = detail::kernels_by_rows<T, kVectors, kTransposed, kPrefetch>(
     std::make_integer_sequence<int, block_rows<T>(kVectors)>{});
 
 }  // namespace fastnn::kernels

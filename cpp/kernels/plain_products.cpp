@@ -87,7 +87,7 @@ void panel_rows(BlockProduct<T> block, Index rows, Index cols) noexcept {
   if (cols < kWidth) std::fill_n(begin, kRows * kWidth, T(0));
   for (Index r = 0; r < count; ++r) {
     const Index n = rows / count + (r < rows % count ? 1 : 0);  // split evenly, without a last block of a few rows
-    const auto kernel = kKernels<T, Vec<T>, kVectors, kTransposed, false>[static_cast<std::size_t>(n - 1)];
+    const auto kernel = kKernels<T, kVectors, kTransposed, false>[static_cast<std::size_t>(n - 1)];
     if (cols == kWidth) {
       kernel(block, nullptr);
     } else {

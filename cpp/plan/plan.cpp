@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <tuple>
 
 #include "core/faults.h"
 
@@ -48,10 +47,9 @@ class Builder {
         if (p.role == Role::kProductMatrix && net_.trains(p)) add({Op::kBoundGradient, p.layer});
     close_rows();
     make_tiles();
-    group_tiles();
-    if (backward) add_items(Phase::kTiles, plan_.tile_groups.size(), tile_flops());
+    if (backward) add_items(Phase::kTiles, tile_flops());
     const bool update_phase = plan_.goal.update && (plan_.goal.form == Form::kMaterialised || !backward);
-    if (update_phase) add_items(Phase::kUpdate, plan_.tiles.size(), 20.0 * kTileRows * kTileCols<T>);
+    if (update_phase) add_items(Phase::kUpdate, 20.0 * kTileRows * kTileCols<T>);
     for (const auto& phase : plan_.phases) plan_.flops += phase.item_flops * static_cast<double>(phase.items);
     return std::move(plan_);
   }
@@ -192,6 +190,7 @@ class Builder {
     const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Batch::kFewRows;
     for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
+      plan_.tile_size = 0;
       for (const int i : plan_.trained) {
         const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
         const bool large = height == kWideTileRows && p.role == Role::kProductMatrix && is_wide(net_.layer(p.layer));
@@ -204,44 +203,10 @@ class Builder {
   void add_tiles(int param, Index height, Index width) {
     const auto& p = net_.parameters()[static_cast<std::size_t>(param)];
     if (reads_sparse(p.layer) && p.role == Role::kProductMatrix) plan_.cell_block = height;
+    plan_.tile_size = std::max(plan_.tile_size, std::min(height, p.rows) * padded<T>(std::min(width, p.cols)));
     for (Index r = 0; r < p.rows; r += height)
       for (Index c = 0; c < p.cols; c += width)
         plan_.tiles.push_back({param, {r, std::min(height, p.rows - r)}, {c, std::min(width, p.cols - c)}});
-  }
-
-  // Tiles of a matrix with few columns are small, so in the fused form several of them are one item, which takes no longer
-  // than the largest tile. Sums over tiles, such as the penalty, do not depend on it.
-  void group_tiles() {
-    Index most = 0;
-    for (const Tile& tile : plan_.tiles) most = std::max(most, tile.rows.count * tile.cols.count);
-    const bool fused = plan_.goal.update && plan_.goal.form == Form::kFused;
-    for (std::size_t i = 0; i < plan_.tiles.size(); ++i) {
-      const Tile& tile = plan_.tiles[i];
-      if (fused && !plan_.tile_groups.empty()) {
-        auto& last = plan_.tile_groups.back();
-        const Index rows = last.whole.rows.count + tile.rows.count, cols = tile.cols.count;
-        const bool next = last.whole.param == tile.param && last.whole.cols.first == tile.cols.first;
-        const int layer = net_.parameters()[static_cast<std::size_t>(tile.param)].layer;
-        if (next && rows <= kGroupRows && cols <= kGroupCols && rows * cols <= most && !reads_sparse(layer)) {
-          last.whole.rows.count = rows;
-          ++last.count;
-          continue;
-        }
-      }
-      plan_.tile_groups.push_back({tile, static_cast<Index>(i)});
-    }
-    if (fused) std::ranges::stable_sort(plan_.tile_groups, {}, [&](const TileGroup& group) { return place(group); });
-    for (const auto& group : plan_.tile_groups)
-      plan_.tile_size = std::max(plan_.tile_size, group.whole.rows.count * padded<T>(group.whole.cols.count));
-  }
-
-  // A tile of a bias comes after the last tile of W with the same columns, because it reads the same columns of dy: then
-  // fewer threads read them.
-  std::tuple<int, bool, Index> place(const TileGroup& group) const {
-    const auto& [param, rows, cols] = group.whole;
-    const auto& p = net_.parameters()[static_cast<std::size_t>(param)];
-    const bool last = rows.first + rows.count == p.rows;
-    return {p.layer, last, last ? cols.first : 0};
   }
 
   double tile_flops() const {
@@ -255,13 +220,13 @@ class Builder {
       else
         flops += 2.0 * numbers * static_cast<double>(plan_.rows);
     }
-    return plan_.tiles.empty() ? 0 : flops / static_cast<double>(plan_.tile_groups.size());
+    return plan_.tiles.empty() ? 0 : flops / static_cast<double>(plan_.tiles.size());
   }
 
-  void add_items(Phase::Kind kind, std::size_t items, double flops) {
-    if (items == 0) return;
+  void add_items(Phase::Kind kind, double flops) {
+    if (plan_.tiles.empty()) return;
     Phase phase{.kind = kind};
-    phase.items = static_cast<Index>(items);
+    phase.items = static_cast<Index>(plan_.tiles.size());
     phase.item_flops = flops;
     plan_.phases.push_back(std::move(phase));
   }

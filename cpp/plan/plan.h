@@ -66,7 +66,7 @@ struct Phase {
     kRows,    // item: a chunk of rows carried through `ops`
     kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
     kRepack,  // item: a block of rows of some W, copied to the packed W^T and W that products read
-    kTiles,   // item: a group of tiles of some parameter: its gradient and, in the fused form, its update
+    kTiles,   // item: a tile of some parameter: its gradient and, in the fused form, its update
     kUpdate   // item: the update of a tile from the materialised gradient
   } kind;
   std::vector<Op> ops = {};
@@ -84,12 +84,6 @@ struct Tile {
   Range rows, cols;
 };
 
-// Neighbouring tiles that are one item of a fused tiles phase, and the rectangle that they are together.
-struct TileGroup {
-  Tile whole;
-  Index first = 0, count = 1;  // among the plan's tiles
-};
-
 struct Plan {
   Goal goal;
   Index rows = 0;   // of the batch
@@ -105,8 +99,7 @@ struct Plan {
   std::vector<PackedCopies> packed_copies;  // by layer: the packed copies that have to be updated with W
   std::vector<int> trained;                 // parameters that have tiles
   std::vector<Tile> tiles;
-  std::vector<TileGroup> tile_groups;  // of one tile each, except for small tiles of the fused form
-  Index tile_size = 0;                 // numbers in the largest group, with padding
+  Index tile_size = 0;  // numbers in the largest tile, with padding
   std::vector<Tile> repack_tiles;
   // The node that reads sparse rows, and the rows of the tiles of its matrix: blocks of columns of X. 0 if it does not
   // train.
@@ -163,8 +156,6 @@ template <class T>
 inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
 template <class T>
 inline constexpr Index kWideTileCols = static_cast<Index>(384 / sizeof(T));
-// The largest group of several tiles: the kernels exchange the operands of a gradient of this size.
-inline constexpr Index kGroupRows = 128, kGroupCols = 16;
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 
 // The largest number of chunks of any batch of at most `rows` rows.

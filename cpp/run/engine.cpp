@@ -69,7 +69,6 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
       return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
       const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
-      note_penalties({tile, item});
       return update(tile, gradient_view(tile));
     }
   }
@@ -197,11 +196,9 @@ Matrix<T> Engine<T>::gradient_view(const Tile& tile) {
 
 template <class T>
 void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept {
-  const auto& group = plan_->tile_groups[static_cast<std::size_t>(item)];
-  const Tile& tile = group.whole;
+  const Tile& tile = plan_->tiles[static_cast<std::size_t>(item)];
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const bool fused = plan_->goal.update && plan_->goal.form == Form::kFused;
-  if (fused) note_penalties(group);
   if (batch_rows_ == 1 && fused && update_by_factors(tile)) return;
   const bool aside = fused || (accumulates() && kept_ != 0);
   const Matrix<T> grad =
@@ -260,6 +257,7 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   job.param = net_.values() + at;
   job.stride = p.stride;
   const auto& rule = compiled_->rule(tile.param);
+  if (compiled_->settings.penalty_in_loss) note_penalty(tile);
   for (std::size_t s = 0; s < rule.states.size(); ++s) job.state[s] = rule.states[s] ? rule.states[s] + at : nullptr;
   job.grad = grad.data;
   job.grad_stride = grad.stride;
@@ -276,19 +274,13 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
 
 // These two are seldom asked for, so they are kept out of the loop that most trainings run.
 template <class T>
-void Engine<T>::note_penalties(const plan::TileGroup& group) noexcept {
-  if (compiled_->settings.penalty_in_loss) note_penalties_of(group);
-}
-template <class T>
-[[gnu::noinline]] void Engine<T>::note_penalties_of(const plan::TileGroup& group) noexcept {
-  const auto& rule = compiled_->rule(group.whole.param);
-  const double l2 = compiled_->optimizer->l2(rule.values, batch_weight_), l1 = static_cast<double>(rule.l1);
-  const Matrix<T> whole = net_.parameters()[static_cast<std::size_t>(group.whole.param)].in(net_.values());
-  for (Index k = group.first; k < group.first + group.count; ++k) {
-    const Tile& tile = plan_->tiles[static_cast<std::size_t>(k)];
-    ws_.penalties[k] =
-        tile_penalty<T>(whole.block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count), l2, l1);
-  }
+[[gnu::noinline]] void Engine<T>::note_penalty(const Tile& tile) noexcept {
+  const auto& rule = compiled_->rule(tile.param);
+  ws_.penalties[&tile - plan_->tiles.data()] =
+      tile_penalty<T>(net_.parameters()[static_cast<std::size_t>(tile.param)]
+                          .in(net_.values())
+                          .block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count),
+                      compiled_->optimizer->l2(rule.values, batch_weight_), static_cast<double>(rule.l1));
 }
 
 template <class T>

@@ -194,8 +194,7 @@ class Engine final : public parallel::Program {
   PrefetchTargets<T> prefetch_targets(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
-  void note_penalties(const plan::TileGroup& group) noexcept;
-  void note_penalties_of(const plan::TileGroup& group) noexcept;
+  void note_penalty(const Tile& tile) noexcept;
   void add_to_average(const Tile& tile) noexcept;
   void merge(const Phase& phase) noexcept;
   void merge_statistics(int layer, Index chunks, Index chunk_rows) noexcept;
