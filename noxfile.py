@@ -179,6 +179,11 @@ THREADED = [
     "tests/files/test_atomic.py",
     "tests/files/test_digest.py",
     "tests/project/test_demo.py",
+    "tests/nn/test_fit_stream.py",
+    "tests/nn/test_own_loss.py",
+    "tests/nn/test_sparse.py",
+    "tests/rooms/test_column_statistics.py",
+    "tests/rooms/test_metric_sums.py",
 ]
 NOT_UNDER_TSAN = [
     # expects a call that is too short for two threads, which takes ten times as long
