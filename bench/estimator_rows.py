@@ -37,6 +37,9 @@ GRID = {
     "learning_rate_init": [1e-3, 3e-3],
 }
 FOLDS = 5
+# Seconds between turns: after scikit-learn's, the threads of OpenBLAS spin for a tenth of a second
+# (2^28 cycles), in which a fit of ours with two threads takes a third longer.
+PAUSE = 0.2
 # How far the losses of the first five epochs may differ in the median: scikit-learn cuts losses off
 # where a probability rounds to 0, so that those of a first epoch may differ by more.
 SAME = {"float64": 1e-9, "float32": 1e-3}
@@ -104,7 +107,7 @@ class Row(NamedTuple):
 
 def in_turns(turns: dict[str, Callable[[], float]], **more: Any) -> Case:
     """Return the case of functions that give their seconds."""
-    return Case(partial(alternate, turns), **more)
+    return Case(partial(alternate, turns, pause=PAUSE), **more)
 
 
 def flops_of(model: Any, n_rows: int) -> float:
@@ -135,7 +138,7 @@ def fits(name: str, x: Any, y: Any, **settings: Any) -> Case:
     turns = {library: timed(library, module) for library, module in MODULES.items()}
 
     def measure(rounds: int) -> dict[str, list[float]]:
-        found = alternate(turns, rounds)
+        found = alternate(turns, rounds, PAUSE)
         ours, other = (losses[library] for library in ("fastnn", "scikit-learn"))
         if not np.median(abs(ours / other - 1)) <= SAME[x.dtype.name]:
             raise SystemExit(f"{name}: the first losses are {ours}; scikit-learn has {other}")
