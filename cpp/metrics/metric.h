@@ -1,6 +1,6 @@
 // The contract of a metric that is a sum over rows. Sums are taken in double, row after row, so that they depend on the
-// division of the rows into chunks alone. The loops are simple and are compiled for size: they read a few numbers of
-// each row once, which costs little beside the products.
+// division of the rows into chunks alone. The loops are simple: they read a few numbers of each row once, which costs
+// little beside the products.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
