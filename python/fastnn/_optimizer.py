@@ -90,7 +90,7 @@ class Optimizer(Description):
         ]
 
     def __post_init__(self) -> None:
-        vars(self)["lr"] = rate_of(type(self).__name__, getattr(self, "lr", None))
+        vars(self)["lr"] = rate_of(type(self).__name__, "lr", getattr(self, "lr", None))
         super().__post_init__()
         where, every = type(self).__name__, getattr(self, "decay_bias", True)
         vars(self)["decay_bias"] = _validate.flag(where, "decay_bias", every)

@@ -222,18 +222,20 @@ LearningRate = float | Schedule | Sequence[float] | Callable[[int], float]
 LEARNING_RATE = "LearningRate"  # as source, for stubs
 
 
-def rate_of(where: str, given: Any) -> Any:
+def rate_of(where: str, name: str, given: Any) -> Any:
     """Return what an optimizer takes as `lr`: a schedule for a list or a function.
+
+    `name` is the parameter's name in messages.
 
     A number is returned as it is, and checked with the other hyperparameters.
     """
     if isinstance(given, Schedule):
         return given
     if isinstance(given, type) and issubclass(given, Schedule):
-        raise TypeError(f"[{where}] lr is the class {given.__name__}; write {given.__name__}()")
+        raise TypeError(f"[{where}] {name} is the class {given.__name__}; write {given.__name__}()")
     if isinstance(given, str):
         raise TypeError(
-            f"[{where}] lr is {given!r}; expected a number, a list of the rates of steps, a "
+            f"[{where}] {name} is {given!r}; expected a number, a list of the rates of steps, a "
             "function of the epoch, or a schedule such as optim.lr_scheduler.CosineAnnealingLR(0.1)"
         )
     if isinstance(given, (list, tuple)) or (isinstance(given, np.ndarray) and given.ndim > 0):

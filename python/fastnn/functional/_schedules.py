@@ -66,7 +66,7 @@ def schedule(
     [1.0, 1.0, 0.5, 0.5]
     """
     where = "schedule"
-    given = rate_of(where, rate)
+    given = rate_of(where, "rate", rate)
     target = checked_out(where, out, (_validate.integer(where, "n", n, 0),), np.dtype(np.float64))
     if isinstance(given, Schedule):
         rates = given.rates(

@@ -97,7 +97,7 @@ def _schedule(where: str, given: Any, base: float) -> Schedule | None:
             return None
         made: Any = SCHEDULES[SCHEDULE_NAMES[given]]()
     else:
-        made = rate_of(where, given)
+        made = rate_of(where, "learning_rate", given)
     if made.base is not None:
         return made  # type: ignore[no-any-return]
     name = "max_lr" if "max_lr" in made.hyper() else "lr"
