@@ -182,7 +182,6 @@ THREADED = [
     "tests/nn/test_fit_stream.py",
     "tests/nn/test_own_loss.py",
     "tests/nn/test_sparse.py",
-    "tests/rooms/test_column_statistics.py",
     "tests/rooms/test_metric_sums.py",
 ]
 NOT_UNDER_TSAN = [
