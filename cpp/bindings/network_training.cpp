@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
+#include <cstring>
 
 #include "bindings/batch_args.h"
 #include "bindings/network.h"
@@ -122,10 +123,12 @@ class FitHooks final : public train::Hooks {
  private:
   // Copies the numbers of rows of a contiguous array; false if one of them is no number of a row.
   bool copied(const py::object& given, Index rows) {
-    const auto* numbers = static_cast<const std::int64_t*>(py::reinterpret_borrow<py::array>(given).data());
+    const auto* numbers = static_cast<const char*>(py::reinterpret_borrow<py::array>(given).data());
     std::uint64_t most = 0;  // a negative number is a large one here
     for (Index r = 0; r < rows; ++r) {
-      const std::int64_t row = order_[static_cast<std::size_t>(r)] = numbers[r];  // read once: it may change meanwhile
+      std::int64_t row;  // read once, since it may change meanwhile, and wherever it lies: arrays need not be aligned
+      std::memcpy(&row, numbers + r * static_cast<Index>(sizeof(row)), sizeof(row));
+      order_[static_cast<std::size_t>(r)] = row;
       most = std::max(most, static_cast<std::uint64_t>(row));
     }
     return most < static_cast<std::uint64_t>(rows);
