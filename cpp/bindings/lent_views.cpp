@@ -2,7 +2,11 @@
 #include "bindings/lent_views.h"
 
 #include <algorithm>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
+
+#include "core/types.h"
 
 namespace fastnn::bindings {
 
@@ -22,17 +26,35 @@ std::vector<py::array> LentViews::held() const {
   return found;
 }
 
+namespace {
+
+// How many calls hold each array that they have made read-only. The lock is for interpreters with a GIL of their own.
+std::mutex g_mutex;
+std::unordered_map<PyObject*, Index> g_holders;
+
+int& flags_of(const py::array& array) { return py::detail::array_proxy(array.ptr())->flags; }
+
+}  // namespace
+
 // Clears the flag itself instead of calling setflags, which could later refuse to set it again: it asks whether the
 // array's base is writeable.
 ReadOnly::ReadOnly(std::vector<py::array> arrays) : locked_(std::move(arrays)) {
-  std::erase_if(locked_, [](const py::array& array) { return !array.writeable(); });
-  for (const auto& array : locked_)
-    py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  const std::lock_guard lock(g_mutex);
+  std::erase_if(locked_, [](const py::array& array) { return !array.writeable() && !g_holders.contains(array.ptr()); });
+  for (const auto& array : locked_) {
+    ++g_holders[array.ptr()];
+    flags_of(array) &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  }
 }
 
 ReadOnly::~ReadOnly() {
-  for (const auto& array : locked_)
-    py::detail::array_proxy(array.ptr())->flags |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  const std::lock_guard lock(g_mutex);
+  for (const auto& array : locked_) {
+    const auto holders = g_holders.find(array.ptr());
+    if (--holders->second > 0) continue;
+    g_holders.erase(holders);
+    flags_of(array) |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  }
 }
 
 }  // namespace fastnn::bindings

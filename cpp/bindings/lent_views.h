@@ -13,7 +13,8 @@ namespace fastnn::bindings {
 
 namespace py = pybind11;
 
-// Makes the writable arrays among these read-only for the lifetime of the object.
+// Makes the writable arrays among these read-only for the lifetime of the object. Several objects may hold one array,
+// for calls that read it in several threads: it becomes writable again with the last of them.
 class ReadOnly {
  public:
   explicit ReadOnly(std::vector<py::array> arrays);
@@ -22,7 +23,7 @@ class ReadOnly {
   ReadOnly& operator=(const ReadOnly&) = delete;
 
  private:
-  std::vector<py::array> locked_;
+  std::vector<py::array> locked_;  // those that were writable before the first of these objects
 };
 
 // The arrays that are views of a model's memory and that callers may still hold. While fit runs they are read-only.

@@ -18,7 +18,30 @@ template <class T>
 struct CellsRead {
   T values[kCellsAtOnce];
   std::int32_t columns[kCellsAtOnce];
+
+  // Reads the cells of row r from its cell k on, as many as there is room for; returns their number.
+  Index take(const SparseRows<T>& x, Index r, Index k) noexcept {
+    const Index some = std::min(kCellsAtOnce, x.cells(r) - k);
+    read_cells<T>(*x.source, x.first_cell(r) + k, some, x.scaling, values, columns);
+    return some;
+  }
 };
+
+// Calls use(value, column, row) for all cells of rows [first, first + count). Returns false if a value is not finite.
+template <class T, class Use>
+[[gnu::always_inline]] inline bool each_cell(const SparseRows<T>& x, Index first, Index count, Use use) noexcept {
+  CellsRead<T> read;
+  bool finite = true;
+  for (Index r = first; r < first + count; ++r)
+    for (Index k = 0, n = x.cells(r); k < n; k += kCellsAtOnce) {
+      const Index some = read.take(x, r, k);
+      for (Index i = 0; i < some; ++i) {
+        finite = finite && std::isfinite(read.values[i]);
+        use(read.values[i], read.columns[i], r);
+      }
+    }
+  return finite;
+}
 
 // kVectors vectors of y from `start`: the chains of one row over `count` cells.
 template <class T, int kVectors>
@@ -59,15 +82,7 @@ double mean_cells(const Source& source) noexcept {
 
 template <class T>
 bool finite_cells(const SparseRows<T>& x, Index first, Index count) noexcept {
-  CellsRead<T> read;
-  bool finite = true;
-  for (Index r = first; r < first + count; ++r)
-    for (Index k = 0, n = x.cells(r); k < n; k += kCellsAtOnce) {
-      const Index some = std::min(kCellsAtOnce, n - k);
-      read_cells<T>(*x.source, x.first_cell(r) + k, some, x.scaling, read.values, read.columns);
-      for (Index i = 0; i < some; ++i) finite = finite && std::isfinite(read.values[i]);
-    }
-  return finite;
+  return each_cell<T>(x, first, count, [](T, std::int32_t, Index) {});
 }
 
 template <class T>
@@ -85,19 +100,11 @@ bool sort_cells(const SparseRows<T>& x, Index first, Index count, Index chunk, I
     starts[b] = sum;
     sum += here;
   }
-  CellsRead<T> read;
-  bool finite = true;
-  for (Index r = first; r < first + count; ++r)
-    for (Index k = 0, n = x.cells(r); k < n; k += kCellsAtOnce) {
-      const Index some = std::min(kCellsAtOnce, n - k);
-      read_cells<T>(*x.source, x.first_cell(r) + k, some, x.scaling, read.values, read.columns);
-      for (Index i = 0; i < some; ++i) {
-        const auto column = static_cast<std::uint32_t>(read.columns[i]), block = column / width;
-        finite = finite && std::isfinite(read.values[i]);
-        to.cells[starts[block]++] = {read.values[i], static_cast<std::int32_t>(r),
-                                     static_cast<std::int32_t>(column - block * width)};
-      }
-    }
+  const bool finite = each_cell<T>(x, first, count, [&](T value, std::int32_t of, Index row) {
+    const auto column = static_cast<std::uint32_t>(of), block = column / width;
+    to.cells[starts[block]++] = {value, static_cast<std::int32_t>(row),
+                                 static_cast<std::int32_t>(column - block * width)};
+  });
   // Each start is now the end of its block, which is the start of the next one.
   std::copy_backward(starts, starts + to.blocks, starts + to.blocks + 1);
   starts[0] = at;
@@ -121,8 +128,7 @@ void sparse_product(const SparseRows<T>& x, Index first, ConstMatrix<T> w, const
     Index k = 0;
     const Index n = x.cells(first + r);
     do {  // at least once: without cells, y is the bias
-      const Index some = std::min(kCellsAtOnce, n - k);
-      read_cells<T>(*x.source, x.first_cell(first + r) + k, some, x.scaling, read.values, read.columns);
+      const Index some = read.take(x, first + r, k);
       for (Index i = 0; far && i < some; ++i)
         for (Index c = 0; c < w.cols; c += kPad<T>) __builtin_prefetch(w.row(read.columns[i]) + c);
       row_of_chains<T>(read, some, w, start, y.row(r));

@@ -254,3 +254,15 @@ def test_verbose_prints_what_scikit_learn_prints(capsys: Any) -> None:
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     assert texts[0].count("Stopping.") >= 2
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_numbers_beyond_those_of_the_core(cls: Any) -> None:
+    """As in scikit-learn, where they are Python's."""
+    x, y = np.eye(6), np.arange(6) % 2
+    for name in ("max_iter", "batch_size", "max_fun", "n_jobs"):
+        for solver in ("adam", "lbfgs"):
+            settings = SMALL | {"max_iter": 10**6, "tol": 1.0, "solver": solver, name: 2**70}
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger")
+                assert cls(**settings).fit(x, y).n_iter_ < 20

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import threading
 
@@ -294,3 +295,33 @@ def test_early_stopping_refuses_states_of_others(model, data, changed, message):
     assert (stop.best, stop.best_epoch) == (0.5, 3)
     with pytest.raises(ValueError, match=rf"^\[EarlyStopping\] .*{message}"):
         stop.load_state_dict({} if changed is None else taken | changed)
+
+
+@pytest.mark.parametrize("name", cb.__all__)
+def test_callbacks_show_the_arguments_of_their_constructors(name, tmp_path):
+    """And nothing else: what is shown makes an equal callback."""
+    kind = getattr(cb, name)
+    required = {"path": str(tmp_path / "x.csv"), "schedule": len, "seconds": 3.0}
+    names = inspect.signature(kind).parameters
+    made = kind(**{each: value for each, value in required.items() if each in names})
+    shown = repr(made)
+    if name == "LambdaCallback":
+        assert shown == "LambdaCallback()"
+        assert "(on_epoch_end=<built-in function print>)" in repr(kind(on_epoch_end=print))
+        return
+    assert re.findall(r"(\w+)=", shown) == list(names)
+    if name != "LearningRateScheduler":
+        assert repr(eval(shown, vars(cb).copy())) == shown
+
+
+def test_ones_own_callback_shows_what_it_keeps(model):
+    class Report(cb.Callback):
+        def __init__(self, every, rows, forgotten):
+            self.every, self.rows = every, rows
+
+    assert repr(cb.Callback()) == "Callback()"
+    found = repr(Report(2, np.zeros((3, 4)), 1))
+    assert found == "Report(every=2, rows=an array of float64 with shape (3, 4))"
+    stop = cb.EarlyStopping(mode="max", patience=2)
+    assert "mode='max', restore" in repr(stop)
+    assert "patience=2, mode='max'" in repr(stop)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -177,3 +178,38 @@ def test_nobody_moves_the_cells_while_they_are_read(by_batch: bool) -> None:
     with pytest.raises(ValueError, match="y has"):
         made().fit(x, Y + 7)
     assert x.indices.flags.writeable
+
+
+def test_the_cells_stay_where_they_are_until_the_last_of_two_calls_has_ended() -> None:
+    x = sparse_of(DENSE)
+
+    class Waits(callbacks.Callback):
+        def __init__(self) -> None:
+            self.inside, self.goes_on = Event(), Event()
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            self.inside.set()
+            assert self.goes_on.wait(30)
+
+    def fit(waits: Waits) -> None:
+        made().fit(x, Y, callbacks=[waits])
+
+    calls = [(waits, Thread(target=fit, args=[waits])) for waits in (Waits(), Waits())]
+    for waits, thread in calls:
+        thread.start()
+        assert waits.inside.wait(30)
+    for waits, thread in calls:
+        assert not x.indices.flags.writeable
+        assert not x.indptr.flags.writeable
+        waits.goes_on.set()
+        thread.join()
+    assert x.indices.flags.writeable
+    assert x.indptr.flags.writeable
+
+
+def test_cells_that_their_owner_keeps_read_only_remain_so() -> None:
+    x = sparse_of(DENSE)
+    x.indices.flags.writeable = False
+    made().fit(x, Y, validation_data=(x, Y))
+    assert not x.indices.flags.writeable
+    assert x.indptr.flags.writeable

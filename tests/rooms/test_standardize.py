@@ -7,6 +7,7 @@ with the other members of the registries.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -322,6 +323,12 @@ def test_refusals(rng: np.random.Generator) -> None:
     model = model_of()
     with pytest.raises(ValueError, match=r"^\[Standardize\.adapt\] X has 3 columns, the model exp"):
         model[0].adapt(x[:, :3])
+    expected = "expected one array of rows, a list of parts (X, y), or an iterator"
+    for parts in ([x, x[:5]], (x[:2], x[:5], x)):
+        words = f"[Standardize.adapt] X is a list of {len(parts)} arrays; {expected}"
+        with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+            model[0].adapt(parts)
+        model[0].adapt(iter(parts))
     with pytest.raises(AttributeError, match=r"call adapt\(X\)"):
         model[0].mean = np.zeros(4)
     for given, text in (

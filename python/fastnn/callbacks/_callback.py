@@ -65,6 +65,24 @@ class Callback:
     _changes_lr = False  # whether the history shows the learning rate because of it
     _sees_batches = True  # whether its hooks of batches are called, if it has them
 
+    def __repr__(self) -> str:
+        """Return the class, and those arguments of its constructor that the object keeps."""
+        kind = type(self)
+        try:
+            names = list(inspect.signature(kind.__init__).parameters)
+        except ValueError:  # a C function without a signature
+            names = []
+        given = {
+            name: getattr(self, name)
+            for name in names
+            if name in vars(self) or isinstance(getattr(kind, name, None), property)
+        }
+        words = [
+            f"{name}={value!r}" if isinstance(value, str) else f"{name}={shown(value)}"
+            for name, value in given.items()
+        ]
+        return f"{kind.__name__}({', '.join(words)})"
+
     def on_train_begin(self) -> None:
         """Called before the first epoch."""
 

@@ -50,7 +50,7 @@ class Monitor(Callback):
             raise ValueError(f"[{where}] mode is {shown(mode)}; expected 'auto', 'min' or 'max'")
         if not isinstance(monitor, str):
             raise TypeError(f"[{where}] monitor is {shown(monitor)}; expected a name: 'val_loss'")
-        self.monitor = monitor
+        self.monitor, self.mode = monitor, mode
         self.min_delta = _validate.not_negative(where, "min_delta", min_delta)
         largest = mode == "max" or (mode == "auto" and larger_is_better(monitor))
         self._sign = -1.0 if largest else 1.0

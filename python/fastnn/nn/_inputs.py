@@ -284,6 +284,19 @@ def _is_list_of_parts(x: Any) -> bool:
     return isinstance(first, tuple) and first != () and len(getattr(first[0], "shape", ())) > 1
 
 
+def _refuse_arrays_of_parts(where: str, x: Any) -> None:
+    """Refuse a list of arrays that are no single array of several dimensions."""
+    if not isinstance(x, (list, tuple)):
+        return
+    shapes = [getattr(each, "shape", ()) for each in x]
+    are_arrays = all(len(shape) > 1 for shape in shapes)
+    if are_arrays and (len(set(shapes)) > 1 or any(is_sparse(each) for each in x)):
+        raise ValueError(
+            f"[{where}] X is a list of {len(shapes)} arrays; expected one array of rows, a list of "
+            "parts (X, y), or an iterator over parts: iter(X)"
+        )
+
+
 def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
     """Yield the rows of `x`, or of the parts that it consists of, with a name for messages."""
     parts = x
@@ -297,6 +310,7 @@ def _parts(call: Words, x: Any) -> Iterator[tuple[str, Array]]:
     elif _is_list_of_parts(x):
         parts = iter(x)
     if not isinstance(parts, Iterator):
+        _refuse_arrays_of_parts(call.where, x)
         call.given["X"] = x
         yield "X", _validate.as_rows(call.where, "X", x)
         return

@@ -22,6 +22,7 @@ from . import _compilation, _parameters, _targets
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
+from ._saving import saved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ __all__ = ["MLPClassifier"]
 
 
 @documented
+@saved
 class MLPClassifier(ClassifierMixin, Perceptron):
     """Multi-layer perceptron that classifies: scikit-learn's estimator, trained by the core.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
+from . import _counterpart, _saving
+
 if TYPE_CHECKING:
     from os import PathLike
 
@@ -56,8 +58,6 @@ class Exchange:
         >>> bool((clf.to_sklearn().predict(X) == clf.predict(X)).all())
         True
         """
-        from . import _counterpart
-
         self._synchronized()
         return _counterpart.made_of(f"{type(self).__name__}.to_sklearn", self)
 
@@ -93,8 +93,6 @@ class Exchange:
         ... )
         True
         """
-        from . import _counterpart
-
         return _counterpart.made_from(f"{cls.__name__}.from_sklearn", cls, estimator)  # type: ignore[no-any-return]
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -130,8 +128,6 @@ class Exchange:
         ...     fastnn.load(f"{folder}/clf.safetensors").predict([[1.0]]).tolist()
         ['yes']
         """
-        from . import _saving
-
         self._synchronized()
         _saving.save(f"{type(self).__name__}.save", path, self)
 

@@ -45,13 +45,18 @@ def thread_count(n_jobs: int | None) -> int:
 
 def activations(where: str, given: Any, hidden: int) -> list[Activation]:
     """Return the activation of each hidden layer; `given` is one for all, or one for each."""
+    return [_activation(where, one) for one in _each(where, "activation", given, hidden)]
+
+
+def _each(where: str, name: str, given: Any, hidden: int) -> list[Any]:
+    """Return a parameter of each hidden layer; `given` is one for all, or one for each."""
     each = list(given) if isinstance(given, (list, tuple)) else [given] * hidden
     if len(each) != hidden:
         raise ValueError(
-            f"[{where}] activation has {len(each)} entries; expected one for each of {hidden} "
-            "hidden layers, or a single one for all"
+            f"[{where}] {name} has {len(each)} entries; expected one for each of {hidden} hidden "
+            "layers, or a single one for all"
         )
-    return [_activation(where, one) for one in each]
+    return each
 
 
 def _activation(where: str, given: Any) -> Activation:
@@ -65,12 +70,7 @@ def _activation(where: str, given: Any) -> Activation:
 
 def dropouts(where: str, given: Any, hidden: int) -> list[float]:
     """Return the probability of each hidden layer; `given` is one for all, or one for each."""
-    each = list(given) if isinstance(given, (list, tuple)) else [given] * hidden
-    if len(each) != hidden:
-        raise ValueError(
-            f"[{where}] dropout has {len(each)} entries; expected one for each of {hidden} hidden "
-            "layers, or a single number for all"
-        )
+    each = _each(where, "dropout", given, hidden)
     for p in each:
         if isinstance(p, (bool, np.bool_)) or not isinstance(p, (int, float, np.number)):
             raise TypeError(f"[{where}] dropout has {shown(p)}; expected numbers")

@@ -15,6 +15,7 @@ from . import _compilation, _parameters
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
+from ._saving import saved
 from ._versions import in_its_order
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["MLPRegressor"]
 
 @in_its_order
 @documented
+@saved
 class MLPRegressor(RegressorMixin, Perceptron):
     """Multi-layer perceptron that predicts numbers: scikit-learn's estimator, trained by the core.
 

@@ -13,27 +13,26 @@ arrays have keys that begin with ``estimator.``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from fastnn import _files, _validate
 from fastnn._hints import shown
 from fastnn.nn import Sequential, _config
 from fastnn.nn._entries import ESTIMATOR
 
-from ._classifier import MLPClassifier
 from ._packing import PREFIX, packed, unpacked
-from ._regressor import MLPRegressor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastnn._validate import Array
 
-__all__ = ["made", "save"]
+__all__ = ["made", "save", "saved"]
 
-_CLASSES = {cls.__name__: cls for cls in (MLPClassifier, MLPRegressor)}
+_CLASSES: dict[str, Any] = {}  # by their names in files
 _LINKS = ("identity", "logistic", "softmax", "exp")
 # Private attributes that training goes on from; all others belong to a call, or are made anew.
 _PRIVATE = (
@@ -44,6 +43,15 @@ _PRIVATE = (
     "_optimizer",
 )
 _OF_CALLS = ("callbacks",)  # parameters that hold code
+
+
+Class = TypeVar("Class", bound=type)
+
+
+def saved(cls: Class) -> Class:
+    """Let files name this class; a subclass of it is saved as one of it."""
+    _CLASSES[cls.__name__] = cls
+    return cls
 
 
 def save(where: str, path: Any, estimator: Any) -> None:
@@ -131,7 +139,7 @@ def _check(where: str, estimator: Any, network: Sequential) -> None:
         raise ValueError(
             f"[{where}] feature_names_in_ is {shown(names)}; expected {inside.n_features} names"
         )
-    if isinstance(estimator, MLPClassifier):
+    if is_classifier(estimator):
         _check_classes(where, found, inside.n_outputs)
 
 

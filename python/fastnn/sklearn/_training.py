@@ -3,11 +3,12 @@
 
 The core trains all epochs in one call, with the order of the rows that the estimator draws. After
 each of them it calls `Training.epoch_end`, which keeps the curves, the best values and the learning
-rate, and decides whether training goes on. Sparse rows are trained batch by batch.
+rate, and decides whether training goes on.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class Training:
         self._order, self._batch_size, self._incremental = order, batch_size, incremental
         self._ends, self._notices = ends, notices
         self._stops_early = bool(estimator.early_stopping) and validation is not None
-        self._epochs = 1 if incremental else estimator.max_iter
+        self._epochs = 1 if incremental else min(estimator.max_iter, sys.maxsize)
         self._model = estimator.network_
         self._ended = self.interrupted = self._exhausted = False
         self._curves: list[tuple[list[float], int]] = []  # and their lengths before
