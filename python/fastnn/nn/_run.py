@@ -157,9 +157,8 @@ class Run:
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
-        self._own = call.own_loss
         # Whether the core calls back after each epoch.
-        self._watches = bool(callbacks) or self._reads or self._own is not None
+        self._watches = bool(callbacks) or self._reads or call.own_loss is not None
         self._watches = self._watches or isinstance(rows, Stream)
         self._first_lr = model.lr if self._watches and schedule is None else 0.0
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
@@ -232,7 +231,7 @@ class Run:
         return [*names, LR] if self._shows_lr else names
 
     def _fit(self) -> None:
-        network, own = self._call.network, self._own
+        network, own = self._call.network, self._call.own_loss
         if own is not None and self.validation is not None:
             self._check_validation(self.validation)
         self._batch_begin, self._batch_end = (
@@ -280,7 +279,7 @@ class Run:
         network, validation = self._call.network, self.validation
         found = self._figures.of_sums(network.n_outputs, logs)
         if validation is not None and self._figures.predicted:
-            if self._own is not None:
+            if self._call.own_loss is not None:
                 self._room = network.predict(validation.x, True, self._room, self._call.threads)
             assert self._room is not None
             own = self._figures.of_predictions(validation.y, self._room, validation.w)
@@ -293,8 +292,7 @@ class Run:
 
     def _epoch_end(self, epoch: int, logs: dict[str, float]) -> bool:
         """Process an epoch; the core calls this with the GIL, on the thread that called fit."""
-        own = self._own
-        if own is not None and self.validation is not None:
+        if self.validation is not None and (own := self._call.own_loss) is not None:
             with _of_validation():
                 logs["val_loss"] = own.of_all(self._call, self.validation)
         if not self._shows_lr and logs[LR] != self._first_lr:
