@@ -62,25 +62,31 @@ def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: M
     single, double = (_core.Network(layers, dtype, 3) for dtype in ("float32", "float64"))
     for p, q in zip(single.parameters(), double.parameters(), strict=True):
         q["array"][...] = p["array"]
-    truth = in_torch.network(torch, layers, double)
-    other = copy.deepcopy(truth).float()
-    for network in (single, double):
-        network.compile(name, hyper, rule, values)
+    initial = in_torch.network(torch, layers, double)
     rng = np.random.default_rng(5)
-    measures = {m: in_torch.loss_of(torch, name, hyper, m) for m in (torch.float64, torch.float32)}
-    rules = [in_torch.optimizer(torch, rule, values, m.parameters()) for m in (truth, other)]
+    batches = []
     for _ in range(STEPS):
         x = rng.standard_normal((ROWS, N_IN)).astype(np.float32)
-        y = targets(rng, name, ROWS, k, "float32", hyper)
-        for model, step, dtype in zip((truth, other), rules, measures, strict=True):
+        batches.append((x, targets(rng, name, ROWS, k, "float32", hyper)))
+    for network in (single, double):
+        network.compile(name, hyper, rule, values)
+        for x, y in batches:
+            network.train_step(x, y)
+
+    def in_torch_after(dtype: Any) -> dict[str, np.ndarray]:
+        """Return the values after the same steps in torch."""
+        model = copy.deepcopy(initial).to(dtype)
+        measure = in_torch.loss_of(torch, name, hyper, dtype)
+        step = in_torch.optimizer(torch, rule, values, model.parameters())
+        for x, y in batches:
             step.zero_grad()
             target = torch.from_numpy(y)
             target = target.to(dtype) if target.is_floating_point() else target
-            measures[dtype](model(torch.from_numpy(x).to(dtype)), target).backward()
+            measure(model(torch.from_numpy(x).to(dtype)), target).backward()
             step.step()
-        for network in (single, double):
-            network.train_step(x, y)
-    exact, theirs = in_torch.values(truth), in_torch.values(other)
+        return in_torch.values(model)
+
+    exact = in_torch_after(torch.float64)
     largest = max(np.abs(value).max() for value in exact.values())
     assert np.isfinite(largest)
 
@@ -94,7 +100,8 @@ def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: M
     factor *= TWINS["optimizers"][rule].tolerance
     factor *= TWINS["activations"][activation[0]].torch.gradients / 1e-12  # constants of float32
     assert ours[1] <= FLOAT64 * factor
-    assert ours[0] <= max(OF_TORCH * error(theirs), FLOAT32)
+    # Only an error above the limit asks for that of torch, which takes half of the time.
+    assert ours[0] <= FLOAT32 or ours[0] <= OF_TORCH * error(in_torch_after(torch.float32))
 
 
 @pytest.mark.usefixtures("exact_scalars")
