@@ -389,11 +389,12 @@ def test_refused_additions(cls: Any) -> None:
             ({"label_smoothing": 1}, {}, "The 'label_smoothing' parameter of"),
             ({"class_weight": "even"}, {}, "The 'class_weight' parameter of"),
             ({"class_weight": {"a": 1}}, {}, "class"),
+            ({"class_weight": {0: 2}}, {"y": np.c_[Y < 3, Y > 5]}, "class_weight is .0: 2. and y"),
         ]
     for settings, more, message in given:
         model = cls(**SMALL | settings)
         with pytest.raises((ValueError, TypeError), match=message):
-            model.fit(X, Y, **more)
+            model.fit(X, **{"y": Y} | more)
         assert not [name for name in vars(model) if name.endswith("_")]
 
 

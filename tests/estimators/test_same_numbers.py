@@ -33,7 +33,6 @@ TASKS = ("binary", "multiclass", "multilabel", "regression", "multi-output regre
 
 
 @cache
-@cache
 def scores_strings() -> bool:
     """Whether scikit-learn can stop early on labels that are strings, as since 1.9."""
     try:

@@ -18,6 +18,8 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastnn._hints import shown
+
 from . import _compilation, _parameters, _targets
 from ._at_once import tries_at_once
 from ._documentation import documented
@@ -51,7 +53,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The share of a target that goes to all classes in equal parts.
     class_weight : dict, "balanced" or None, default None
         Factors of the weights of rows, by class; classes that are not named have 1. "balanced" is
-        n / (n_classes n_class), with the weights of the rows where there are some.
+        n / (n_classes n_class), with the weights of the rows where there are some. Rows with
+        several labels take "balanced" alone.
 
     Attributes
     ----------
@@ -272,10 +275,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
         return super()._check_partial_fit()
 
-    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
+    def _row_weights(self, where: str, y: Any, sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
         if y.ndim == 2:
+            if not isinstance(self.class_weight, str):
+                raise ValueError(
+                    f"[{where}] class_weight is {shown(self.class_weight)} and y has several "
+                    "labels a row; expected 'balanced', None, or sample_weight"
+                )
             found = compute_sample_weight(self.class_weight, y)
         else:
             found = _targets.class_weights(self.class_weight, self.classes_, y, sample_weight)

@@ -62,7 +62,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         """Return the y of validation rows; refuse one that does not fit that of the training."""
 
     @abstractmethod
-    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
+    def _row_weights(self, where: str, y: Any, sample_weight: Any) -> Any:
         """Return the weights of the rows, or None; those of classes are in them."""
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         given = (x, y, sample_weight)
         x, y = self._validated(x, y, incremental, first)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, x)
-        weights = self._row_weights(y, weights)
+        weights = self._row_weights(where, y, weights)
         self.n_outputs_ = self._count_outputs(y)
         random_state = check_random_state(self.random_state)
         runs = int(self.n_init) if first and not incremental else 1

@@ -225,7 +225,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             )
         return y
 
-    def _row_weights(self, y: Any, sample_weight: Any) -> Any:
+    def _row_weights(self, where: str, y: Any, sample_weight: Any) -> Any:
         return sample_weight
 
     def _known_targets(self, y: Any) -> Any:
