@@ -90,7 +90,7 @@ class FitHooks final : public train::Hooks {
     logs_.push_back(log);
     ++network_.epochs_;
     if (on_epoch_.is_none()) return true;
-    return ask("on_epoch", [&] { return on_epoch_(epoch, words(log)); });
+    return ask("on_epoch", [&] { return on_epoch_(epoch, words(log, true)); });
   }
 
   bool sees_batches() const override { return !on_batch_.is_none(); }
@@ -98,22 +98,24 @@ class FitHooks final : public train::Hooks {
     return ask("on_batch", [&] { return on_batch_(ended, loss, another); });
   }
 
-  py::dict words(const train::EpochLog& log) const {
+  // sums: with those of the metrics.
+  py::dict words(const train::EpochLog& log, bool sums) const {
     py::dict d;
     d["loss"] = log.train.loss;
     if (network_.model().penalty_in_loss()) d["penalty"] = log.penalty;
     if (metrics_) d["accuracy"] = log.train.accuracy;
-    if (!log.train.sums.empty()) d["sums"] = network_.metric_sums(log.train);
+    if (sums && !log.train.sums.empty()) d["sums"] = network_.metric_sums(log.train);
     if (validates_) d["val_loss"] = log.validation.loss;
     if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
-    if (!log.validation.sums.empty()) d["val_sums"] = network_.metric_sums(log.validation);
+    if (sums && !log.validation.sums.empty()) d["val_sums"] = network_.metric_sums(log.validation);
     d["lr"] = log.lr;
     return d;
   }
+  // on_epoch has got the sums of the metrics already.
   py::dict history() const {
     py::dict lists;
     for (const auto& log : logs_)
-      for (const auto& [key, value] : words(log)) {
+      for (const auto& [key, value] : words(log, on_epoch_.is_none())) {
         if (!lists.contains(key)) lists[key] = py::list();
         lists[key].cast<py::list>().append(value);
       }

@@ -5,6 +5,7 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "core/types.h"
@@ -42,6 +43,18 @@ struct Vec {
   friend Vec operator-(Vec a) { return {ei::pnegate(a.p)}; }
   Vec& operator+=(Vec b) { return *this = *this + b; }
 };
+
+// As many numbers as a vector of double has lanes, from any address.
+[[gnu::always_inline]] inline Vec<double> load_doubles(const double* x) noexcept { return Vec<double>::loadu(x); }
+// Written with vector types, because compilers do not vectorise the conversion when it is a loop over lanes.
+[[gnu::always_inline]] inline Vec<double> load_doubles(const float* x) noexcept {
+  using Single = float __attribute__((vector_size(Vec<double>::kLanes * sizeof(float))));
+  using Double = double __attribute__((vector_size(Vec<double>::kLanes * sizeof(double))));
+  Single some;
+  std::memcpy(&some, x, sizeof(some));
+  const Double wide = __builtin_convertvector(some, Double);
+  return {__builtin_bit_cast(Vec<double>::Packet, wide)};
+}
 
 // a * b + c, rounded once where the level has FMA (v3, v4), twice on v2.
 template <class T>

@@ -48,7 +48,7 @@ class LaneSum {
     Index i = 0;
     for (; i + kLanes <= n; i += kLanes)
 #pragma GCC unroll 8
-      for (Index p = 0; p < kParts; ++p) part_[p] += f(to_double(x + i + p * kWidth));
+      for (Index p = 0; p < kParts; ++p) part_[p] += f(load_doubles(x + i + p * kWidth));
     if (i == n) return;
     double lane[kLanes];
     store_lanes(lane);
@@ -57,18 +57,6 @@ class LaneSum {
   }
   void store_lanes(double* lane) const noexcept {
     for (Index p = 0; p < kParts; ++p) part_[p].storeu(lane + p * kWidth);
-  }
-  [[gnu::always_inline]] static Vec<double> to_double(const double* x) noexcept { return Vec<double>::loadu(x); }
-  // Written with vector types, because compilers do not vectorise the conversion when it is a loop over lanes.
-  [[gnu::always_inline]] static Vec<double> to_double(const float* x) noexcept {
-    using Single = float __attribute__((vector_size(kWidth * sizeof(float))));
-    using Double = double __attribute__((vector_size(kWidth * sizeof(double))));
-    Single some;
-    std::memcpy(&some, x, sizeof(some));
-    const Double wide = __builtin_convertvector(some, Double);
-    Vec<double> v;
-    std::memcpy(&v.p, &wide, sizeof(wide));
-    return v;
   }
   Vec<double> part_[kParts];
 };
@@ -131,6 +119,45 @@ Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
     if (any) return r;
   }
   return -1;
+}
+
+// Calls f(c, v) for each column c of up to kLanes rows: lane r of v is the number of row r. The lanes of missing rows
+// are copies of the last row.
+template <class T, class F>
+[[gnu::always_inline]] inline void by_columns(ConstMatrix<T> x, F f) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index first = 0; first < x.cols; first += kLanes) {
+    Vec<T> square[kLanes];
+#pragma GCC unroll 16
+    for (Index r = 0; r < kLanes; ++r) square[r] = Vec<T>::load(x.row(std::min(r, x.rows - 1)) + first);
+    transpose_square(square);
+    const Index count = std::min(kLanes, x.cols - first);
+#pragma GCC unroll 16
+    for (Index j = 0; j < kLanes; ++j)
+      if (j < count) f(first + j, square[j]);
+  }
+}
+
+// Calls f(r, c) for each row of a padded matrix in turn, c the column of its first largest number. The rows of a vector
+// are compared side by side: in a single short row, each comparison would wait for the one before.
+template <class T, class F>
+void each_first_largest(ConstMatrix<T> x, F f) noexcept {
+  using Bit = typename Vec<T>::Bit;
+  using Bits = typename Vec<T>::Bits;
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index first = 0; first < x.rows; first += kLanes) {
+    const Index count = std::min(kLanes, x.rows - first);
+    auto largest = Vec<T>::zero();
+    Bits column{};
+    by_columns(x.middle_rows(first, count), [&](Index c, Vec<T> v) {
+      const auto larger = less(largest, v);
+      largest = c == 0 ? v : select(larger, v, largest);
+      column = c == 0 ? column : larger.lanes ? Bits{} + static_cast<Bit>(c) : column;
+    });
+    Bit columns[kLanes];
+    std::memcpy(columns, &column, sizeof(columns));
+    for (Index r = 0; r < count; ++r) f(first + r, static_cast<Index>(columns[r]));
+  }
 }
 
 // The index of the first largest number.

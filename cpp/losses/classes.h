@@ -2,18 +2,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernels/reduce.h"
 #include "losses/loss.h"
 
 namespace fastnn::losses {
 
-// Is `label` the index of the first largest output?
+// The sum of the weights of the rows whose label, or first largest target, is the column of their first largest output.
 template <class T>
-double right_class(const T* out, std::int32_t label, Index k) {
-  const T at_label = out[label];
-  Index before = 0;  // number of outputs because of which the label is not the first largest one
-  for (Index j = 0; j < label; ++j) before += out[j] < at_label ? 0 : 1;
-  for (Index j = label + 1; j < k; ++j) before += out[j] > at_label ? 1 : 0;
-  return before == 0 ? 1 : 0;
+double right_classes(ConstMatrix<T> out, const Targets<T>& targets, const T* weights) noexcept {
+  double sum = 0;
+  kernels::each_first_largest(out, [&](Index r, Index said) {
+    const Index label = targets.classes ? targets.classes[r] : kernels::first_largest(targets.dense.row(r), out.cols);
+    const double weight = weights ? static_cast<double>(weights[r]) : 1.0;
+    sum += said == label ? weight : 0;
+  });
+  return sum;
 }
 
 template <class P>

@@ -89,8 +89,8 @@ struct CrossEntropy {
   }
   void link(Matrix<T> out) const { kernels::softmax<T>(out, out); }
   void link_backward(ConstMatrix<T> p, Matrix<T> grad) const { kernels::softmax_backward<T>(p, grad); }
-  double right(const T* out, const T* target, std::int32_t label, Index k) const {
-    return right_class(out, target ? static_cast<std::int32_t>(kernels::first_largest(target, k)) : label, k);
+  double right(ConstMatrix<T> out, const Targets<T>& targets, const T* weights) const {
+    return right_classes(out, targets, weights);
   }
 
   Reals weight;

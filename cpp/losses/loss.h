@@ -69,8 +69,9 @@ inline constexpr Field kReductionOverOutputs =
 //     void link(T* out, Index k) const;
 //     void link_backward(const T* p, T* grad, Index k) const;  // the gradient by the outputs in place of that by p
 //     double right(const T* out, const T* target, std::int32_t label, Index k) const;  // accuracy of one row in [0, 1]
-//     // If it is faster, a whole chunk at once: link(Matrix<T> out) and link_backward(ConstMatrix<T> p, Matrix<T> grad)
-//     // instead of the above, and rows() instead of row() for the shapes for which takes() is true.
+//     // If it is faster, a whole chunk at once: link(Matrix<T> out), link_backward(ConstMatrix<T> p, Matrix<T> grad) and
+//     // right(ConstMatrix<T> out, const Targets<T>& t, const T* weights), which is the sum over the rows, instead of the
+//     // above, and rows() instead of row() for the shapes for which takes() is true.
 //     bool takes(const Targets<T>& t, Index rows, Index k) const;
 //     double rows(ConstMatrix<T> out, const Targets<T>& t, const T* weights, T scale, Matrix<T> dout) const;
 //   };
@@ -181,13 +182,17 @@ void link_backward_loop(const Values& values, ConstMatrix<T> p, Matrix<T> grad) 
 template <class T, template <class> class L>
 double right_loop(const Values& values, ConstMatrix<T> out, Targets<T> t, const T* weights) noexcept {
   const L<T> loss = made<L<T>>(values);
-  double sum = 0;
-  for (Index r = 0; r < out.rows; ++r) {
-    const double right =
-        loss.right(out.row(r), t.dense ? t.dense.row(r) : nullptr, t.classes ? t.classes[r] : 0, out.cols);
-    sum += (weights ? static_cast<double>(weights[r]) : 1.0) * right;
+  if constexpr (requires { loss.right(out, t, weights); }) {
+    return loss.right(out, t, weights);
+  } else {
+    double sum = 0;
+    for (Index r = 0; r < out.rows; ++r) {
+      const double right =
+          loss.right(out.row(r), t.dense ? t.dense.row(r) : nullptr, t.classes ? t.classes[r] : 0, out.cols);
+      sum += (weights ? static_cast<double>(weights[r]) : 1.0) * right;
+    }
+    return sum;
   }
-  return sum;
 }
 
 // The properties that a member declares, and the usual values of those that it does not declare.

@@ -41,7 +41,9 @@ struct Nll {
     std::fill(out + k, out + padded<T>(k), T(0));
   }
   void link_backward(const T* p, T* grad, Index k) const { exp_link_backward(p, grad, k); }
-  double right(const T* out, const T*, std::int32_t label, Index k) const { return right_class(out, label, k); }
+  double right(ConstMatrix<T> out, const Targets<T>& targets, const T* weights) const {
+    return right_classes(out, targets, weights);
+  }
 
   Reals weight;
 };

@@ -2,14 +2,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <cmath>
-
 #include "metrics/errors.h"
 
 namespace fastnn::metrics {
 
 struct AbsoluteError : Errors<AbsoluteError> {
-  static double of(double p, double t) { return std::abs(t - p); }
+  static Vec<double> of(Vec<double> p, Vec<double> t) { return abs(t - p); }
 };
 
 }  // namespace fastnn::metrics

@@ -5,6 +5,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
+
 #include "metrics/metric.h"
 
 namespace fastnn::metrics {
@@ -18,39 +20,52 @@ struct Confusion {
   template <class T>
   void add(const Kind& kind, const Rows<T>& rows, double* sums) const {
     const Index classes = kind.classes();
+    // What does not count is added as 0: whether a row is right cannot be foretold, so branches would take longer.
     const auto count = [&](Index is, Index said, double weight) {
+      const bool right = is == said;
       sums[kTrue * classes + is] += weight;
       sums[kSaid * classes + said] += weight;
-      if (is == said) sums[kBoth * classes + is] += weight;
+      sums[kBoth * classes + is] += right ? weight : 0;
       sums[kOccurs * classes + is] += 1;
-      if (is != said) sums[kOccurs * classes + said] += 1;
+      sums[kOccurs * classes + said] += right ? 0 : 1;
     };
-    for (Index r = 0; r < rows.out.rows; ++r) {
-      const T* out = rows.out.row(r);
-      const double weight = rows.weight(r);
-      if (kind.outputs == Outputs::kClasses) {
-        count(class_of(rows, r), kernels::first_largest(out, kind.columns), weight);
-        continue;
-      }
-      const T* target = rows.targets.row(r);
-      const auto says = [&](Index c) { return static_cast<double>(out[c]) > kind.boundary; };
-      if (kind.columns == 1) {
-        count(is_yes(target[0]) ? 1 : 0, says(0) ? 1 : 0, weight);
-        continue;
-      }
-      for (Index c = 0; c < classes; ++c) {
-        const bool is = is_yes(target[c]), said = says(c);
-        if (is) sums[kTrue * classes + c] += weight;
-        if (said) sums[kSaid * classes + c] += weight;
-        if (is && said) sums[kBoth * classes + c] += weight;
-        sums[kOccurs * classes + c] += 1;  // each label counts in an average, whether it occurs or not
-      }
-    }
+    if (kind.outputs == Outputs::kClasses)
+      kernels::each_first_largest(rows.out,
+                                  [&](Index r, Index said) { count(class_of(rows, r), said, rows.weight(r)); });
+    else if (kind.columns == 1)
+      for (Index r = 0; r < rows.out.rows; ++r)
+        count(is_yes(rows.targets.row(r)[0]) ? 1 : 0, static_cast<double>(rows.out.row(r)[0]) > kind.boundary ? 1 : 0,
+              rows.weight(r));
+    else
+      add_labels(kind, rows, sums);
   }
   static void join(const Kind& kind, double* sums, double own, const double* others, double its) {
     const Index weights = kOccurs * kind.classes();
     join_sums(sums, own, others, its, weights);
     join_sums(sums + weights, 1, others + weights, 1, kind.classes());
+  }
+
+ private:
+  // Several labels, each a yes or no. Each counts in an average, whether it occurs or not.
+  template <class T>
+  static void add_labels(const Kind& kind, const Rows<T>& rows, double* sums) {
+    const auto boundary = Vec<double>::set(kind.boundary), half = Vec<double>::set(0.5), zero = Vec<double>::zero();
+    for (Index first = 0; first < kind.columns; first += Block<T>::kColumns) {
+      Block<T> of[kOccurs] = {Block<T>::zero(), Block<T>::zero(), Block<T>::zero()};
+      for (Index r = 0; r < rows.out.rows; ++r) {
+        const auto weight = Vec<double>::set(rows.weight(r));
+        for (Index v = 0; v < Block<T>::kVectors; ++v) {
+          const Index c = first + v * Vec<double>::kLanes;
+          const auto true_ = select(less(half, load_doubles(rows.targets.row(r) + c)), weight, zero);
+          const auto said = less(boundary, load_doubles(rows.out.row(r) + c));
+          of[kTrue].of[v] += true_;
+          of[kSaid].of[v] += select(said, weight, zero);
+          of[kBoth].of[v] += select(said, true_, zero);
+        }
+      }
+      for (int k = 0; k < kOccurs; ++k) of[k].store(sums + k * kind.columns + first, kind.columns - first);
+    }
+    std::fill_n(sums + kOccurs * kind.columns, kind.columns, static_cast<double>(rows.out.rows));
   }
 };
 

@@ -15,11 +15,15 @@ struct Errors {
 
   template <class T>
   void add(const Kind& kind, const Rows<T>& rows, double* sums) const {
-    for (Index r = 0; r < rows.out.rows; ++r) {
-      const double weight = rows.weight(r);
-      const T *p = rows.out.row(r), *t = rows.targets.row(r);
-      for (Index c = 0; c < kind.columns; ++c)
-        sums[c] += weight * Member::of(static_cast<double>(p[c]), static_cast<double>(t[c]));
+    for (Index first = 0; first < kind.columns; first += Block<T>::kColumns) {
+      auto its = Block<T>::zero();
+      for (Index r = 0; r < rows.out.rows; ++r) {
+        const auto weight = Vec<double>::set(rows.weight(r));
+        const T *p = rows.out.row(r) + first, *t = rows.targets.row(r) + first;
+        its.each(
+            [&](Index c, Vec<double>& sum) { sum += weight * Member::of(load_doubles(p + c), load_doubles(t + c)); });
+      }
+      its.store(sums + first, kind.columns - first);
     }
   }
 };

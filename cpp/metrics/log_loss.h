@@ -21,18 +21,42 @@ struct LogLoss {
 
   template <class T>
   void add(const Kind& kind, const Rows<T>& rows, double* sums) const {
-    constexpr double kLeast = std::numeric_limits<T>::epsilon(), kNone = std::numeric_limits<double>::quiet_NaN();
-    for (Index r = 0; r < rows.out.rows; ++r) {
-      const T* p = rows.out.row(r);
-      bool valid = true;
-      for (Index c = 0; c < kind.columns; ++c) valid = valid && p[c] >= 0 && p[c] <= 1;
-      double own = 0;
-      if (kind.outputs == Outputs::kClasses)
-        own = static_cast<double>(p[class_of(rows, r)]);
-      else
-        own = is_yes(rows.targets.row(r)[0]) ? static_cast<double>(p[0]) : 1 - static_cast<double>(p[0]);
-      sums[0] -= valid ? rows.weight(r) * log(std::clamp(own, kLeast, 1 - kLeast)) : kNone;
+    if (!probabilities(rows.out)) {
+      sums[0] = std::numeric_limits<double>::quiet_NaN();
+      return;
     }
+    constexpr double kLeast = std::numeric_limits<T>::epsilon();
+    const auto least = Vec<double>::set(kLeast), most = Vec<double>::set(1 - kLeast);
+    alignas(kAlign) double own[kRows] = {};
+    for (Index first = 0; first < rows.out.rows; first += kRows) {
+      const Index count = std::min(kRows, rows.out.rows - first);
+      for (Index r = 0; r < count; ++r) own[r] = of_row(kind, rows, first + r);
+      for (Index r = 0; r < kRows; r += Vec<double>::kLanes)
+        log(min(max(Vec<double>::load(own + r), least), most)).store(own + r);
+      for (Index r = 0; r < count; ++r) sums[0] -= rows.weight(first + r) * own[r];
+    }
+  }
+
+ private:
+  static constexpr Index kRows = 16;  // whose logarithms are taken together
+
+  template <class T>
+  static double of_row(const Kind& kind, const Rows<T>& rows, Index r) {
+    const T* p = rows.out.row(r);
+    if (kind.outputs == Outputs::kClasses) return static_cast<double>(p[class_of(rows, r)]);
+    return is_yes(rows.targets.row(r)[0]) ? static_cast<double>(p[0]) : 1 - static_cast<double>(p[0]);
+  }
+  // Whether all numbers are from 0 to 1.
+  template <class T>
+  static bool probabilities(ConstMatrix<T> p) {
+    const auto zero = Vec<T>::zero(), one = Vec<T>::set(1);
+    auto wrong = zero;
+    for (Index r = 0; r < p.rows; ++r)
+      for (Index c = 0; c < p.cols; c += Vec<T>::kLanes) {
+        const auto own = select(inside<T>(c, p.cols), Vec<T>::load(p.row(r) + c), zero);
+        wrong = wrong | select(at_most(zero, own), select(at_most(own, one), zero, one), one);
+      }
+    return all_zero(wrong);
   }
 };
 

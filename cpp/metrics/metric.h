@@ -1,9 +1,9 @@
 // The contract of a metric that is a sum over rows. Sums are taken in double, row after row, so that they depend on the
-// division of the rows into chunks alone. The loops are simple: they read a few numbers of each row once, which costs
-// little beside the products.
+// division of the rows into chunks alone: lanes of vectors are columns, or rows whose numbers are then added in order.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "core/simd.h"
 #include "kernels/reduce.h"
 #include "metrics/registry.h"
 
@@ -47,6 +47,41 @@ constexpr Row entry(const char* name, const char* class_name, const char* formul
           add_rows<float, M>,
           add_rows<double, M>};
 }
+
+// A number in double for each column of one cache line of rows. Rows are padded, so all columns of a line can be read;
+// those beyond the last one are not stored.
+template <class T>
+struct Block {
+  static constexpr Index kColumns = kPad<T>, kVectors = kColumns / Vec<double>::kLanes;
+  Vec<double> of[kVectors];
+
+  static Block zero() noexcept {
+    Block block;
+    block.each([](Index, Vec<double>& its) { its = Vec<double>::zero(); });
+    return block;
+  }
+  // Calls f(c, its) for each vector, whose first column is c.
+  template <class F>
+  [[gnu::always_inline]] void each(F f) noexcept {
+#pragma GCC unroll 8
+    for (Index v = 0; v < kVectors; ++v) f(v * Vec<double>::kLanes, of[v]);
+  }
+  // Stores the numbers of the first `count` columns.
+  void store(double* to, Index count) const noexcept {
+    constexpr Index kLanes = Vec<double>::kLanes;
+#pragma GCC unroll 8
+    for (Index v = 0; v < kVectors; ++v) {
+      if ((v + 1) * kLanes <= count) {
+        of[v].storeu(to + v * kLanes);
+        continue;
+      }
+      double lanes[kLanes];
+      of[v].storeu(lanes);
+      for (Index c = v * kLanes; c < count; ++c) to[c] = lanes[c - v * kLanes];
+      return;
+    }
+  }
+};
 
 // Whether a target that is a yes or no is a yes.
 template <class T>

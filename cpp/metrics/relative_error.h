@@ -3,8 +3,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "metrics/errors.h"
@@ -12,8 +10,8 @@
 namespace fastnn::metrics {
 
 struct RelativeError : Errors<RelativeError> {
-  static double of(double p, double t) {
-    return std::abs(t - p) / std::max(std::abs(t), std::numeric_limits<double>::epsilon());
+  static Vec<double> of(Vec<double> p, Vec<double> t) {
+    return abs(t - p) / max(abs(t), Vec<double>::set(std::numeric_limits<double>::epsilon()));
   }
 };
 

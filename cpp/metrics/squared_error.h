@@ -7,7 +7,7 @@
 namespace fastnn::metrics {
 
 struct SquaredError : Errors<SquaredError> {
-  static double of(double p, double t) { return (t - p) * (t - p); }
+  static Vec<double> of(Vec<double> p, Vec<double> t) { return (t - p) * (t - p); }
 };
 
 }  // namespace fastnn::metrics

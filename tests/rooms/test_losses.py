@@ -148,7 +148,8 @@ def test_of_equal_outputs_the_first_is_the_answer(dtype: str, k: int) -> None:
     weight[...] = 0
     labels = np.arange(k)
     x = np.ones((k, 1), dtype)
-    for outputs_of_all in ([0.0] * k, [-1.0] + [2.0] * (k - 1), [0.0] * (k - 1) + [-1.0]):
+    below = [-3.0] + [-2.0] * (k - 1)
+    for outputs_of_all in ([0.0] * k, [-1.0] + [2.0] * (k - 1), [0.0] * (k - 1) + [-1.0], below):
         bias[...] = outputs_of_all
         expected = float(np.mean(labels == np.argmax(outputs_of_all)))
         assert network.evaluate(x, labels, metrics=True)["accuracy"] == expected

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from . import _counts
-from ._metric import ACCURACY, Kind, Metric, RowSums, Sum, per_class, sum_of
+from ._metric import ACCURACY, CONFUSION, Kind, Metric, RowSums, Sum, per_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,14 +53,6 @@ class Accuracy(Metric):
     def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the accuracy."""
         return sums.accuracy
-
-
-_CONFUSION = (sum_of("confusion"),)
-
-
-def _tally_of(sums: RowSums) -> _counts.Tally:
-    true, said, both, occurs = sums.arrays[_CONFUSION[0]].reshape(4, -1)
-    return _counts.Tally(true, said, both, occurs > 0)
 
 
 class Hamming(Metric):
@@ -119,21 +111,19 @@ class ConfusionCounts(Metric):
         counts = _counts.confusion_counts(
             kind.truth(y), kind.labels(p), n_classes=classes, sample_weight=w
         )
-        return self._four(kind, counts)
+        four = np.array(counts)
+        return four[:, 1] if kind.columns == 1 else four.ravel()
 
     def sums(self) -> tuple[Sum, ...]:
         """Return the counts of the classes."""
-        return _CONFUSION
+        return (CONFUSION,)
 
-    def of_sums(self, kind: Kind, sums: RowSums) -> Array:
+    def of_sums(self, kind: Kind, sums: RowSums) -> list[float]:
         """Return what `compute` returns."""
-        counts = _tally_of(sums).counts(sums.weight)
-        return self._four(kind, counts) * sums.unit
-
-    @staticmethod
-    def _four(kind: Kind, counts: _counts.Counts) -> Array:
-        four = np.array(counts)
-        return four[:, 1] if kind.columns == 1 else four.ravel()
+        counts, unit = sums.tally.counts(sums.weight), sums.unit
+        if kind.columns == 1:
+            return [each[1] * unit for each in counts]
+        return [count * unit for each in counts for count in each]
 
 
 class _OfCounts(Metric):
@@ -199,12 +189,12 @@ class _OfCounts(Metric):
 
     def sums(self) -> tuple[Sum, ...]:
         """Return the counts of the classes."""
-        return _CONFUSION
+        return (CONFUSION,)
 
-    def of_sums(self, kind: Kind, sums: RowSums) -> Any:
+    def of_sums(self, kind: Kind, sums: RowSums) -> float | list[float]:
         """Return the average, or the figures of the classes."""
         average = self._average_for(kind)
-        return _counts.figure(self.registry_name, _tally_of(sums), average, self._zero_division)
+        return _counts.figure(self.registry_name, sums.tally, average, self._zero_division)
 
     def _average_for(self, kind: Kind) -> str | None:
         if self._average != _AUTO:

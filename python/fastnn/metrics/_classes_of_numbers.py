@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
+from operator import eq
 from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
 
 from . import _numbers
 from ._metric import Kind, Metric, RowSums, Sum, sum_of
+from ._numbers import mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ __all__ = ["MAE", "MAPE", "MSE", "R2", "RMSE"]
 class _OfNumbers(Metric):
     tasks = ("regression",)
     function: ClassVar[Callable[..., float]]
-    summed: ClassVar[tuple[str, ...]]  # sums of the errors of each output
+    summed: ClassVar[tuple[Sum, ...]]  # sums of the errors of each output
 
     def expect(self, where: str, kind: Kind) -> None:
         """Refuse losses of classes, and those with several outputs for a target."""
@@ -34,11 +35,11 @@ class _OfNumbers(Metric):
 
     def sums(self) -> tuple[Sum, ...]:
         """Return the sums over rows from which the figure follows."""
-        return tuple(map(sum_of, self.summed))
+        return self.summed
 
     def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the mean over rows and outputs."""
-        return float(sums.mean(self.summed[0]).mean())
+        return mean_of(sums.mean(self.summed[0]))
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> float:
         """Return the mean over the outputs."""
@@ -57,7 +58,7 @@ class MAE(_OfNumbers):
     """
 
     registry_name = "mae"
-    summed = ("absolute_error",)
+    summed = (sum_of("absolute_error"),)
     function = staticmethod(_numbers.mae)
 
 
@@ -72,7 +73,7 @@ class MSE(_OfNumbers):
     """
 
     registry_name = "mse"
-    summed = ("squared_error",)
+    summed = (sum_of("squared_error"),)
     function = staticmethod(_numbers.mse)
 
 
@@ -87,12 +88,12 @@ class RMSE(_OfNumbers):
     """
 
     registry_name = "rmse"
-    summed = ("squared_error",)
+    summed = (sum_of("squared_error"),)
     function = staticmethod(_numbers.rmse)
 
     def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the mean of the outputs' roots."""
-        return float(np.sqrt(sums.mean("squared_error")).mean())
+        return mean_of(list(map(math.sqrt, sums.mean(self.summed[0]))))
 
 
 class MAPE(_OfNumbers):
@@ -106,7 +107,7 @@ class MAPE(_OfNumbers):
     """
 
     registry_name = "mape"
-    summed = ("relative_error",)
+    summed = (sum_of("relative_error"),)
     function = staticmethod(_numbers.mape)
 
 
@@ -122,11 +123,13 @@ class R2(_OfNumbers):
 
     registry_name = "r2"
     larger_is_better = True
-    summed = ("squared_error", "target_spread")
+    summed = (sum_of("squared_error"), sum_of("target_spread"))
     function = staticmethod(_numbers.r2)
 
     def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the mean over the outputs."""
-        left, spread = (sums.arrays[each] for each in self.sums())
-        _, squares, lowest, highest = spread[2:].reshape(-1, 4).T
-        return _numbers.explained(int(spread[0]), left, squares, lowest == highest)
+        left, spread = (sums.lists[each] for each in self.summed)
+        k = len(left)
+        squares, lowest, highest = (spread[at : at + k] for at in range(2 + k, 2 + 4 * k, k))
+        constant = list(map(eq, lowest, highest))
+        return _numbers.explained(int(spread[0]), left, squares, constant)

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fastnn import _validate
 
@@ -63,9 +62,9 @@ class TopK(Metric):
         """Return the weight of the rows whose class is among the k."""
         return (sum_of("top_k", k=self._k),)
 
-    def of_sums(self, kind: Kind, sums: RowSums) -> Array:
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the share of the rows."""
-        return sums.mean("top_k", k=self._k)
+        return sums.mean(*self.sums())[0]
 
 
 class LogLoss(Metric):
@@ -98,10 +97,10 @@ class LogLoss(Metric):
         """Return the sum of the logarithms."""
         return (sum_of("log_loss"),)
 
-    def of_sums(self, kind: Kind, sums: RowSums) -> Array:
+    def of_sums(self, kind: Kind, sums: RowSums) -> float:
         """Return the weighted mean."""
-        mean = sums.mean("log_loss")
-        if np.isnan(mean).any():
+        (mean,) = sums.mean(*self.sums())
+        if math.isnan(mean):
             raise _numbers.no_probabilities(self.registry_name)
         return mean
 

@@ -8,7 +8,9 @@ counts of each class: how often it is the truth, how often it is predicted, and 
 from __future__ import annotations
 
 import math
+from itertools import compress
 from numbers import Real
+from operator import mul
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,18 +55,23 @@ class Counts(NamedTuple):
 class Tally(NamedTuple):
     """For each class or label, the weights of the rows that are, are said to be, and are both.
 
-    occurs : whether a row is, or is said to be, of it. Labels always count as such.
+    occurs : not 0 if a row is, or is said to be, of it. Labels always count as such.
     """
 
-    true: Array
-    said: Array
-    both: Array
-    occurs: Array
+    true: list[float]
+    said: list[float]
+    both: list[float]
+    occurs: list[float]
 
-    def counts(self, weight: float) -> Counts:
-        """Return the four counts of each class; weight: the sum of the weights of all rows."""
+    def counts(self, weight: float) -> tuple[list[float], ...]:
+        """Return `Counts` as lists; weight: the sum of the weights of all rows."""
         true, said, both, _ = self
-        return Counts(weight - true - said + both, said - both, true - both, both)
+        return (
+            [weight - t - s + b for t, s, b in zip(true, said, both, strict=True)],
+            [s - b for s, b in zip(said, both, strict=True)],
+            [t - b for t, b in zip(true, both, strict=True)],
+            both,
+        )
 
 
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
@@ -167,7 +174,8 @@ def confusion_counts(
     truth, seen = flags_or_classes(where, y_true, y_pred)
     classes = _class_count(where, truth, seen, n_classes)
     weights = weights_of(where, sample_weight, len(truth))
-    return _tally(truth, seen, weights, classes).counts(weights.sum())
+    counts = _tally(truth, seen, weights, classes).counts(float(weights.sum()))
+    return Counts(*map(np.array, counts))
 
 
 def _class_count(where: str, truth: Array, seen: Array, n_classes: int | None) -> int:
@@ -184,21 +192,17 @@ def _class_count(where: str, truth: Array, seen: Array, n_classes: int | None) -
 
 def _tally(truth: Array, seen: Array, weights: Array, classes: int) -> Tally:
     if truth.ndim == 2:
-        column = weights[:, None]
-        return Tally(
-            (column * truth).sum(axis=0),
-            (column * seen).sum(axis=0),
-            (column * (truth & seen)).sum(axis=0),
-            np.ones(classes, bool),
-        )
-    right, occurs = truth == seen, np.zeros(classes, bool)
-    occurs[truth] = occurs[seen] = True
-    return Tally(
-        np.bincount(truth, weights, classes),
-        np.bincount(seen, weights, classes),
-        np.bincount(truth[right], weights[right], classes),
-        occurs,
-    )
+        arrays = [weights @ truth, weights @ seen, weights @ (truth & seen), np.ones(classes)]
+    else:
+        right, occurs = truth == seen, np.zeros(classes)
+        occurs[truth] = occurs[seen] = 1
+        arrays = [
+            np.bincount(truth, weights, classes),
+            np.bincount(seen, weights, classes),
+            np.bincount(truth[right], weights[right], classes),
+            occurs,
+        ]
+    return Tally(*(each.tolist() for each in arrays))
 
 
 def check_average(where: str, average: Any, known: tuple[str | None, ...] = AVERAGES) -> None:
@@ -349,30 +353,38 @@ def _figure(
             f"[{where}] average='binary' is of the classes 0 and 1; y has {classes} classes: "
             "expected 'micro', 'macro', 'weighted' or None"
         )
-    return figure(where, _tally(truth, seen, weights, classes), average, instead)
+    found = figure(where, _tally(truth, seen, weights, classes), average, instead)
+    return np.array(found) if average is None else found
 
 
-def figure(name: str, tally: Tally, average: str | None, instead: float) -> Any:
+def figure(name: str, tally: Tally, average: str | None, instead: float) -> float | list[float]:
     """Return precision, recall or f1 of the counts of the classes; instead: what 0 / 0 is."""
     true, said, both, occurs = tally
     if average == "binary":
         true, said, both = true[1:2], said[1:2], both[1:2]
     elif average == "micro":
-        true, said, both = (each.sum(keepdims=True) for each in (true, said, both))
-    elif average is not None:
-        true, said, both = true[occurs], said[occurs], both[occurs]
-    over = {"precision": said, "recall": true, "f1": true + said}[name]
-    twice = 2.0 if name == "f1" else 1.0
-    share = np.where(over == 0, instead, twice * both / np.where(over == 0, 1, over))
+        true, said, both = ([math.fsum(each)] for each in (true, said, both))
+    elif average is not None and not all(occurs):
+        true, said, both = (list(compress(each, occurs)) for each in (true, said, both))
+    if name == "f1":
+        pairs = zip(true, said, both, strict=True)
+        shares = [2.0 * b / over if (over := t + s) else instead for t, s, b in pairs]
+    else:
+        overs = said if name == "precision" else true
+        shares = [b / over if over else instead for b, over in zip(both, overs, strict=True)]
     if average is None:
-        return share
-    return _mean(share, true if average == "weighted" else np.ones(len(share)))
+        return shares
+    return _mean(shares, true if average == "weighted" else None)
 
 
-def _mean(figures: Array, weights: Array) -> float:
+def _mean(figures: list[float], weights: list[float] | None) -> float:
     """Return the weighted mean of the figures that are numbers, the plain one without weights."""
-    known = ~np.isnan(figures)
-    if not known.any():
-        return math.nan
-    figures, weights = figures[known], weights[known]
-    return float(np.average(figures, weights=weights) if weights.any() else figures.mean())
+    if any(map(math.isnan, figures)):
+        known = [not math.isnan(each) for each in figures]
+        if not any(known):
+            return math.nan
+        weights = None if weights is None else list(compress(weights, known))
+        figures = list(compress(figures, known))
+    if weights is not None and (total := math.fsum(weights)):
+        return math.fsum(map(mul, figures, weights)) / total
+    return math.fsum(figures) / len(figures)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from fastnn._hints import shown
 
 from ._arrays import one_column, same_rows
+from ._counts import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCURACY",
+    "CONFUSION",
     "Kind",
     "Metric",
     "Own",
@@ -47,8 +50,14 @@ def sum_of(name: str, **params: Any) -> Sum:
     return name, tuple(params.items())
 
 
-class RowSums(NamedTuple):
+# The counts of each class or label: four rows of them, see `Tally`.
+CONFUSION: Sum = sum_of("confusion")
+
+
+class RowSums:
     """What the engine has summed over rows.
+
+    Sums are lists of floats: an epoch has few of them, on which NumPy would take longer.
 
     Attributes
     ----------
@@ -56,21 +65,30 @@ class RowSums(NamedTuple):
         The sum of the rows' weights.
     unit : float
         Weights are in units of it, a power of two, so that those of any size can be summed.
-    arrays : mapping
-        The sums, each a number or several in one array of float64.
+    lists : mapping of Sum to list of float
     accuracy : float
         The weighted mean of the shares of right labels.
     """
 
-    weight: float
-    unit: float
-    arrays: Mapping[Sum, Array]
-    accuracy: float = math.nan
+    def __init__(
+        self,
+        weight: float,
+        unit: float,
+        lists: Mapping[Sum, list[float]],
+        accuracy: float = math.nan,
+    ) -> None:
+        self.weight, self.unit, self.lists, self.accuracy = weight, unit, lists, accuracy
 
-    def mean(self, name: str, **params: Any) -> Array:
-        """Return a sum divided by the weights."""
-        quotient: Array = self.arrays[sum_of(name, **params)] / self.weight
-        return quotient
+    def mean(self, which: Sum) -> list[float]:
+        """Return sums divided by the weights."""
+        return [each / self.weight for each in self.lists[which]]
+
+    @cached_property
+    def tally(self) -> Tally:
+        """The counts of the classes, which several metrics need."""
+        numbers = self.lists[CONFUSION]
+        k = len(numbers) // 4
+        return Tally(*(numbers[at : at + k] for at in range(0, 4 * k, k)))
 
 
 class Kind(NamedTuple):
@@ -181,14 +199,9 @@ class Metric:
         """
         return ()
 
-    def of_sums(self, kind: Kind, sums: RowSums) -> Any:
-        """Return the figure, or the array of those of the classes, from sums over rows."""
+    def of_sums(self, kind: Kind, sums: RowSums) -> float | list[float]:
+        """Return the figure, or those of the classes, from sums over rows."""
         raise NotImplementedError
-
-    def named(self, kind: Kind, figures: Any) -> dict[str, float]:
-        """Return what `compute` or `of_sums` returned, by name."""
-        values = np.atleast_1d(figures).tolist()
-        return dict(zip(self.names(kind), map(float, values), strict=True))
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
         """Return the figure, or the array of those of the classes."""

@@ -173,19 +173,26 @@ def r2(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     left = (error * error * share).sum(axis=0)
     around = truth - np.average(truth, axis=0, weights=share[:, 0])
     whole = (around * around * share).sum(axis=0)
-    return explained(len(truth), left, whole, (truth == truth[0]).all(axis=0))
+    constant = (truth == truth[0]).all(axis=0)
+    return explained(len(truth), left.tolist(), whole.tolist(), constant.tolist())
 
 
-def explained(rows: int, left: Array, whole: Array, constant: Array) -> float:
+def explained(rows: int, left: list[float], whole: list[float], constant: list[bool]) -> float:
     """Return R2 of the sums of each output: of the squared errors, and of those of the mean.
 
     constant: whether the targets of an output are all equal, whose mean may differ by rounding.
     """
     if rows < 2:
         return math.nan
-    constant = constant | (whole == 0)
-    each = np.where(constant, left == 0, 1 - left / np.where(constant, 1, whole))
-    return float(each.mean())
+    sums = zip(left, whole, constant, strict=True)
+    return mean_of(
+        [1 - own / around if around and not same else float(own == 0) for own, around, same in sums]
+    )
+
+
+def mean_of(figures: list[float]) -> float:
+    """Return the mean of a figure over the outputs."""
+    return sum(figures) / len(figures)
 
 
 def log_loss(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:

@@ -38,7 +38,7 @@ class Compiled(NamedTuple):
 
     optimizer: Optimizer
     loss: Loss
-    metrics: tuple[Metric, ...]
+    figures: Figures  # of the metrics
     average: Average | None
     settings: Mapping[str, Any]
 
@@ -76,10 +76,11 @@ class Compiled(NamedTuple):
                         f"[{where}] max_grad_value and {LIMIT} of param_groups[{pattern!r}] came "
                         "together; expected one of them"
                     )
+        measured = described(where, "loss", loss, LOSSES, Loss)
         return cls(
             optimizer=chosen,
-            loss=described(where, "loss", loss, LOSSES, Loss),
-            metrics=_chosen_metrics(where, metrics),
+            loss=measured,
+            figures=Figures(_chosen_metrics(where, metrics), measured),
             average=None
             if average is None
             else described(where, "average", average, AVERAGES, Average),
@@ -87,9 +88,9 @@ class Compiled(NamedTuple):
         )
 
     @property
-    def figures(self) -> Figures:
-        """What computes the metrics' figures."""
-        return Figures(self.metrics, self.loss)
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics, in the order of their figures."""
+        return self.figures.metrics
 
     def check_outputs(self, where: str, k: int) -> None:
         """Refuse a loss over classes on a single output, and metrics that do not fit."""

@@ -7,7 +7,9 @@ need the predictions of all rows, which the core stores in the same pass as it c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -16,22 +18,30 @@ from fastnn import _core
 from ._function_loss import FunctionLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fastnn._validate import Array
     from fastnn.metrics import Metric
     from fastnn.metrics._metric import Kind, Sum
 
     from ._loss import Loss
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "FiguresOfOutputs"]
+
+# Targets, predictions and weights of all rows.
+Predicted: TypeAlias = "tuple[Array, Array, Array | None]"
 
 
-class Figures(NamedTuple):
+class Figures:
     """The metrics of one call of compile, with its loss. Modules of metrics are imported late."""
 
-    metrics: tuple[Metric, ...]
-    loss: Loss
+    def __init__(self, metrics: tuple[Metric, ...], loss: Loss) -> None:
+        self.metrics, self.loss = metrics, loss
+        self._of: dict[int, FiguresOfOutputs] = {}
+
+    def of_outputs(self, k: int) -> FiguresOfOutputs:
+        """Return the figures of a model with k outputs."""
+        if k not in self._of:
+            self._of[k] = FiguresOfOutputs(self, k)
+        return self._of[k]
 
     def kind(self, k: int) -> Kind:
         """Return what the predictions are, which have k columns."""
@@ -51,7 +61,7 @@ class Figures(NamedTuple):
             for metric in self.metrics:
                 metric.expect(where, kind)
 
-    @property
+    @cached_property
     def summed(self) -> tuple[Metric, ...]:
         """The metrics whose sums over rows the core takes; none if a function is the loss."""
         if not self.metrics or isinstance(self.loss, FunctionLoss):
@@ -60,13 +70,12 @@ class Figures(NamedTuple):
 
         return tuple(each for each in self.metrics if each.sums() and not is_own(each))
 
-    @property
+    @cached_property
     def predicted(self) -> tuple[Metric, ...]:
         """The metrics that are computed from predictions."""
-        summed = self.summed
-        return tuple(metric for metric in self.metrics if metric not in summed)
+        return tuple(metric for metric in self.metrics if metric not in self.summed)
 
-    @property
+    @cached_property
     def wants_accuracy(self) -> bool:
         """Whether the core sums the accuracy."""
         return any(name == "accuracy" for metric in self.summed for name, _ in metric.sums())
@@ -80,54 +89,67 @@ class Figures(NamedTuple):
             return True
         return any(metric.registry_name != "accuracy" for metric in self.summed)
 
-    def _sums(self) -> list[Sum]:
-        """Return the different sums, in the order in which the core has them."""
+    @cached_property
+    def sums(self) -> tuple[Sum, ...]:
+        """The different sums, in the order in which the core has them."""
         found = {each: None for metric in self.summed for each in metric.sums()}
-        return [each for each in found if each[0] != "accuracy"]
+        return tuple(each for each in found if each[0] != "accuracy")
 
     def core_sums(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the sums as the core's compile takes them."""
-        return [(name, dict(params)) for name, params in self._sums()]
-
-    def names(self, k: int) -> tuple[list[str], list[str]]:
-        """Return the names of the figures of training rows, and of those of other rows."""
-        if not self.metrics:
-            return [], []
-        kind, summed = self.kind(k), self.summed
-        named = [(metric in summed, name) for metric in self.metrics for name in metric.names(kind)]
-        return [name for sums, name in named if sums], [name for _, name in named]
-
-    def of_sums(self, k: int, logs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the core has computed, with figures in the place of the sums."""
-        replaced = {f"{prefix}{name}" for prefix in ("", "val_") for name in ("accuracy", "sums")}
-        found = {name: value for name, value in logs.items() if name not in replaced}
-        for prefix in ("", "val_"):
-            if f"{prefix}loss" in logs:
-                own = self._of_rows(k, logs.get(f"{prefix}accuracy"), logs.get(f"{prefix}sums"))
-                found.update({f"{prefix}{name}": value for name, value in own.items()})
-        return found
-
-    def _of_rows(self, k: int, accuracy: Any, sums: Any) -> dict[str, float]:
-        if accuracy is None and sums is None:
-            return {}
-        from fastnn.metrics._metric import RowSums
-
-        weight, unit, arrays = (np.nan, 1.0, []) if sums is None else sums
-        taken = RowSums(weight, unit, dict(zip(self._sums(), arrays, strict=True)), accuracy)
-        kind, found = self.kind(k), {}
-        for metric in self.summed:
-            found.update(metric.named(kind, metric.of_sums(kind, taken)))
-        return found
-
-    def of_predictions(self, y: Array, p: Array, w: Array | None) -> dict[str, float]:
-        """Return the figures that need the predictions p of all rows, with targets y."""
-        kind, found = self.kind(p.shape[1]), {}
-        for metric in self.predicted:
-            found.update(metric.named(kind, metric.compute(kind, y, p, w)))
-        return found
+        return [(name, dict(params)) for name, params in self.sums]
 
     def room(self, network: _core.Network, x: Array) -> Array | None:
         """Return an array for the predictions of the rows of x, if a metric needs them."""
         if not self.predicted or isinstance(self.loss, FunctionLoss):
             return None
         return np.empty((*x.shape[:1], network.n_outputs), network.dtype)
+
+
+class FiguresOfOutputs:
+    """The figures of a model with k outputs: what is the same in every epoch is decided once."""
+
+    def __init__(self, figures: Figures, k: int) -> None:
+        self._sums = figures.sums
+        self._named: list[tuple[Metric, bool, list[str]]] = []
+        if figures.metrics:
+            self._kind = kind = figures.kind(k)
+            summed = figures.summed
+            self._named = [(each, each in summed, each.names(kind)) for each in figures.metrics]
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of the figures of training rows, and of those of other rows."""
+        of_rows = [name for _, sums, names in self._named if sums for name in names]
+        return of_rows, [name for _, _, names in self._named for name in names]
+
+    def add(
+        self,
+        found: dict[str, float],
+        accuracy: float | None,
+        sums: Any,
+        predicted: Predicted | None = None,
+        prefix: str = "",
+    ) -> None:
+        """Add the figures of rows to `found`, in the order of the metrics.
+
+        accuracy, sums : what the core has summed, as far as metrics need it
+        predicted : for metrics that need predictions; None: they have no figures
+        prefix : of the names
+        """
+        if not self._named:
+            return
+        from fastnn.metrics._metric import RowSums
+
+        weight, unit, arrays = (math.nan, 1.0, ()) if sums is None else sums
+        lists = {which: array.tolist() for which, array in zip(self._sums, arrays, strict=True)}
+        taken = RowSums(weight, unit, lists, math.nan if accuracy is None else accuracy)
+        for metric, is_summed, names in self._named:
+            if is_summed:
+                figures = metric.of_sums(self._kind, taken)
+                values = figures if isinstance(figures, list) else [figures]
+            elif predicted is not None:
+                computed = np.atleast_1d(metric.compute(self._kind, *predicted))
+                values = computed.astype(np.float64).tolist()
+            else:
+                continue
+            found.update(zip([prefix + name for name in names], values, strict=True))

@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from fastnn._validate import Array
 
     from ._arguments import Call
+    from ._figures import Predicted
     from ._rows import Rows
 
 __all__ = ["Run", "chosen_callbacks", "settings_of"]
-
-_SUMS = ("sums", "val_sums")  # figures of the core that the user does not see,
-_HIDDEN = (*_SUMS, LR)  # and those that are not shown unless the learning rate changes
 
 
 def settings_of(call: Call, seed: int, epochs_seen: int, **given: Any) -> dict[str, Any]:
@@ -152,8 +150,9 @@ class Run:
         self.history = History(_reported(call.where, settings, verbose, rows.n))
         self._earlier = History()  # what another process has trained of this run
         self._states: Sequence[tuple[Callback, Any]] = ()
-        self._figures = call.compiled.figures
-        self._reads = self._figures.reads_epochs(validation is not None)
+        figures = call.compiled.figures
+        self._figures = figures.of_outputs(call.network.n_outputs)
+        self._reads = figures.reads_epochs(validation is not None)
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
         schedule = call.compiled.optimizer.schedule
@@ -166,7 +165,7 @@ class Run:
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
         self._cut = 0  # steps of an epoch that the hook of a batch has ended
         # Memory for the predictions of the validation rows, if a metric needs them.
-        self._room = None if validation is None else self._figures.room(call.network, validation.x)
+        self._room = None if validation is None else figures.room(call.network, validation.x)
 
     @property
     def epochs_seen(self) -> int:
@@ -223,7 +222,7 @@ class Run:
 
     def names(self) -> list[str]:
         """Return the names of the figures of an epoch."""
-        summed, everything = self._figures.names(self._call.network.n_outputs)
+        summed, everything = self._figures.names()
         penalty = ["penalty"] if self._call.compiled.settings.get("penalty_in_loss") else []
         names = ["loss", *penalty, *summed]
         if self.validation is not None:
@@ -270,21 +269,33 @@ class Run:
 
     def _shown(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the figures of epochs that the user sees; changes the dict."""
-        for name in _SUMS if self._shows_lr else _HIDDEN:
-            figures.pop(name, None)
+        if not self._shows_lr:  # it is hidden unless it changes
+            figures.pop(LR, None)
         return figures
 
     def _with_metrics(self, logs: dict[str, Any]) -> dict[str, float]:
         """Return the figures of an epoch, with those of the metrics, in their order."""
-        network, validation = self._call.network, self.validation
-        found = self._figures.of_sums(network.n_outputs, logs)
-        if validation is not None and self._figures.predicted:
-            if self._call.own_loss is not None:
-                self._room = network.predict(validation.x, True, self._room, self._call.threads)
-            assert self._room is not None
-            own = self._figures.of_predictions(validation.y, self._room, validation.w)
-            found |= {f"val_{name}": value for name, value in own.items()}
-        return {name: found[name] for name in self.names()}
+        found: dict[str, float] = {"loss": logs["loss"]}
+        if "penalty" in logs:
+            found["penalty"] = logs["penalty"]
+        self._figures.add(found, logs.get("accuracy"), logs.get("sums"))
+        if self.validation is not None:
+            found["val_loss"] = logs["val_loss"]
+            sums = logs.get("val_accuracy"), logs.get("val_sums")
+            self._figures.add(found, *sums, self._predicted(self.validation), "val_")
+        if self._shows_lr:
+            found[LR] = logs[LR]
+        return found
+
+    def _predicted(self, validation: Rows) -> Predicted | None:
+        """Return what metrics compute from predictions of the validation rows, if one does."""
+        figures, network = self._call.compiled.figures, self._call.network
+        if not figures.predicted:
+            return None
+        if self._call.own_loss is not None:
+            self._room = network.predict(validation.x, True, self._room, self._call.threads)
+        assert self._room is not None
+        return validation.y, self._room, validation.w
 
     def _begin(self, epoch: int) -> None:
         for callback in self.callbacks:

@@ -710,13 +710,11 @@ class Sequential:
                 own.check(call, rows)
                 found = {"loss": own.of_all(call, rows)}
                 room = network.predict(rows.x, True, None, call.threads)
-            if not figures.metrics:
-                return found
-            found = figures.of_sums(network.n_outputs, found)
-            if room is not None:
-                found |= figures.of_predictions(rows.y, room, rows.w)
-            _, names = figures.names(network.n_outputs)
-            return {name: found[name] for name in ("loss", *names)}
+            if figures.metrics:
+                sums = found.pop("accuracy", None), found.pop("sums", None)
+                seen = None if room is None else (rows.y, room, rows.w)
+                figures.of_outputs(network.n_outputs).add(found, *sums, seen)
+            return found
 
     def predict(self, x: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Compute the predictions: for losses of classes, probabilities.

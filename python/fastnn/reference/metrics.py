@@ -74,7 +74,7 @@ def target_spread(_seen: Array, truth: Array, w: Array) -> Array:
     above = truth - truth.min(axis=0)
     mean = w @ above / w.sum() if w.any() else 0 * above[0]
     each = [mean, w @ (above - mean) ** 2, truth.min(axis=0), truth.max(axis=0)]
-    return np.array([len(truth), w.sum(), *np.transpose(each).ravel()])
+    return np.array([len(truth), w.sum(), *np.ravel(each)])
 
 
 def confusion(seen: Array, truth: Array, w: Array, *, boundary: float = 0.0) -> Array:
