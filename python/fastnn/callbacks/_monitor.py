@@ -22,7 +22,9 @@ __all__ = ["Monitor", "expect_figure"]
 def expect_figure(where: str, monitor: str, known: Sequence[str]) -> None:
     """Refuse the name of a figure that will not be in the logs, which have the `known` ones."""
     if monitor not in known:
-        hint = "; give fit validation_data or validation_split" if "val_loss" not in known else ""
+        hint = ""
+        if "val_loss" not in known:
+            hint = "; give fit validation_data or validation_split (an estimator: X_val and y_val)"
         raise ValueError(
             f"[{where}] monitor is {monitor!r}; the logs have {', '.join(known)}{hint}"
         )

@@ -203,10 +203,21 @@ class Sequential:
             "accumulate": accumulate,
         }
         with self._call("compile") as call:
-            compiled = Compiled.of(call.where, optimizer, loss, metrics, average, **settings)
-            compiled.check_outputs(call.where, call.network.n_outputs)
-            compiled.apply(call.where, call.network)
-            self._compiled, self._asks = compiled, isinstance(compiled.loss, FunctionLoss)
+            self._compile(call, optimizer, loss, metrics, average, **settings)
+
+    def _compile(
+        self,
+        call: _arguments.Call,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        average: Any = None,
+        **settings: Any,
+    ) -> None:
+        compiled = Compiled.of(call.where, optimizer, loss, metrics, average, **settings)
+        compiled.check_outputs(call.where, call.network.n_outputs)
+        compiled.apply(call.where, call.network)
+        self._compiled, self._asks = compiled, isinstance(compiled.loss, FunctionLoss)
 
     def fit(
         self,

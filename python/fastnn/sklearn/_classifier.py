@@ -286,7 +286,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
                 )
             found = compute_sample_weight(self.class_weight, y)
         else:
-            found = _targets.class_weights(self.class_weight, self.classes_, y, sample_weight)
+            found = _targets.class_weights(
+                where, self.class_weight, self.classes_, y, sample_weight
+            )
         return found if sample_weight is None else found * sample_weight
 
     def _check_known(self, classes: Any) -> None:

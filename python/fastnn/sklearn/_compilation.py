@@ -177,13 +177,12 @@ def compiled(where: str, model: nn.Sequential, parameters: Any, rate: LearningRa
         None for the solver "lbfgs", which uses the model's loss and gradients alone.
     """
     loss = parameters._described_loss(where)
+    settings: dict[str, Any] = {}
     if rate is None:
-        penalty = optim.SGD(form="sklearn", weight_decay=float(parameters.alpha))
-        model.compile(penalty, loss)
-        return
-    model.compile(
-        _optimizer(where, parameters, rate),
-        loss,
-        penalty_in_loss=True,
-        max_grad_norm=parameters.max_grad_norm,
-    )
+        optimizer: Any = optim.SGD(form="sklearn", weight_decay=float(parameters.alpha))
+    else:
+        optimizer = _optimizer(where, parameters, rate)
+        settings = {"penalty_in_loss": True, "max_grad_norm": parameters.max_grad_norm}
+    with model._call("compile") as call:
+        call.where = where
+        model._compile(call, optimizer, loss, **settings)

@@ -214,8 +214,11 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         _network.load(self.network_, *values)
         self._show_values()
         self.__dict__.pop("_optimizer", None)
-        if not stochastic:
-            return
+        if stochastic:
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        """Set the attributes that epochs change."""
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] | None = None
         self._no_improvement_count = 0
@@ -244,6 +247,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self._show_values()
             curves = {name: self.__dict__.get(name) for name in _training.CURVES}
             self.__dict__.update({name: curve[:] for name, curve in curves.items() if curve})
+        if self.solver != "lbfgs" and "loss_curve_" not in self.__dict__:  # after "lbfgs"
+            self._begin_curves()
 
     def _watch_loss(self) -> None:
         self.best_loss_: float | None = np.inf
@@ -265,6 +270,11 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.early_stopping and held_out is None:
             rows, held_out = self._held_out(rows, random_state)
+        elif self.early_stopping and held_out is not None and held_out.n < 2:
+            raise ValueError(
+                f"[{where}] X_val has 1 row; expected at least 2, whose score decides with "
+                "early_stopping when training ends"
+            )
         batch_size = min(200, rows.n)
         if self.batch_size != "auto":
             if self.batch_size > rows.n:

@@ -15,6 +15,7 @@ from . import _compilation, _parameters
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
+from ._rows import readable
 from ._saving import saved
 from ._versions import in_its_order
 
@@ -213,7 +214,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return 1 if y.ndim == 1 else int(y.shape[1])
 
     def _encoded(self, y: Any) -> Any:
-        return y
+        return readable(type(self).__name__, y)
 
     def _check_validation_targets(self, y: Any) -> Any:
         if y.ndim == 2 and y.shape[1] == 1:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from fastnn import nn
+from fastnn import _validate, nn
 
 if TYPE_CHECKING:
     from sklearn.preprocessing import LabelBinarizer
@@ -89,11 +89,13 @@ def of_known(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
     return indices.reshape(-1, 1)
 
 
-def class_weights(given: Any, classes: Any, y: Any, sample_weight: Any) -> Any:
+def class_weights(where: str, given: Any, classes: Any, y: Any, sample_weight: Any) -> Any:
     """Return for each row the factor of its class.
 
     Parameters
     ----------
+    where : str
+        Name of the call, for messages.
     given : dict or "balanced"
         "balanced": each class gets the same sum of weights.
     classes : ndarray of shape (n_classes,)
@@ -104,6 +106,8 @@ def class_weights(given: Any, classes: Any, y: Any, sample_weight: Any) -> Any:
     """
     indices = np.searchsorted(classes, y)
     if isinstance(given, dict):
+        for label, factor in given.items():
+            _validate.not_negative(where, f"class_weight[{label!r}]", factor)
         return compute_class_weight(given, classes=classes, y=y)[indices]
     sums = np.bincount(indices, sample_weight, minlength=len(classes)).astype(float)
     present = sums > 0
@@ -113,9 +117,13 @@ def class_weights(given: Any, classes: Any, y: Any, sample_weight: Any) -> Any:
 
 
 def decoded(binarizer: LabelBinarizer, outputs: Any) -> Any:
-    """Return the labels with the highest probability; of two classes, the first one for 1/2."""
+    """Return the labels with the highest probability; of two classes, the first one for 1/2.
+
+    Of multi-label rows whose labels came sparse, they are a sparse matrix, as in scikit-learn.
+    """
     if binarizer.y_type_.startswith("multilabel"):
-        return (outputs > 0.5).astype(int)
+        labels = (outputs > 0.5).astype(int)
+        return binarizer.inverse_transform(labels) if binarizer.sparse_input_ else labels
     return binarizer.classes_.take(_indices(binarizer, outputs))
 
 

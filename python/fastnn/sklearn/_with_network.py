@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn._refusals import Refused
+from fastnn._refusals import Refused, Words
 
 from . import _compilation, _network
 from ._rows import readable
@@ -26,6 +26,26 @@ __all__ = ["WithNetwork"]
 
 # Made anew from `network_` when a pickle is loaded.
 _FROM_NETWORK = ("coefs_", "intercepts_", "_values")
+
+
+def _units_of(where: str, coefs: list[Any], intercepts: list[Any]) -> list[int]:
+    """Return the numbers of columns, units and outputs; refuse arrays that are of no network."""
+    shapes = [array.shape for array in coefs]
+    joined = all(len(shape) == 2 for shape in shapes) and all(
+        before[1] == after[0] for before, after in pairwise(shapes)
+    )
+    if not shapes or not joined:
+        raise ValueError(
+            f"[{where}] coefs_ has the shapes {shapes}; expected (in, out) of each layer, whose "
+            "out is the in of the next one"
+        )
+    expected = [(shape[1],) for shape in shapes]
+    found = [array.shape for array in intercepts]
+    if found != expected:
+        raise ValueError(
+            f"[{where}] intercepts_ has the shapes {found}; expected {expected}, as coefs_ has"
+        )
+    return [shapes[0][0], *(shape[1] for shape in shapes)]
 
 
 class WithNetwork(BaseEstimator):
@@ -61,8 +81,8 @@ class WithNetwork(BaseEstimator):
         intercepts = [np.asarray(array) for array in self.intercepts_]
         if not ("network_" in self.__dict__ and _network.fits(self.network_, coefs, intercepts)):
             single = all(array.dtype == np.float32 for array in coefs)
-            units = [coefs[0].shape[0], *(array.shape[1] for array in coefs)]
             where, kind = type(self).__name__, np.float32 if single else np.float64
+            units = _units_of(where, coefs, intercepts)
             self.network_ = _network.build(where, units, self, kind)
             self.__dict__.pop("_optimizer", None)
             _compilation.compiled(where, self.network_, self, None)
@@ -100,7 +120,9 @@ class WithNetwork(BaseEstimator):
 
     def _outputs(self, x: Any) -> Any:
         """Return the outputs (n, n_outputs) with their activation; X is an array or CSR."""
-        return self.network_.predict(x, n_threads=_network.thread_count(self.n_jobs) or None)
+        network: Any = self.network_._network
+        with Words(f"{type(self).__name__}.predict", {"X": x}):
+            return network.predict(x, True, None, _network.thread_count(self.n_jobs))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
