@@ -182,14 +182,6 @@ def test_class_weights_are_weights_of_rows() -> None:
     np.testing.assert_allclose(half.coefs_[0], plain.coefs_[0], rtol=1e-12)
 
 
-LOSS_CASES: list[tuple[Any, Any]] = [
-    ("absolute_error", nn.L1Loss),
-    ("huber", nn.HuberLoss),
-    ("quantile", None),
-    *((name, None) for name in sorted(_parameters.REGRESSION_LOSSES)),
-]
-
-
 @pytest.mark.parametrize("name", sorted(_parameters.REGRESSION_LOSSES))
 def test_losses_of_numbers(name: str) -> None:
     """The loss of the first batch is that of the core for the initial values."""

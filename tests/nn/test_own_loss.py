@@ -107,9 +107,10 @@ def test_the_same_bits_on_any_threads() -> None:
     assert len(found) == 1
 
 
-def large(loss: Any, dtype: Any = np.float64, rate: float = 0.01) -> nn.Sequential:
+def large(loss: Any, dtype: Any = np.float64, rate: float = 0.01, *more: Any) -> nn.Sequential:
     """Return a network that is larger than a batch of four rows, so that steps do not copy it."""
-    made = nn.Sequential(nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 2), dtype=dtype, seed=3)
+    layers = (nn.Linear(40, 64), nn.ReLU(), nn.Linear(64, 2), *more)
+    made = nn.Sequential(*layers, dtype=dtype, seed=3)
     made.compile(optim.SGD(lr=rate, momentum=0.9), loss)
     return made
 
@@ -136,8 +137,12 @@ def test_steps_of_a_large_model() -> None:
     np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-12, atol=1e-13)
 
 
-def test_a_step_that_may_overflow() -> None:
-    """If it does not, it is that of MSELoss, with one call; if it does, the model is as before."""
+@pytest.mark.parametrize("last", [(), (nn.LeakyReLU(0.5),)], ids=["linear", "leaky_relu"])
+def test_a_step_that_may_overflow(last: tuple[Any, ...]) -> None:
+    """If it does not, it is that of MSELoss, with one call; if it does, the model is as before.
+
+    The backward pass of an activation as last layer takes the memory of the function's gradient.
+    """
     x, y = np.full((4, 40), 1e6, np.float32), np.full((4, 2), 1e14, np.float32)
     calls = []
 
@@ -145,13 +150,13 @@ def test_a_step_that_may_overflow() -> None:
         calls.append(len(out))
         return squared(out, y)
 
-    ours, theirs = large(counted, np.float32, 1e-22), large("mse", np.float32, 1e-22)
+    ours, theirs = (large(loss, np.float32, 1e-22, *last) for loss in (counted, "mse"))
     for _ in range(3):
         ours.train_step(x, y)
         theirs.train_step(x, y)
     assert calls == [4, 4, 4]
     np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5)
-    assert not np.array_equal(values(ours), values(large("mse", np.float32)))
+    assert not np.array_equal(values(ours), values(large("mse", np.float32, 0.01, *last)))
     before = values(ours)
     with pytest.raises(TrainingDivergedError):
         ours.train_step(x, y * np.float32(1e22))
