@@ -84,10 +84,8 @@ class Inference final : public parallel::Program {
   int pick_threads(int asked) const { return threads_for(flops_, asked); }
   // Stores the results of row r at out + r * out_stride.
   void write_to(T* out, Index out_stride, bool link) { out_ = out, out_stride_ = out_stride, link_ = link; }
-  // accuracy: beside the loss. metrics: with the sums of the compiled metrics.
-  void score(bool accuracy, bool metrics) {
-    score_ = true, accuracy_ = accuracy, measures_ = metrics && !compiled_->metrics.empty();
-  }
+  // With the loss, the sums of the compiled metrics and, if asked for, the accuracy.
+  void score(bool accuracy) { score_ = true, accuracy_ = accuracy, measures_ = !compiled_->metrics.empty(); }
   Verdict run(int n_threads, parallel::Poll poll);
   Scores scores() const;
   const OutputOutside& outside() const { return outside_; }

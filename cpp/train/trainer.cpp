@@ -371,17 +371,17 @@ Scores Trainer<T>::evaluate(const Data& data, Index rows, bool accuracy, void* p
                             parallel::Poll poll) {
   const FloatMode mode;
   need_compiled("evaluate");
-  Scores scores = score("evaluate", data, rows, {accuracy, true, predictions}, n_threads, poll);
+  Scores scores = score("evaluate", data, rows, accuracy, predictions, n_threads, poll);
   refuse_unless(scores.weight > 0, "evaluate", reason::kNoWeight, data.names->weights);
   return scores;
 }
 
 template <class T>
-Scores Trainer<T>::score(const char* where, const Data& data, Index rows, const Wishes& wishes, int n_threads,
-                         parallel::Poll poll) {
+Scores Trainer<T>::score(const char* where, const Data& data, Index rows, bool accuracy, void* predictions,
+                         int n_threads, parallel::Poll poll) {
   Inference<T> job(net_, scratches_, &*compiled_, data, rows);
-  job.score(wishes.accuracy, wishes.metrics);
-  if (wishes.predictions) job.write_to(static_cast<T*>(wishes.predictions), net_.n_outputs(), true);
+  job.score(accuracy);
+  if (predictions) job.write_to(static_cast<T*>(predictions), net_.n_outputs(), true);
   const Verdict verdict = job.run(job.pick_threads(n_threads), poll);
   if (verdict != Verdict::kGood) search(where, data, {}, rows, job.outside()).raise(verdict);
   return job.scores();

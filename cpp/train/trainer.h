@@ -139,11 +139,8 @@ class Trainer final : public Model {
   bool may_overflow(const Goal& goal) const;
   bool copy_is_small(Index rows, Index cells) const;
   void keep(const Engine<T>& engine);
-  struct Wishes {  // what a pass over rows computes beside the loss
-    bool accuracy = false, metrics = false;
-    void* predictions = nullptr;
-  };
-  Scores score(const char* where, const Data& data, Index rows, const Wishes& wishes, int n_threads,
+  // As evaluate, of any rows.
+  Scores score(const char* where, const Data& data, Index rows, bool accuracy, void* predictions, int n_threads,
                parallel::Poll poll);
   EpochLog run_epoch(RunningFit& run, Index epoch);
   Piece next_piece(RunningFit& run, Index epoch, bool first);

@@ -258,8 +258,8 @@ void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
 template <class T>
 Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   try {
-    const Wishes wishes{spec.metrics, true, spec.predictions};
-    Scores scores = score("fit", spec.validation, spec.validation_rows, wishes, spec.n_threads, poll);
+    Scores scores =
+        score("fit", spec.validation, spec.validation_rows, spec.metrics, spec.predictions, spec.n_threads, poll);
     need_weight(spec.validation, scores);
     return scores;
   } catch (const Refused&) {

@@ -105,7 +105,7 @@ class Sequential:
     _epochs_seen: int
     _run: Run | None = None  # a fit that is under way
     _threads: int = 0
-    _asks: bool = False  # whether the loss is a function in Python
+    _has_function_loss: bool = False  # whether the compiled loss is a function in Python
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class Sequential:
         compiled = Compiled.of(call.where, optimizer, loss, metrics, average, **settings)
         compiled.check_outputs(call.where, call.network.n_outputs)
         compiled.apply(call.where, call.network)
-        self._compiled, self._asks = compiled, isinstance(compiled.loss, FunctionLoss)
+        self._compiled, self._has_function_loss = compiled, isinstance(compiled.loss, FunctionLoss)
 
     def fit(
         self,
@@ -576,7 +576,7 @@ class Sequential:
             self._threads if n_threads is None else _arguments.n_threads("train_step", n_threads, 0)
         )
         network = self._tree.network
-        if network is not None and type(x) is ndarray and not self._asks:
+        if network is not None and type(x) is ndarray and not self._has_function_loss:
             try:
                 if grad is None and type(y) is ndarray:
                     return network.train_step(x, y, sample_weight, threads)
@@ -1877,7 +1877,8 @@ class Sequential:
         vars(self).update(
             _tree=parts.tree,
             _compiled=parts.compiled,
-            _asks=parts.compiled is not None and isinstance(parts.compiled.loss, FunctionLoss),
+            _has_function_loss=parts.compiled is not None
+            and isinstance(parts.compiled.loss, FunctionLoss),
             _epochs_seen=parts.epochs_seen,
             history=parts.history,
             _run=None,
