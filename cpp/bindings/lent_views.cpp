@@ -29,7 +29,7 @@ std::vector<py::array> LentViews::held() const {
 namespace {
 
 // How many calls hold each array that they have made read-only. The lock is for interpreters with a GIL of their own.
-std::mutex g_mutex;
+std::mutex g_holders_mutex;
 std::unordered_map<PyObject*, Index> g_holders;
 
 int& flags_of(const py::array& array) { return py::detail::array_proxy(array.ptr())->flags; }
@@ -39,7 +39,7 @@ int& flags_of(const py::array& array) { return py::detail::array_proxy(array.ptr
 // Clears the flag itself instead of calling setflags, which could later refuse to set it again: it asks whether the
 // array's base is writeable.
 ReadOnly::ReadOnly(std::vector<py::array> arrays) : locked_(std::move(arrays)) {
-  const std::lock_guard lock(g_mutex);
+  const std::lock_guard lock(g_holders_mutex);
   std::erase_if(locked_, [](const py::array& array) { return !array.writeable() && !g_holders.contains(array.ptr()); });
   for (const auto& array : locked_) {
     ++g_holders[array.ptr()];
@@ -48,7 +48,7 @@ ReadOnly::ReadOnly(std::vector<py::array> arrays) : locked_(std::move(arrays)) {
 }
 
 ReadOnly::~ReadOnly() {
-  const std::lock_guard lock(g_mutex);
+  const std::lock_guard lock(g_holders_mutex);
   for (const auto& array : locked_) {
     const auto holders = g_holders.find(array.ptr());
     if (--holders->second > 0) continue;

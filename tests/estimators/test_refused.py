@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from sklearn import neural_network as theirs
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, callbacks, nn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -104,7 +107,7 @@ def test_a_callback_that_needs_rows_for_validation_says_how_to_give_them() -> No
         classifier(callbacks=callbacks.EarlyStopping()).fit(X, CLASSES)
 
 
-def test_sparse_labels_are_predicted_as_a_sparse_matrix() -> None:
+def test_sparse_labels_are_predicted_as_a_sparse_matrix(tmp_path: Path) -> None:
     y = sparse.csr_matrix(FLAGS)
     ours, other = (m.MLPClassifier(**SMALL).fit(X, y).predict(X) for m in (fastnn, theirs))
     assert type(ours) is type(other)
@@ -112,6 +115,12 @@ def test_sparse_labels_are_predicted_as_a_sparse_matrix() -> None:
     np.testing.assert_array_equal(ours.toarray(), other.toarray())
     again = classifier().partial_fit(X, y, classes=[0, 1]).predict(X)
     assert sparse.issparse(again)
+    fitted = classifier().fit(X, y)
+    for suffix in (".npz", ".safetensors"):
+        fitted.save(tmp_path / f"model{suffix}")
+        loaded = fastnn.load(tmp_path / f"model{suffix}").predict(X)
+        assert type(loaded) is type(other)
+        assert (loaded != ours).nnz == 0
     assert type(classifier().fit(X, FLAGS).predict(X)) is np.ndarray
 
 
@@ -134,3 +143,20 @@ def test_training_by_batches_goes_on_after_lbfgs(again: str) -> None:
     getattr(model.set_params(solver="adam"), again)(X, NUMBERS)
     assert len(model.loss_curve_) == (5 if again == "fit" else 1)
     assert 0 < np.abs(model.coefs_[0] - before).max() < 0.1
+
+
+class Narrow(MLPClassifier):
+    """A subclass with fewer parameters than its base."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__((width,), max_iter=5, random_state=0)
+        self.width = width
+
+
+def test_a_subclass_is_saved_as_its_base(tmp_path: Path) -> None:
+    model = Narrow(7).fit(X, CLASSES)
+    model.save(tmp_path / "model.npz")
+    loaded = fastnn.load(tmp_path / "model.npz")
+    assert type(loaded) is MLPClassifier
+    assert loaded.hidden_layer_sizes == (7,)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))

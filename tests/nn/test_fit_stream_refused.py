@@ -135,8 +135,11 @@ def test_standardize_and_a_model_that_is_not_compiled() -> None:
     made.compile("sgd", "cross_entropy")
     with pytest.raises(ValueError, match=r"^\[Sequential.fit_stream\] Standardize has no statis"):
         made.fit_stream(once)
-    layer.adapt(once)
+    layer.adapt(lambda: [(X[:0], Y[:0]), *once(), X[:0]])
+    np.testing.assert_allclose(layer.mean, X.mean(axis=0, dtype=float), rtol=1e-12)
     made.fit_stream(once, 2, 8)
+    with pytest.raises(ValueError, match=r"^\[Standardize\.adapt\] X has no rows; expected at le"):
+        layer.adapt(iter([X[:0]]))
 
 
 # --- kinds --------------------

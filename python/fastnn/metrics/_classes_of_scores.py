@@ -105,7 +105,28 @@ class LogLoss(Metric):
         return mean
 
 
-class AUC(Metric):
+class _OverThresholds(Metric):
+    """A figure over all thresholds of the scores, of each class or averaged over classes."""
+
+    larger_is_better = True
+    tasks = _OF_CLASSES
+
+    def __init__(self, average: str | None) -> None:
+        _counts.check_average(type(self).__name__, average, _ranking.MEANS)
+        self._average = average
+
+    @property
+    def average(self) -> str | None:
+        """The name of the average."""
+        return self._average
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return one name, or with average=None one for each class."""
+        each = self._average is None and kind.columns > 1
+        return per_class(self.name, kind) if each else [self.name]
+
+
+class AUC(_OverThresholds):
     """The area under the ROC curve; see `metrics.auc`.
 
     Parameters
@@ -121,22 +142,15 @@ class AUC(Metric):
     """
 
     registry_name = "auc"
-    larger_is_better = True
-    tasks = _OF_CLASSES
 
     def __init__(self, average: str | None = "macro", multi_class: str = "ovr") -> None:
-        _counts.check_average("AUC", average, _ranking.MEANS)
+        super().__init__(average)
         _ranking.check_multi_class("AUC", multi_class)
         if multi_class == "ovo" and average not in ("macro", "weighted"):
             raise ValueError(
                 f"[AUC] average is {average!r} with 'ovo'; expected 'macro' or 'weighted'"
             )
-        self._average, self._multi_class = average, multi_class
-
-    @property
-    def average(self) -> str | None:
-        """The name of the average."""
-        return self._average
+        self._multi_class = multi_class
 
     @property
     def multi_class(self) -> str:
@@ -153,11 +167,6 @@ class AUC(Metric):
         """Return the parameters by name."""
         return {"average": self._average, "multi_class": self._multi_class}
 
-    def names(self, kind: Kind) -> list[str]:
-        """Return one name, or with average=None one for each class."""
-        each = self._average is None and kind.columns > 1
-        return per_class(self.name, kind) if each else [self.name]
-
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
         """Return the average, or the figures of the classes."""
         pairs = kind.task == "multiclass" and self._multi_class == "ovo"
@@ -165,7 +174,7 @@ class AUC(Metric):
         return _ranking.auc(kind.truth(y), p, sample_weight=w, **means)
 
 
-class AveragePrecision(Metric):
+class AveragePrecision(_OverThresholds):
     """The mean of the precisions at all thresholds; see `metrics.average_precision`.
 
     Parameters
@@ -180,17 +189,9 @@ class AveragePrecision(Metric):
     """
 
     registry_name = "average_precision"
-    larger_is_better = True
-    tasks = _OF_CLASSES
 
     def __init__(self, average: str | None = "macro") -> None:
-        _counts.check_average("AveragePrecision", average, _ranking.MEANS)
-        self._average = average
-
-    @property
-    def average(self) -> str | None:
-        """The name of the average."""
-        return self._average
+        super().__init__(average)
 
     @property
     def name(self) -> str:
@@ -200,11 +201,6 @@ class AveragePrecision(Metric):
     def params(self) -> dict[str, Any]:
         """Return the parameters by name."""
         return {"average": self._average}
-
-    def names(self, kind: Kind) -> list[str]:
-        """Return one name, or with average=None one for each class."""
-        each = self._average is None and kind.columns > 1
-        return per_class(self.name, kind) if each else [self.name]
 
     def compute(self, kind: Kind, y: Array, p: Array, w: Array | None) -> Any:
         """Return the average, or the figures of the classes."""

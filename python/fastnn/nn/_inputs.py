@@ -238,6 +238,8 @@ class Standardize(ModelLayer):
         columns = -1 if self._network is None else self._network.n_features
         moments: tuple[int, Array] | None = None
         for name, rows in parts:
+            if name != "X" and rows.shape[:1] == (0,):  # a part, as in fit_stream
+                continue
             for first, block in _dense_blocks(rows):
                 try:
                     moments = _core.column_moments(block, name, columns, moments, n_threads)

@@ -118,7 +118,9 @@ _WRITERS: tuple[tuple[Any, Callable[[str, Any, _Inner], Any]], ...] = (
     (np.random.RandomState, _state),
     (
         LabelBinarizer,
-        lambda _, value, inner: {"label_binarizer": [value.y_type_, inner(value.classes_)]},
+        lambda _, value, inner: {
+            "label_binarizer": [value.y_type_, inner(value.classes_)] + [True] * value.sparse_input_
+        },
     ),
     (
         LearningRate,
@@ -186,12 +188,14 @@ def _random_state(_where: str, inside: list[Any], inner: _Inner) -> Any:
 
 
 def _binarizer(where: str, inside: list[Any], inner: _Inner) -> Any:
-    kind, labels = inside
+    kind, labels, *sparse = inside  # True at the end: the labels came as a sparse matrix
     classes = inner(labels)
+    if sparse not in ([], [True]):
+        raise ValueError(f"[{where}] the labels have {shown(sparse)}; expected nothing or True")
     if kind not in _TARGETS or not isinstance(classes, np.ndarray) or classes.ndim != 1:
         raise ValueError(f"[{where}] the labels are {shown(inside)}; expected an array of labels")
     made = LabelBinarizer()
-    made.y_type_, made.classes_, made.sparse_input_ = kind, classes, False
+    made.y_type_, made.classes_, made.sparse_input_ = kind, classes, bool(sparse)
     return made
 
 

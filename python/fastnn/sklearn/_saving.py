@@ -59,11 +59,10 @@ def save(where: str, path: Any, estimator: Any) -> None:
     kind = next((name for name, cls in _CLASSES.items() if isinstance(estimator, cls)), "")
     config, arrays = _config.taken(where, estimator.network_)
     own: dict[str, Array] = {}
-    parameters = estimator.get_params(deep=False)
     entry = {
         "class": kind,
         "parameters": {
-            name: packed(where, None if name in _OF_CALLS else parameters[name], own)
+            name: packed(where, None if name in _OF_CALLS else getattr(estimator, name), own)
             for name in _CLASSES[kind]._get_param_names()
         },
         "attributes": {
