@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn import callbacks, nn, optim
+from fastnn.nn._rows import Rows
 from models import COPIES, pickled, same_values
 
 
@@ -263,3 +264,18 @@ def test_a_deep_copy_of_a_layer_copies_its_values_once(owner: str) -> None:
     np.testing.assert_array_equal(other.weight, layer.weight)
     other.weight[...] = 0
     assert layer.weight.all()
+
+
+def test_a_fit_that_did_not_begin_has_no_epochs(rng, monkeypatch):
+    """Ctrl-C may come when the call has begun, and the core, which has a fit before, has not."""
+    model, x, y = trained(rng)
+    before = model.state_dict()
+
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rows, "for_core", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=3)
+    assert (model.history.epoch, model.history.history) == ([], {})
+    assert all(np.array_equal(value, before[key]) for key, value in model.state_dict().items())

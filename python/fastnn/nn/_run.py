@@ -241,6 +241,7 @@ class Run:
             ]
             for name in ("on_train_batch_begin", "on_train_batch_end")
         )
+        earlier = network.history
         try:
             result = network.fit(
                 **self.rows.for_core(targets=own is None),
@@ -254,7 +255,8 @@ class Run:
                 **self.settings,
             )
         except BaseException:
-            self.history.take(self._shown(dict(network.history)))  # the epochs that ended before
+            if (curves := network.history) is not earlier:  # else the core had not begun
+                self.history.take(self._shown(dict(curves)))  # the epochs that ended before
             raise
         self.history.finish(self._shown(dict(result)), self._earlier.steps)
 
