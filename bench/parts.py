@@ -5,13 +5,18 @@ Activations, losses, optimizers, layers, schedules, metrics and callbacks are ta
 registries. Each stands in three networks, and the step with it is compared with the step without
 it: with Identity, the squared error, SGD, or nothing. Beside it stand the steps of PyTorch and,
 where it is installed, JAX with the same part (bench/parts_steps.py), in the same process, on one
-processor. They take turns, and the smallest times of the rounds are printed, because differences
-of medians are as small as their noise.
+processor.
 
-A part misses its aim if it adds more than it adds in a peer, by more than what the differences vary
-by; an elementwise activation also misses it if its step takes more than 1.5 times as long as that
-with ReLU. Schedules, metrics and callbacks are measured in fit, in an epoch of 64 steps. The peers
-have no metrics of their own: theirs are sums that users take of the outputs of each batch
+What a part adds is small beside what the times of a step vary by within a minute. So the step with
+it and the step without it are called in turns, a few at a time, and the median of their differences
+counts. Behind it is the spread of the rounds' medians. The step without the part stands against
+another one like it in the first row: two equal steps differ as well, by where their memory lies.
+
+A part misses its aim if it adds more than it adds in a peer, and the measurement can tell the two
+apart: by more than the spreads of both, or what two equal steps differ by where that is more. An
+elementwise activation also misses it if its step takes more than 1.5 times as long as that with
+ReLU. Schedules, metrics and callbacks are measured in fit, in an epoch of 64 steps. The peers have
+no metrics of their own: theirs are sums that users take of the outputs of each batch
 (bench/parts_metrics.py).
 """
 
@@ -21,13 +26,18 @@ import gc
 import importlib
 import importlib.util
 import itertools
+import math
 import os
+import statistics
 import warnings
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench import parts_steps
-from bench.turns import alternate, finish, parser, per_call, table
+from bench.turns import alternate, clock, finish, parser, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NETS = {
     "64-32-10": (64, 32, 10),
@@ -35,12 +45,45 @@ NETS = {
     "784-512-512-10": (784, 512, 512, 10),
 }
 MOST_OF_RELU = 1.5
-# Of a step: what its smallest times differ by.
-NOISE = {"fastnn": 0.03, "torch": 0.1, "jax": 0.1}
 BASE = {"activations": "identity", "losses": "mse", "optimizers": "sgd"}
 LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}
 
-Times = dict[str, dict[str, float]]  # microseconds of a step: {name of a part: {library: smallest}}
+BLOCK = 2e-4  # seconds of the calls between two looks at the clock, at least one call
+
+
+class Added(NamedTuple):
+    """Microseconds of a step with a part, and what the part adds, with its spread."""
+
+    us: float
+    adds: float
+    spread: float
+
+
+class Turn(NamedTuple):
+    """Microseconds of a call: the smallest of a block, and the median of what it takes longer."""
+
+    us: float
+    longer: float
+
+
+Times = dict[str, dict[str, Added]]  # {name of a part: {library: its step}}
+
+
+def turn(base: Callable[[], object], step: Callable[[], object], seconds: float) -> Turn:
+    """Call both in turns for twice so many seconds, in both orders."""
+    calls = max(1, round(BLOCK / max(clock(base, 1), clock(step, 1))))
+    gc.collect()
+    if calls > 1:
+        clock(base, calls), clock(step, calls)
+    smallest, longer, spent, count = math.inf, [], 0.0, 0
+    while spent < 2 * seconds or count < 2:
+        times = {}
+        for call in (base, step) if count % 2 == 0 else (step, base):
+            times[call] = clock(call, calls)
+        spent, count = spent + times[base] + times[step], count + 1
+        smallest = min(smallest, times[step])
+        longer.append(times[step] - times[base])
+    return Turn(smallest / calls * 1e6, statistics.median(longer) / calls * 1e6)
 
 
 def measured(room: str, options: Any, sizes: tuple[int, ...], peers: parts_steps.Peers) -> Times:
@@ -50,51 +93,65 @@ def measured(room: str, options: Any, sizes: tuple[int, ...], peers: parts_steps
     if options.only:
         kept = {base, "relu", *options.only}
         found = {name: part for name, part in found.items() if kept & {name, name.split()[0]}}
+    bases = parts_steps.steps(found[base], sizes, options.batch, peers)
     turns, calls = {}, {}
     for name, part in found.items():
-        made = parts_steps.steps(part, sizes, options.batch, peers)
-        for who, step in made.items():
-            turns[f"{name}|{who}"] = partial(per_call, step, options.seconds)
-            calls[f"{name}|{who}"] = parts_steps.FIT_STEPS if part.in_fit else 1
+        for who, step in parts_steps.steps(part, sizes, options.batch, peers).items():
+            if who in bases:
+                turns[f"{name}|{who}"] = partial(turn, bases[who], step, options.seconds)
+                calls[f"{name}|{who}"] = parts_steps.FIT_STEPS if part.in_fit else 1
     gc.freeze()  # each turn collects garbage, which takes long with the objects of the peers
-    smallest: Times = {base: {}}
+    times: Times = {base: {}}
     for key, values in alternate(turns, options.rounds, pause=0.0).items():
         name, who = key.split("|")
-        smallest.setdefault(name, {})[who] = min(values) / calls[key]
-    return smallest
+        times.setdefault(name, {})[who] = added(values, calls[key])
+    return times
+
+
+def added(turns: list[Turn], steps: int) -> Added:
+    """Return what a part adds to one of the steps of a call, from all rounds.
+
+    The spread is the median distance from the median, times its ratio to the standard deviation.
+    """
+    longer = [each.longer / steps for each in turns]
+    middle = statistics.median(longer)
+    spread = 1.4826 * statistics.median(abs(each - middle) for each in longer)
+    return Added(min(each.us for each in turns) / steps, middle, spread)
 
 
 def missed(
-    room: str, us: dict[str, float], base: dict[str, float], relu: float, whole: bool
+    room: str, own: dict[str, Added], base: dict[str, Added], relu: float, whole: bool
 ) -> str:
-    """Return why a part misses its aim, or an empty text."""
-    added = us["fastnn"] - base["fastnn"]
-    why = []
-    for who in (who for who in LIBRARIES if who in us and who in base):
-        noise = sum(NOISE[each] * us[each] for each in ("fastnn", who))
-        if added > us[who] - base[who] + noise:
-            why.append(f"adds more than in {LIBRARIES[who]}")
-    if room == "activations" and not whole and us["fastnn"] > MOST_OF_RELU * relu:
+    """Return why a part misses its aim, or an empty text; base: the step without any part."""
+    noise = {who: max(each.spread, abs(base[who].adds)) for who, each in own.items()}
+    ours = own["fastnn"]
+    why = [
+        f"adds more than in {text}"
+        for who, text in LIBRARIES.items()
+        if who in own and ours.adds - own[who].adds > noise["fastnn"] + noise[who]
+    ]
+    if room == "activations" and not whole and ours.us > MOST_OF_RELU * relu:
         why.append(f"more than {MOST_OF_RELU} steps with ReLU")
     return ", ".join(why)
 
 
 def lines(room: str, times: Times, peers: list[str]) -> tuple[list[list[str]], int]:
     """Return the cells of the table, and how many parts miss an aim."""
-    base = times[BASE.get(room, next(iter(times)))]
+    first = BASE.get(room, next(iter(times)))
+    base = times[first]
     rows, count = [], 0
-    relu = times.get("relu", base)["fastnn"]
+    relu = times.get("relu", base)["fastnn"].us
     whole = {name for name, row in parts_steps.rows(room).items() if row.get("whole_rows")}
-    for name, us in times.items():
-        why = missed(room, us, base, relu, name in whole)
+    for name, own in times.items():
+        why = "" if name == first else missed(room, own, base, relu, name in whole)
         count += bool(why)
-        ours = us["fastnn"]
-        cells = [name, f"{ours:.2f}", f"{ours - base['fastnn']:.2f}"]
+        ours = own["fastnn"]
+        cells = [name, f"{ours.us:.2f}", f"{ours.adds:.2f} ± {ours.spread:.2f}"]
         if room == "activations":
-            cells.append(f"{ours / relu:.2f}")
+            cells.append(f"{ours.us / relu:.2f}")
         for who in peers:
-            there = who in us and who in base
-            cells += [f"{us[who]:.1f}", f"{us[who] - base[who]:.1f}"] if there else ["", ""]
+            its = own.get(who)
+            cells += [f"{its.us:.1f}", f"{its.adds:.1f} ± {its.spread:.1f}"] if its else ["", ""]
         rows.append([*cells, why])
     return rows, count
 
@@ -113,7 +170,7 @@ def installed(names: list[str]) -> parts_steps.Peers:
 
 def main() -> int:
     """Measure and print."""
-    made = parser(__doc__, rounds=5, seconds=0.004)
+    made = parser(__doc__, rounds=7, seconds=0.004)
     made.add_argument("--net", nargs="*", choices=list(NETS), default=list(NETS))
     rooms = list(parts_steps.ROOMS)
     made.add_argument("--room", nargs="*", choices=rooms, default=rooms)

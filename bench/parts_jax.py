@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bench.parts_metrics import jax_sums
+from bench.parts_metrics import figures, jax_sums
 
 from fastnn import nn, optim
 
@@ -173,8 +173,8 @@ def jax_steps(
         rule = rule(rate_of(optax, part.schedule, rate, len(x) // batch))
     except LackingError:
         return None
-    sums = jax_sums(jax, part.metrics)
-    return running(jax, optax, layers, rule, measure, sums, x, y, batch if part.in_fit else None)
+    batch_of_epoch = batch if part.in_fit else None
+    return running(jax, optax, layers, rule, measure, part.metrics, x, y, batch_of_epoch)
 
 
 def ends_in_linear(model: nn.Sequential) -> bool:
@@ -188,16 +188,16 @@ def running(
     layers: list[Layer],
     rule: Any,
     measure: Any,
-    sums: Any,
+    metrics: tuple[str, ...],
     x: Any,
     y: Any,
     batch: Any,
 ) -> Callable[[], object]:
     """Return a call of one jitted step, or of a scan over batches of so many rows.
 
-    The scan returns the loss of each batch and the sums of the metrics over all of them.
+    The scan returns the loss of each batch and the figures of the metrics over all of them.
     """
-    jnp = jax.numpy
+    jnp, sums = jax.numpy, jax_sums(jax, metrics)
 
     def loss_of(weights: Any, states: Any, key: Any, x: Any, y: Any) -> Any:
         kept = []
@@ -217,7 +217,8 @@ def running(
 
     def epoch(carry: Any, rows: Any) -> Any:
         carry, (values, seen) = jax.lax.scan(step, carry, rows)
-        return carry, (values, jax.tree.map(lambda each: each.sum(0), seen))
+        totals = jax.tree.map(lambda each: each.sum(0), seen)
+        return carry, (values, figures(metrics, totals, len(x)))
 
     weights = [layer[0] for layer in layers]
     state = [(weights, rule.init(weights), [layer[1] for layer in layers], jax.random.key(0))]
@@ -227,5 +228,7 @@ def running(
     def once() -> None:
         state[0], found = compiled(state[0], rows)
         jax.block_until_ready(found)
+        if batch:
+            jax.tree.map(lambda each: each.tolist(), found[1])
 
     return once

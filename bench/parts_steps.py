@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench.parts_jax import jax_steps
-from bench.parts_metrics import torch_sums
+from bench.parts_metrics import figures, torch_sums
 
 from fastnn import _core, callbacks, nn, optim, reference
 from fastnn.metrics._chosen import BY_NAME
@@ -307,6 +307,9 @@ def _torch(
                 with torch.no_grad():
                     for name, value in sums(out, rows_of_y).items():
                         totals[name] = totals.get(name, 0) + value
+        for figure in figures(part.metrics, totals, len(x)).values():
+            for each in figure if isinstance(figure, tuple) else (figure,):
+                each.tolist()
 
     return all_steps
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["alternate", "best", "finish", "parser", "per_call", "say", "shown", "table"]
+__all__ = ["alternate", "best", "clock", "finish", "parser", "per_call", "say", "shown", "table"]
 
 # Seconds between turns: threads of BLAS and OpenMP spin for a while after a call, and should not
 # disturb the next turn.
@@ -29,16 +29,17 @@ PEERS = ("sklearn", "scipy", "torch", "jax")
 
 def per_call(call: Callable[[], object], seconds: float) -> float:
     """Return microseconds per call: the mean over about `seconds`, after a warm-up."""
-    calls, spent = 1, _clock(call, 1)
+    calls, spent = 1, clock(call, 1)
     while spent < seconds / 8:
         calls *= 4
-        spent = _clock(call, calls)
+        spent = clock(call, calls)
     calls = max(1, round(calls * seconds / spent))
     gc.collect()
-    return _clock(call, calls) / calls * 1e6
+    return clock(call, calls) / calls * 1e6
 
 
-def _clock(call: Callable[[], object], calls: int) -> float:
+def clock(call: Callable[[], object], calls: int) -> float:
+    """Return the seconds of so many calls."""
     start = perf_counter()
     for _ in range(calls):
         call()

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from fastnn.metrics._chosen import BY_NAME
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -318,3 +320,57 @@ def test_recipes_of_the_estimators_read_the_parts_that_they_say(load) -> None:
         assert recipe.estimator in ("MLPClassifier", "MLPRegressor"), name
     run = figures.of_seed(figures.recipes()["titanic"], figures.fastnn, 0)
     assert run["figure"] > 0.75
+
+
+def test_a_part_is_marked_where_the_measurement_tells_it_from_the_peers(load) -> None:
+    parts = load("parts")
+    rounds = [parts.Turn(640.0 + 64 * k, 64.0 * k) for k in (3, 1, 2, 1, 9)]
+    found = parts.added(rounds, 64)
+    assert found == parts.Added(11.0, 2.0, pytest.approx(1.4826))
+    equal = {who: parts.Added(10.0, 0.1, 0.2) for who in ("fastnn", "jax")}
+    apart = {"fastnn": parts.Added(12.0, 2.0, 0.3), "jax": parts.Added(9.0, 1.0, 0.4)}
+    assert parts.missed("losses", apart, equal, 10.0, False) == "adds more than in JAX"
+    cheap = {**apart, "jax": parts.Added(9.0, 1.4, 0.4)}
+    assert parts.missed("losses", cheap, equal, 10.0, False) == ""
+    # Two equal steps of ours differ by more than the rounds vary by.
+    unequal = {**equal, "fastnn": parts.Added(10.0, -0.9, 0.2)}
+    assert parts.missed("losses", apart, unequal, 10.0, False) == ""
+    dear = {"fastnn": parts.Added(15.1, 2.0, 0.3)}
+    assert parts.missed("activations", dear, equal, 10.0, False) == "more than 1.5 steps with ReLU"
+    assert parts.missed("activations", dear, equal, 10.0, True) == ""
+
+
+def test_a_turn_calls_both_in_both_orders(load) -> None:
+    order: list[str] = []
+
+    def quick() -> None:
+        order.append("quick")
+
+    def slow() -> None:
+        order.append("slow")
+        time.sleep(2e-3)
+
+    found = load("parts").turn(quick, slow, 0.004)
+    assert 1900 < found.longer <= found.us
+    assert order.count("quick") == order.count("slow")
+    assert order[2:6] == ["quick", "slow", "slow", "quick"]
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_figures_of_the_peers_are_those_of_the_metrics(load, library) -> None:
+    pytest.importorskip(library)
+    metrics, peers = load("parts_metrics"), import_module(library)
+    rng = np.random.default_rng(4)
+    out, classes = rng.normal(size=(40, 6)), rng.integers(0, 6, 40)
+    numbers = rng.uniform(0.5, 1.5, (40, 6))
+    sums_of = getattr(metrics, f"{library}_sums")
+    as_array = peers.from_numpy if library == "torch" else peers.numpy.asarray
+    for name in metrics.FIGURES:
+        of_numbers = name in ("mae", "mse", "rmse", "mape", "r2")
+        y = numbers if of_numbers else classes
+        sums = sums_of(peers, (name,))(as_array(out), as_array(y))
+        found = metrics.figures((name,), sums, 40)[name]
+        seen = np.exp(out) / np.exp(out).sum(axis=1, keepdims=True) if name == "log_loss" else out
+        ours = np.ravel(BY_NAME[name]()(y, seen))
+        theirs = [np.ravel(each) for each in (found if isinstance(found, tuple) else (found,))]
+        np.testing.assert_allclose(np.concatenate(theirs), ours, rtol=1e-5, err_msg=name)

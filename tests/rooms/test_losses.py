@@ -146,15 +146,16 @@ def test_of_equal_outputs_the_first_is_the_answer(dtype: str, k: int) -> None:
     network.compile("cross_entropy", {}, "sgd", {"lr": 0.0})
     weight, bias = (p["array"] for p in network.parameters())
     weight[...] = 0
-    labels = np.arange(k)
     x = np.ones((k, 1), dtype)
     below = [-3.0] + [-2.0] * (k - 1)
     for outputs_of_all in ([0.0] * k, [-1.0] + [2.0] * (k - 1), [0.0] * (k - 1) + [-1.0], below):
         bias[...] = outputs_of_all
-        expected = float(np.mean(labels == np.argmax(outputs_of_all)))
-        assert network.evaluate(x, labels, metrics=True)["accuracy"] == expected
-        report = network.fit(x, labels, batch_size=k, epochs=1, metrics=True, shuffle=False)
-        assert report["accuracy"] == [expected]
+        answer = np.argmax(outputs_of_all)
+        for labels in (np.arange(k), np.full(k, answer)):
+            expected = float(np.mean(labels == answer))
+            assert network.evaluate(x, labels, metrics=True)["accuracy"] == expected
+            report = network.fit(x, labels, batch_size=k, epochs=1, metrics=True, shuffle=False)
+            assert report["accuracy"] == [expected]
 
 
 @both_dtypes

@@ -144,6 +144,24 @@ def test_bits_do_not_depend_on_threads(rng, loss, dtype):
     assert len(found) == 1
 
 
+def test_the_function_of_an_epoch_gets_the_sums(rng):
+    """They are no figures, so that the history has them only if there is no such function."""
+    x, y, _, _ = problem(rng, "cross_entropy", K)
+    made = network("cross_entropy", K, "float32", [("confusion", {})])
+    seen: list[Any] = []
+
+    def on_epoch(_epoch: int, logs: dict[str, Any]) -> bool:
+        seen.append((logs["sums"], logs["val_sums"]))
+        return True
+
+    given: dict[str, Any] = {"batch_size": 16, "epochs": 2, "validation": (x, y, None)}
+    report = made.fit(x, y, on_epoch=on_epoch, **given)
+    assert set(report) & {"loss", "sums", "val_sums"} == {"loss"}
+    made = network("cross_entropy", K, "float32", [("confusion", {})])
+    report = made.fit(x, y, **given)
+    assert repr(list(zip(report["sums"], report["val_sums"], strict=True))) == repr(seen)
+
+
 # -- figures ---------------------------------------------------------------------------------------
 
 sk = pytest.importorskip("sklearn.metrics")

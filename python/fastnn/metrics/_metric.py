@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -78,17 +77,20 @@ class RowSums:
         accuracy: float = math.nan,
     ) -> None:
         self.weight, self.unit, self.lists, self.accuracy = weight, unit, lists, accuracy
+        self._tally: Tally | None = None
 
     def mean(self, which: Sum) -> list[float]:
         """Return sums divided by the weights."""
         return [each / self.weight for each in self.lists[which]]
 
-    @cached_property
+    @property
     def tally(self) -> Tally:
         """The counts of the classes, which several metrics need."""
-        numbers = self.lists[CONFUSION]
-        k = len(numbers) // 4
-        return Tally(*(numbers[at : at + k] for at in range(0, 4 * k, k)))
+        if self._tally is None:
+            numbers = self.lists[CONFUSION]
+            k = len(numbers) // 4
+            self._tally = Tally(*[numbers[at : at + k] for at in range(0, 4 * k, k)])
+        return self._tally
 
 
 class Kind(NamedTuple):

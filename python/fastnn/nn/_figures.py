@@ -113,7 +113,10 @@ class FiguresOfOutputs:
         self._sums = figures.sums
         self._named: list[tuple[Metric, bool, list[str]]] = []
         if figures.metrics:
-            self._kind = kind = figures.kind(k)
+            from fastnn.metrics._metric import RowSums
+
+            self._row_sums, self._kind = RowSums, figures.kind(k)
+            kind = self._kind
             summed = figures.summed
             self._named = [(each, each in summed, each.names(kind)) for each in figures.metrics]
 
@@ -138,11 +141,9 @@ class FiguresOfOutputs:
         """
         if not self._named:
             return
-        from fastnn.metrics._metric import RowSums
-
         weight, unit, arrays = (math.nan, 1.0, ()) if sums is None else sums
         lists = {which: array.tolist() for which, array in zip(self._sums, arrays, strict=True)}
-        taken = RowSums(weight, unit, lists, math.nan if accuracy is None else accuracy)
+        taken = self._row_sums(weight, unit, lists, math.nan if accuracy is None else accuracy)
         for metric, is_summed, names in self._named:
             if is_summed:
                 figures = metric.of_sums(self._kind, taken)

@@ -155,11 +155,12 @@ class Run:
         self._reads = figures.reads_epochs(validation is not None)
         # The learning rate is a figure of the history where it changes: with a schedule, with a
         # callback that is there to change it, or as soon as another one has changed it.
-        schedule = call.compiled.optimizer.schedule
+        optimizer: Any = call.compiled.optimizer
+        schedule = optimizer.schedule
         # Whether the core calls back after each epoch.
         self._watches = bool(callbacks) or self._reads or call.own_loss is not None
         self._watches = self._watches or isinstance(rows, Stream)
-        self._first_lr = model.lr if self._watches and schedule is None else 0.0
+        self._first_lr = 0.0 if schedule is not None else float(optimizer.lr)
         self._shows_lr = schedule is not None or any(each._changes_lr for each in callbacks)
         self._batch_begin: list[Callable[[int], Any]] = []  # hooks of the callbacks that have them
         self._batch_end: list[Callable[[int, dict[str, float]], Any]] = []
