@@ -13,7 +13,8 @@ counts. Behind it is the spread of the rounds' medians. The step without the par
 another one like it in the first row: two equal steps differ as well, by where their memory lies.
 
 A part misses its aim if it adds more than it adds in a peer, and the measurement can tell the two
-apart: by more than the spreads of both, or what two equal steps differ by where that is more. An
+apart: by more than the spreads of both, or what two equal steps differ by where that is more. Where
+a peer's step is faster with the part than without it, the part counts as adding nothing there. An
 elementwise activation also misses it if its step takes more than 1.5 times as long as that with
 ReLU. Schedules, metrics and callbacks are measured in fit, in an epoch of 64 steps. The peers have
 no metrics of their own: theirs are sums that users take of the outputs of each batch
@@ -128,7 +129,7 @@ def missed(
     why = [
         f"adds more than in {text}"
         for who, text in LIBRARIES.items()
-        if who in own and ours.adds - own[who].adds > noise["fastnn"] + noise[who]
+        if who in own and ours.adds - max(0.0, own[who].adds) > noise["fastnn"] + noise[who]
     ]
     if room == "activations" and not whole and ours.us > MOST_OF_RELU * relu:
         why.append(f"more than {MOST_OF_RELU} steps with ReLU")

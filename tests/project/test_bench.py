@@ -335,6 +335,8 @@ def test_a_part_is_marked_where_the_measurement_tells_it_from_the_peers(load) ->
     # Two equal steps of ours differ by more than the rounds vary by.
     unequal = {**equal, "fastnn": parts.Added(10.0, -0.9, 0.2)}
     assert parts.missed("losses", apart, unequal, 10.0, False) == ""
+    faster = {"fastnn": parts.Added(10.2, 0.2, 0.1), "jax": parts.Added(9.0, -0.7, 0.2)}
+    assert parts.missed("losses", faster, equal, 10.0, False) == ""
     dear = {"fastnn": parts.Added(15.1, 2.0, 0.3)}
     assert parts.missed("activations", dear, equal, 10.0, False) == "more than 1.5 steps with ReLU"
     assert parts.missed("activations", dear, equal, 10.0, True) == ""
@@ -351,7 +353,7 @@ def test_a_turn_calls_both_in_both_orders(load) -> None:
         time.sleep(2e-3)
 
     found = load("parts").turn(quick, slow, 0.004)
-    assert 1900 < found.longer <= found.us
+    assert min(found.longer, found.us) > 1900
     assert order.count("quick") == order.count("slow")
     assert order[2:6] == ["quick", "slow", "slow", "quick"]
 
