@@ -57,8 +57,9 @@ def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: M
     layers: Layers = [linear(N_IN, 9), activation, linear(9, 8), activation, linear(8, N_OUT)]
     layers += ending(name, N_OUT, hyper)
     rule, values = optimizer
-    # A sum has gradients as many times as large as there are rows, with which SGD would diverge.
-    values = values | {"lr": 0.002 / (ROWS if loss[1].get("reduction") == "sum" else 1)}
+    # A sum has gradients as many times as large as there are terms in the mean, rows times outputs
+    # for most losses. With a rate for means, SGD diverges, in torch as well.
+    values = values | {"lr": 0.002 / (ROWS * N_OUT if loss[1].get("reduction") == "sum" else 1)}
     single, double = (_core.Network(layers, dtype, 3) for dtype in ("float32", "float64"))
     for p, q in zip(single.parameters(), double.parameters(), strict=True):
         q["array"][...] = p["array"]
