@@ -407,3 +407,22 @@ def test_a_diagnosis() -> None:
         return squared(out, np.stack([which == "a", which == "b"], axis=1).astype(out.dtype))
 
     assert model(by_name).diagnose(x, names).figures["loss_of_a_constant"] == pytest.approx(0.25)
+
+
+def test_targets_of_one_dimension_that_are_joined_with_outputs_of_two() -> None:
+    def joined(out: Any, y: Any) -> Any:
+        error = out - y
+        return (error**2).mean(), error / error.size
+
+    made = nn.Sequential(nn.Linear(3, 1))
+    made.compile("sgd", joined)
+    x, y, _ = data()
+    words = (
+        r"has shape \(16, 16\); expected that of the outputs, \(16, 1\); y has shape \(16,\), so"
+    )
+    with pytest.raises(ValueError, match=words):
+        made.fit(x, y[:, 0], batch_size=16)
+    made.fit(x, y[:, :1], batch_size=16)
+    made.compile("sgd", lambda *_: (1.0, np.zeros((3, 3))))
+    with pytest.raises(ValueError, match=r"expected that of the outputs, \(16, 1\)$"):
+        made.fit(x, y[:, 0], batch_size=16)

@@ -154,9 +154,12 @@ class FunctionLoss(Loss):
         if grad.shape == out.shape[:1] and out.shape[1:] == (1,):
             grad = grad[:, None]
         if grad.shape != out.shape:
+            n = len(out)
+            joined = grad.shape == (n, n) and np.shape(target) == (n,) and out.shape == (n, 1)
+            hint = f"; y has shape ({n},), so that out - y has ({n}, {n}): take y[:, None]"
             raise ValueError(
                 f"[loss {name}] the gradient has shape {grad.shape}; expected that of the outputs, "
-                f"{out.shape}"
+                f"{out.shape}{hint if joined else ''}"
             )
         wrong = ~np.isfinite(grad)
         if wrong.any():
