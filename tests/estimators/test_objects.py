@@ -230,6 +230,8 @@ def test_pages_show_the_objects(case: str, fitted: Any) -> None:
     for name, value in CASES[case][1].items():
         assert name in page
         assert f"{name}=" in text
-        if name in ("solver", "loss") and not isinstance(value, str):
-            assert f"{type(value).__name__}(" in text
-            assert f"{type(value).__name__}(" in page
+        if name in ("solver", "loss", "callbacks") and not isinstance(value, str):
+            for each in value if isinstance(value, list) else [value]:
+                assert f"{type(each).__name__}(" in text
+                assert f"{type(each).__name__}(" in page
+    assert " object at 0x" not in text + page
