@@ -267,6 +267,5 @@ def described(
     if isinstance(value, type) and issubclass(value, base):
         raise TypeError(f"[{where}] {what} is the class {value.__name__}; write {value.__name__}()")
     raise TypeError(
-        f"[{where}] {what} is {type(value).__name__}; expected an object or a name: "
-        f"{', '.join(known)}"
+        f"[{where}] {what} is {shown(value)}; expected an object or a name: {', '.join(known)}"
     )

@@ -78,7 +78,7 @@ def test_bad_descriptions(make, kind, text):
         ),
         (("adam", "mae"), ValueError, "unknown loss 'mae'; known: mse, "),
         ((optim.Adam, "mse"), TypeError, r"optimizer is the class Adam; write Adam\(\)"),
-        ((3, "mse"), TypeError, "optimizer is int; expected an object or a name: sgd"),
+        ((3, "mse"), TypeError, "optimizer is 3; expected an object or a name: sgd"),
         (("sgd", "cross_entropy"), ValueError, "CrossEntropyLoss on 1 output"),
         (("sgd", "mse", ["accuracy"]), ValueError, "accuracy needs a loss of classes; MSELoss"),
         (("sgd", "bce", ["bleu"]), ValueError, "unknown metric 'bleu'; known: .*accuracy"),

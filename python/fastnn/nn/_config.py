@@ -142,7 +142,7 @@ def taken(where: str, model: _Model, *, optimizer: bool = True) -> Saved:
             )
         named = place in ("optimizer", "loss", "average") or place.startswith("metric ")
         what = place if named else f"layer {place}"
-        came = f"is of the class {type(value).__name__}, which is none of fastnn's"
+        came = f"is of the class {type(value).__name__}, which is code"
         if place == "optimizer" and value.schedule is not None:
             came = f"has the schedule {type(value.schedule).__name__}, which is code"
         raise TypeError(
