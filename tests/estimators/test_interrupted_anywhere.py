@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, callbacks
-from fastnn.sklearn._training import INTERRUPTED
+from fastnn.sklearn._training import INTERRUPTED, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,24 @@ class Lines:
             call()
         finally:
             sys.settrace(before)
+
+
+class Instructions(Lines):
+    """The same before one of the instructions of a function: between parts of a line, too."""
+
+    def __init__(self, function: Any, at: int = -1) -> None:
+        super().__init__("", at)
+        self._code = function.__code__
+
+    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if frame.f_code is not self._code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.seen.append((self._code.co_name, frame.f_lasti))
+            if len(self.seen) == self._at + 1:
+                raise KeyboardInterrupt
+        return self
 
 
 def records(model: Any) -> dict[str, Any]:
@@ -154,9 +172,9 @@ class Case:
         assert records(model) in [known for known, _ in self.states]
         return lines.seen
 
-    def check(self, below: str, at: int) -> str | None:
-        """Train with an interrupt before line number `at`; return what is wrong afterwards."""
-        model, lines = self.make(), Lines(below, at)
+    def check(self, lines: Lines) -> str | None:
+        """Train with an interrupt where `lines` raises it; return what is wrong afterwards."""
+        model = self.make()
         before = everything(model)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -241,7 +259,7 @@ CASES = {
 
 def problems(case: Case, below: str, numbers: list[int]) -> list[str]:
     lines = case.lines(below)
-    found = [(at, case.check(below, at)) for at in numbers]
+    found = [(at, case.check(Lines(below, at))) for at in numbers]
     return [f"{lines[at][0]}:{lines[at][1]}: {wrong}" for at, wrong in found if wrong]
 
 
@@ -252,6 +270,19 @@ def test_before_some_lines(name: str) -> None:
     last = {line: at for at, line in enumerate(case.lines("sklearn"))}
     some = sorted(last.values())[list(CASES).index(name) :: 20]
     assert problems(case, "sklearn", some) == []
+
+
+def test_before_every_instruction_of_a_single_step() -> None:
+    """The step is made and its loss is kept by one of them, or by none."""
+    case, function = CASES["step"], Training._in_one_step
+    model, instructions = case.make(), Instructions(function)
+    instructions.run(lambda: case.train(model))
+    assert len(instructions.seen) > 10
+    found = {
+        place: case.check(Instructions(function, at))
+        for at, (_, place) in enumerate(instructions.seen)
+    }
+    assert {place: wrong for place, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.nightly

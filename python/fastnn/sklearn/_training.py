@@ -105,7 +105,7 @@ class Training:
         self._curves: list[tuple[list[float], int]] = []  # and their lengths before
         self._rate_of_model: LearningRate | None = None
         self._history_before: Any = None
-        self._step: dict[str, float] | None = None  # the figures of the only step
+        self._step: list[float] = []  # the loss of the only step
         self._where = f"{type(estimator).__name__}.{'partial_fit' if incremental else 'fit'}"
 
     def run(self, at_once: bool = False) -> None:
@@ -211,8 +211,10 @@ class Training:
 
     def _in_one_step(self) -> None:
         x, y, w = self._rows
-        self._step = {"loss": self._model._network.train_step(x, y, w)}
-        self.epoch_end(0, self._step)
+        # One call of the interpreter makes the step and keeps its loss, so that an interrupt comes
+        # before both or after both.
+        self._step.extend(map(self._model._network.train_step, (x,), (y,), (w,)))
+        self.epoch_end(0, {"loss": self._step[0]})
 
     def epoch_end(self, epoch: int, logs: Any, score: float | None = None) -> bool:
         """Take an epoch into account; return whether another one follows."""
@@ -252,7 +254,7 @@ class Training:
         )
 
     def _has_begun(self) -> bool:
-        return self._step is not None or self._model.history is not self._history_before
+        return bool(self._step) or self._model.history is not self._history_before
 
     def _settle(self) -> None:
         """After an interrupt, record the last epoch that the core has ended, or nothing of it."""
@@ -267,8 +269,8 @@ class Training:
 
     def _figures(self, first: int) -> list[dict[str, float]]:
         """Return the figures of the epochs that the core has ended, from the epoch `first` on."""
-        if self._step is not None:
-            return [self._step][first:]
+        if self._step:
+            return [{"loss": self._step[0]}][first:]
         history: Any = self._model.history
         ended = len(history.epoch)
         # The interrupt may have come while an epoch was added.
