@@ -360,7 +360,7 @@ def fit_overhead() -> Case:
 def one_fit(**settings: Any) -> tuple[float, float]:
     """Return the seconds of a fit of digits, and those of them that the core trains.
 
-    The core calls back after each epoch, and for the order of the next; that is not its own time.
+    Where the core calls Python back, that is not its own time. It draws the orders of the rows.
     """
     digits, labels = load_digits(return_X_y=True)
     model = fastnn.MLPClassifier(random_state=0, **settings)

@@ -17,6 +17,7 @@ void register_registries(py::module_& m);
 void register_network(py::module_& m);
 void register_functional(py::module_& m);
 void register_info(py::module_& m);
+void register_orders(py::module_& m);
 void register_testing(py::module_& m);
 
 // The interpreter may end while a daemon thread computes. From then on CPython (up to 3.13) unwinds a thread that takes

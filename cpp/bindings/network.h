@@ -76,11 +76,12 @@ class Network {
   // part: of the rows of fit; it may be without rows or weights.
   Index check(const py::object& x, const py::object& y, const py::object& w, bool validation, bool part);
   // pieces: None, or in the place of x, y and w a function (epoch, first) -> (x, y, w, last) that gives the pieces of
-  // an epoch one after another (train::Piece). rows: their sum, 0 if it is not known.
+  // an epoch one after another (train::Piece). rows: their sum, 0 if it is not known. orders: NumpyOrders, or a function
+  // epoch -> row numbers. standstill: None, or the settings of that row.
   py::dict fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
-               const py::object& predictions, const py::kwargs& settings);
+               const py::object& predictions, const py::object& standstill, const py::kwargs& settings);
   // false: takes back an earlier request, and the time at which the fit is to end.
   void ask_to_stop(bool stop) {
     model();

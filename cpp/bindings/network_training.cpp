@@ -7,6 +7,7 @@
 
 #include "bindings/batch_args.h"
 #include "bindings/network.h"
+#include "bindings/numpy_orders.h"
 #include "bindings/python_loss.h"
 #include "bindings/values.h"
 
@@ -19,6 +20,7 @@ class FitHooks final : public train::Hooks {
            bool metrics, bool validates)
       : network_(network),
         orders_(orders),
+        numpy_orders_(py::isinstance<NumpyOrders>(orders) ? orders.cast<NumpyOrders*>() : nullptr),
         on_epoch_(on_epoch),
         on_batch_(on_batch),
         metrics_(metrics),
@@ -67,6 +69,10 @@ class FitHooks final : public train::Hooks {
 
   const std::int64_t* order(Index epoch, Index rows) override {
     if (orders_.is_none()) return nullptr;
+    if (numpy_orders_) {
+      require(numpy_orders_->rows() == rows, "[fit] orders are of ", numpy_orders_->rows(), " rows; expected ", rows);
+      return numpy_orders_->next();
+    }
     const WithGil gil;
     const std::string name = "the order of epoch " + std::to_string(epoch);
     const py::object given = orders_(epoch);
@@ -166,6 +172,7 @@ class FitHooks final : public train::Hooks {
 
   Network& network_;
   py::object orders_, on_epoch_, on_batch_, pieces_, class_weight_;
+  NumpyOrders* numpy_orders_;
   train::Piece whole_;
   std::unique_ptr<BatchArgs> piece_;
   bool own_loss_ = false;
@@ -195,12 +202,13 @@ Index Network::check(const py::object& x, const py::object& y, const py::object&
 py::dict Network::fit(const py::object& x, const py::object& y, const py::object& w, const py::object& orders,
                       const py::object& validation, const py::object& class_weight, const py::object& on_epoch,
                       const py::object& on_batch, const py::object& own_loss, const py::object& pieces, Index rows,
-                      const py::object& predictions, const py::kwargs& settings) {
+                      const py::object& predictions, const py::object& standstill, const py::kwargs& settings) {
   if (!model().gate().writing()) history_ = py::dict();  // so that a fit that is refused leaves an empty history
   train::FitSpec spec;
   PythonLoss own("fit", own_loss, model().is_double());
   if (!own_loss.is_none()) spec.own_loss = &own;
   static_cast<run::FitSettings&>(spec) = settings_of<run::FitSettings>("fit", settings);
+  if (!standstill.is_none()) spec.standstill = settings_of<run::Standstill>("standstill", standstill.cast<py::dict>());
   std::unique_ptr<BatchArgs> args, held_out;
   if (pieces.is_none()) {
     args = std::make_unique<BatchArgs>("fit", *this, x, y, w);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings/border.h"
 #include "bindings/functional.h"
@@ -19,6 +20,7 @@
 #include "kernels/column_statistics.h"
 #include "layers/dropout_mask.h"
 #include "run/refuse_cells.h"
+#include "run/settings.h"
 
 namespace fastnn::bindings {
 
@@ -108,25 +110,6 @@ py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
   return order;
 }
 
-// The interface of NumPy's generators: numpy/random/bitgen.h.
-struct NumpyBits {
-  void* state;
-  std::uint64_t (*next_uint64)(void*);
-  std::uint32_t (*next_uint32)(void*);
-  double (*next_double)(void*);
-  std::uint64_t (*next_raw)(void*);
-};
-
-// The caller holds the generator's lock. With the GIL, because nobody else may use the array.
-void shuffle(const py::capsule& generator, py::array_t<std::int64_t, 0>& order) {
-  const Index n = order.size();
-  require(order.ndim() == 1 && (n < 2 || order.strides(0) == sizeof(std::int64_t)) && n <= (Index{1} << 32),
-          "[shuffle] order has ", order.ndim(), " dimensions; expected contiguous int64 (n,), n at most 2^32");
-  auto* bits = static_cast<NumpyBits*>(PyCapsule_GetPointer(generator.ptr(), "BitGenerator"));
-  if (!bits) throw py::error_already_set();
-  shuffle_by(order.mutable_data(), n, [bits] { return bits->next_uint32(bits->state); });
-}
-
 }  // namespace
 
 void register_functional(py::module_& m) {
@@ -172,8 +155,15 @@ void register_functional(py::module_& m) {
         "Mean and standard deviation of each column; 0 is that of values that differ by rounding at most.");
   m.def("permutation", permutation, arg("n"), arg("seed"), arg("epoch"),
         "The order of rows that fit(shuffle=True) uses in `epoch`.");
-  m.def("shuffle", shuffle, arg("generator"), arg("order").noconvert(),
-        "Shuffles `order` in place, as RandomState.shuffle with the bit generator of this capsule does.");
+  m.def(
+      "standstill",
+      [](const std::vector<double>& losses, double tol, double best, Index waited) {
+        run::Standstill state{.tol = tol, .best = best, .waited = waited};
+        for (const double loss : losses) state.ends(loss);
+        return std::make_pair(state.best, state.waited);
+      },
+      arg("losses"), arg("tol"), arg("best"), arg("waited"),
+      "(best, waited) after the losses of further epochs, as the row \"standstill\" counts them.");
   m.def("has_sorted_rows", has_sorted_rows, arg("where"), arg("name"), arg("matrix"),
         "Whether the columns of each row of a CSR matrix increase. Refuses places outside of the matrix.");
 }

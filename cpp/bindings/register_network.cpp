@@ -96,7 +96,9 @@ void add_training(py::class_<Network>& cls) {
   cls.def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
           arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
           arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, arg("predictions") = none,
-          "predictions: an array for those of the validation rows, after each epoch. settings: of the row \"fit\".")
+          arg("standstill") = none,
+          "predictions: an array for those of the validation rows, after each epoch. standstill: None, or the settings\n"
+          "of that row, by which the fit ends. settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
            arg("part") = false)
       .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),

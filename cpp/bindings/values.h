@@ -20,9 +20,9 @@ Values changed(const std::string& where, Fields fields, Values values, const py:
 // The defaults of the registry row after the changes in `given`, which must have the fields that have no default.
 Values values_of(const std::string& where, const Row& row, const py::dict& given);
 
-// The settings of a call, from its keyword arguments.
+// The settings in the row `call`, from a dictionary such as keyword arguments.
 template <class P>
-P settings_of(const char* call, const py::kwargs& given) {
+P settings_of(const char* call, const py::dict& given) {
   const std::string where = "[" + std::string(call) + "]";
   return values_of(where, run::settings().at(where, call), given).template as<P>();
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -119,25 +118,6 @@ bool permute(std::int64_t* order, Index n, std::uint64_t seed, std::uint64_t epo
     if (stopped()) return false;
   }
   return true;
-}
-
-// Shuffles as numpy.random.RandomState.shuffle does: Fisher-Yates from the end, where the place of row i is the first of
-// the numbers next() that is at most i, of which only the bits of i count. At least one number is needed for each row,
-// so that many are drawn at a time; whether a number is taken is as good as random, hence without a branch.
-template <class Next>
-void shuffle_by(std::int64_t* order, Index n, Next next) {
-  constexpr Index kAtOnce = 64;
-  std::uint32_t numbers[kAtOnce];
-  for (Index i = n - 1; i > 0;) {
-    const Index count = std::min(kAtOnce, i);
-    for (Index k = 0; k < count; ++k) numbers[k] = next();
-    for (Index k = 0; k < count; ++k) {
-      const Index place = numbers[k] & (~std::uint32_t{0} >> std::countl_zero(static_cast<std::uint32_t>(i)));
-      const bool taken = place <= i;
-      std::swap(order[i], order[taken ? place : i]);
-      i -= taken;
-    }
-  }
 }
 
 }  // namespace fastnn

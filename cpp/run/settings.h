@@ -66,6 +66,29 @@ struct Fit {
   };
 };
 
+// When a fit ends by itself, as those of scikit-learn's perceptrons do: its loss has not been smaller than the smallest
+// one by `tol` for more than so many epochs in a row.
+struct Standstill {
+  double tol = 1e-4, best = kNoLimit;
+  Index epochs = 10, waited = 0;
+
+  // Takes the loss of an epoch into account; returns whether it is the last one.
+  bool ends(double loss) {
+    waited = loss > best - tol ? waited + 1 : 0;
+    best = loss < best ? loss : best;
+    return waited > epochs;
+  }
+};
+struct StandstillRow {
+  using Params = Standstill;
+  static constexpr std::array kFields{
+      field<&Params::tol>("tol", at_least(0), "by how much the loss of an epoch has to be smaller than the best"),
+      field<&Params::epochs>("epochs", at_least(1), "how many in a row may be without that"),
+      field<&Params::best>("best", "the smallest loss before the fit"),
+      field<&Params::waited>("waited", at_least(0), "epochs without an improvement before the fit"),
+  };
+};
+
 struct SchedulePosition {
   using Params = schedules::Position;
   static constexpr std::array kFields{

@@ -43,6 +43,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     ~OfThisFit() { model.compiled_->clock.fit = {}, model.progress_.group = {}, model.fits_sparse_ = false; }
     Trainer<T>& model;
   } const of_this_fit{*this};
+  std::optional<run::Standstill> standstill = spec.standstill;
   for (Index epoch = spec.initial_epoch; epoch < spec.epochs && !hooks.stopped(); ++epoch) {
     const Index steps_before = run.report.steps;
     if (run.engine) run.engine->rewind();
@@ -59,7 +60,7 @@ FitReport Trainer<T>::fit(const FitSpec& spec, Hooks& hooks) {
     threads_used_ = run.report.threads_used;
     const bool goes_on = hooks.epoch_end(epoch, log);
     need_own_values("fit");  // a callback may have left them exchanged
-    if (!goes_on) break;
+    if (!goes_on || (standstill && standstill->ends(log.train.loss))) break;
   }
   return run.report;
 }

@@ -107,7 +107,7 @@ class Network:
         x: _Array | None = None,
         y: _Array | None = None,
         sample_weight: _Array | None = None,
-        orders: Callable[[int], NDArray[np.int64]] | None = None,
+        orders: NumpyOrders | Callable[[int], NDArray[np.int64]] | None = None,
         validation: _Split | None = None,
         class_weight: _Array | None = None,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
@@ -116,6 +116,7 @@ class Network:
         pieces: Callable[[int, bool], tuple[Any, ...]] | None = None,
         rows: int = 0,
         predictions: _Array | None = None,
+        standstill: Mapping[str, float | None] | None = None,
         **settings: int,
     ) -> dict[str, Any]: ...
     def train_step_own(
@@ -293,4 +294,10 @@ def initial_values(
 ) -> _Array: ...
 def has_sorted_rows(where: str, name: str, matrix: Any) -> bool: ...
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]: ...
-def shuffle(generator: Any, order: NDArray[np.int64]) -> None: ...
+def standstill(
+    losses: Sequence[float], tol: float, best: float, waited: int
+) -> tuple[float, int]: ...
+
+class NumpyOrders:
+    def __init__(self, generator: Any, n: int, shared: bool = True) -> None: ...
+    def next(self) -> NDArray[np.int64]: ...

@@ -26,6 +26,7 @@ from ._stream import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from fastnn._core import NumpyOrders
     from fastnn._protocols import ModelInTraining
     from fastnn._validate import Array
 
@@ -119,8 +120,10 @@ class Run:
         The weight of each class, for the training rows.
     callbacks : list of Callback
     verbose : int
-    orders : callable, optional
-        Gives the order of the rows of each epoch, by its number, in place of the model's seed.
+    orders : NumpyOrders, optional
+        Draws the order of the rows of each epoch, in place of the model's seed.
+    standstill : mapping, optional
+        Settings of the core's row "standstill", by which training ends.
 
     Attributes
     ----------
@@ -140,10 +143,11 @@ class Run:
         class_weights: Array | None,
         callbacks: list[Callback],
         verbose: int,
-        orders: Callable[[int], Any] | None = None,
+        orders: NumpyOrders | None = None,
+        standstill: Mapping[str, Any] | None = None,
     ) -> None:
         self._model, self._call, self.settings = model, call, settings
-        self._orders = orders
+        self._orders, self._standstill = orders, standstill
         self.rows, self.validation, self.callbacks = rows, validation, callbacks
         self._class_weights = class_weights
         self._before = call.network.epochs
@@ -253,6 +257,7 @@ class Run:
                 on_batch=self._between if self._batch_begin or self._batch_end else None,
                 own_loss=None if own is None else own.of_batches(self.rows),
                 predictions=self._room,
+                standstill=self._standstill,
                 **self.settings,
             )
         except BaseException:

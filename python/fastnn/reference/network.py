@@ -31,7 +31,21 @@ if TYPE_CHECKING:
 
     from fastnn.reference._describe import Array
 
-__all__ = ["Network"]
+__all__ = ["Network", "standstill"]
+
+
+def standstill(
+    losses: Sequence[float], tol: float, best: float = np.inf, waited: int = 0
+) -> tuple[float, int]:
+    """Return the smallest loss, and the epochs without an improvement, after those of `losses`.
+
+    An improvement is below the smallest loss before by `tol` at least. `best` and `waited` are what
+    they were before.
+    """
+    for loss in losses:
+        waited = waited + 1 if loss > best - tol else 0
+        best = min(best, loss)
+    return best, waited
 
 
 class Network:
@@ -360,8 +374,12 @@ class Network:
         validation: tuple[Any, Any, Any] | None = None,
         metrics: bool = False,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
+        tol: float | None = None,
+        patience: int = 10,
     ) -> dict[str, list[float]]:
         """Train the epochs from number `initial_epoch` until before number `epochs`.
+
+        With `tol` training ends when the loss has stood still for more than `patience` epochs.
 
         Returns
         -------
@@ -391,6 +409,8 @@ class Network:
             for name, value in logs.items():
                 history.setdefault(name, []).append(value)
             if on_epoch is not None and not on_epoch(epoch, logs):
+                break
+            if tol is not None and standstill(history["loss"], tol)[1] > patience:
                 break
         if self.clock is not None:
             self.clock.fit = None

@@ -2,7 +2,8 @@
 """Everything that an estimator draws, from NumPy's RandomState in scikit-learn's order.
 
 First come the initial values, the weights and then the biases of each layer; with early stopping
-then the rows for validation; at last the order of the rows in each epoch.
+then the rows for validation; at last the order of the rows in each epoch, which the core draws
+(`_core.NumpyOrders`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _core
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Order", "initial_values"]
+__all__ = ["initial_values"]
 
 
 def initial_values(
@@ -47,20 +46,3 @@ def initial_values(
         weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
         biases.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
     return weights, biases
-
-
-class Order:
-    """The order of n rows, which is shuffled again, from the last one, before every epoch."""
-
-    def __init__(self, random_state: Any, n: int, shuffle: bool) -> None:
-        self._random_state = random_state
-        self._shuffle = shuffle
-        self._rows = np.arange(n, dtype=np.int64)
-
-    def __call__(self, epoch: int) -> Any:
-        """Return the row numbers of the next epoch, an array that the call after it changes."""
-        if self._shuffle:
-            generator = self._random_state._bit_generator
-            with generator.lock:
-                _core.shuffle(generator.capsule, self._rows)
-        return self._rows

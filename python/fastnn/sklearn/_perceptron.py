@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastnn import _validate
+from fastnn import _core, _validate
 from fastnn._refusals import Refused, Words
 
 from . import _compilation, _draws, _network, _quasi_newton, _restarts, _training
@@ -128,14 +128,14 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self._alpha = self.alpha
         before = self.n_iter_
         try:
-            order = _draws.Order(None, 0, False)
-            _training.Training(self, Rows(x, targets, weights), None, order, len(x), True).run(True)
+            rows = Rows(x, targets, weights)
+            _training.Training(self, rows, None, None, len(x), incremental=True).run(at_once=True)
         except Refused:
             self.n_iter_ = before
             return False
         if self.shuffle and not isinstance(self.random_state, Integral):
             # The order of a single batch does not matter, but others may draw after it.
-            _draws.Order(check_random_state(self.random_state), len(x), True)(0)
+            _core.NumpyOrders(check_random_state(self.random_state)._bit_generator, len(x)).next()
         return True
 
     def _fit(
@@ -300,9 +300,13 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             self.validation_loss_curve_ = (
                 None if held_out is None else [*(self.__dict__.get("validation_loss_curve_") or ())]
             )
-            order = _draws.Order(state, rows.n, self.shuffle)
+            orders = None
+            if self.shuffle:
+                # A generator that was made of a number is nobody else's.
+                shared = self.random_state is None or state is self.random_state
+                orders = _core.NumpyOrders(state._bit_generator, rows.n, shared)
             run = _training.Training(
-                self, rows, held_out, order, batch_size, incremental, ends, notices
+                self, rows, held_out, orders, batch_size, incremental, ends, notices
             )
             run.run()
             return run.interrupted

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The epochs of the solvers that go by batches, and what happens between two of them.
 
-The core trains all epochs in one call, with the order of the rows that the estimator draws. After
-each of them it calls `Training.epoch_end`, which keeps the curves, the best values and the learning
-rate, and decides whether training goes on.
+The core trains all epochs in one call, with orders of the rows that it draws from the estimator's
+generator. Where nothing else has to be known of an epoch than its losses, it also decides when
+training ends, and `Training` records all epochs afterwards. Otherwise it calls `Training.epoch_end`
+after each of them, which keeps the curves, the best values and the learning rate, and decides
+whether training goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn import _registry
+from fastnn import _core, _registry
 from fastnn._fields import default_values
 from fastnn.callbacks import BackupAndRestore, Callback
 from fastnn.errors import TrainingDivergedError
@@ -28,7 +30,7 @@ from . import _network
 from ._joblib import left_by_joblib
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from ._learning_rate import LearningRate
     from ._notices import Notices
@@ -41,6 +43,7 @@ DIVERGED = (
     "need to be preprocessed."
 )
 INTERRUPTED = "Training interrupted by user."
+_MANY = 2**53  # epochs that no training reaches
 # Attributes that have a number for each epoch.
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
@@ -68,8 +71,8 @@ class Training:
     validation : Rows or None
         Rows whose loss is computed after each epoch. With early stopping, their score decides when
         training ends.
-    order : callable
-        Gives the order of the rows of an epoch.
+    orders : NumpyOrders or None
+        Draws the orders of the rows; None if they are trained in their own order.
     batch_size : int
     incremental : bool
         Whether to train one epoch, as partial_fit does, instead of up to `max_iter`.
@@ -89,16 +92,23 @@ class Training:
         estimator: Any,
         rows: Rows,
         validation: Rows | None,
-        order: Callable[[int], Any],
+        orders: _core.NumpyOrders | None,
         batch_size: int,
         incremental: bool,
         ends: float = np.inf,
         notices: Notices | None = None,
     ) -> None:
         self._estimator, self._rows, self._validation = estimator, rows, validation
-        self._order, self._batch_size, self._incremental = order, batch_size, incremental
+        self._orders, self._batch_size, self._incremental = orders, batch_size, incremental
         self._ends, self._notices = ends, notices
         self._stops_early = bool(estimator.early_stopping) and validation is not None
+        self._watches = bool(
+            self._stops_early
+            or estimator.verbose
+            or estimator.callbacks
+            or notices is not None
+            or estimator._optimizer.schedule != "constant"
+        )
         self._epochs = 1 if incremental else min(estimator.max_iter, sys.maxsize)
         self._model = estimator.network_
         self._ended = self.interrupted = self._exhausted = False
@@ -124,9 +134,11 @@ class Training:
         self._history_before = self._model.history
         curves = [vars(estimator).get(name) for name in CURVES]
         self._curves = [(curve, len(curve)) for curve in curves if curve is not None]
-        train = self._in_one_step if at_once else self._in_core
         try:
-            train()
+            if at_once:
+                self._in_one_step()
+            else:
+                self._in_core()
         except TrainingDivergedError as error:
             # With early stopping, scikit-learn goes on with NaN and returns to the best values.
             if not self._stops_early:
@@ -174,6 +186,7 @@ class Training:
         with model._call("fit", threads or None) as call:
             call.where = self._where
             settings |= {
+                "shuffle": False,
                 "batch_size": self._batch_size,
                 "epochs": self._epochs,
                 "epochs_seen": model._epochs_seen,
@@ -194,11 +207,25 @@ class Training:
                 rows,
                 validation,
                 None,
-                [_EpochEnds(self), *users],
+                [_EpochEnds(self), *users] if self._watches else [],
                 0,
-                self._order,
+                self._orders,
+                None if self._watches else self._standstill(),
             )
             model._train(call, run)
+        if not self._watches:
+            self._settle()
+            self._count_epochs()
+
+    def _standstill(self) -> dict[str, Any]:
+        """Return the settings by which the core ends a training, after the epochs so far."""
+        estimator = self._estimator
+        return {
+            "tol": float(estimator.tol),
+            "epochs": int(min(estimator.n_iter_no_change, _MANY)),
+            "best": None if estimator.best_loss_ == np.inf else estimator.best_loss_,
+            "waited": estimator._no_improvement_count,
+        }
 
     def _begin(self) -> None:
         """Prepare for requests to stop, and set the time at which the core ends by itself."""
@@ -220,35 +247,40 @@ class Training:
         """Take an epoch into account; return whether another one follows."""
         if self._stops_early and score is None:
             score = self._score()
-        self._record(epoch, logs, score)
+        self._record([logs["loss"]], [logs.get("val_loss", np.nan)], score)
         self._follow()
         asked = self._notices is not None and self._notices.epoch_end()
         self._ended = self._ended or asked
-        if epoch + 1 == self._epochs and not self._ended:
-            self._ended = self._exhausted = True
+        self._count_epochs()
         if self._notices is not None and not self._ended:
             self._notices.epoch_begin()
         return not self._ended
 
-    def _record(self, epoch: int, logs: Any, score: float | None) -> None:
-        """Add an epoch to the curves, and then change all attributes together.
+    def _count_epochs(self) -> None:
+        if self._estimator.n_iter_ == self._epochs and not self._ended:
+            self._ended = self._exhausted = True
 
-        An interrupt comes before or after that change. Where `n_iter_` does not count an epoch,
-        `_settle` takes it off the curves.
+    def _record(
+        self, losses: Sequence[float], val_losses: Sequence[float], score: float | None
+    ) -> None:
+        """Add epochs to the curves, and then change all attributes together.
+
+        With a score it is a single one. An interrupt comes before or after that change. Where
+        `n_iter_` does not count an epoch, `_settle` takes it off the curves.
         """
         estimator = self._estimator
-        loss = logs["loss"]
-        estimator.loss_curve_.append(loss)
+        estimator.loss_curve_.extend(losses)
         if self._validation is not None:
-            estimator.validation_loss_curve_.append(logs.get("val_loss", np.nan))
+            estimator.validation_loss_curve_.extend(val_losses)
         if estimator.verbose:
-            print(f"Iteration {epoch + 1}, loss = {loss:.8f}")
-        changed = self._compared_loss(loss) if score is None else self._compared_score(score)
-        seen = estimator.t_ + self._rows.n
+            for epoch, loss in enumerate(losses, estimator.n_iter_ + 1):
+                print(f"Iteration {epoch}, loss = {loss:.8f}")
+        changed = self._compared_losses(losses) if score is None else self._compared_score(score)
+        seen = estimator.t_ + self._rows.n * len(losses)
         estimator.__dict__.update(
             changed,
-            n_iter_=epoch + 1,
-            loss_=loss,
+            n_iter_=estimator.n_iter_ + len(losses),
+            loss_=losses[-1],
             t_=seen,
             _optimizer=estimator._optimizer.after_epoch(seen),
         )
@@ -257,28 +289,30 @@ class Training:
         return bool(self._step) or self._model.history is not self._history_before
 
     def _settle(self) -> None:
-        """After an interrupt, record the last epoch that the core has ended, or nothing of it."""
+        """Record the epochs that the core has ended, and nothing of one that it has not."""
         estimator = self._estimator
         counted = estimator.n_iter_
         for curve, before in self._curves:
             del curve[before + counted :]
-        for logs in self._figures(counted):
-            self._record(counted, logs, self._score() if self._stops_early else None)
+        losses, val_losses = self._losses(counted)
+        if losses:
+            self._record(losses, val_losses, self._score() if self._stops_early else None)
         if estimator.n_iter_:
             self._follow()
 
-    def _figures(self, first: int) -> list[dict[str, float]]:
-        """Return the figures of the epochs that the core has ended, from the epoch `first` on."""
+    def _losses(self, first: int) -> tuple[Sequence[float], Sequence[float]]:
+        """Return the losses of the epochs that the core has ended, from the epoch `first` on.
+
+        The second ones are those of the validation rows, if there are any.
+        """
         if self._step:
-            return [{"loss": self._step[0]}][first:]
+            return self._step[first:], []
         history: Any = self._model.history
         ended = len(history.epoch)
         # The interrupt may have come while an epoch was added.
         history.history = {name: curve[:ended] for name, curve in history.history.items()}
-        return [
-            {name: curve[epoch] for name, curve in history.history.items()}
-            for epoch in range(first, ended)
-        ]
+        losses, val_losses = (history.history.get(name, []) for name in ("loss", "val_loss"))
+        return losses[first:], val_losses[first:]
 
     def _follow(self) -> None:
         """Do what follows from the record of an epoch: stop, or set another learning rate."""
@@ -306,15 +340,15 @@ class Training:
             estimator.__dict__.update(_optimizer=lower, _no_improvement_count=0)
         return not stop
 
-    def _compared_loss(self, loss: float) -> dict[str, Any]:
-        """Return the attributes that follow from the loss of an epoch."""
+    def _waited(self, losses: Sequence[float], best: float) -> tuple[float, int]:
+        """Return the smallest loss, and the epochs without an improvement, after some epochs."""
         estimator = self._estimator
-        best = estimator.best_loss_
-        improved = not loss > best - estimator.tol
-        return {
-            "_no_improvement_count": 0 if improved else estimator._no_improvement_count + 1,
-            "best_loss_": min(best, loss),  # as it was, for NaN
-        }
+        return _core.standstill(losses, estimator.tol, best, estimator._no_improvement_count)
+
+    def _compared_losses(self, losses: Sequence[float]) -> dict[str, Any]:
+        """Return the attributes that follow from the losses of epochs."""
+        best, waited = self._waited(losses, self._estimator.best_loss_)
+        return {"_no_improvement_count": waited, "best_loss_": best}
 
     def _compared_score(self, score: float) -> dict[str, Any]:
         """Return the attributes that follow from the score of an epoch."""
@@ -323,8 +357,8 @@ class Training:
         estimator.validation_scores_.append(score)
         if estimator.verbose:
             print(f"Validation score: {score:f}")
-        improved = not score < best + estimator.tol
-        changed = {"_no_improvement_count": 0 if improved else estimator._no_improvement_count + 1}
+        # A score is as good as a loss of the other sign.
+        changed: dict[str, Any] = {"_no_improvement_count": self._waited([-score], -best)[1]}
         if score > best:
             changed |= {
                 "best_validation_score_": score,
