@@ -87,10 +87,10 @@ const std::int64_t* NumpyOrders::next() {
 
 void register_orders(py::module_& m) {
   using py::arg;
-  py::class_<NumpyOrders>(
-      m, "NumpyOrders",
-      "The orders of n rows that a bit generator of numpy.random draws: one array, shuffled again for each epoch as by\n"
-      "RandomState.shuffle. shared: others may draw from the generator meanwhile.")
+  py::class_<NumpyOrders>(m, "NumpyOrders",
+                          "The orders of n rows that a bit generator of numpy.random draws: one array, shuffled again "
+                          "for each epoch as by\n"
+                          "RandomState.shuffle. shared: others may draw from the generator meanwhile.")
       .def(py::init<const py::object&, Index, bool>(), arg("generator"), arg("n"), arg("shared") = true)
       .def(
           "next",

@@ -93,12 +93,13 @@ void add_inference(py::class_<Network>& cls) {
 void add_training(py::class_<Network>& cls) {
   using py::arg;
   const auto none = py::none();
-  cls.def("fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
-          arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
-          arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, arg("predictions") = none,
-          arg("standstill") = none,
-          "predictions: an array for those of the validation rows, after each epoch. standstill: None, or the settings\n"
-          "of that row, by which the fit ends. settings: of the row \"fit\".")
+  cls.def(
+         "fit", &Network::fit, arg("x") = none, arg("y") = none, arg("sample_weight") = none, arg("orders") = none,
+         arg("validation") = none, arg("class_weight") = none, arg("on_epoch") = none, arg("on_batch") = none,
+         arg("own_loss") = none, arg("pieces") = none, arg("rows") = 0, arg("predictions") = none,
+         arg("standstill") = none,
+         "predictions: an array for those of the validation rows, after each epoch. standstill: None, or the settings\n"
+         "of that row, by which the fit ends. settings: of the row \"fit\".")
       .def("check", &Network::check, arg("x"), arg("y"), arg("sample_weight") = none, arg("validation") = false,
            arg("part") = false)
       .def("train_step_own", &Network::train_step_own, arg("x"), arg("sample_weight"), arg("own_loss"),

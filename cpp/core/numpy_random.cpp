@@ -27,8 +27,7 @@ std::uint32_t twisted(std::uint32_t high, std::uint32_t low, std::uint32_t other
 // which the compiler vectorises: a word is used again kWords - kShift words later, which is more than a vector.
 void renew(std::uint32_t* key) {
   for (int i = 0; i < kWords - kShift; ++i) key[i] = twisted(key[i], key[i + 1], key[i + kShift]);
-  for (int i = kWords - kShift; i < kWords - 1; ++i)
-    key[i] = twisted(key[i], key[i + 1], key[i + kShift - kWords]);
+  for (int i = kWords - kShift; i < kWords - 1; ++i) key[i] = twisted(key[i], key[i + 1], key[i + kShift - kWords]);
   key[kWords - 1] = twisted(key[kWords - 1], key[0], key[kShift - 1]);
 }
 

@@ -92,7 +92,7 @@ struct FitSpec : run::FitSettings {
   Index validation_rows = 0;
   void* predictions = nullptr;  // where those of the validation rows are stored after each epoch, or nullptr
   std::optional<run::Standstill> standstill;  // by which the fit ends by itself
-  OwnLoss* own_loss = nullptr;  // in the place of the compiled loss; the pieces have no targets then
+  OwnLoss* own_loss = nullptr;                // in the place of the compiled loss; the pieces have no targets then
 };
 
 struct FitReport {

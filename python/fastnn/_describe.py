@@ -66,7 +66,7 @@ class Description:
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The constructor writes each field once.
-        if name in vars(self) or name not in [f.name for f in fields(self)]:
+        if name in vars(self) or name not in self.__dataclass_fields__:
             raise FrozenInstanceError(refusal(self, name, self.remedy))
         object.__setattr__(self, name, value)
 
@@ -225,6 +225,7 @@ class Members(Mapping[str, type[D]], Generic[D]):
     def __init__(self, base: type[D], module: str) -> None:
         self.base, self._module = base, module
         self._made: dict[str, type[D]] = {}
+        self._plain: dict[str, D] = {}
 
     def __getitem__(self, name: str) -> type[D]:
         if name not in self._made:
@@ -232,6 +233,12 @@ class Members(Mapping[str, type[D]], Generic[D]):
             # If two threads come here at the same time, both get the class that was made first.
             self._made.setdefault(name, _class_of(self.base, row, self._module))
         return self._made[name]
+
+    def with_defaults(self, name: str) -> D:
+        """Return the description of a row with its default values: the same object every time."""
+        if name not in self._plain:
+            self._plain.setdefault(name, self[name]())
+        return self._plain[name]
 
     def __contains__(self, name: object) -> bool:
         return name in _registry.rows(self.base.room)
@@ -263,7 +270,7 @@ def described(
     if isinstance(value, str):
         if value not in known:
             raise _registry.unknown(where, what, value, known)
-        return known[value]()
+        return known.with_defaults(value) if isinstance(known, Members) else known[value]()
     if isinstance(value, type) and issubclass(value, base):
         raise TypeError(f"[{where}] {what} is the class {value.__name__}; write {value.__name__}()")
     raise TypeError(

@@ -212,8 +212,10 @@ def checked(where: str, params: Sequence[Parameter], values: Mapping[str, Any]) 
         if param is None:
             raise _registry.unknown(where, "parameter", name, table.known)
         # Most values that functions pass on are defaults, which need no check.
-        is_default = value is param["default"] and not param["required"]
-        if is_default and param["kind"] != "reals":
+        kind = param["kind"]
+        is_default = value is param["default"] and not param["required"] and kind != "reals"
+        within = kind == "real" and type(value) is float
+        if is_default or (within and param["lowest"] < value < param["highest"]):
             found[name] = value
         else:
             found[name] = _checked_value(where, table.spelled[name], param, value)

@@ -101,8 +101,9 @@ class Optimizer(Description):
                 f"[{type(self).__name__}] param_groups is {shown(groups)}; expected a "
                 'dictionary: {"*.bias": {"weight_decay": 0.0}}'
             )
-        self.core_hyper()  # checks the values before they are copied
-        self.group_hyper()
+        if self.schedule is not None:
+            self.core_hyper()  # checks that the momentum can follow it
+        self.group_hyper()  # checks the values before they are copied
         vars(self)["param_groups"] = Overrides(dict(groups))
 
     @property

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,18 @@ def test_a_callback_draws_from_the_same_generator() -> None:
         expected.append(other.randint(99))
     assert drawn == expected
     assert state_of(state) == state_of(other)
+
+
+def test_threads_that_draw_from_one_generator() -> None:
+    """Their fits take turns in drawing; together they draw as many orders as one after another."""
+    mine, other = (np.random.RandomState(5) for _ in range(2))
+    orders = [_core.NumpyOrders(mine._bit_generator, 300) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: [each.next() for _ in range(200)], orders))
+    numbers = np.random.RandomState(5)
+    for _ in range(800):
+        numbers.shuffle(np.arange(300))
+    assert state_of(mine) == state_of(numbers)
+    assert state_of(mine) != state_of(other)
+    for each in orders:
+        assert sorted(each.next()) == list(range(300))

@@ -13,6 +13,7 @@ import time
 import warnings
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 
@@ -136,11 +137,10 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(cls: Any) -> None:
 
 
 def fit_with_ctrl_c(model: MLPClassifier, rows: Any) -> None:
-    """Fit, with Ctrl-C a little after the first epoch, or within the first training with lbfgs."""
+    """Fit, with Ctrl-C within the first training, after some epochs unless it is one of lbfgs."""
 
     def interrupt() -> None:
-        begun = "network_" if model.solver == "lbfgs" else "loss_curve_"
-        while not vars(model).get(begun):
+        while "network_" not in vars(model):
             time.sleep(0.01)
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
@@ -238,6 +238,33 @@ def test_fits_in_threads_have_the_bits_of_serial_ones() -> None:
         thread.join()
     for a, b in zip(serial, found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tol": 0.02, "n_iter_no_change": 2},
+        {"tol": 10.0, "n_iter_no_change": 1, "max_iter": 4},
+        {"n_init": 3, "tol": 0.02, "n_iter_no_change": 2},
+        {"warm_start": True, "tol": 0.02, "n_iter_no_change": 3, "shuffle": False},
+    ],
+)
+def test_records_do_not_depend_on_who_watches(settings: dict[str, Any], name: str) -> None:
+    """The core ends a training by itself if no callback sees the epochs; its records are those."""
+    ends = []
+    for watchers in (None, [fastnn.callbacks.Callback()]):
+        model = getattr(fastnn, name)(
+            (5,), random_state=0, callbacks=watchers, **{"max_iter": 60, "solver": "sgd"} | settings
+        )
+        seen = []
+        for _ in range(2):
+            model.fit(X, Y, X_val=X[:9], y_val=Y[:9])
+            seen.append({k: v for k, v in vars(model).items() if isinstance(v, (int, float, list))})
+        model.partial_fit(X, Y)
+        seen.append((model.n_iter_, model.t_, model.best_loss_, model._no_improvement_count))
+        ends.append((repr(seen), joblib.hash(model.coefs_)))
+    assert ends[0] == ends[1]
 
 
 def test_verbose_prints_what_scikit_learn_prints(capsys: Any) -> None:

@@ -265,6 +265,40 @@ def test_fit_is_the_twins(rng: np.random.Generator, batch_size: int, dtype: str)
     pair.same_values()
 
 
+@pytest.mark.parametrize("tol", [0.0, 1e-3, 0.1])
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_fit_that_stands_still_ends_as_the_twins(
+    rng: np.random.Generator, patience: int, tol: float
+) -> None:
+    pair = Pair(PLAIN).compile("cross_entropy", "sgd", {"lr": 2.0})
+    x, y = rng.standard_normal((50, 7)), rng.integers(0, 3, 50)
+    limits = {"tol": tol, "epochs": patience}
+    ours = pair.engine.fit(x, y, batch_size=16, epochs=60, standstill=limits)
+    theirs = pair.twin.fit(x, y, batch_size=16, epochs=60, ends=(tol, patience))
+    assert patience < len(ours["loss"]) == len(theirs["loss"]) < 60
+    close(ours["loss"], theirs["loss"], "float64", "training")
+    # Another fit goes on from what the first one has left.
+    best, waited = _core.standstill(ours["loss"], tol, np.inf, 0)
+    assert waited == patience + 1
+    again = pair.engine.fit(
+        x, y, batch_size=16, epochs=9, standstill=limits | {"best": best, "waited": waited}
+    )
+    below = [loss <= best - tol for loss in again["loss"]]
+    assert any(below) or len(below) == 1
+
+
+def test_losses_that_stand_still_are_counted_as_the_twins(rng: np.random.Generator) -> None:
+    for tol in (0.0, 0.25):
+        losses = [*(rng.integers(0, 8, 50) / 4.0), np.nan, 1.0, np.inf, -np.inf]
+        for best, waited in ((np.inf, 0), (0.5, 7)):
+            found = _core.standstill(losses, tol, best, waited)
+            assert found == reference.standstill(losses, tol, best, waited)
+            one_by_one = best, waited
+            for loss in losses:
+                one_by_one = _core.standstill([loss], tol, *one_by_one)
+            assert one_by_one == found
+
+
 def test_orders_are_the_twins() -> None:
     for n in (0, 1, 2, 3, 1000):
         for seed, epoch in ((0, 0), (5, 6), (2**64 - 1, 2**31)):

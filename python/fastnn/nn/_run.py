@@ -260,11 +260,11 @@ class Run:
                 standstill=self._standstill,
                 **self.settings,
             )
+            self.history.finish(self._shown(dict(result)), self._earlier.steps)
         except BaseException:
             if (curves := network.history) is not earlier:  # else the core had not begun
                 self.history.take(self._shown(dict(curves)))  # the epochs that ended before
             raise
-        self.history.finish(self._shown(dict(result)), self._earlier.steps)
 
     def _check_validation(self, rows: Rows) -> None:
         """Refuse numbers of X that are not finite, before anything is trained.

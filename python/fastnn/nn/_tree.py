@@ -70,22 +70,24 @@ class Tree:
         """
         layers = tuple(map(as_layer, layers))
         _check(where, layers)
+        entries = list(_keys.walk(layers))
         with Words(where):
-            taken = _values_of_all(layers)
+            taken = _values_of_all(entries)
         copies = {
             id(layer): layer._copy(_values_in(taken, layer))
-            for _, layer in _keys.walk(layers)
+            for _, layer in entries
             if isinstance(layer, ModelLayer) and layer._network not in (None, self.network)
         }
         made = Tree(self.dtype, self.seed)
-        made.layers = tuple(_with_copies(layer, copies) for layer in layers)
+        made.layers = layers
+        if copies:
+            made.layers = tuple(_with_copies(layer, copies) for layer in layers)
+            entries = list(_keys.walk(made.layers))
         made.flattens = any(isinstance(layer, Flatten) for layer in made.layers)
         columns: int | None = None
         for position, layer in enumerate(made.layers):
             columns = layer.width(f"{where}: layer {position}", columns)
-        named = [
-            (k, layer) for k, layer in _keys.walk(made.layers) if isinstance(layer, ModelLayer)
-        ]
+        named = [(k, layer) for k, layer in entries if isinstance(layer, ModelLayer)]
         with_values = [(key, layer) for key, layer in named if isinstance(layer, ParameterLayer)]
         if not with_values:
             return made
@@ -209,10 +211,10 @@ def _with_copies(layer: Layer, copies: _Copies) -> Layer:
     return made
 
 
-def _values_of_all(layers: tuple[Layer, ...]) -> dict[int, _Values]:
-    """Return copies of the values of every network that `layers` belong to, as snapshots."""
+def _values_of_all(entries: list[tuple[str, Layer]]) -> dict[int, _Values]:
+    """Return copies of the values of every network that these layers belong to, as snapshots."""
     networks: dict[int, tuple[_core.Network, list[str]]] = {}
-    for _, layer in _keys.walk(layers):
+    for _, layer in entries:
         if isinstance(layer, ParameterLayer) and layer._network is not None:
             _, keys = networks.setdefault(id(layer._network), (layer._network, []))
             keys.append(layer._key)

@@ -69,7 +69,7 @@ from fastnn.reference.random import (
     uniform,
     words,
 )
-from fastnn.reference.schedules import SCHEDULES, Schedule, schedule_values
+from fastnn.reference.schedules import SCHEDULES, Schedule, schedule_values, standstill
 
 __all__ = [
     "ACTIVATIONS",
@@ -124,6 +124,7 @@ __all__ = [
     "permutation",
     "schedule_values",
     "softmax",
+    "standstill",
     "step",
     "uniform",
     "words",

@@ -24,28 +24,14 @@ from fastnn.reference.layers import (
 from fastnn.reference.losses import LOSSES, Sums
 from fastnn.reference.optimizers import OPTIMIZERS
 from fastnn.reference.random import permutation
-from fastnn.reference.schedules import Clock, Fit
+from fastnn.reference.schedules import Clock, Fit, standstill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastnn.reference._describe import Array
 
-__all__ = ["Network", "standstill"]
-
-
-def standstill(
-    losses: Sequence[float], tol: float, best: float = np.inf, waited: int = 0
-) -> tuple[float, int]:
-    """Return the smallest loss, and the epochs without an improvement, after those of `losses`.
-
-    An improvement is below the smallest loss before by `tol` at least. `best` and `waited` are what
-    they were before.
-    """
-    for loss in losses:
-        waited = waited + 1 if loss > best - tol else 0
-        best = min(best, loss)
-    return best, waited
+__all__ = ["Network"]
 
 
 class Network:
@@ -374,12 +360,9 @@ class Network:
         validation: tuple[Any, Any, Any] | None = None,
         metrics: bool = False,
         on_epoch: Callable[[int, dict[str, float]], bool] | None = None,
-        tol: float | None = None,
-        patience: int = 10,
+        ends: tuple[float, int] | None = None,
     ) -> dict[str, list[float]]:
-        """Train the epochs from number `initial_epoch` until before number `epochs`.
-
-        With `tol` training ends when the loss has stood still for more than `patience` epochs.
+        """Train the epochs from `initial_epoch` until before `epochs`, or a standstill that `ends`.
 
         Returns
         -------
@@ -408,9 +391,8 @@ class Network:
                 logs |= {f"val_{name}": value for name, value in results.items()}
             for name, value in logs.items():
                 history.setdefault(name, []).append(value)
-            if on_epoch is not None and not on_epoch(epoch, logs):
-                break
-            if tol is not None and standstill(history["loss"], tol)[1] > patience:
+            goes_on = on_epoch is None or on_epoch(epoch, logs)
+            if not goes_on or (ends and standstill(history["loss"], ends[0])[1] > ends[1]):
                 break
         if self.clock is not None:
             self.clock.fit = None

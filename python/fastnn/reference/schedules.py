@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastnn.reference._describe import Array
 
-__all__ = ["SCHEDULES", "Clock", "Fit", "Schedule", "schedule_values"]
+__all__ = ["SCHEDULES", "Clock", "Fit", "Schedule", "schedule_values", "standstill"]
 
 WARMUP: dict[str, Any] = {"warmup": 0, "warmup_factor": 1 / 3, "by": "step"}
 
@@ -357,3 +357,17 @@ SCHEDULES = {
         torch=None,
     ),
 }
+
+
+def standstill(
+    losses: Sequence[float], tol: float, best: float = np.inf, waited: int = 0
+) -> tuple[float, int]:
+    """Return the smallest loss, and the epochs without an improvement, after those of `losses`.
+
+    An improvement is below the smallest loss before by `tol` at least. `best` and `waited` are what
+    they were before.
+    """
+    for loss in losses:
+        waited = waited + 1 if loss > best - tol else 0
+        best = min(best, loss)
+    return best, waited

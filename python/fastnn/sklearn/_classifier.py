@@ -16,11 +16,10 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import validate_data
 
 from fastnn._hints import shown
 
-from . import _compilation, _parameters, _targets
+from . import _compilation, _parameters, _plain, _targets
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
@@ -219,13 +218,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return self._fit(X, y, sample_weight, incremental=True)
 
     def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        x, y = validate_data(
-            self, x, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset
-        )
+        x, y = _plain.validated(self, x, y, reset, accept_sparse=["csr", "csc"], multi_output=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = _plain.binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_known(unique_labels(y))

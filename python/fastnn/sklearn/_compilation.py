@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _registry, nn, optim
@@ -81,6 +82,8 @@ def class_loss(where: str, given: Any, link: str, smoothing: float) -> nn.Loss:
     if isinstance(given, nn.Loss):
         return given
     if link == "softmax":
+        if not smoothing:
+            return LOSSES.with_defaults("cross_entropy")
         return nn.CrossEntropyLoss(label_smoothing=float(smoothing))
     kind: Any = nn.FocalLoss if given == "focal" else nn.BCEWithLogitsLoss
     found: nn.Loss = kind(reduction="batchmean")
@@ -152,7 +155,8 @@ def _optimizer(where: str, parameters: Any, rate: LearningRate) -> Optimizer:
     if solver == "sgd":
         momentum = float(parameters.momentum)
         nesterov = bool(parameters.nesterovs_momentum) and momentum > 0
-        return optim.SGD(lr, momentum=momentum, nesterov=nesterov, **form)
+        given = {"lr": lr, "momentum": momentum, "nesterov": nesterov, **form}
+        return _made(solver, **given) if schedule is None else OPTIMIZERS[solver](**given)
     params = _registry.rows("optimizers")[solver]["params"]
     values: dict[str, Any] = default_values(params)
     values |= {
@@ -160,8 +164,14 @@ def _optimizer(where: str, parameters: Any, rate: LearningRate) -> Optimizer:
         for name, theirs in _SHARED.items()
         if values.get(name) == _DEFAULTS[theirs]
     }
-    made: Any = OPTIMIZERS[solver]
-    return made(**joined(params, values) | form | {"lr": lr})  # type: ignore[no-any-return]
+    given = joined(params, values) | form | {"lr": lr}
+    return _made(solver, **given) if schedule is None else OPTIMIZERS[solver](**given)
+
+
+@lru_cache(maxsize=64, typed=True)
+def _made(solver: str, **given: Any) -> Optimizer:
+    """Return the optimizer with these numbers; the fits of a search have the same ones often."""
+    return OPTIMIZERS[solver](**given)
 
 
 def compiled(where: str, model: nn.Sequential, parameters: Any, rate: LearningRate | None) -> None:

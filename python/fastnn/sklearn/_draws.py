@@ -24,8 +24,8 @@ def initial_values(
     units: Sequence[int],
     activations: Sequence[str],
     dtype: Any,
-) -> tuple[list[Any], list[Any]]:
-    """Draw weights (in, out) and biases (out) of each layer.
+) -> list[Any]:
+    """Draw weights (in, out) and biases (out) of each layer; return all weights, then all biases.
 
     They are uniform in +-sqrt(6 / (in + out)) (Glorot and Bengio 2010), with 2 instead of 6 for the
     logistic function. Biases have the bound of their weights.
@@ -43,6 +43,6 @@ def initial_values(
     weights, biases = [], []
     for (fan_in, fan_out), activation in zip(pairwise(units), activations, strict=True):
         bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / (fan_in + fan_out))
-        weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype))
-        biases.append(random_state.uniform(-bound, bound, fan_out).astype(dtype))
-    return weights, biases
+        weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
+        biases.append(random_state.uniform(-bound, bound, fan_out))
+    return [each.astype(dtype, copy=False) for each in (*weights, *biases)]

@@ -116,8 +116,13 @@ def build(
 
 def views(model: nn.Sequential) -> tuple[list[Any], list[Any]]:
     """Return the weights (in, out) and biases (out) of the layers, as views of the model's."""
-    layers = [layer for layer in model if isinstance(layer, nn.Linear)]
-    return [layer.weight.T for layer in layers], [layer.bias for layer in layers]
+    found, keys = model.state_dict(), _keys(model)
+    return [found[f"{k}.weight"].T for k in keys], [found[f"{k}.bias"] for k in keys]
+
+
+def _keys(model: nn.Sequential) -> list[int]:
+    """Return the keys of the layers with weights and biases that are shown."""
+    return [k for k, layer in enumerate(model) if isinstance(layer, nn.Linear)]
 
 
 def gradients(model: nn.Sequential) -> list[Any]:
@@ -126,7 +131,7 @@ def gradients(model: nn.Sequential) -> list[Any]:
     They stay the model's: those of a later call of ``loss_and_grad`` are seen in them.
     """
     found = model.gradients()
-    keys = [k for k, layer in enumerate(model) if isinstance(layer, nn.Linear)]
+    keys = _keys(model)
     return [found[f"{k}.weight"].T for k in keys] + [found[f"{k}.bias"] for k in keys]
 
 
@@ -144,8 +149,7 @@ def fits(model: nn.Sequential, coefs: Sequence[Any], intercepts: Sequence[Any]) 
     ]
 
 
-def load(model: nn.Sequential, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
-    """Copy values into the model."""
-    weights, biases = views(model)
-    for target, value in zip([*weights, *biases], [*coefs, *intercepts], strict=True):
+def load(held: Sequence[Any], values: Sequence[Any]) -> None:
+    """Copy values into a model, of which `held` are the views."""
+    for target, value in zip(held, values, strict=True):
         target[...] = value

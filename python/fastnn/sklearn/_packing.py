@@ -27,6 +27,7 @@ from fastnn.callbacks import _states
 from fastnn.nn._entries import LayerReader, description_entry, description_of, layer_entries
 from fastnn.nn._layer import Activation
 
+from . import _plain
 from ._learning_rate import LearningRate
 
 if TYPE_CHECKING:
@@ -194,9 +195,7 @@ def _binarizer(where: str, inside: list[Any], inner: _Inner) -> Any:
         raise ValueError(f"[{where}] the labels have {shown(sparse)}; expected nothing or True")
     if kind not in _TARGETS or not isinstance(classes, np.ndarray) or classes.ndim != 1:
         raise ValueError(f"[{where}] the labels are {shown(inside)}; expected an array of labels")
-    made = LabelBinarizer()
-    made.y_type_, made.classes_, made.sparse_input_ = kind, classes, bool(sparse)
-    return made
+    return _plain.binarizer(kind, classes, sparse=bool(sparse))
 
 
 def _rate(where: str, inside: list[Any], inner: _Inner) -> Any:

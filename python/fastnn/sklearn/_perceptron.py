@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn import _core, _validate
 from fastnn._refusals import Refused, Words
 
-from . import _compilation, _draws, _network, _quasi_newton, _restarts, _training
+from . import _compilation, _draws, _network, _plain, _quasi_newton, _restarts, _training
 from ._exchange import Exchange
 from ._notices import CALLBACK_STATE, CallbackSupportMixin, Notices
 from ._parameters import ACTIVATIONS, check_together
@@ -83,6 +82,9 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
 
     # Training.
 
+    def _validate_params(self) -> None:
+        _plain.check_parameters(self)
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Return to the attributes before the block if it raises an exception.
@@ -135,7 +137,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             return False
         if self.shuffle and not isinstance(self.random_state, Integral):
             # The order of a single batch does not matter, but others may draw after it.
-            _core.NumpyOrders(check_random_state(self.random_state)._bit_generator, len(x)).next()
+            generator = _plain.random_state_of(self.random_state)._bit_generator
+            _core.NumpyOrders(generator, len(x)).next()
         return True
 
     def _fit(
@@ -160,7 +163,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, x)
         weights = self._row_weights(where, y, weights)
         self.n_outputs_ = self._count_outputs(y)
-        random_state = check_random_state(self.random_state)
+        random_state = _plain.random_state_of(self.random_state)
         runs = int(self.n_init) if first and not incremental else 1
         others = _restarts.seeds(random_state, runs - 1)
         units = [x.shape[1], *hidden, self.n_outputs_]
@@ -184,7 +187,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             train = self._by_lbfgs(where, rows)
 
         def once(state: Any, again: bool) -> bool:
-            drawing = check_random_state(state)
+            drawing = _plain.random_state_of(state)
             if again:
                 self._initialize(where, units, x.dtype, drawing)
             return train(drawing, ends, notices)
@@ -211,8 +214,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         self.network_ = _network.build(
             where, units, self, dtype if stochastic else np.float64, seed
         )
-        _network.load(self.network_, *values)
         self._show_values()
+        _network.load(self._values, values)
         self.__dict__.pop("_optimizer", None)
         if stochastic:
             self._begin_curves()

@@ -9,9 +9,8 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
-from . import _compilation, _parameters
+from . import _compilation, _parameters, _plain
 from ._at_once import tries_at_once
 from ._documentation import documented
 from ._perceptron import Perceptron
@@ -197,14 +196,14 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return self._fit(X, y, sample_weight, incremental=True)
 
     def _validated(self, x: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        x, y = validate_data(
+        x, y = _plain.validated(
             self,
             x,
             y,
+            reset,
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=True,
-            reset=reset,
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -86,7 +86,8 @@ class WithNetwork(BaseEstimator):
             self.network_ = _network.build(where, units, self, kind)
             self.__dict__.pop("_optimizer", None)
             _compilation.compiled(where, self.network_, self, None)
-        _network.load(self.network_, coefs, intercepts)
+        weights, biases = _network.views(self.network_)
+        _network.load([*weights, *biases], [*coefs, *intercepts])
         self._show_values()
 
     # Outputs.

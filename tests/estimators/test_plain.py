@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The short ways through scikit-learn's checks say and do what its own functions do."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+import fastnn
+from fastnn.sklearn import _plain
+
+X = np.random.RandomState(0).normal(size=(30, 3))
+Y = np.arange(30) % 3
+CHECKS = {"accept_sparse": ["csr", "csc"], "multi_output": True}
+
+
+def outcome(call: Any) -> tuple[Any, ...]:
+    """Return what a call gives, raises and warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = call()
+        except Exception as error:
+            found = (type(error), str(error))
+    return found, [str(each.message) for each in caught]
+
+
+def changed(x: Any, at: Any, value: Any) -> Any:
+    found = x.copy()
+    found[at] = value
+    return found
+
+
+ROWS: dict[str, tuple[Any, Any]] = {
+    "plain": (X, Y),
+    "float32 in columns": (np.asfortranarray(X, np.float32), Y),
+    "integers": ((X * 9).astype(np.int8), Y.astype(np.uint8)),
+    "booleans": (X > 0, Y > 0),
+    "numbers as y": (X, X[:, 0]),
+    "half": (X.astype(np.float16), Y),
+    "large": (np.sign(X) * 1e308, Y),
+    "NaN": (changed(X, (3, 1), np.nan), Y),
+    "infinite": (changed(X, (3, 1), np.inf), Y),
+    "infinities of both signs": (changed(changed(X, (3, 1), np.inf), (4, 1), -np.inf), Y),
+    "NaN in y": (X, changed(X[:, 0], 2, np.nan)),
+    "too short": (X, Y[:-1]),
+    "no rows": (X[:0], Y[:0]),
+    "no columns": (X[:, :0], Y),
+    "one axis": (X[:, 0], Y),
+    "column": (X, Y[:, None]),
+    "lists": (X.tolist(), Y.tolist()),
+    "objects": (X.astype(object), Y),
+    "strings": (X, Y.astype(str)),
+    "complex": (X + 1j, Y),
+    "no y": (X, None),
+}
+
+
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("fitted", [{}, {"n_features_in_": 3}, {"n_features_in_": 4}])
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows(kind: str, fitted: dict[str, Any], reset: bool) -> None:
+    x, y = ROWS[kind]
+    named = fitted | {"feature_names_in_": np.array(["a", "b", "c"], object)}
+    for known in (fitted, named) if fitted else (fitted,):
+        mine, other = fastnn.MLPClassifier(), fastnn.MLPClassifier()
+        vars(mine).update(known), vars(other).update(known)
+        found = outcome(lambda m=mine: _plain.validated(m, x, y, reset, **CHECKS))
+        expected = outcome(lambda m=other: validate_data(m, x, y, reset=reset, **CHECKS))
+        assert repr(found) == repr(expected)
+        assert repr(vars(mine)) == repr(vars(other))
+        if isinstance(x, np.ndarray) and x is expected[0][0]:
+            assert found[0][0] is x
+            assert found[0][1] is expected[0][1] or not isinstance(y, np.ndarray)
+
+
+LABELS = {
+    "three": Y,
+    "two": Y % 2,
+    "one": Y * 0,
+    "negative": Y * 2 - 1,
+    "far apart": Y * 10**9,
+    "int8": Y.astype(np.int8),
+    "uint64": Y.astype(np.uint64),
+    "booleans": Y > 1,
+    "nearly all different": np.arange(30) // 2 + np.arange(30) % 2,
+    "all different": np.arange(30),
+    "few": np.array([3, 1]),
+    "single": np.array([7]),
+    "numbers": Y.astype(float),
+    "fractions": Y + 0.5,
+    "strings": Y.astype(str),
+    "objects": Y.astype(str).astype(object),
+    "several": np.eye(3, dtype=int)[Y],
+    "several of many": np.stack([Y, Y], axis=1),
+    "none": Y[:0],
+    "strided": np.repeat(Y, 2)[::2],
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels(kind: str) -> None:
+    found, expected = (
+        outcome(lambda fit=fit: vars(fit(LABELS[kind])))
+        for fit in (_plain.binarizer_of, lambda y: LabelBinarizer().fit(y))
+    )
+    assert repr(found) == repr(expected)
+    if isinstance(found[0], dict):
+        assert found[0]["classes_"].dtype == expected[0]["classes_"].dtype
+
+
+@pytest.mark.parametrize("given", [0, 5, 2**32 - 1, np.int64(3), True, -1, 2**32, None, "a", 1.5])
+def test_random_states(given: Any) -> None:
+    found, expected = (
+        outcome(lambda make=make: make(given).get_state(legacy=False))
+        for make in (_plain.random_state_of, check_random_state)
+    )
+    assert repr(found) == repr(expected)
+
+
+def test_a_given_random_state_is_used_itself() -> None:
+    state = np.random.RandomState(3)
+    assert _plain.random_state_of(state) is state
+    assert _plain.random_state_of(None) is check_random_state(None)
+
+
+@pytest.mark.parametrize("cls", [fastnn.MLPClassifier, fastnn.MLPRegressor])
+def test_parameters(cls: Any) -> None:
+    for name in cls().get_params():
+        for value in (None, -3, 0.5, "other", [], object, True, np.float64(1), (1, 2), 10**30):
+            model = cls(**{name: value})
+            found, expected = (
+                outcome(check)
+                for check in (
+                    lambda m=model: _plain.check_parameters(m),
+                    lambda m=model: BaseEstimator._validate_params(m),
+                )
+            )
+            assert found == expected
+    several = cls(tol=-1, alpha=-1, solver="none")
+    with pytest.raises(ValueError, match="'alpha' parameter"):  # the first by name
+        several.fit(X, Y)
+
+
+def test_wrong_defaults_of_a_subclass_are_refused() -> None:
+    class Wrong(fastnn.MLPClassifier):
+        def __init__(self, max_iter: int = -1) -> None:
+            super().__init__(max_iter=max_iter)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="The 'max_iter' parameter of Wrong"):
+            Wrong().fit(X, Y)
+    assert Wrong(max_iter=2).set_params(max_iter=3).fit(X, Y).n_iter_ == 3
