@@ -21,6 +21,8 @@ from fastnn.sklearn import _plain
 
 X = np.random.RandomState(0).normal(size=(30, 3))
 Y = np.arange(30) % 3
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 CHECKS = {"accept_sparse": ["csr", "csc"], "multi_output": True}
 
 
