@@ -9,7 +9,7 @@ namespace fastnn {
 
 namespace {
 
-constexpr int kWords = MersenneTwister::kWords, kShift = 397;
+constexpr int kTwisterWords = MersenneTwister::kWords, kTwisterShift = 397;
 
 std::uint32_t tempered(std::uint32_t y) {
   y ^= y >> 11;
@@ -24,11 +24,12 @@ std::uint32_t twisted(std::uint32_t high, std::uint32_t low, std::uint32_t other
 }
 
 // In the order of the words, because each new one depends on one of those before it. Two loops without a condition,
-// which the compiler vectorises: a word is used again kWords - kShift words later, which is more than a vector.
+// which the compiler vectorises: a word is used again kTwisterWords - kTwisterShift words later, which is more than a vector.
 void renew(std::uint32_t* key) {
-  for (int i = 0; i < kWords - kShift; ++i) key[i] = twisted(key[i], key[i + 1], key[i + kShift]);
-  for (int i = kWords - kShift; i < kWords - 1; ++i) key[i] = twisted(key[i], key[i + 1], key[i + kShift - kWords]);
-  key[kWords - 1] = twisted(key[kWords - 1], key[0], key[kShift - 1]);
+  for (int i = 0; i < kTwisterWords - kTwisterShift; ++i) key[i] = twisted(key[i], key[i + 1], key[i + kTwisterShift]);
+  for (int i = kTwisterWords - kTwisterShift; i < kTwisterWords - 1; ++i)
+    key[i] = twisted(key[i], key[i + 1], key[i + kTwisterShift - kTwisterWords]);
+  key[kTwisterWords - 1] = twisted(key[kTwisterWords - 1], key[0], key[kTwisterShift - 1]);
 }
 
 }  // namespace
