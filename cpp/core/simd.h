@@ -55,6 +55,17 @@ struct Vec {
   const Double wide = __builtin_convertvector(some, Double);
   return {__builtin_bit_cast(Vec<double>::Packet, wide)};
 }
+// Stores the first `count` lanes, or all if there are fewer, rounded to T.
+template <class T>
+[[gnu::always_inline]] inline void store_doubles(Vec<double> v, T* to, Index count) noexcept {
+  typedef T Lanes __attribute__((vector_size(Vec<double>::kLanes * sizeof(T))));
+  const Lanes lanes = __builtin_convertvector(v.lanes(), Lanes);
+  const Index kept = count < Vec<double>::kLanes ? count : Vec<double>::kLanes;
+  if (kept == Vec<double>::kLanes)
+    std::memcpy(to, &lanes, sizeof(lanes));
+  else
+    for (Index i = 0; i < kept; ++i) to[i] = lanes[i];
+}
 
 // a * b + c, rounded once where the level has FMA (v3, v4), twice on v2.
 template <class T>

@@ -159,27 +159,37 @@ void LayerNorm<T>::backward_merge(const Slot<T>& s, Index chunks, Index) const n
     for (Index i = 0; i < merged_size(); ++i) s.merged[i] += s.partials[k * partial_size() + i];
 }
 
-// With g = dy * weight: dx = inv_std (g - mean(g) - xhat mean(g xhat)), both means over the row; in place of dy.
+// With g = dy * weight: dx = inv_std (g - mean(g) - xhat mean(g xhat)), both means over the row; in place of dy. The
+// padding columns of all rows can be read.
 template <class T>
 void LayerNorm<T>::backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept {
+  constexpr Index kLanes = Vec<double>::kLanes;
   const Index n = this->out();
+  const auto scalar = [](double value) { return Vec<double>::set(value); };
   for (Index r = rows.first; r < rows.first + rows.count; ++r) {
     const T* x = s.x.row(r);
     T* dy = s.dy.row(r);
-    const auto [mean, inv_std] = kept(s, r);
+    const auto [mean, inverse] = kept(s, r);
+    const auto middle = scalar(mean), inv_std = scalar(inverse);
     kernels::LaneSum sum, cross;
     double g[kBlock], product[kBlock];
-    const auto xhat = [&](Index c) { return (static_cast<double>(x[c]) - mean) * inv_std; };
+    const auto xhat = [&](Index c) { return (load_doubles(x + c) - middle) * inv_std; };
     const auto gradient = [&](Index c) {
-      return has_weight_ ? static_cast<double>(dy[c]) * static_cast<double>(weight_[c]) : static_cast<double>(dy[c]);
+      return has_weight_ ? load_doubles(dy + c) * load_doubles(weight_ + c) : load_doubles(dy + c);
     };
     in_blocks(n, [&](Index first, Index count) {
-      for (Index c = 0; c < count; ++c) g[c] = gradient(first + c), product[c] = g[c] * xhat(first + c);
+      for (Index c = 0; c < count; c += kLanes) {
+        const auto its = gradient(first + c);
+        its.storeu(g + c);
+        (its * xhat(first + c)).storeu(product + c);
+      }
       sum.add(g, count);
       cross.add(product, count);
     });
-    const double shift = sum.total() / static_cast<double>(n), slope = cross.total() / static_cast<double>(n);
-    for (Index c = 0; c < n; ++c) dy[c] = static_cast<T>(inv_std * ((gradient(c) - shift) - xhat(c) * slope));
+    const auto shift = scalar(sum.total() / static_cast<double>(n)),
+               slope = scalar(cross.total() / static_cast<double>(n));
+    for (Index c = 0; c < n; c += kLanes)
+      store_doubles(inv_std * ((gradient(c) - shift) - xhat(c) * slope), dy + c, n - c);
   }
 }
 

@@ -81,27 +81,28 @@ class RMSNorm final : public Layer<T> {
     for (Index k = 0; k < chunks; ++k)
       for (Index i = 0; i < merged_size(); ++i) s.merged[i] += s.partials[k * partial_size() + i];
   }
-  // With g = dy * weight: dx = (g - xhat mean(g xhat)) / rms, the mean over the row; in place of dy.
+  // With g = dy * weight: dx = (g - xhat mean(g xhat)) / rms, the mean over the row; in place of dy. The padding columns
+  // of all rows can be read.
   void backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
+    constexpr Index kLanes = Vec<double>::kLanes;
     const Index n = this->out();
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
       const T* x = s.x.row(r);
       T* dy = s.dy.row(r);
-      const double inverse = kept(s, r);
+      const auto inverse = Vec<double>::set(kept(s, r));
       kernels::LaneSum cross;
       double product[kBlock];
+      const auto xhat = [&](Index c) { return load_doubles(x + c) * inverse; };
       const auto gradient = [&](Index c) {
-        return has_weight_ ? static_cast<double>(dy[c]) * static_cast<double>(weight_[c]) : static_cast<double>(dy[c]);
+        return has_weight_ ? load_doubles(dy + c) * load_doubles(weight_ + c) : load_doubles(dy + c);
       };
       for (Index first = 0; first < n; first += kBlock) {
         const Index count = std::min(kBlock, n - first);
-        for (Index c = 0; c < count; ++c)
-          product[c] = gradient(first + c) * (static_cast<double>(x[first + c]) * inverse);
+        for (Index c = 0; c < count; c += kLanes) (gradient(first + c) * xhat(first + c)).storeu(product + c);
         cross.add(product, count);
       }
-      const double slope = cross.total() / static_cast<double>(n);
-      for (Index c = 0; c < n; ++c)
-        dy[c] = static_cast<T>(inverse * (gradient(c) - static_cast<double>(x[c]) * inverse * slope));
+      const auto slope = Vec<double>::set(cross.total() / static_cast<double>(n));
+      for (Index c = 0; c < n; c += kLanes) store_doubles(inverse * (gradient(c) - xhat(c) * slope), dy + c, n - c);
     }
   }
   void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, Matrix<T> grad,
