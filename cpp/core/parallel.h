@@ -36,6 +36,9 @@ class Program {
   virtual ~Program() = default;
   // Number of items of `phase`; called by one thread before the phase begins.
   virtual Index items(int phase) const noexcept = 0;
+  // The end of the items of `phase` that thread t of `threads` takes first, 0 <= t < threads, before it helps others.
+  // Called after items(), with t = 0, 1, ... in this order; nothing depends on it but time.
+  virtual Index share_end(int phase, int t, int threads) const noexcept { return items(phase) * (t + 1) / threads; }
   // Approximate number of floating-point operations of one item. It decides how often the caller polls for signals.
   virtual double item_flops(int phase) const noexcept = 0;
   // May the items of `phase` be skipped once a stop has been requested?

@@ -154,10 +154,11 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
 // it is a caller whose place the driver takes.
 void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept {
   const Index items = region_.program().items(phase);
+  Index first = 0;
   for (int t = 0; t < limit; ++t) {
     Share& share = shares_[static_cast<std::size_t>(t)];
-    share.end = items * (t + 1) / limit;
-    share.next.store(items * t / limit, std::memory_order_relaxed);
+    share.next.store(first, std::memory_order_relaxed);
+    share.end = first = region_.program().share_end(phase, t, limit);
   }
   phase_ = phase;
   if (waiting_.waiting() > 0) {  // before the phase is open: no member can enter meanwhile

@@ -228,6 +228,9 @@ class Builder {
     Phase phase{.kind = kind};
     phase.items = static_cast<Index>(plan_.tiles.size());
     phase.item_flops = flops;
+    phase.work_before = {0};
+    for (const Tile& tile : plan_.tiles)
+      phase.work_before.push_back(phase.work_before.back() + tile.rows.count * padded<T>(tile.cols.count));
     plan_.phases.push_back(std::move(phase));
   }
 
@@ -237,6 +240,14 @@ class Builder {
 };
 
 }  // namespace
+
+Index Phase::share_end(int t, int threads) const {
+  if (work_before.empty() || t + 1 == threads) return items * (t + 1) / threads;
+  const Index wanted = work_before.back() * (t + 1) / threads;
+  const auto after = std::ranges::lower_bound(work_before, wanted);
+  const bool before_is_nearer = after != work_before.begin() && wanted - after[-1] < *after - wanted;
+  return after - work_before.begin() - (before_is_nearer ? 1 : 0);
+}
 
 template <class T>
 Index row_cells(const Network<T>& network, const kernels::Source& x) {

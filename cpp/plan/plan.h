@@ -77,6 +77,12 @@ struct Phase {
   // row block by row block.
   bool column_major = false;
   double item_flops = 0;
+  // The work of the items before each item and of all items, in units of its own; empty if all take about the same time.
+  std::vector<Index> work_before = {};
+
+  // The end of the items that thread t of `threads` takes first: shares of the same work, so that from step to step the
+  // same thread takes the same items, whose memory its caches still hold.
+  Index share_end(int t, int threads) const;
 };
 
 struct Tile {

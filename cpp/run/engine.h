@@ -165,6 +165,7 @@ class Engine final : public parallel::Program {
   const OutputOutside& outside() const { return outside_; }
 
   Index items(int phase) const noexcept override { return at(phase).items; }
+  Index share_end(int phase, int t, int threads) const noexcept override { return at(phase).share_end(t, threads); }
   double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
   bool may_skip(int phase) const noexcept override;
   void run(int phase, Index item, parallel::Worker& worker) noexcept override;
