@@ -77,6 +77,47 @@ void register_elementary(py::module_& m) {
       },
       py::arg("base"), py::arg("n"), "1 - base^n");
 }
+
+void register_plans(py::module_& m) {
+  m.def(
+      "phase_items",
+      [](const Shapes& linears, Index rows) {
+        const graph::Network<float> network(linear_relu(linears), 0, true);
+        std::vector<std::tuple<std::string, Index, double>> items;
+        for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
+          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "tiles", "update"};
+          items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
+        }
+        return items;
+      },
+      py::arg("linears"), py::arg("rows"),
+      "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
+  m.def(
+      "tile_shares",
+      [](const Shapes& linears, Index rows, int threads) {
+        const graph::Network<float> network(linear_relu(linears), 0, true);
+        const auto phase = plan::make_plan(network, rows, {}).phases.back();
+        std::vector<Index> ends;
+        for (int t = 0; t < threads; ++t) ends.push_back(phase.share_end(t, threads));
+        return std::tuple(phase.work_before, phase.seams, ends);
+      },
+      py::arg("linears"), py::arg("rows"), py::arg("threads"),
+      "The last phase of a step of Linear-ReLU layers: (the work before each tile and of all, the tiles with which "
+      "another layer begins, the end of each thread's share).");
+  m.def(
+      "packed_copies",
+      [](const Shapes& linears, Index rows, int frozen) {
+        graph::Network<float> network(linear_relu(linears), 0, true);
+        for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
+        const auto plan = plan::make_plan(network, rows, {});
+        std::vector<std::pair<bool, bool>> read;
+        for (std::size_t k = 0; k < linears.size(); ++k)
+          read.emplace_back(plan.packed_copies[2 * k].w, plan.packed_copies[2 * k].wt);
+        return read;
+      },
+      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,
+      "Does a step of Linear-ReLU layers, the first of them frozen, read (W, W^T) of each Linear in panels?");
+}
 }  // namespace
 
 void register_testing(py::module_& m) {
@@ -106,32 +147,7 @@ void register_testing(py::module_& m) {
       },
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
-  m.def(
-      "phase_items",
-      [](const Shapes& linears, Index rows) {
-        const graph::Network<float> network(linear_relu(linears), 0, true);
-        std::vector<std::tuple<std::string, Index, double>> items;
-        for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
-          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "tiles", "update"};
-          items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
-        }
-        return items;
-      },
-      py::arg("linears"), py::arg("rows"),
-      "(kind, items, operations of one) of every phase of a step of Linear-ReLU layers.");
-  m.def(
-      "packed_copies",
-      [](const Shapes& linears, Index rows, int frozen) {
-        graph::Network<float> network(linear_relu(linears), 0, true);
-        for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
-        const auto plan = plan::make_plan(network, rows, {});
-        std::vector<std::pair<bool, bool>> read;
-        for (std::size_t k = 0; k < linears.size(); ++k)
-          read.emplace_back(plan.packed_copies[2 * k].w, plan.packed_copies[2 * k].wt);
-        return read;
-      },
-      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,
-      "Does a step of Linear-ReLU layers, the first of them frozen, read (W, W^T) of each Linear in panels?");
+  register_plans(m);
   m.def(
       "choose_threads",
       [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds) {

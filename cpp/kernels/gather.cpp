@@ -100,8 +100,9 @@ class ScaleAndPad {
 };
 
 // Shuffled rows are out of reach of the hardware's prefetching, so a row is prefetched while an earlier one is converted:
-// the next one, or of short rows the one that is about a kilobyte further on.
-constexpr Index rows_ahead(Index bytes) noexcept { return bytes >= 512 ? 1 : bytes >= 128 ? 4 : 8; }
+// the next one, or of short rows the one that is about two kilobytes further on. That is mostly a row of the next call,
+// whose first rows would come too late otherwise.
+constexpr Index rows_ahead(Index bytes) noexcept { return bytes >= 2048 ? 1 : bytes <= 64 ? 32 : 2048 / bytes; }
 
 void prefetch_row(const char* row, Index bytes) noexcept {
   for (Index at = 0; at < bytes; at += static_cast<Index>(kAlign)) __builtin_prefetch(row + at);
@@ -186,7 +187,7 @@ template <class T>
   auto nonfinite = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
     const char* from = source.data + ids[r] * source.row_stride;
-    if (r + ahead < out.rows) prefetch_row(source.data + ids[r + ahead] * source.row_stride, bytes);
+    if (r + ahead < out.rows + ids.soon) prefetch_row(source.data + ids[r + ahead] * source.row_stride, bytes);
     nonfinite = nonfinite | scale_and_pad.row(from, end, out.row(r));
   }
   return all_zero(nonfinite);
@@ -197,11 +198,11 @@ bool convert_rows(const Source& source, RowIds ids, const Scaling<T>& scaling, M
   bool exact = false;
   if constexpr (needs_double<T, S>()) exact = scaling.exact_scale != nullptr;
   const ScaleAndPad<T> scale_and_pad(exact ? Scaling<T>{} : scaling, out.cols);
-  const Index bytes = source.cols * static_cast<Index>(sizeof(S));
+  const Index bytes = source.cols * static_cast<Index>(sizeof(S)), ahead = rows_ahead(bytes);
   auto nonfinite = Vec<T>::zero();
   for (Index r = 0; r < out.rows; ++r) {
-    if (r + 1 < out.rows && !source.columns && !source.cells)
-      prefetch_row(source.data + ids[r + 1] * source.row_stride, bytes);
+    if (r + ahead < out.rows + ids.soon && !source.columns && !source.cells)
+      prefetch_row(source.data + ids[r + ahead] * source.row_stride, bytes);
     const char* from = source.data + ids[r] * source.row_stride;
     if (source.cells) {
       spread_row<T, S>(source, ids[r], exact ? &scaling : nullptr, out.row(r));

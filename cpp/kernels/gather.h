@@ -56,8 +56,8 @@ struct Source {
 struct RowIds {
   const std::int64_t* order = nullptr;
   Index first = 0;
+  Index soon = 0;  // so many rows after those of a call are read soon, so that gather may prefetch them
   Index operator[](Index r) const { return order ? static_cast<Index>(order[first + r]) : first + r; }
-  RowIds from(Index r) const { return {order, first + r}; }
 };
 
 // Scaling of inputs by column, (x - mean) * scale + shift; nullptr where there is none, and a mean has a scale. Values of

@@ -230,6 +230,40 @@ void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
   }
 }
 
+// kVectors vectors of the column c = x^T y, from element `first` on, as independent chains.
+template <class T, int kVectors>
+void elements_of_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, Index first, bool accumulate) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  const Index count = std::min(kVectors * kLanes, c.rows - first);
+  alignas(kAlign) T elements[kVectors * kLanes] = {};
+  if (accumulate)
+    for (Index i = 0; i < count; ++i) elements[i] = c.row(first + i)[0];
+  Vec<T> sum[kVectors];
+  for (int v = 0; v < kVectors; ++v) sum[v] = Vec<T>::load(elements + v * kLanes);
+  for (Index r = 0; r < x.rows; ++r) {
+    const auto factor = Vec<T>::set(y.row(r)[0]);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[v] = fma(factor, Vec<T>::loadu(x.row(r) + first + v * kLanes), sum[v]);
+  }
+  for (int v = 0; v < kVectors; ++v) sum[v].store(elements + v * kLanes);
+  for (Index i = 0; i < count; ++i) {
+    T* row = c.row(first + i);
+    for (Index j = 0; j < kPad<T>; j += kLanes) Vec<T>::zero().store(row + j);  // the padding
+    row[0] = elements[i];
+  }
+}
+
+// c = x^T y where y and c have one column: vectors hold elements of c, not a row of it, which is one number and padding.
+// Rows of x are padded. Each element is the same chain as in a product of any other width.
+template <class T>
+void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  Index first = 0;
+  for (; first + 7 * kLanes < c.rows; first += 8 * kLanes) elements_of_column<T, 8>(x, y, c, first, accumulate);
+  for (; first + kLanes < c.rows; first += 2 * kLanes) elements_of_column<T, 2>(x, y, c, first, accumulate);
+  if (first < c.rows) elements_of_column<T, 1>(x, y, c, first, accumulate);
+}
+
 }  // namespace
 
 template <class T>
@@ -248,6 +282,7 @@ template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                         const PrefetchTargets<T>* prefetch) noexcept {
   if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
+  if (c.cols == 1 && !prefetch && x.stride % kPad<T> == 0) return product_with_column<T>(x, y, c, accumulate);
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 
@@ -290,17 +325,27 @@ void product_few_rows(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcep
     }
 }
 
+// The sums of kLines cache lines of columns, which are as many independent chains.
+template <class T, int kLines>
+void sums_of_lines(ConstMatrix<T> y, Index first, T* sums, bool accumulate) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  constexpr int kVectors = kLines * kLineVectors<T>;
+  Vec<T> sum[kVectors];
+  for (int v = 0; v < kVectors; ++v) sum[v] = accumulate ? Vec<T>::load(sums + first + v * kLanes) : Vec<T>::zero();
+  for (Index r = 0; r < y.rows; ++r) {
+    const T* row = y.row(r) + first;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[v] += Vec<T>::load(row + v * kLanes);
+  }
+  for (int v = 0; v < kVectors; ++v) sum[v].store(sums + first + v * kLanes);
+}
+
 template <class T>
 void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  for (Index c = 0; c < padded<T>(y.cols); c += kPad<T>) {
-    Vec<T> sum[kLineVectors<T>];
-    for (int j = 0; j < kLineVectors<T>; ++j)
-      sum[j] = accumulate ? Vec<T>::load(sums + c + j * kLanes) : Vec<T>::zero();
-    for (Index r = 0; r < y.rows; ++r)
-      for (int j = 0; j < kLineVectors<T>; ++j) sum[j] += Vec<T>::load(y.row(r) + c + j * kLanes);
-    for (int j = 0; j < kLineVectors<T>; ++j) sum[j].store(sums + c + j * kLanes);
-  }
+  const Index end = padded<T>(y.cols);
+  Index c = 0;
+  for (; c + 4 * kPad<T> <= end; c += 4 * kPad<T>) sums_of_lines<T, 4>(y, c, sums, accumulate);
+  for (; c < end; c += kPad<T>) sums_of_lines<T, 1>(y, c, sums, accumulate);
 }
 
 #define FASTNN_INSTANTIATE(T)                                                              \

@@ -77,11 +77,13 @@ struct Phase {
   // row block by row block.
   bool column_major = false;
   double item_flops = 0;
-  // The work of the items before each item and of all items, in units of its own; empty if all take about the same time.
-  std::vector<Index> work_before = {};
+  // Of tiles: the work of the items before each item and of all items, in numbers of the parameters, and the items with
+  // which another layer begins. Empty if all items take about the same time.
+  std::vector<Index> work_before = {}, seams = {};
 
-  // The end of the items that thread t of `threads` takes first: shares of the same work, so that from step to step the
-  // same thread takes the same items, whose memory its caches still hold.
+  // The end of the items that thread t of `threads` takes first. The shares are of the same work, so that no thread has
+  // to help another one: from step to step each updates the same tiles, whose memory its caches still hold. A share ends
+  // between two layers if it can, because the tiles of a layer read the same activations and gradients.
   Index share_end(int t, int threads) const;
 };
 

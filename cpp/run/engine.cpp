@@ -106,7 +106,8 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
 
 template <class T>
 void Engine<T>::gather(Range rows, Index chunk) noexcept {
-  const kernels::RowIds ids{order_, batch_first_ + rows.first};
+  const Index first = batch_first_ + rows.first;
+  const kernels::RowIds ids{order_, first, order_ ? rows_ - first - rows.count : 0};
   const auto good = [&] {
     if (plan_->goal.row_cells == 0)
       return kernels::gather<T>(data_.x, ids, net_.preparation().scaling(),

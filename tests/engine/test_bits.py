@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -167,3 +168,29 @@ def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]],
             assert items >= 8, phases
         if kind == "tiles" and sum(i * o for i, o in shape) > 4096:
             assert items >= 8, phases
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8, 64])
+@pytest.mark.parametrize("rows", [1, 32, 200])
+@pytest.mark.parametrize(
+    "shape", [[(4, 3)], [(8, 100), (100, 1)], [(64, 100), (100, 10)], [(784, 300), (300, 10)]]
+)
+def test_shares_of_the_tiles_are_of_the_same_work(
+    shape: list[tuple[int, int]], rows: int, threads: int
+) -> None:
+    work_before, seams, ends = _core.testing.tile_shares(shape, rows, threads)
+    assert len(seams) == len(shape) - 1
+    assert ends == sorted(ends)
+    assert ends[-1] == len(work_before) - 1
+    largest = max(after - before for before, after in itertools.pairwise(work_before))
+    share = work_before[-1] / threads
+    for t, end in enumerate(ends):
+        assert abs(work_before[end] - (t + 1) * share) <= max(largest / 2, share / 5) + 1
+
+
+def test_a_share_ends_between_two_layers_of_about_the_same_work() -> None:
+    """The tiles of a layer read the same activations, which one thread then reads alone."""
+    _, (second,), (first_share, _) = _core.testing.tile_shares([(16, 100), (100, 1)], 200, 2)
+    assert first_share == second
+    _, (second,), (first_share, _) = _core.testing.tile_shares([(64, 100), (100, 10)], 200, 2)
+    assert first_share < second
