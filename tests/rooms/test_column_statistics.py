@@ -141,7 +141,7 @@ def test_parts_that_do_not_fit(rng: np.random.Generator) -> None:
     bad[4, 1] = np.inf
     for parts, text in (
         ([], "X has no rows; expected at least one"),
-        ([x, x[:0]], "X of part 1 has no rows; expected at least one"),
+        ([x[:0], x[:0]], "X has no rows; expected at least one"),
         ([x, x[:, :2]], "X of part 1 has 2 columns, the model expects 3"),
         ([x, x, bad], "X of part 2 has inf at row 4, column 1; expected finite numbers"),
         ([x, "text"], "X of part 1 has dtype"),

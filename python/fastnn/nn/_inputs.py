@@ -238,7 +238,7 @@ class Standardize(ModelLayer):
         columns = -1 if self._network is None else self._network.n_features
         moments: tuple[int, Array] | None = None
         for name, rows in parts:
-            if name != "X" and rows.shape[:1] == (0,):  # a part, as in fit_stream
+            if name != "X" and len(rows.shape) == 2 and rows.shape[0] == 0:  # as in fit_stream
                 continue
             for first, block in _dense_blocks(rows):
                 try:
