@@ -264,10 +264,44 @@ void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool a
   if (first < c.rows) elements_of_column<T, 1>(x, y, c, first, accumulate);
 }
 
+// y = x w + bias where y has one column: lanes are rows, whose numbers are turned in registers.
+template <class T>
+void product_to_column(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  for (Index first = 0; first < y.rows; first += kLanes) {
+    const T* row[kLanes];  // behind the last row: the last one again, whose results are not stored
+    for (Index i = 0; i < kLanes; ++i) row[i] = x.row(std::min(first + i, y.rows - 1));
+    auto sum = Vec<T>::set(bias ? bias[0] : T(0));
+    Index k = 0;
+    for (; k + kLanes <= w.rows; k += kLanes) {
+      Vec<T> square[kLanes];
+#pragma GCC unroll 16
+      for (Index i = 0; i < kLanes; ++i) square[i] = Vec<T>::loadu(row[i] + k);
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (Index j = 0; j < kLanes; ++j) sum = fma(square[j], Vec<T>::set(w.row(k + j)[0]), sum);
+    }
+    alignas(kAlign) T elements[kLanes];
+    for (; k < w.rows; ++k) {
+      for (Index i = 0; i < kLanes; ++i) elements[i] = row[i][k];
+      sum = fma(Vec<T>::load(elements), Vec<T>::set(w.row(k)[0]), sum);
+    }
+    sum.store(elements);
+    for (Index i = 0; i < std::min(kLanes, y.rows - first); ++i) {
+      T* to = y.row(first + i);
+      for (Index j = 0; j < kPad<T>; j += kLanes) Vec<T>::zero().store(to + j);  // the padding
+      to[0] = elements[i];
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  // With shorter vectors, two of which a processor multiplies at a time, turning the rows takes as long as it saves.
+  if constexpr (kLineVectors<T> == 1)
+    if (y.cols == 1 && y.rows >= Vec<T>::kLanes && w.rows >= Vec<T>::kLanes) return product_to_column<T>(x, w, bias, y);
   multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(x, w, bias, y, false);
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gradients of layers with few outputs have the bits of the same columns of a wide layer."""
+"""Layers with few outputs have the bits of the same columns of a wide layer."""
 
 from __future__ import annotations
 
@@ -55,3 +55,24 @@ def test_padding_behind_narrow_outputs_stays_zero():
     model.fit(x, y, epochs=30, batch_size=32, verbose=0)
     assert np.isfinite(model.evaluate(x, y)["loss"])
     assert model.evaluate(x, y)["loss"] < first
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows", [1, 7, 8, 16, 25, 131])
+@pytest.mark.parametrize("inputs", [3, 8, 16, 50, 100, 300])
+def test_one_output_has_the_bits_of_a_column(inputs, rows, bias, dtype):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(rows, inputs)).astype(dtype)
+    weight = rng.normal(size=(40, inputs)).astype(dtype)
+    offsets = rng.normal(size=40).astype(dtype)
+    found = []
+    for outputs in (1, 40):
+        model = nn.Sequential(nn.Linear(inputs, outputs, bias=bias), dtype=dtype, seed=0)
+        values = {"0.weight": weight[:outputs]}
+        if bias:
+            values["0.bias"] = offsets[:outputs]
+        model.load_state_dict(values)
+        found.append((model.predict(x)[:, 0], model.forward(x, training=True)[:, 0]))
+    for ours, expected in zip(*found, strict=True):
+        assert (ours == expected).all()
