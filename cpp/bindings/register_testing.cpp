@@ -99,7 +99,7 @@ void register_plans(py::module_& m) {
         const auto phase = plan::make_plan(network, rows, {}).phases.back();
         std::vector<Index> ends;
         for (int t = 0; t < threads; ++t) ends.push_back(phase.share_end(t, threads));
-        return std::tuple(phase.work_before, phase.seams, ends);
+        return std::tuple(phase.work_before, phase.layer_starts, ends);
       },
       py::arg("linears"), py::arg("rows"), py::arg("threads"),
       "The last phase of a step of Linear-ReLU layers: (the work before each tile and of all, the tiles with which "

@@ -230,6 +230,16 @@ void outer_product(const T* x, const T* y, Matrix<T> c) noexcept {
   }
 }
 
+// Stores numbers as rows [first, first + count) of a matrix with one column, and zeros in the padding.
+template <class T>
+void store_column(const T* numbers, Matrix<T> to, Index first, Index count) noexcept {
+  for (Index i = 0; i < count; ++i) {
+    T* row = to.row(first + i);
+    for (Index j = 0; j < kPad<T>; j += Vec<T>::kLanes) Vec<T>::zero().store(row + j);
+    row[0] = numbers[i];
+  }
+}
+
 // kVectors vectors of the column c = x^T y, from element `first` on, as independent chains.
 template <class T, int kVectors>
 void elements_of_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, Index first, bool accumulate) noexcept {
@@ -246,11 +256,7 @@ void elements_of_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, Index f
     for (int v = 0; v < kVectors; ++v) sum[v] = fma(factor, Vec<T>::loadu(x.row(r) + first + v * kLanes), sum[v]);
   }
   for (int v = 0; v < kVectors; ++v) sum[v].store(elements + v * kLanes);
-  for (Index i = 0; i < count; ++i) {
-    T* row = c.row(first + i);
-    for (Index j = 0; j < kPad<T>; j += kLanes) Vec<T>::zero().store(row + j);  // the padding
-    row[0] = elements[i];
-  }
+  store_column(elements, c, first, count);
 }
 
 // c = x^T y where y and c have one column: vectors hold elements of c, not a row of it, which is one number and padding.
@@ -264,7 +270,7 @@ void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool a
   if (first < c.rows) elements_of_column<T, 1>(x, y, c, first, accumulate);
 }
 
-// y = x w + bias where y has one column: lanes are rows, whose numbers are turned in registers.
+// y = x w + bias where y has one column: lanes are rows of x, which are transposed in registers.
 template <class T>
 void product_to_column(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
@@ -287,11 +293,7 @@ void product_to_column(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix
       sum = fma(Vec<T>::load(elements), Vec<T>::set(w.row(k)[0]), sum);
     }
     sum.store(elements);
-    for (Index i = 0; i < std::min(kLanes, y.rows - first); ++i) {
-      T* to = y.row(first + i);
-      for (Index j = 0; j < kPad<T>; j += kLanes) Vec<T>::zero().store(to + j);  // the padding
-      to[0] = elements[i];
-    }
+    store_column(elements, y, first, std::min(kLanes, y.rows - first));
   }
 }
 
@@ -299,7 +301,7 @@ void product_to_column(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix
 
 template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  // With shorter vectors, two of which a processor multiplies at a time, turning the rows takes as long as it saves.
+  // With shorter vectors, two of which a processor multiplies at a time, the transposition takes as long as it saves.
   if constexpr (kLineVectors<T> == 1)
     if (y.cols == 1 && y.rows >= Vec<T>::kLanes && w.rows >= Vec<T>::kLanes) return product_to_column<T>(x, w, bias, y);
   multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(x, w, bias, y, false);

@@ -19,7 +19,8 @@ constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or 
 constexpr Index kBlockRows = 96;
 // With a larger share of stored cells, gathering the rows and a dense product are faster (python -m bench.sparse).
 constexpr double kMostCells = 0.1;
-constexpr Index kSharesToSeam = 5;  // a share may end a fifth of a share before or after its work if a layer ends there
+// A share of the tiles may have a fifth of a share more or less work than others if a layer ends there.
+constexpr Index kLayerEndSlack = 5;
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: limits how long a stop has to wait for an item
 
 template <class T>
@@ -236,7 +237,7 @@ class Builder {
     };
     for (std::size_t k = 0; k < plan_.tiles.size(); ++k) {
       const Tile& tile = plan_.tiles[k];
-      if (k > 0 && layer_of(tile) != layer_of(plan_.tiles[k - 1])) phase.seams.push_back(static_cast<Index>(k));
+      if (k > 0 && layer_of(tile) != layer_of(plan_.tiles[k - 1])) phase.layer_starts.push_back(static_cast<Index>(k));
       phase.work_before.push_back(phase.work_before.back() + tile.rows.count * padded<T>(tile.cols.count));
     }
     plan_.phases.push_back(std::move(phase));
@@ -252,8 +253,8 @@ class Builder {
 Index Phase::share_end(int t, int threads) const {
   if (work_before.empty() || t + 1 == threads) return items * (t + 1) / threads;
   const Index all = work_before.back(), wanted = all * (t + 1) / threads;
-  for (const Index seam : seams)
-    if (std::abs(work_before[static_cast<std::size_t>(seam)] - wanted) * kSharesToSeam * threads <= all) return seam;
+  for (const Index start : layer_starts)
+    if (std::abs(work_before[static_cast<std::size_t>(start)] - wanted) * kLayerEndSlack * threads <= all) return start;
   const auto after = std::ranges::lower_bound(work_before, wanted);
   const bool before_is_nearer = after != work_before.begin() && wanted - after[-1] < *after - wanted;
   return after - work_before.begin() - (before_is_nearer ? 1 : 0);

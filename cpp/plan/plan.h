@@ -79,7 +79,7 @@ struct Phase {
   double item_flops = 0;
   // Of tiles: the work of the items before each item and of all items, in numbers of the parameters, and the items with
   // which another layer begins. Empty if all items take about the same time.
-  std::vector<Index> work_before = {}, seams = {};
+  std::vector<Index> work_before = {}, layer_starts = {};
 
   // The end of the items that thread t of `threads` takes first. The shares are of the same work, so that no thread has
   // to help another one: from step to step each updates the same tiles, whose memory its caches still hold. A share ends

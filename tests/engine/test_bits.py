@@ -178,8 +178,8 @@ def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]],
 def test_shares_of_the_tiles_are_of_the_same_work(
     shape: list[tuple[int, int]], rows: int, threads: int
 ) -> None:
-    work_before, seams, ends = _core.testing.tile_shares(shape, rows, threads)
-    assert len(seams) == len(shape) - 1
+    work_before, layer_starts, ends = _core.testing.tile_shares(shape, rows, threads)
+    assert len(layer_starts) == len(shape) - 1
     assert ends == sorted(ends)
     assert ends[-1] == len(work_before) - 1
     largest = max(after - before for before, after in itertools.pairwise(work_before))
