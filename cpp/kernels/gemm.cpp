@@ -242,32 +242,29 @@ void store_column(const T* numbers, Matrix<T> to, Index first, Index count) noex
 
 // kVectors vectors of the column c = x^T y, from element `first` on, as independent chains.
 template <class T, int kVectors>
-void elements_of_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, Index first, bool accumulate) noexcept {
+void elements_of_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, Index first) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
-  const Index count = std::min(kVectors * kLanes, c.rows - first);
-  alignas(kAlign) T elements[kVectors * kLanes] = {};
-  if (accumulate)
-    for (Index i = 0; i < count; ++i) elements[i] = c.row(first + i)[0];
   Vec<T> sum[kVectors];
-  for (int v = 0; v < kVectors; ++v) sum[v] = Vec<T>::load(elements + v * kLanes);
+  for (int v = 0; v < kVectors; ++v) sum[v] = Vec<T>::zero();
   for (Index r = 0; r < x.rows; ++r) {
     const auto factor = Vec<T>::set(y.row(r)[0]);
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) sum[v] = fma(factor, Vec<T>::loadu(x.row(r) + first + v * kLanes), sum[v]);
   }
+  alignas(kAlign) T elements[kVectors * kLanes];
   for (int v = 0; v < kVectors; ++v) sum[v].store(elements + v * kLanes);
-  store_column(elements, c, first, count);
+  store_column(elements, c, first, std::min(kVectors * kLanes, c.rows - first));
 }
 
 // c = x^T y where y and c have one column: vectors hold elements of c, not a row of it, which is one number and padding.
 // Rows of x are padded. Each element is the same chain as in a product of any other width.
 template <class T>
-void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate) noexcept {
+void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   Index first = 0;
-  for (; first + 7 * kLanes < c.rows; first += 8 * kLanes) elements_of_column<T, 8>(x, y, c, first, accumulate);
-  for (; first + kLanes < c.rows; first += 2 * kLanes) elements_of_column<T, 2>(x, y, c, first, accumulate);
-  if (first < c.rows) elements_of_column<T, 1>(x, y, c, first, accumulate);
+  for (; first + 7 * kLanes < c.rows; first += 8 * kLanes) elements_of_column<T, 8>(x, y, c, first);
+  for (; first + kLanes < c.rows; first += 2 * kLanes) elements_of_column<T, 2>(x, y, c, first);
+  if (first < c.rows) elements_of_column<T, 1>(x, y, c, first);
 }
 
 // y = x w + bias where y has one column: lanes are rows of x, which are transposed in registers.
@@ -318,7 +315,7 @@ template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                         const PrefetchTargets<T>* prefetch) noexcept {
   if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
-  if (c.cols == 1 && !prefetch && x.stride % kPad<T> == 0) return product_with_column<T>(x, y, c, accumulate);
+  if (c.cols == 1 && !accumulate && !prefetch && x.stride % kPad<T> == 0) return product_with_column<T>(x, y, c);
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 
