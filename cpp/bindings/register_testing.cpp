@@ -85,7 +85,7 @@ void register_plans(py::module_& m) {
         const graph::Network<float> network(linear_relu(linears), 0, true);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
-          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "tiles", "update"};
+          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "parts", "tiles", "update"};
           items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
         return items;
@@ -99,7 +99,7 @@ void register_plans(py::module_& m) {
         const auto phase = plan::make_plan(network, rows, {}).phases.back();
         std::vector<Index> ends;
         for (int t = 0; t < threads; ++t) ends.push_back(phase.share_end(t, threads));
-        return std::tuple(phase.work_before, phase.layer_starts, ends);
+        return std::tuple(phase.work_before, phase.good_ends, ends);
       },
       py::arg("linears"), py::arg("rows"), py::arg("threads"),
       "The last phase of a step of Linear-ReLU layers: (the work before each tile and of all, the tiles with which "

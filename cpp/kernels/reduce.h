@@ -50,10 +50,10 @@ class LaneSum {
 #pragma GCC unroll 8
       for (Index p = 0; p < kParts; ++p) part_[p] += f(load_doubles(x + i + p * kWidth));
     if (i == n) return;
-    double lane[kLanes];
-    store_lanes(lane);
-    for (Index j = 0; i + j < n; ++j) lane[j] += f(static_cast<double>(x[i + j]));
-    for (Index p = 0; p < kParts; ++p) part_[p] = Vec<double>::loadu(lane + p * kWidth);
+    double rest[kLanes] = {};
+    for (Index j = 0; i + j < n; ++j) rest[j] = static_cast<double>(x[i + j]);
+#pragma GCC unroll 8
+    for (Index p = 0; p < kParts; ++p) part_[p] += f(Vec<double>::loadu(rest + p * kWidth));
   }
   void store_lanes(double* lane) const noexcept {
     for (Index p = 0; p < kParts; ++p) part_[p].storeu(lane + p * kWidth);
@@ -68,11 +68,19 @@ double sum_of_squares(const T* x, Index n) noexcept {
   return lanes.total();
 }
 
+// Of all elements of a matrix. Even and odd rows have sums of their own, so that an addition does not have to wait for
+// the one before.
 template <class T>
-double sum_of_sizes(const T* x, Index n) noexcept {
-  LaneSum lanes;
-  lanes.add_sizes(x, n);
-  return lanes.total();
+double sum_of_squares(ConstMatrix<T> x) noexcept {
+  LaneSum lanes[2];
+  for (Index r = 0; r < x.rows; ++r) lanes[r % 2].add_squares(x.row(r), x.cols);
+  return lanes[0].total() + lanes[1].total();
+}
+template <class T>
+double sum_of_sizes(ConstMatrix<T> x) noexcept {
+  LaneSum lanes[2];
+  for (Index r = 0; r < x.rows; ++r) lanes[r % 2].add_sizes(x.row(r), x.cols);
+  return lanes[0].total() + lanes[1].total();
 }
 
 // The largest |x| of a matrix; infinity if any element is Inf or NaN.
@@ -158,6 +166,15 @@ void each_first_largest(ConstMatrix<T> x, F f) noexcept {
     std::memcpy(columns, &column, sizeof(columns));
     for (Index r = 0; r < count; ++r) f(first + r, static_cast<Index>(columns[r]));
   }
+}
+
+// sum = x + y; sum may be one of them. Rows are padded.
+template <class T>
+void add(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> sum) noexcept {
+  for (Index r = 0; r < sum.rows; ++r)
+    for (Index c = 0; c < sum.cols; c += kPad<T>)
+      for (Index v = c; v < c + kPad<T>; v += Vec<T>::kLanes)
+        (Vec<T>::load(x.row(r) + v) + Vec<T>::load(y.row(r) + v)).store(sum.row(r) + v);
 }
 
 // The index of the first largest number.

@@ -139,32 +139,35 @@ void sparse_product(const SparseRows<T>& x, Index first, ConstMatrix<T> w, const
 }
 
 template <class T>
-void sparse_product_transposed(const CellBlocks<T>& x, Index block, ConstMatrix<T> y, Matrix<T> c,
-                               const PrefetchTargets<T>* prefetch) noexcept {
+void sparse_product_transposed(const CellBlocks<T>& x, Index block, Index first, ConstMatrix<T> y, Matrix<T> c,
+                               bool accumulate, const PrefetchTargets<T>* prefetch) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const Index width = padded<T>(c.cols);
   for (Index r = 0; r < c.rows; ++r) {
-    for (Index j = 0; j < width; j += kLanes) Vec<T>::zero().store(c.row(r) + j);
+    for (Index j = 0; !accumulate && j < width; j += kLanes) Vec<T>::zero().store(c.row(r) + j);
     for (int a = 0; prefetch && a < prefetch->count; ++a)
       for (Index j = 0; j < width; j += kPad<T>) __builtin_prefetch(prefetch->arrays[a] + r * prefetch->stride + j);
   }
-  for (Index chunk = 0; chunk < x.chunks; ++chunk) {
+  const Index end = ceil_div(first + y.rows, x.chunk_rows);
+  for (Index chunk = first / x.chunk_rows; chunk < end; ++chunk) {
     const Index* starts = x.starts + chunk * (x.blocks + 1) + block;
     for (const Cell<T>* cell = x.cells + starts[0]; cell < x.cells + starts[1]; ++cell) {
+      const Index row = cell->row - first;
+      if (row < 0 || row >= y.rows) continue;
       const auto value = Vec<T>::set(cell->value);
-      const T* from = y.row(cell->row);
+      const T* from = y.row(row);
       T* to = c.row(cell->column);
       for (Index j = 0; j < width; j += kLanes) fma(value, Vec<T>::load(from + j), Vec<T>::load(to + j)).store(to + j);
     }
   }
 }
 
-#define FASTNN_INSTANTIATE(T)                                                                                   \
-  template bool finite_cells<T>(const SparseRows<T>&, Index, Index) noexcept;                                   \
-  template bool sort_cells<T>(const SparseRows<T>&, Index, Index, Index, Index, const CellBlocks<T>&) noexcept; \
-  template double max_abs_cell<T>(const CellBlocks<T>&, Index) noexcept;                                        \
-  template void sparse_product<T>(const SparseRows<T>&, Index, ConstMatrix<T>, const T*, Matrix<T>) noexcept;   \
-  template void sparse_product_transposed<T>(const CellBlocks<T>&, Index, ConstMatrix<T>, Matrix<T>,            \
+#define FASTNN_INSTANTIATE(T)                                                                                     \
+  template bool finite_cells<T>(const SparseRows<T>&, Index, Index) noexcept;                                     \
+  template bool sort_cells<T>(const SparseRows<T>&, Index, Index, Index, Index, const CellBlocks<T>&) noexcept;   \
+  template double max_abs_cell<T>(const CellBlocks<T>&, Index) noexcept;                                          \
+  template void sparse_product<T>(const SparseRows<T>&, Index, ConstMatrix<T>, const T*, Matrix<T>) noexcept;     \
+  template void sparse_product_transposed<T>(const CellBlocks<T>&, Index, Index, ConstMatrix<T>, Matrix<T>, bool, \
                                              const PrefetchTargets<T>*) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

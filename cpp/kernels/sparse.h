@@ -32,7 +32,7 @@ template <class T>
 struct CellBlocks {
   Cell<T>* cells = nullptr;
   Index* starts = nullptr;
-  Index width = 1, blocks = 0, chunks = 0;
+  Index width = 1, blocks = 0, chunk_rows = 1;
 };
 
 template <class T>
@@ -62,10 +62,10 @@ double max_abs_cell(const CellBlocks<T>& x, Index chunk) noexcept;
 template <class T>
 void sparse_product(const SparseRows<T>& x, Index first, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
 
-// c = x^T y, where x are the columns of block `block`: the gradient of a tile of W. `prefetch`: arrays to prefetch, or
-// nullptr.
+// c = x^T y, or c += x^T y with `accumulate`, where x are as many rows as y has, from `first` on, and the columns of
+// block `block`: the gradient of a tile of W. `prefetch`: arrays to prefetch, or nullptr.
 template <class T>
-void sparse_product_transposed(const CellBlocks<T>& x, Index block, ConstMatrix<T> y, Matrix<T> c,
-                               const PrefetchTargets<T>* prefetch) noexcept;
+void sparse_product_transposed(const CellBlocks<T>& x, Index block, Index first, ConstMatrix<T> y, Matrix<T> c,
+                               bool accumulate, const PrefetchTargets<T>* prefetch) noexcept;
 
 }  // namespace fastnn::kernels

@@ -155,7 +155,7 @@ void BatchNorm1d<T>::backward(const Slot<T>& s, Range rows, Range, const Batch& 
 }
 
 template <class T>
-void BatchNorm1d<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, Matrix<T> grad,
+void BatchNorm1d<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, bool, Matrix<T> grad,
                                    const PrefetchTargets<T>*) const noexcept {
   const double* sums = part(s, param == 0 ? kSumDyXhat : kSumDy);
   for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(sums[cols.first + c]);

@@ -51,7 +51,7 @@ class BatchNorm1d final : public Layer<T> {
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override;
   void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override;
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, bool accumulate, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override;
   void forward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   Index forward_merge(const Slot<T>& s, Index chunks, Index chunk_rows, Index batch_rows) const noexcept override;

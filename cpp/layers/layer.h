@@ -91,6 +91,7 @@ struct Traits {
   // forward can read x at any address and with any stride, and an element of x that is not finite makes all elements of
   // that row of y not finite.
   bool reads_callers_rows = false;
+  bool sums_rows = false;          // tile_gradient sums over the rows `over`, so that the sums of parts can be added
   bool reads_sparse_rows = false;  // forward and the gradient of the product matrix can read x as sparse rows
   int inputs = 1;                  // if 2, forward reads x2 as well
 };
@@ -145,12 +146,12 @@ class Layer {
   virtual void forward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
   // Computes dx[rows, cols] from dy[rows].
   virtual void backward(const Slot<T>& slot, Range rows, Range cols, const Batch& batch) const noexcept = 0;
-  // Computes the gradient of block (rows, cols) of parameter `param`, summed over the rows `over` of the batch. The
-  // first range of rows stores it in `grad`, every later range is added to it. Layers with merged sums take it from
+  // Computes the gradient of block (rows, cols) of parameter `param`, summed over the rows `over` of the batch, and
+  // stores it in `grad` or, with `accumulate`, continues the sums that are there. Layers with merged sums take it from
   // these.
-  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range over, Matrix<T> grad,
-                             const PrefetchTargets<T>* prefetch) const noexcept {
-    (void)slot, (void)param, (void)rows, (void)cols, (void)over, (void)grad, (void)prefetch;
+  virtual void tile_gradient(const Slot<T>& slot, int param, Range rows, Range cols, Range over, bool accumulate,
+                             Matrix<T> grad, const PrefetchTargets<T>* prefetch) const noexcept {
+    (void)slot, (void)param, (void)rows, (void)cols, (void)over, (void)accumulate, (void)grad, (void)prefetch;
   }
   // The same gradient in a batch of a single row, as two factors: left[r] * right[c]. {} if it is not such a product.
   struct Outer {

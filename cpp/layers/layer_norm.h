@@ -53,7 +53,7 @@ class LayerNorm final : public Layer<T> {
   void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override;
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override;
   void backward_merge(const Slot<T>& s, Index chunks, Index batch_rows) const noexcept override;
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, bool accumulate, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override;
 
  private:
@@ -194,7 +194,7 @@ void LayerNorm<T>::backward(const Slot<T>& s, Range rows, Range, const Batch&) c
 }
 
 template <class T>
-void LayerNorm<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, Matrix<T> grad,
+void LayerNorm<T>::tile_gradient(const Slot<T>& s, int param, Range, Range cols, Range, bool, Matrix<T> grad,
                                  const PrefetchTargets<T>*) const noexcept {
   const double* sums = s.merged + param * this->out();
   for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(sums[cols.first + c]);

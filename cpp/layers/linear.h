@@ -31,6 +31,7 @@ class Linear final : public Layer<T> {
                   .owns_output = true,
                   .column_blocks = true,
                   .reads_callers_rows = true,
+                  .sums_rows = true,
                   .reads_sparse_rows = true}),
         has_bias_(p.bias) {}
 
@@ -69,12 +70,12 @@ class Linear final : public Layer<T> {
     kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
                         s.dx.block(rows.first, cols.first, rows.count, cols.count));
   }
-  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, bool accumulate, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override {
-    const bool accumulate = over.first > 0;
     const auto dy = s.dy.block(over.first, cols.first, over.count, cols.count);
     if (param == 0 && s.sparse)
-      kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, dy, grad, prefetch);
+      kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, over.first, dy, grad,
+                                            accumulate, prefetch);
     else if (param == 0)
       kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
                                      prefetch);

@@ -65,7 +65,7 @@ class PReLU final : public Layer<T> {
     for (Index r = rows.first; r < rows.first + rows.count; ++r)
       scale_where_not_positive(s.x.row(r), s.dy.row(r), s.dy.row(r));
   }
-  void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, bool, Matrix<T> grad,
                      const PrefetchTargets<T>*) const noexcept override {
     if (weights_ == 1) {
       double sum = 0;

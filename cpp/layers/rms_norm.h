@@ -105,7 +105,7 @@ class RMSNorm final : public Layer<T> {
       for (Index c = 0; c < n; c += kLanes) store_doubles(inverse * (gradient(c) - xhat(c) * slope), dy + c, n - c);
     }
   }
-  void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, Matrix<T> grad,
+  void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, bool, Matrix<T> grad,
                      const PrefetchTargets<T>*) const noexcept override {
     for (Index c = 0; c < cols.count; ++c) grad.data[c] = static_cast<T>(s.merged[cols.first + c]);
     for (Index c = cols.count; c < padded<T>(cols.count); ++c) grad.data[c] = T(0);

@@ -19,8 +19,13 @@ constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or 
 constexpr Index kBlockRows = 96;
 // With a larger share of stored cells, gathering the rows and a dense product are faster (python -m bench.sparse).
 constexpr double kMostCells = 0.1;
-// A share of the tiles may have a fifth of a share more or less work than others if a layer ends there.
-constexpr Index kLayerEndSlack = 5;
+// Gradients are summed by parts of the rows in batches of at least so many rows whose activations and gradients are at
+// least so many times as many numbers as the parameters, if these stay in a core's L2.
+constexpr Index kPartRows = 128, kPartNumbers = 2, kPartBytes = 1024 * 1024;
+// A share of the tiles may have a fifth of a share more or less work than others if it has a good end there.
+constexpr Index kGoodEndSlack = 5;
+template <class T>
+constexpr double kUpdateFlops = 20.0 * kTileRows * kTileCols<T>;
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: limits how long a stop has to wait for an item
 
 template <class T>
@@ -50,9 +55,13 @@ class Builder {
         if (p.role == Role::kProductMatrix && net_.trains(p)) add({Op::kBoundGradient, p.layer});
     close_rows();
     make_tiles();
-    if (backward) add_items(Phase::kTiles, tile_flops());
+    if (backward) {
+      make_parts();
+      if (plan_.parts() > 0) add_parts();
+      add_items(Phase::kTiles, plan_.parts() > 0 ? kUpdateFlops<T> : tile_flops());
+    }
     const bool update_phase = plan_.goal.update && (plan_.goal.form == Form::kMaterialised || !backward);
-    if (update_phase) add_items(Phase::kUpdate, 20.0 * kTileRows * kTileCols<T>);
+    if (update_phase) add_items(Phase::kUpdate, kUpdateFlops<T>);
     for (const auto& phase : plan_.phases) plan_.flops += phase.item_flops * static_cast<double>(phase.items);
     return std::move(plan_);
   }
@@ -212,6 +221,46 @@ class Builder {
         plan_.tiles.push_back({param, {r, std::min(height, p.rows - r)}, {c, std::min(width, p.cols - c)}});
   }
 
+  // Parts save that activations and gradients of their rows move from one core's cache to another's, for which the
+  // gradients of the parameters do.
+  void make_parts() {
+    if (plan_.rows < kPartRows) return;
+    Index parameters = 0, row = 0;
+    for (const Tile& tile : plan_.tiles) parameters += numbers(tile);
+    for (int k = 0; k < net_.depth(); ++k)
+      if (net_.layer(k).traits().sums_rows) row += padded<T>(net_.layer(k).in()) + padded<T>(net_.layer(k).out());
+    if (plan_.rows * row < kPartNumbers * parameters) return;
+    if (parameters * static_cast<Index>(sizeof(T)) > kPartBytes) return;
+    const Index half = plan_.rows / 2;
+    plan_.row_parts = {{0, half}, {half, plan_.rows - half}};
+    for (Tile& tile : plan_.tiles) {
+      const auto& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+      if (!net_.layer(p.layer).traits().sums_rows) continue;
+      tile.parts_at = plan_.part_size;
+      plan_.part_size += numbers(tile);
+    }
+  }
+
+  // Part by part, so that of two threads each takes the part whose rows it has carried through the layers.
+  void add_parts() {
+    Phase phase{.kind = Phase::kParts};
+    phase.work_before = {0};
+    for (Index part = 0; part < plan_.parts(); ++part) {
+      if (part > 0) phase.good_ends.push_back(phase.items);
+      for (std::size_t k = 0; k < plan_.tiles.size(); ++k) {
+        const Tile& tile = plan_.tiles[k];
+        if (tile.parts_at == Tile::kAtOnce) continue;
+        plan_.part_items.push_back({static_cast<Index>(k), part});
+        phase.work_before.push_back(phase.work_before.back() + numbers(tile));
+        ++phase.items;
+      }
+    }
+    phase.item_flops = tile_flops() / static_cast<double>(plan_.parts());
+    plan_.phases.push_back(std::move(phase));
+  }
+
+  static Index numbers(const Tile& tile) { return tile.rows.count * padded<T>(tile.cols.count); }
+
   double tile_flops() const {
     double flops = 0;
     for (const auto& tile : plan_.tiles) {
@@ -237,8 +286,8 @@ class Builder {
     };
     for (std::size_t k = 0; k < plan_.tiles.size(); ++k) {
       const Tile& tile = plan_.tiles[k];
-      if (k > 0 && layer_of(tile) != layer_of(plan_.tiles[k - 1])) phase.layer_starts.push_back(static_cast<Index>(k));
-      phase.work_before.push_back(phase.work_before.back() + tile.rows.count * padded<T>(tile.cols.count));
+      if (k > 0 && layer_of(tile) != layer_of(plan_.tiles[k - 1])) phase.good_ends.push_back(static_cast<Index>(k));
+      phase.work_before.push_back(phase.work_before.back() + numbers(tile));
     }
     plan_.phases.push_back(std::move(phase));
   }
@@ -253,8 +302,8 @@ class Builder {
 Index Phase::share_end(int t, int threads) const {
   if (work_before.empty() || t + 1 == threads) return items * (t + 1) / threads;
   const Index all = work_before.back(), wanted = all * (t + 1) / threads;
-  for (const Index start : layer_starts)
-    if (std::abs(work_before[static_cast<std::size_t>(start)] - wanted) * kLayerEndSlack * threads <= all) return start;
+  for (const Index start : good_ends)
+    if (std::abs(work_before[static_cast<std::size_t>(start)] - wanted) * kGoodEndSlack * threads <= all) return start;
   const auto after = std::ranges::lower_bound(work_before, wanted);
   const bool before_is_nearer = after != work_before.begin() && wanted - after[-1] < *after - wanted;
   return after - work_before.begin() - (before_is_nearer ? 1 : 0);

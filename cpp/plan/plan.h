@@ -66,6 +66,7 @@ struct Phase {
     kRows,    // item: a chunk of rows carried through `ops`
     kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
     kRepack,  // item: a block of rows of some W, copied to the packed W^T and W that products read
+    kParts,   // item: the gradient of a tile, summed over a part of the rows of the batch
     kTiles,   // item: a tile of some parameter: its gradient and, in the fused form, its update
     kUpdate   // item: the update of a tile from the materialised gradient
   } kind;
@@ -77,19 +78,23 @@ struct Phase {
   // row block by row block.
   bool column_major = false;
   double item_flops = 0;
-  // Of tiles: the work of the items before each item and of all items, in numbers of the parameters, and the items with
-  // which another layer begins. Empty if all items take about the same time.
-  std::vector<Index> work_before = {}, layer_starts = {};
+  // Of tiles: the work of the items before each item and of all items, in numbers of the parameters, and the items
+  // before which a share ends well, because another layer or another part of the rows begins. Empty if all items take
+  // about the same time.
+  std::vector<Index> work_before = {}, good_ends = {};
 
   // The end of the items that thread t of `threads` takes first. The shares are of the same work, so that no thread has
   // to help another one: from step to step each updates the same tiles, whose memory its caches still hold. A share ends
-  // between two layers if it can, because the tiles of a layer read the same activations and gradients.
+  // well if it can, because the tiles of a layer read the same activations and gradients, those of a part of the rows.
   Index share_end(int t, int threads) const;
 };
 
 struct Tile {
   int param = 0;
   Range rows, cols;
+  // The place of its gradient in the memory for those of a part of the rows; kAtOnce if it is summed over all rows.
+  Index parts_at = kAtOnce;
+  static constexpr Index kAtOnce = -1;
 };
 
 struct Plan {
@@ -108,6 +113,16 @@ struct Plan {
   std::vector<int> trained;                 // parameters that have tiles
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, with padding
+  // Two parts of the rows, over each of which gradients are summed before the two sums are added, or none. The thread
+  // that has carried most rows of a part through the layers reads their activations again; only the sums move between
+  // the caches of cores.
+  std::vector<Range> row_parts;
+  Index parts() const { return static_cast<Index>(row_parts.size()); }
+  struct PartOfTile {
+    Index tile = 0, part = 0;
+  };
+  std::vector<PartOfTile> part_items;  // of the phase kParts
+  Index part_size = 0;                 // numbers in all tiles that are summed by parts
   std::vector<Tile> repack_tiles;
   // The node that reads sparse rows, and the rows of the tiles of its matrix: blocks of columns of X. 0 if it does not
   // train.

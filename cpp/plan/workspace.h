@@ -43,8 +43,16 @@ class Workspace {
   void need_tiles(Index tiles) {
     if (norms.size() < tiles) norms = Buffer<double>(tiles), penalties = Buffer<double>(tiles);
   }
-  void need_threads(int n_threads, Index tile_size) {
-    const Index share = std::max(tile_size_, tile_size);
+  // The gradient of a tile, summed over a part of the rows.
+  Matrix<T> part_gradient(const Plan& plan, const Tile& tile, Index part) {
+    return {part_gradients_.data() + part * plan.part_size + tile.parts_at, tile.rows.count, tile.cols.count,
+            padded<T>(tile.cols.count)};
+  }
+  // The memory of the gradients of tiles: for each thread, and for each part of the rows.
+  void need_gradients(int n_threads, const Plan& plan) {
+    const Index share = std::max(tile_size_, plan.tile_size * (plan.parts() > 0 ? 2 : 1));
+    const Index numbers = plan.parts() * plan.part_size;
+    if (n_threads > 1 && part_gradients_.size() < numbers) part_gradients_ = Buffer<T>(numbers);
     if (tile_scratch_.size() < n_threads * share) tile_scratch_ = Buffer<T>(n_threads * share);
     tile_size_ = share;
   }
@@ -56,11 +64,12 @@ class Workspace {
     if (chunk_cells.size() < plan.chunks) chunk_cells = Buffer<Index>(plan.chunks);
   }
   kernels::CellBlocks<T> cell_blocks(const Plan& plan, Index columns) {
-    return {cells_.data(), cell_starts_.data(), plan.cell_block, blocks_of(plan, columns), plan.chunks};
+    return {cells_.data(), cell_starts_.data(), plan.cell_block, blocks_of(plan, columns), plan.chunk};
   }
   Buffer<Index> chunk_cells;  // the number of the first cell of each chunk
-  Matrix<T> tile_scratch(int thread, Index rows, Index cols) {
-    return {tile_scratch_.data() + thread * tile_size_, rows, cols, padded<T>(cols)};
+  // Memory of a thread for the gradient of a tile; with 1 as `which` for that of its second part, if the plan has parts.
+  Matrix<T> tile_scratch(int thread, Index rows, Index cols, Index which = 0) {
+    return {tile_scratch_.data() + thread * tile_size_ + which * rows * padded<T>(cols), rows, cols, padded<T>(cols)};
   }
 
  private:
@@ -85,7 +94,7 @@ class Workspace {
   std::vector<Second> seconds_;  // of the nodes with two inputs
   Arena<T> arena_;               // the memory of all matrices
   std::vector<Buffer<double>> sums_;
-  Buffer<T> tile_scratch_;
+  Buffer<T> tile_scratch_, part_gradients_;
   Buffer<kernels::Cell<T>> cells_;
   Buffer<Index> cell_starts_;
   Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has

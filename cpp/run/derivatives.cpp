@@ -249,7 +249,7 @@ void Derivatives<T>::by_parameter(Memory& memory, const layers::Slot<T>& row, st
       continue;
     }
     const Matrix<T> padded_tile{memory.tile.data(), rows.count, p.cols, padded<T>(p.cols)};
-    layer.tile_gradient(row, p.index, rows, cols, {0, 1}, padded_tile, nullptr);
+    layer.tile_gradient(row, p.index, rows, cols, {0, 1}, false, padded_tile, nullptr);
     for (Index i = 0; i < rows.count; ++i) std::copy_n(padded_tile.row(i), p.cols, tile + i * p.cols);
   }
 }

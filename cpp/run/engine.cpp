@@ -37,6 +37,7 @@ template <class T>
 Verdict Engine<T>::run(Index max_steps, int n_threads, parallel::Poll poll) {
   verdict_ = Verdict::kGood;
   steps_left_ = max_steps;
+  alone_ = n_threads == 1;
   begin_batch();
   const auto outcome = parallel::run(*this, 0, n_threads, poll);
   threads_used_ = outcome.threads_used;
@@ -65,6 +66,13 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
       return blocks(p, item);
     case Phase::kRepack:
       return repack(plan_->repack_tiles[static_cast<std::size_t>(item)]);
+    case Phase::kParts: {
+      const auto [number, part] = plan_->part_items[static_cast<std::size_t>(item)];
+      const Tile& tile = plan_->tiles[static_cast<std::size_t>(number)];
+      sum_rows(tile, plan_->row_parts[static_cast<std::size_t>(part)], true, ws_.part_gradient(*plan_, tile, part),
+               nullptr, worker);
+      return;
+    }
     case Phase::kTiles:
       return tile_gradient(item, may_skip(phase), worker);
     case Phase::kUpdate: {
@@ -206,16 +214,16 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
       aside ? ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count) : gradient_view(tile);
   PrefetchTargets<T> prefetch;
   if (fused && far_) prefetch = prefetch_targets(tile);
-  // With many rows in the batch an item takes long, so it polls for a stop between blocks of rows.
-  const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
-  const bool sparse = ws_.slot(p.layer).sparse && p.role == graph::Role::kProductMatrix;
-  const Index step = sparse ? batch_rows_ : std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
-  for (Index first = 0; first < batch_rows_; first += step) {
-    const Range batch{first, std::min(step, batch_rows_ - first)};
-    const bool last = first + step >= batch_rows_;
-    net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, batch, grad,
-                                      prefetch.count > 0 && last ? &prefetch : nullptr);
-    if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return;
+  const PrefetchTargets<T>* const wanted = prefetch.count > 0 ? &prefetch : nullptr;
+  if (tile.parts_at == Tile::kAtOnce) {
+    if (!sum_rows(tile, {0, batch_rows_}, may_stop, grad, wanted, worker)) return;
+  } else if (alone_) {  // then the phase kParts has no items
+    const Matrix<T> second = ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count, 1);
+    if (!sum_rows(tile, plan_->row_parts[0], may_stop, grad, nullptr, worker)) return;
+    if (!sum_rows(tile, plan_->row_parts[1], may_stop, second, wanted, worker)) return;
+    kernels::add<T>(grad, second, grad);
+  } else {
+    kernels::add<T>(ws_.part_gradient(*plan_, tile, 0), ws_.part_gradient(*plan_, tile, 1), grad);
   }
   if (accumulates() && aside) add_to_group(gradient_view(tile), grad);
   if (updates_ && compiled_->settings.clips_values())
@@ -223,6 +231,24 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   if (fused) return update(tile, grad);
   if (!plan_->goal.clip || !updates_) return;
   ws_.norms[item] = tile_squares(net_, gradients_, tile);
+}
+
+// The gradient of a tile over the rows `over` of the batch. With many rows that takes long, so it polls for a stop
+// between blocks of rows; returns false if it stopped.
+template <class T>
+bool Engine<T>::sum_rows(const Tile& tile, Range over, bool may_stop, Matrix<T> grad,
+                         const PrefetchTargets<T>* prefetch, parallel::Worker& worker) noexcept {
+  const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
+  const double row_flops = 2.0 * static_cast<double>(tile.rows.count * tile.cols.count);
+  const Index step = std::max<Index>(1, static_cast<Index>(kLookFlops / row_flops));
+  for (Index done = 0; done < over.count; done += step) {
+    const Range rows{over.first + done, std::min(step, over.count - done)};
+    const bool last = done + step >= over.count;
+    net_.layer(p.layer).tile_gradient(ws_.slot(p.layer), p.index, tile.rows, tile.cols, rows, done > 0, grad,
+                                      last ? prefetch : nullptr);
+    if (!last && worker.stopped(row_flops * static_cast<double>(step)) && may_stop) return false;
+  }
+  return true;
 }
 
 template <class T>

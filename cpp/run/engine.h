@@ -61,20 +61,14 @@ inline double clip_factor(double norm, double max_norm) { return std::min(1.0, m
 template <class T>
 double tile_squares(const Network<T>& network, T* gradients, const Tile& tile) {
   const Matrix<T> whole = network.parameters()[static_cast<std::size_t>(tile.param)].in(gradients);
-  double squares = 0;
-  for (Index r = 0; r < tile.rows.count; ++r)
-    squares += kernels::sum_of_squares<T>(whole.row(tile.rows.first + r) + tile.cols.first, tile.cols.count);
-  return squares;
+  return kernels::sum_of_squares<T>(whole.block(tile.rows.first, tile.cols.first, tile.rows.count, tile.cols.count));
 }
 
 // The penalty of one tile of a parameter, l2 / 2 sum(w^2) + l1 sum(|w|).
 template <class T>
 double tile_penalty(ConstMatrix<T> tile, double l2, double l1) {
-  double squares = 0, sizes = 0;
-  for (Index r = 0; r < tile.rows; ++r) {
-    if (l2 != 0) squares += kernels::sum_of_squares<T>(tile.row(r), tile.cols);
-    if (l1 != 0) sizes += kernels::sum_of_sizes<T>(tile.row(r), tile.cols);
-  }
+  const double squares = l2 != 0 ? kernels::sum_of_squares<T>(tile) : 0;
+  const double sizes = l1 != 0 ? kernels::sum_of_sizes<T>(tile) : 0;
   return l2 / 2 * squares + l1 * sizes;
 }
 
@@ -164,9 +158,17 @@ class Engine final : public parallel::Program {
   }
   const OutputOutside& outside() const { return outside_; }
 
-  Index items(int phase) const noexcept override { return at(phase).items; }
-  Index share_end(int phase, int t, int threads) const noexcept override { return at(phase).share_end(t, threads); }
-  double item_flops(int phase) const noexcept override { return at(phase).item_flops; }
+  // A thread that is alone sums the parts of a tile one after the other, when it updates the tile.
+  Index items(int phase) const noexcept override {
+    return alone_ && at(phase).kind == Phase::kParts ? 0 : at(phase).items;
+  }
+  Index share_end(int phase, int t, int threads) const noexcept override {
+    return std::min(items(phase), at(phase).share_end(t, threads));
+  }
+  double item_flops(int phase) const noexcept override {
+    const bool sums_parts = alone_ && at(phase).kind == Phase::kTiles && plan_->parts() > 0;
+    return at(phase).item_flops + (sums_parts ? 2 * at(phase - 1).item_flops : 0);
+  }
   bool may_skip(int phase) const noexcept override;
   void run(int phase, Index item, parallel::Worker& worker) noexcept override;
   int finish(int phase, bool stopped) noexcept override;
@@ -192,6 +194,8 @@ class Engine final : public parallel::Program {
   void blocks(const Phase& phase, Index item) noexcept;
   void repack(const Tile& tile) noexcept;
   void tile_gradient(Index item, bool may_stop, parallel::Worker& worker) noexcept;
+  bool sum_rows(const Tile& tile, Range over, bool may_stop, Matrix<T> grad, const PrefetchTargets<T>* prefetch,
+                parallel::Worker& worker) noexcept;
   PrefetchTargets<T> prefetch_targets(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
   void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
@@ -241,6 +245,7 @@ class Engine final : public parallel::Program {
   std::vector<double> chunk_sums_, metric_sums_;  // of metrics: of each chunk, and of all batches
   OutputOutside outside_;
   int threads_used_ = 1;
+  bool alone_ = true;  // the run has one thread
   std::atomic<Verdict> verdict_{Verdict::kGood};
 };
 

@@ -66,7 +66,7 @@ void LayerAlone<T>::backward() {
   for (std::size_t i = 0; i < shapes_.size(); ++i)
     if (shapes_[i].trainable)
       layer_->tile_gradient(slot_, static_cast<int>(i), {0, shapes_[i].rows}, {0, shapes_[i].cols}, {0, batch_.rows},
-                            gradient(i), nullptr);
+                            false, gradient(i), nullptr);
   layer_->backward(slot_, {0, batch_.rows}, {0, layer_->in()}, batch_);
 }
 

@@ -162,11 +162,11 @@ def test_a_split_by_threads_would_be_seen() -> None:
 @pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
 def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]], rows: int) -> None:
     phases = _core.testing.phase_items(shape, rows)
-    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "repack", "tiles"}
+    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "repack", "parts", "tiles"}
     for kind, items, _ in phases:
         if kind in ("rows", "blocks"):
             assert items >= 8, phases
-        if kind == "tiles" and sum(i * o for i, o in shape) > 4096:
+        if kind in ("parts", "tiles") and sum(i * o for i, o in shape) > 4096:
             assert items >= 8, phases
 
 
@@ -178,8 +178,8 @@ def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]],
 def test_shares_of_the_tiles_are_of_the_same_work(
     shape: list[tuple[int, int]], rows: int, threads: int
 ) -> None:
-    work_before, layer_starts, ends = _core.testing.tile_shares(shape, rows, threads)
-    assert len(layer_starts) == len(shape) - 1
+    work_before, good_ends, ends = _core.testing.tile_shares(shape, rows, threads)
+    assert len(good_ends) == len(shape) - 1
     assert ends == sorted(ends)
     assert ends[-1] == len(work_before) - 1
     largest = max(after - before for before, after in itertools.pairwise(work_before))

@@ -58,6 +58,23 @@ def test_every_format_has_the_numbers_of_the_dense_rows(kind: str, dtype: str) -
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.01])
+def test_gradients_that_are_summed_by_parts_of_the_rows(max_grad_norm: Any, threads: int) -> None:
+    """The halves of 151 rows end within chunks, into which cells are sorted."""
+    rng = np.random.default_rng(5)
+    x = sparse.random_array((302, 40), density=0.05, rng=rng, format="csr")
+    y = rng.integers(0, 3, 302)
+
+    def trained(rows: Any) -> nn.Sequential:
+        model = nn.Sequential(nn.Linear(40, 16), nn.ReLU(), nn.Linear(16, 3), seed=0)
+        model.compile("adam", "cross_entropy", max_grad_norm=max_grad_norm)
+        model.fit(rows, y, epochs=2, batch_size=151, n_threads=threads)
+        return model
+
+    same(trained(x), trained(x.toarray()))
+
+
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize(
     "numbers", ["bool", "int8", "uint8", "int16", "int32", "int64", "uint64", "float32", "float64"]
