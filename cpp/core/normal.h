@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -54,24 +55,46 @@ inline constexpr std::array kLogSeries{1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1
                                        1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21, 1.0 / 23};
 inline constexpr double kLn2Whole = 0.69314718055994530942;
 
+// The functions take several vectors, whose chains of operations do not wait for each other.
+
 // c[0] + c[1] x + ..., each product and each sum rounded.
-template <class T, class Coefficients>
-Vec<T> plain_polynomial(const Coefficients& c, Vec<T> x) {
-  auto sum = Vec<T>::set(static_cast<T>(c.back()));
+template <class T, std::size_t kVectors, class Coefficients>
+[[gnu::always_inline]] inline std::array<Vec<T>, kVectors> plain_polynomial(const Coefficients& c,
+                                                                            const std::array<Vec<T>, kVectors>& x) {
+  std::array<Vec<T>, kVectors> sum;
+  sum.fill(Vec<T>::set(static_cast<T>(c.back())));
 #pragma GCC unroll 16
-  for (std::size_t i = 2; i <= c.size(); ++i) sum = sum * x + Vec<T>::set(static_cast<T>(c[c.size() - i]));
+  for (std::size_t i = 2; i <= c.size(); ++i)
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) sum[v] = sum[v] * x[v] + Vec<T>::set(static_cast<T>(c[c.size() - i]));
   return sum;
 }
-template <class T, class Coefficients>
-Vec<T> quotient(const Coefficients& top, const Coefficients& bottom, Vec<T> x) {
-  return plain_polynomial(top, x) / plain_polynomial(bottom, x);
+template <class T, std::size_t kVectors, class Coefficients>
+[[gnu::always_inline]] inline std::array<Vec<T>, kVectors> quotient(const Coefficients& top, const Coefficients& bottom,
+                                                                    const std::array<Vec<T>, kVectors>& x) {
+  auto above = plain_polynomial(top, x);
+  const auto below = plain_polynomial(bottom, x);
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) above[v] = above[v] / below[v];
+  return above;
 }
 // log(p) for normal p > 0, with an error of some ulp.
-template <class T>
-Vec<T> plain_log(Vec<T> p) {
-  const auto [e, m, scale] = split(p);
-  const auto one = Vec<T>::set(1), s = (m - one) / (m + one);
-  return e * Vec<T>::set(static_cast<T>(kLn2Whole)) + Vec<T>::set(2) * s * plain_polynomial(kLogSeries, s * s);
+template <class T, std::size_t kVectors>
+[[gnu::always_inline]] inline std::array<Vec<T>, kVectors> plain_log(const std::array<Vec<T>, kVectors>& p) {
+  std::array<Vec<T>, kVectors> exponent, s, square;
+  const auto one = Vec<T>::set(1);
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    const auto [e, m, scale] = split(p[v]);
+    exponent[v] = e;
+    s[v] = (m - one) / (m + one);
+    square[v] = s[v] * s[v];
+  }
+  auto log = plain_polynomial(kLogSeries, square);
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v)
+    log[v] = exponent[v] * Vec<T>::set(static_cast<T>(kLn2Whole)) + Vec<T>::set(2) * s[v] * log[v];
+  return log;
 }
 template <class T>
 bool any(Mask<T> mask) {
@@ -80,19 +103,43 @@ bool any(Mask<T> mask) {
 
 }  // namespace detail
 
-// The number with the probability u below it, given as q = u - 1/2 and p = min(u, 1 - u), since u itself loses the
-// digits of its distance from 1. p must be a normal number above 0.
-template <class T>
-Vec<T> normal_quantile(Vec<T> q, Vec<T> p) {
-  const auto middle_end = Vec<T>::set(T(0.425)), r = Vec<T>::set(T(0.180625)) - q * q;
-  const auto middle = q * detail::quotient(detail::kMiddleTop, detail::kMiddleBottom, r);
-  const auto tail = less(middle_end, abs(q));
-  if (!detail::any(tail)) return middle;
-  const auto t = sqrt(-detail::plain_log(p)), far_start = Vec<T>::set(5);
-  auto size = detail::quotient(detail::kTailTop, detail::kTailBottom, t - Vec<T>::set(T(1.6)));
-  const auto far = less(far_start, t);
-  if (detail::any(far)) size = select(far, detail::quotient(detail::kFarTop, detail::kFarBottom, t - far_start), size);
-  return select(tail, select(less(q, Vec<T>::zero()), -size, size), middle);
+// The numbers with the probability u below them, given as q = u - 1/2 and p = min(u, 1 - u), since u itself loses the
+// digits of its distance from 1. p must be normal numbers above 0.
+template <class T, std::size_t kVectors>
+[[gnu::always_inline]] inline std::array<Vec<T>, kVectors> normal_quantile(const std::array<Vec<T>, kVectors>& q,
+                                                                           const std::array<Vec<T>, kVectors>& p) {
+  std::array<Vec<T>, kVectors> r, found;
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) r[v] = Vec<T>::set(T(0.180625)) - q[v] * q[v];
+  found = detail::quotient(detail::kMiddleTop, detail::kMiddleBottom, r);
+  std::array<Mask<T>, kVectors> tail;
+  bool tails = false;
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    found[v] = q[v] * found[v];
+    tail[v] = less(Vec<T>::set(T(0.425)), abs(q[v]));
+    tails = tails || detail::any(tail[v]);
+  }
+  if (!tails) return found;
+  auto t = detail::plain_log(p);
+  const auto far_start = Vec<T>::set(5);
+  bool fars = false;
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    t[v] = sqrt(-t[v]);
+    r[v] = t[v] - Vec<T>::set(T(1.6));
+    fars = fars || detail::any(less(far_start, t[v]));
+  }
+  auto size = detail::quotient(detail::kTailTop, detail::kTailBottom, r);
+  if (fars) {
+    for (std::size_t v = 0; v < kVectors; ++v) r[v] = t[v] - far_start;
+    const auto far = detail::quotient(detail::kFarTop, detail::kFarBottom, r);
+    for (std::size_t v = 0; v < kVectors; ++v) size[v] = select(less(far_start, t[v]), far[v], size[v]);
+  }
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v)
+    found[v] = select(tail[v], select(less(q[v], Vec<T>::zero()), -size[v], size[v]), found[v]);
+  return found;
 }
 
 // normals[i] = the normal number of words[i], count a multiple of the vector's lanes. A word stands for
@@ -100,16 +147,30 @@ Vec<T> normal_quantile(Vec<T> q, Vec<T> p) {
 // rounds them.
 template <class T>
 void normals_of(const std::uint32_t* words, Index count, T* normals) {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  alignas(kAlign) T q[kLanes], p[kLanes];
-  for (Index i = 0; i < count; i += kLanes) {
-    for (Index j = 0; j < kLanes; ++j) {
-      const auto centred = static_cast<std::int32_t>(words[i + j] ^ 0x80000000U);  // k - 2^31
-      const auto from_end = static_cast<std::int32_t>((centred < 0 ? words[i + j] : ~words[i + j]) & 0x7FFFFFFFU);
+  constexpr Index kLanes = Vec<T>::kLanes, kSome = 128;
+  alignas(kAlign) T q[kSome], p[kSome];
+  for (Index first = 0; first < count; first += kSome) {
+    const Index some = std::min(kSome, count - first);
+    // A loop of its own: reading a vector at once after storing its parts would wait for the stores.
+    for (Index j = 0; j < some; ++j) {
+      const std::uint32_t word = words[first + j];
+      const auto centred = static_cast<std::int32_t>(word ^ 0x80000000U);  // k - 2^31
+      const auto from_end = static_cast<std::int32_t>((centred < 0 ? word : ~word) & 0x7FFFFFFFU);
       q[j] = static_cast<T>(centred) * T(0x1p-32) + T(0x1p-33);
       p[j] = static_cast<T>(from_end) * T(0x1p-32) + T(0x1p-33);
     }
-    normal_quantile(Vec<T>::load(q), Vec<T>::load(p)).store(normals + i);
+    const auto quantiles = [&]<std::size_t kVectors>(Index j, std::array<Vec<T>, kVectors> centred) {
+      auto from_end = centred;
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Index at = j + static_cast<Index>(v) * kLanes;
+        centred[v] = Vec<T>::load(q + at), from_end[v] = Vec<T>::load(p + at);
+      }
+      const auto found = normal_quantile(centred, from_end);
+      for (std::size_t v = 0; v < kVectors; ++v) found[v].store(normals + first + j + static_cast<Index>(v) * kLanes);
+    };
+    Index j = 0;
+    for (; j + kLanes < some; j += 2 * kLanes) quantiles(j, std::array<Vec<T>, 2>{});
+    if (j < some) quantiles(j, std::array<Vec<T>, 1>{});
   }
 }
 
@@ -118,7 +179,7 @@ void normals_of(const std::uint32_t* words, Index count, T* normals) {
 inline double normal_of(std::uint64_t word, double inside = 1) {
   const double q = inside * (static_cast<double>(2 * (word >> 12) + 1) * 0x1p-53 - 0.5);
   const double p = 0.5 - (q < 0 ? -q : q);
-  return normal_quantile(Vec<double>::set(q), Vec<double>::set(p)).lanes()[0];
+  return normal_quantile(std::array{Vec<double>::set(q)}, std::array{Vec<double>::set(p)})[0].lanes()[0];
 }
 
 }  // namespace fastnn

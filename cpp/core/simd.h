@@ -44,27 +44,39 @@ struct Vec {
   Vec& operator+=(Vec b) { return *this = *this + b; }
 };
 
+// Half a vector of float: as many as a vector of double has lanes. Where there is no packet of so few, the compiler's
+// vector type takes its place; it needs more instructions for the conversions.
+using Half = typename ei::find_packet_by_size<float, Vec<double>::kLanes>::type;
+inline constexpr bool kHasHalf = ei::unpacket_traits<Half>::size == Vec<double>::kLanes;
+typedef float HalfLanes __attribute__((vector_size(Vec<double>::kLanes * sizeof(float))));
+
 // As many numbers as a vector of double has lanes, from any address.
 [[gnu::always_inline]] inline Vec<double> load_doubles(const double* x) noexcept { return Vec<double>::loadu(x); }
-// Written with vector types, because compilers do not vectorise the conversion when it is a loop over lanes.
 [[gnu::always_inline]] inline Vec<double> load_doubles(const float* x) noexcept {
-  using Single = float __attribute__((vector_size(Vec<double>::kLanes * sizeof(float))));
-  using Double = double __attribute__((vector_size(Vec<double>::kLanes * sizeof(double))));
-  Single some;
-  std::memcpy(&some, x, sizeof(some));
-  const Double wide = __builtin_convertvector(some, Double);
-  return {__builtin_bit_cast(Vec<double>::Packet, wide)};
+  if constexpr (kHasHalf) {
+    return {ei::pcast<Half, Vec<double>::Packet>(ei::ploadu<Half>(x))};
+  } else {
+    HalfLanes some;
+    std::memcpy(&some, x, sizeof(some));
+    return {__builtin_bit_cast(Vec<double>::Packet, __builtin_convertvector(some, Vec<double>::Lanes))};
+  }
 }
-// Stores the first `count` lanes, or all if there are fewer, rounded to T.
-template <class T>
-[[gnu::always_inline]] inline void store_doubles(Vec<double> v, T* to, Index count) noexcept {
-  typedef T Lanes __attribute__((vector_size(Vec<double>::kLanes * sizeof(T))));
-  const Lanes lanes = __builtin_convertvector(v.lanes(), Lanes);
-  const Index kept = count < Vec<double>::kLanes ? count : Vec<double>::kLanes;
-  if (kept == Vec<double>::kLanes)
+// Stores all lanes, rounded to T.
+[[gnu::always_inline]] inline void store_doubles(Vec<double> v, double* to) noexcept { v.storeu(to); }
+[[gnu::always_inline]] inline void store_doubles(Vec<double> v, float* to) noexcept {
+  if constexpr (kHasHalf) {
+    ei::pstoreu(to, ei::pcast<Vec<double>::Packet, Half>(v.p));
+  } else {
+    const HalfLanes lanes = __builtin_convertvector(v.lanes(), HalfLanes);
     std::memcpy(to, &lanes, sizeof(lanes));
-  else
-    for (Index i = 0; i < kept; ++i) to[i] = lanes[i];
+  }
+}
+// The first `count` lanes.
+template <class T>
+void store_doubles(Vec<double> v, T* to, Index count) noexcept {
+  T lanes[Vec<double>::kLanes];
+  store_doubles(v, lanes);
+  std::memcpy(to, lanes, sizeof(T) * static_cast<std::size_t>(count));
 }
 
 // a * b + c, rounded once where the level has FMA (v3, v4), twice on v2.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -17,22 +18,36 @@ class LaneSum {
  public:
   static constexpr Index kLanes = 8;
 
-  LaneSum() noexcept {
-    for (auto& each : part_) each = Vec<double>::zero();
-  }
+  LaneSum() noexcept { part_.fill(Vec<double>::zero()); }
   // Adds n elements, beginning with partial sum 0.
   template <class T>
   void add(const T* x, Index n) noexcept {
-    run(x, n, [](auto v) { return v; });
+    of_numbers(x, n, [](auto v) { return v; });
   }
   template <class T>
   void add_squares(const T* x, Index n) noexcept {
-    run(x, n, [](auto v) { return v * v; });
+    of_numbers(x, n, [](auto v) { return v * v; });
   }
   template <class T>
   void add_sizes(const T* x, Index n) noexcept {
     using std::abs;
-    run(x, n, [](auto v) { return abs(v); });
+    of_numbers(x, n, [](auto v) { return abs(v); });
+  }
+  // Adds f(0), f(1), ... f(n - 1), where f(i) is a vector of the doubles from number i on. Those behind n are read, too.
+  template <class F>
+  void add(Index n, F f) noexcept {
+    run(n, f, [&](Index i) { return select(inside<double>(i, n), f(i), Vec<double>::zero()); });
+  }
+  // The totals of as many sums as a vector has lanes, with the same additions as total().
+  static Vec<double> totals(const LaneSum* sums) noexcept {
+    Vec<double> lane[kLanes];
+    for (Index p = 0; p < kParts; ++p) {
+      Vec<double> square[kWidth];
+      for (Index i = 0; i < kWidth; ++i) square[i] = sums[i].part_[static_cast<std::size_t>(p)];
+      transpose_square(square);
+      for (Index j = 0; j < kWidth; ++j) lane[p * kWidth + j] = square[j];
+    }
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
   }
   double total() const noexcept {
     double lane[kLanes];
@@ -42,24 +57,40 @@ class LaneSum {
 
  private:
   static constexpr Index kWidth = Vec<double>::kLanes, kParts = kLanes / kWidth;
+  using Parts = std::array<Vec<double>, static_cast<std::size_t>(kParts)>;
 
   template <class T, class F>
-  [[gnu::always_inline]] void run(const T* x, Index n, F f) noexcept {
+  [[gnu::always_inline]] void of_numbers(const T* x, Index n, F f) noexcept {
+    T rest[kLanes] = {};
+    const Index whole = n / kLanes * kLanes;
+    std::copy(x + whole, x + n, rest);
+    run(n, [&](Index i) { return f(load_doubles(x + i)); }, [&](Index i) { return f(load_doubles(rest + i - whole)); });
+  }
+  // last(i): of the group of lanes that is not full.
+  template <class F, class Last>
+  [[gnu::always_inline]] void run(Index n, F f, Last last) noexcept {
+    Parts part = part_;  // a copy, which stays in registers
     Index i = 0;
     for (; i + kLanes <= n; i += kLanes)
 #pragma GCC unroll 8
-      for (Index p = 0; p < kParts; ++p) part_[p] += f(load_doubles(x + i + p * kWidth));
-    if (i == n) return;
-    double rest[kLanes] = {};
-    for (Index j = 0; i + j < n; ++j) rest[j] = static_cast<double>(x[i + j]);
+      for (Index p = 0; p < kParts; ++p) part[static_cast<std::size_t>(p)] += f(i + p * kWidth);
+    if (i < n)
 #pragma GCC unroll 8
-    for (Index p = 0; p < kParts; ++p) part_[p] += f(Vec<double>::loadu(rest + p * kWidth));
+      for (Index p = 0; p < kParts; ++p) part[static_cast<std::size_t>(p)] += last(i + p * kWidth);
+    part_ = part;
   }
   void store_lanes(double* lane) const noexcept {
-    for (Index p = 0; p < kParts; ++p) part_[p].storeu(lane + p * kWidth);
+    for (const auto& each : part_) each.storeu(lane), lane += kWidth;
   }
-  Vec<double> part_[kParts];
+  Parts part_;
 };
+
+// Calls f(first, count) for groups of neighbouring rows whose sums are added up together.
+inline constexpr Index kRowsAtOnce = Vec<double>::kLanes;
+template <class F>
+void by_several_rows(Index first, Index count, F f) noexcept {
+  for (Index r = first; r < first + count; r += kRowsAtOnce) f(r, std::min(kRowsAtOnce, first + count - r));
+}
 
 template <class T>
 double sum_of_squares(const T* x, Index n) noexcept {

@@ -34,39 +34,72 @@ class GaussianNoise final : public Layer<T> {
   double flops_per_row() const override { return 2.0 * static_cast<double>(this->out()); }
 
   void forward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
+    if (batch.training) add_noise(s, rows, cols, batch);
     for (Index r = rows.first; r < rows.first + rows.count; ++r) {
       const T* x = s.x.row(r) + cols.first;
       T* y = s.y.row(r) + cols.first;
-      if (batch.training)
-        add_noise(batch, r, cols, x, y);
-      else if (y != x)
-        std::memcpy(y, x, sizeof(T) * static_cast<std::size_t>(cols.count));
+      if (!batch.training && y != x) std::memcpy(y, x, sizeof(T) * static_cast<std::size_t>(cols.count));
       std::fill(y + cols.count, y + padded<T>(cols.count), T(0));
     }
   }
   void backward(const Slot<T>&, Range, Range, const Batch&) const noexcept override {}
 
  private:
-  // Blocks of Philox at a time, as long as so many are left: a vector of words at least.
-  static constexpr int kMany = Vec<double>::kLanes == 8 ? 16 : 2, kFew = 2;
+  static constexpr int kBlocks = 16;  // of Philox at a time
 
-  void add_noise(const Batch& batch, Index row, Range cols, const T* x, T* y) const noexcept {
-    Index c = 0;
-    for (; cols.count - c >= kMany * kMaskLanes; c += kMany * kMaskLanes) add<kMany>(batch, row, cols, c, x, y);
-    for (; c < cols.count; c += kFew * kMaskLanes) add<kFew>(batch, row, cols, c, x, y);
+  // The first number of a block.
+  struct Place {
+    Index row, column;
+  };
+
+  void add_noise(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept {
+    const Index end = cols.first + cols.count;
+    Place next{rows.first, cols.first};
+    while (next.row < rows.first + rows.count) {
+      Place places[kBlocks];
+      int count = 0;
+      for (; count < kBlocks && next.row < rows.first + rows.count; ++count) {
+        places[count] = next;
+        if ((next.column += kMaskLanes) >= end) next = {next.row + 1, cols.first};
+      }
+      const auto words = words_of(places, count, batch);
+      alignas(kAlign) T normals[kBlocks * kMaskLanes];
+      normals_of(words.data(), ceil_div(count * kMaskLanes, Vec<T>::kLanes) * Vec<T>::kLanes, normals);
+      for (int k = 0; k < count; ++k) {
+        const auto [row, column] = places[k];
+        const T *x = s.x.row(row) + column, *noise = normals + k * kMaskLanes;
+        T* y = s.y.row(row) + column;
+        if (column + kMaskLanes <= end)
+          for (Index j = 0; j < kMaskLanes; ++j) y[j] = x[j] + std_ * noise[j];
+        else
+          for (Index j = 0; j < end - column; ++j) y[j] = x[j] + std_ * noise[j];
+      }
+    }
   }
-  // The columns from number c of the range on, as many as the blocks have words.
-  template <int kBlocks>
-  void add(const Batch& batch, Index row, Range cols, Index c, const T* x, T* y) const noexcept {
-    constexpr Index kWords = kBlocks * kMaskLanes;
-    static_assert(kWords % Vec<T>::kLanes == 0);
-    const auto block = static_cast<std::uint64_t>((cols.first + c) / kMaskLanes + 1);
-    const auto words = mask_lanes<kBlocks>(block, static_cast<std::uint64_t>(row), batch.step, batch.draw, batch.seed,
-                                           static_cast<std::uint64_t>(this->number()));
-    alignas(kAlign) T normals[kWords];
-    normals_of(words.data(), kWords, normals);
-    const Index count = std::min(kWords, cols.count - c);
-    for (Index j = 0; j < count; ++j) y[c + j] = x[c + j] + std_ * normals[j];
+
+  // The words of `count` blocks. The compiler computes kBlocks of them abreast where vectors have 64 bytes.
+  auto words_of(const Place* places, int count, const Batch& batch) const noexcept {
+    const auto layer = static_cast<std::uint64_t>(this->number());
+    const auto counter_of = [&](int k) {
+      const auto [row, column] = places[k];
+      return PhiloxBlock{static_cast<std::uint64_t>(column / kMaskLanes + 1), static_cast<std::uint64_t>(row),
+                         batch.step, batch.draw};
+    };
+    std::array<std::uint64_t, 4 * kBlocks> words{};
+    if (Vec<double>::kLanes == 8 && count == kBlocks) {
+      std::uint64_t abreast[4][kBlocks];
+      for (int k = 0; k < kBlocks; ++k)
+        for (std::size_t w = 0; w < 4; ++w) abreast[w][k] = counter_of(k)[w];
+      philox_blocks(abreast, batch.seed, layer);
+      for (std::size_t k = 0; k < kBlocks; ++k)
+        for (std::size_t w = 0; w < 4; ++w) words[4 * k + w] = abreast[w][k];
+    } else {
+      for (int k = 0; k < count; ++k) {
+        const PhiloxBlock block = philox(counter_of(k), batch.seed, layer);
+        std::copy(block.begin(), block.end(), words.begin() + 4 * k);
+      }
+    }
+    return halves(words);
   }
   T std_;
 };

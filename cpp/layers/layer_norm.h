@@ -57,18 +57,11 @@ class LayerNorm final : public Layer<T> {
                      const PrefetchTargets<T>* prefetch) const noexcept override;
 
  private:
-  // Calls each(first, count) for the columns of a row in blocks for which there is an array of doubles on the stack. The
-  // size of a block is a multiple of LaneSum's lanes, so that every column is added to the lane that it has in a whole
-  // row.
-  static constexpr Index kBlock = 512;
-  template <class Each>
-  static void in_blocks(Index columns, Each each) noexcept {
-    for (Index c = 0; c < columns; c += kBlock) each(c, std::min(kBlock, columns - c));
-  }
+  static constexpr Index kRows = kernels::kRowsAtOnce;
   struct Statistics {  // of a row; forward leaves them in its scratch for backward
     double mean, inv_std;
   };
-  Statistics measure(const T* x) const noexcept;
+  void measure(ConstMatrix<T> x, Index first, Index count, Statistics* of_rows) const noexcept;
   static Statistics kept(const Slot<T>& s, Index row) noexcept;
 
   double eps_;
@@ -99,17 +92,24 @@ void LayerNorm<T>::initialize(std::uint64_t) {
 // Two passes over the row: the mean, and then the squared deviations from it, which lose no digits if the mean is
 // large.
 template <class T>
-typename LayerNorm<T>::Statistics LayerNorm<T>::measure(const T* x) const noexcept {
+void LayerNorm<T>::measure(ConstMatrix<T> x, Index first, Index count, Statistics* of_rows) const noexcept {
   const Index n = this->out();
-  kernels::LaneSum sum, squares;
-  sum.add(x, n);
-  const double mean = sum.total() / static_cast<double>(n);
-  double deviation[kBlock];
-  in_blocks(n, [&](Index first, Index count) {
-    for (Index c = 0; c < count; ++c) deviation[c] = static_cast<double>(x[first + c]) - mean;
-    squares.add_squares(deviation, count);
-  });
-  return {mean, 1 / std::sqrt(squares.total() / static_cast<double>(n) + eps_)};
+  const auto columns = Vec<double>::set(static_cast<double>(n));
+  kernels::LaneSum sums[kRows], squares[kRows];
+  double means[kRows], inverses[kRows];
+  for (Index i = 0; i < count; ++i) sums[i].add(x.row(first + i), n);
+  (kernels::LaneSum::totals(sums) / columns).storeu(means);
+  for (Index i = 0; i < count; ++i) {
+    const T* row = x.row(first + i);
+    const auto mean = Vec<double>::set(means[i]);
+    squares[i].add(n, [&](Index c) {
+      const auto deviation = load_doubles(row + c) - mean;
+      return deviation * deviation;
+    });
+  }
+  const auto variance = kernels::LaneSum::totals(squares) / columns;
+  (Vec<double>::set(1) / sqrt(variance + Vec<double>::set(eps_))).storeu(inverses);
+  for (Index i = 0; i < count; ++i) of_rows[i] = {means[i], inverses[i]};
 }
 
 template <class T>
@@ -122,19 +122,20 @@ typename LayerNorm<T>::Statistics LayerNorm<T>::kept(const Slot<T>& s, Index row
 template <class T>
 void LayerNorm<T>::forward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept {
   const Index n = this->out();
-  for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-    const T* x = s.x.row(r);
-    T* y = s.y.row(r);
-    const auto [mean, inv_std] = measure(x);
-    if (s.scratch) {
-      const Statistics statistics{mean, inv_std};
-      std::memcpy(s.scratch.row(r), &statistics, sizeof statistics);
+  kernels::by_several_rows(rows.first, rows.count, [&](Index first, Index count) {
+    Statistics statistics[kRows];
+    measure(s.x, first, count, statistics);
+    for (Index i = 0; i < count; ++i) {
+      const auto [mean, inv_std] = statistics[i];
+      const T* x = s.x.row(first + i);
+      T* y = s.y.row(first + i);
+      if (s.scratch) std::memcpy(s.scratch.row(first + i), statistics + i, sizeof *statistics);
+      for (Index c = 0; c < n; ++c) y[c] = static_cast<T>((static_cast<double>(x[c]) - mean) * inv_std);
+      for (Index c = 0; has_weight_ && c < n; ++c) y[c] *= weight_[c];
+      for (Index c = 0; has_bias_ && c < n; ++c) y[c] += bias_[c];
+      std::fill(y + n, y + padded<T>(n), T(0));
     }
-    for (Index c = 0; c < n; ++c) y[c] = static_cast<T>((static_cast<double>(x[c]) - mean) * inv_std);
-    for (Index c = 0; has_weight_ && c < n; ++c) y[c] *= weight_[c];
-    for (Index c = 0; has_bias_ && c < n; ++c) y[c] += bias_[c];
-    std::fill(y + n, y + padded<T>(n), T(0));
-  }
+  });
 }
 
 // partial: sums over the chunk of dy * xhat and of dy, column by column.
@@ -165,32 +166,38 @@ template <class T>
 void LayerNorm<T>::backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept {
   constexpr Index kLanes = Vec<double>::kLanes;
   const Index n = this->out();
-  const auto scalar = [](double value) { return Vec<double>::set(value); };
-  for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-    const T* x = s.x.row(r);
-    T* dy = s.dy.row(r);
-    const auto [mean, inverse] = kept(s, r);
-    const auto middle = scalar(mean), inv_std = scalar(inverse);
-    kernels::LaneSum sum, cross;
-    double g[kBlock], product[kBlock];
-    const auto xhat = [&](Index c) { return (load_doubles(x + c) - middle) * inv_std; };
-    const auto gradient = [&](Index c) {
-      return has_weight_ ? load_doubles(dy + c) * load_doubles(weight_ + c) : load_doubles(dy + c);
-    };
-    in_blocks(n, [&](Index first, Index count) {
-      for (Index c = 0; c < count; c += kLanes) {
-        const auto its = gradient(first + c);
-        its.storeu(g + c);
-        (its * xhat(first + c)).storeu(product + c);
-      }
-      sum.add(g, count);
-      cross.add(product, count);
-    });
-    const auto shift = scalar(sum.total() / static_cast<double>(n)),
-               slope = scalar(cross.total() / static_cast<double>(n));
-    for (Index c = 0; c < n; c += kLanes)
-      store_doubles(inv_std * ((gradient(c) - shift) - xhat(c) * slope), dy + c, n - c);
-  }
+  const auto columns = Vec<double>::set(static_cast<double>(n));
+  const T* const weight = has_weight_ ? weight_ : nullptr;
+  const auto gradient = [weight](const T* dy, Index c) {
+    return weight ? load_doubles(dy + c) * load_doubles(weight + c) : load_doubles(dy + c);
+  };
+  kernels::by_several_rows(rows.first, rows.count, [&](Index first, Index count) {
+    kernels::LaneSum sums[kRows], crosses[kRows];
+    double shifts[kRows], slopes[kRows];
+    for (Index i = 0; i < count; ++i) {
+      const T *x = s.x.row(first + i), *dy = s.dy.row(first + i);
+      const auto [mean, inverse] = kept(s, first + i);
+      const auto middle = Vec<double>::set(mean), inv_std = Vec<double>::set(inverse);
+      sums[i].add(n, [&](Index c) { return gradient(dy, c); });
+      crosses[i].add(n, [&](Index c) { return gradient(dy, c) * ((load_doubles(x + c) - middle) * inv_std); });
+    }
+    (kernels::LaneSum::totals(sums) / columns).storeu(shifts);
+    (kernels::LaneSum::totals(crosses) / columns).storeu(slopes);
+    for (Index i = 0; i < count; ++i) {
+      const T* x = s.x.row(first + i);
+      T* dy = s.dy.row(first + i);
+      const auto [mean, inverse] = kept(s, first + i);
+      const auto middle = Vec<double>::set(mean), inv_std = Vec<double>::set(inverse),
+                 shift = Vec<double>::set(shifts[i]), slope = Vec<double>::set(slopes[i]);
+      const auto dx = [&](Index c) {
+        const auto xhat = (load_doubles(x + c) - middle) * inv_std;
+        return inv_std * ((gradient(dy, c) - shift) - xhat * slope);
+      };
+      Index c = 0;
+      for (; c + kLanes <= n; c += kLanes) store_doubles(dx(c), dy + c);
+      if (c < n) store_doubles(dx(c), dy + c, n - c);
+    }
+  });
 }
 
 template <class T>

@@ -56,15 +56,22 @@ class RMSNorm final : public Layer<T> {
 
   void forward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
     const Index n = this->out();
-    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      const T* x = s.x.row(r);
-      T* y = s.y.row(r);
-      const double inverse = 1 / std::sqrt(kernels::sum_of_squares(x, n) / static_cast<double>(n) + eps_);
-      if (s.scratch) std::memcpy(s.scratch.row(r), &inverse, sizeof inverse);
-      for (Index c = 0; c < n; ++c) y[c] = static_cast<T>(static_cast<double>(x[c]) * inverse);
-      for (Index c = 0; has_weight_ && c < n; ++c) y[c] *= weight_[c];
-      std::fill(y + n, y + padded<T>(n), T(0));
-    }
+    const auto one = Vec<double>::set(1), count = Vec<double>::set(static_cast<double>(n)),
+               eps = Vec<double>::set(eps_);
+    kernels::by_several_rows(rows.first, rows.count, [&](Index first, Index some) {
+      kernels::LaneSum squares[kernels::kRowsAtOnce];
+      for (Index i = 0; i < some; ++i) squares[i].add_squares(s.x.row(first + i), n);
+      double inverse[kernels::kRowsAtOnce];
+      (one / sqrt(kernels::LaneSum::totals(squares) / count + eps)).storeu(inverse);
+      for (Index i = 0; i < some; ++i) {
+        const T* x = s.x.row(first + i);
+        T* y = s.y.row(first + i);
+        if (s.scratch) std::memcpy(s.scratch.row(first + i), inverse + i, sizeof *inverse);
+        for (Index c = 0; c < n; ++c) y[c] = static_cast<T>(static_cast<double>(x[c]) * inverse[i]);
+        for (Index c = 0; has_weight_ && c < n; ++c) y[c] *= weight_[c];
+        std::fill(y + n, y + padded<T>(n), T(0));
+      }
+    });
   }
   // partial: sums over the chunk of dy * xhat, column by column, with xhat = x / rms.
   void backward_partial(const Slot<T>& s, Range rows, double* partial) const noexcept override {
@@ -86,24 +93,29 @@ class RMSNorm final : public Layer<T> {
   void backward(const Slot<T>& s, Range rows, Range, const Batch&) const noexcept override {
     constexpr Index kLanes = Vec<double>::kLanes;
     const Index n = this->out();
-    for (Index r = rows.first; r < rows.first + rows.count; ++r) {
-      const T* x = s.x.row(r);
-      T* dy = s.dy.row(r);
-      const auto inverse = Vec<double>::set(kept(s, r));
-      kernels::LaneSum cross;
-      double product[kBlock];
-      const auto xhat = [&](Index c) { return load_doubles(x + c) * inverse; };
-      const auto gradient = [&](Index c) {
-        return has_weight_ ? load_doubles(dy + c) * load_doubles(weight_ + c) : load_doubles(dy + c);
-      };
-      for (Index first = 0; first < n; first += kBlock) {
-        const Index count = std::min(kBlock, n - first);
-        for (Index c = 0; c < count; c += kLanes) (gradient(first + c) * xhat(first + c)).storeu(product + c);
-        cross.add(product, count);
+    const T* const weight = has_weight_ ? weight_ : nullptr;
+    const auto gradient = [weight](const T* dy, Index c) {
+      return weight ? load_doubles(dy + c) * load_doubles(weight + c) : load_doubles(dy + c);
+    };
+    kernels::by_several_rows(rows.first, rows.count, [&](Index first, Index some) {
+      kernels::LaneSum cross[kernels::kRowsAtOnce];
+      double mean[kernels::kRowsAtOnce];
+      for (Index i = 0; i < some; ++i) {
+        const T *x = s.x.row(first + i), *dy = s.dy.row(first + i);
+        const auto inverse = Vec<double>::set(kept(s, first + i));
+        cross[i].add(n, [&](Index c) { return gradient(dy, c) * (load_doubles(x + c) * inverse); });
       }
-      const auto slope = Vec<double>::set(cross.total() / static_cast<double>(n));
-      for (Index c = 0; c < n; c += kLanes) store_doubles(inverse * (gradient(c) - xhat(c) * slope), dy + c, n - c);
-    }
+      (kernels::LaneSum::totals(cross) / Vec<double>::set(static_cast<double>(n))).storeu(mean);
+      for (Index i = 0; i < some; ++i) {
+        const T* x = s.x.row(first + i);
+        T* dy = s.dy.row(first + i);
+        const auto inverse = Vec<double>::set(kept(s, first + i)), slope = Vec<double>::set(mean[i]);
+        const auto dx = [&](Index c) { return inverse * (gradient(dy, c) - (load_doubles(x + c) * inverse) * slope); };
+        Index c = 0;
+        for (; c + kLanes <= n; c += kLanes) store_doubles(dx(c), dy + c);
+        if (c < n) store_doubles(dx(c), dy + c, n - c);
+      }
+    });
   }
   void tile_gradient(const Slot<T>& s, int, Range, Range cols, Range, bool, Matrix<T> grad,
                      const PrefetchTargets<T>*) const noexcept override {
@@ -112,7 +124,6 @@ class RMSNorm final : public Layer<T> {
   }
 
  private:
-  static constexpr Index kBlock = 512;  // columns at a time, a multiple of LaneSum's lanes
   static double used(double eps) {
     return std::isinf(eps) ? static_cast<double>(std::numeric_limits<T>::epsilon()) : eps;
   }
