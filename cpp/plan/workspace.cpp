@@ -92,6 +92,8 @@ void Workspace<T>::take_gradients(const Network<T>& network) {
 
 template <class T>
 void Workspace<T>::set_rows(Index rows) {
+  if (rows == rows_) return;  // the caches of other cores keep the views
+  rows_ = rows;
   for (auto& slot : slots_) {
     slot.x.rows = slot.x2.rows = rows;
     for (Matrix<T>* view : {&slot.y, &slot.dy, &slot.dx, &slot.dx2, &slot.scratch}) view->rows = rows;

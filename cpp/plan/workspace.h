@@ -82,7 +82,7 @@ class Workspace {
     return plan.cell_block > 0 ? ceil_div(columns, plan.cell_block) : 0;
   }
 
-  Index capacity_;
+  Index capacity_, rows_ = -1;
   bool has_dx_, has_input_;
   Matrix<T> input_;
   std::vector<layers::Slot<T>> slots_;
