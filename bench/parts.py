@@ -11,6 +11,8 @@ What a part adds is small beside what the times of a step vary by within a minut
 it and the step without it are called in turns, a few at a time, and the median of their differences
 counts. Behind it is the spread of the rounds' medians. The step without the part stands against
 another one like it in the first row: two equal steps differ as well, by where their memory lies.
+Models of ours are therefore made anew in each round; those of the peers, which take long to
+compile, are made once.
 
 A part misses its aim if it adds more than it adds in a peer, and the measurement can tell the two
 apart: by more than the spreads of both, or what two equal steps differ by where that is more. Where
@@ -87,6 +89,14 @@ def turn(base: Callable[[], object], step: Callable[[], object], seconds: float)
     return Turn(smallest / calls * 1e6, statistics.median(longer) / calls * 1e6)
 
 
+def made_anew(
+    base: parts_steps.Part, part: parts_steps.Part, sizes: tuple[int, ...], options: Any
+) -> Turn:
+    """Call both steps of ours with new models, whose memory lies elsewhere than in other rounds."""
+    pair = [parts_steps.steps(each, sizes, options.batch, {})["fastnn"] for each in (base, part)]
+    return turn(pair[0], pair[1], options.seconds)
+
+
 def measured(room: str, options: Any, sizes: tuple[int, ...], peers: parts_steps.Peers) -> Times:
     """Measure the parts of a room that are asked for, and what they are compared with."""
     found = dict(parts_steps.ROOMS[room]())
@@ -95,12 +105,14 @@ def measured(room: str, options: Any, sizes: tuple[int, ...], peers: parts_steps
         kept = {base, "relu", *options.only}
         found = {name: part for name, part in found.items() if kept & {name, name.split()[0]}}
     bases = parts_steps.steps(found[base], sizes, options.batch, peers)
-    turns, calls = {}, {}
+    turns: dict[str, Callable[[], Turn]] = {}
+    calls = {}
     for name, part in found.items():
         for who, step in parts_steps.steps(part, sizes, options.batch, peers).items():
             if who in bases:
                 turns[f"{name}|{who}"] = partial(turn, bases[who], step, options.seconds)
                 calls[f"{name}|{who}"] = parts_steps.FIT_STEPS if part.in_fit else 1
+        turns[f"{name}|fastnn"] = partial(made_anew, found[base], part, sizes, options)
     gc.freeze()  # each turn collects garbage, which takes long with the objects of the peers
     times: Times = {base: {}}
     for key, values in alternate(turns, options.rounds, pause=0.0).items():

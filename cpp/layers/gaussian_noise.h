@@ -54,6 +54,7 @@ class GaussianNoise final : public Layer<T> {
 
   void add_noise(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept {
     const Index end = cols.first + cols.count;
+    const T std = std_;
     Place next{rows.first, cols.first};
     while (next.row < rows.first + rows.count) {
       Place places[kBlocks];
@@ -67,14 +68,22 @@ class GaussianNoise final : public Layer<T> {
       normals_of(words.data(), ceil_div(count * kMaskLanes, Vec<T>::kLanes) * Vec<T>::kLanes, normals);
       for (int k = 0; k < count; ++k) {
         const auto [row, column] = places[k];
-        const T *x = s.x.row(row) + column, *noise = normals + k * kMaskLanes;
-        T* y = s.y.row(row) + column;
-        if (column + kMaskLanes <= end)
-          for (Index j = 0; j < kMaskLanes; ++j) y[j] = x[j] + std_ * noise[j];
-        else
-          for (Index j = 0; j < end - column; ++j) y[j] = x[j] + std_ * noise[j];
+        T* noise = normals + k * kMaskLanes;
+        for (Index j = 0; j < kMaskLanes; ++j) noise[j] *= std;
+        add(s.x.row(row) + column, noise, s.y.row(row) + column, std::min(kMaskLanes, end - column));
       }
     }
+  }
+
+  // The sums are made aside, because y may be x.
+  static void add(const T* x, const T* noise, T* y, Index count) noexcept {
+    if (count < kMaskLanes) {
+      for (Index j = 0; j < count; ++j) y[j] = x[j] + noise[j];
+      return;
+    }
+    T sum[kMaskLanes];
+    for (Index j = 0; j < kMaskLanes; ++j) sum[j] = x[j] + noise[j];
+    std::copy(sum, sum + kMaskLanes, y);
   }
 
   // The words of `count` blocks. The compiler computes kBlocks of them abreast where vectors have 64 bytes.

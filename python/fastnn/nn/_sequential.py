@@ -120,6 +120,15 @@ class Sequential:
         self.history: History | None = None
         self._take(tree.having("Sequential", layers))
 
+    @classmethod
+    def _of_zeros(
+        cls, layers: tuple[Layer, ...], dtype: Any, seed: int, n_threads: int | None
+    ) -> Sequential:
+        """Return a model whose parameters are zeros, for a caller that writes all of them."""
+        model = cls(dtype=dtype, seed=seed, n_threads=n_threads)
+        model._take(model._tree.having("Sequential", layers, draws=False))
+        return model
+
     def _take(self, tree: Tree) -> None:
         """Use the layers of `tree`; the model has to be compiled again."""
         self._tree, self._compiled = tree, None

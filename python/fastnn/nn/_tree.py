@@ -61,12 +61,19 @@ class Tree:
         self.network: _core.Network | None = None
         self.flattens = False
 
-    def having(self, where: str, layers: tuple[Any, ...], values: _Values | None = None) -> Tree:
+    def having(
+        self,
+        where: str,
+        layers: tuple[Any, ...],
+        values: _Values | None = None,
+        draws: bool = True,
+    ) -> Tree:
         """Return a tree of `layers`; if they do not fit together, nothing changes.
 
         Layers that belong to another tree are copied with their values, settings and freeze flags.
         Layers of this tree move to the new one with their values. `values`, by key, are for layers
-        that have no values yet.
+        that have no values yet. Without them, the network draws initial values; without `draws`
+        they are zeros, for a caller that writes all of them.
         """
         layers = tuple(map(as_layer, layers))
         _check(where, layers)
@@ -100,7 +107,8 @@ class Tree:
             [layer.spec() for layer in made.layers],
             self.dtype,
             self.seed,
-            initialize=not all(
+            initialize=draws
+            and not all(
                 by_layer[key].keys() >= layer.shapes().keys() for key, layer in with_values
             ),
         )

@@ -108,10 +108,11 @@ def build(
         layers.append(function)
         if share:
             layers.append(nn.Dropout(share))
-    threads = thread_count(parameters.n_jobs)
-    return nn.Sequential(
-        *layers, nn.Linear(*pairs[-1]), dtype=dtype, seed=seed, n_threads=threads or None
-    )
+    layers.append(nn.Linear(*pairs[-1]))
+    threads = thread_count(parameters.n_jobs) or None
+    if parameters.normalization is None:  # scikit-learn's draws take the place of all values
+        return nn.Sequential._of_zeros(tuple(layers), dtype, seed, threads)
+    return nn.Sequential(*layers, dtype=dtype, seed=seed, n_threads=threads)
 
 
 def views(model: nn.Sequential) -> tuple[list[Any], list[Any]]:
