@@ -251,7 +251,7 @@ def _fastnn(part: Part, model: nn.Sequential, x: Any, y: Any, batch: int) -> Cal
     if part.schedule is not None:
         lr_scheduler: Any = optim.lr_scheduler  # type: ignore[attr-defined, unused-ignore]
         made = getattr(lr_scheduler, part.schedule)
-        # Without the cycle of the momentum, which would need a velocity; the peers have none either.
+        # Without the cycle of the momentum, which needs a velocity: the peers have none either.
         rate = made(cycle_momentum=False) if "cycle_momentum" in made().hyper() else made()
     optimizer = member("optimizers", part.optimizer, lr=rate, **dict(part.hyper))
     model.compile(optimizer, part.function or part.loss, list(part.metrics))
