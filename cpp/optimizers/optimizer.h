@@ -74,8 +74,8 @@ inline constexpr int kStateCount = static_cast<int>(M::kStates.size());
 inline constexpr Index kPrefetchRows = 4;
 
 // Where a gradient comes from: memory; memory, multiplied by grad_factor and with l1 sign(w) added; the product of two
-// factors.
-enum class From { kMemory, kAdjusted, kFactors };
+// factors; the sum of two numbers in memory.
+enum class From { kMemory, kAdjusted, kFactors, kSum };
 
 // Returns a vector that is zero if and only if every new parameter and state is finite: x * 0 is 0 for finite x and NaN
 // otherwise. The bits of these products are ORed together: unlike a sum, that has no dependency chain of additions,
@@ -91,6 +91,7 @@ Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T
     auto w = Vec<T>::loadu(tile.param + c);
     auto g = Vec<T>::loadu(tile.grad + c);
     if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // the same rounding as in x^T dy
+    if constexpr (kFrom == From::kSum) g = g + Vec<T>::loadu(tile.second + c);
     if constexpr (kFrom == From::kAdjusted)
       g = g * factor + select(less(zero, w), l1, select(less(w, zero), -l1, zero));
     StateVectors<T, kKept> state;
@@ -117,6 +118,7 @@ Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T
     }
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;
+    if constexpr (kFrom == From::kSum) tile.second += tile.grad_stride;
     for (int s = 0; s < kStates; ++s)
       if (contains(kKept, s)) tile.state[s] += tile.stride;
   }
@@ -139,6 +141,7 @@ template <class T, template <class> class O>
 bool update_loop(const Coefficients& bytes, const UpdateTile<T>& tile) noexcept {
   const auto c = bytes.as<typename O<T>::Coefficients>();
   if (tile.left) return all_zero(update_states<T, O, From::kFactors>(c, tile));
+  if (tile.second) return all_zero(update_states<T, O, From::kSum>(c, tile));
   const bool adjusts = tile.grad_factor != T(1) || tile.l1 != T(0);
   return all_zero(adjusts ? update_states<T, O, From::kAdjusted>(c, tile)
                           : update_states<T, O, From::kMemory>(c, tile));

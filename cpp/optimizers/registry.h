@@ -41,9 +41,10 @@ struct UpdateTile {
   Index stride = 0;           // of param and states
   const T* grad = nullptr;
   Index grad_stride = 0;
-  const T* left = nullptr;  // if set, the gradient is left[r] * grad[c]: batches of one row; without factor and l1
-  T grad_factor = 1;        // clipping by global norm
-  T l1 = 0;                 // adds l1 sign(w) to the gradient
+  const T* second = nullptr;  // if set, with the layout of grad, to which it is added; without factor and l1
+  const T* left = nullptr;    // if set, the gradient is left[r] * grad[c]: batches of one row; without factor and l1
+  T grad_factor = 1;          // clipping by global norm
+  T l1 = 0;                   // adds l1 sign(w) to the gradient
 };
 
 template <class T>

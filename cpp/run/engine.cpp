@@ -217,13 +217,18 @@ void Engine<T>::tile_gradient(Index item, bool may_stop, parallel::Worker& worke
   const PrefetchTargets<T>* const wanted = prefetch.count > 0 ? &prefetch : nullptr;
   if (tile.parts_at == Tile::kAtOnce) {
     if (!sum_rows(tile, {0, batch_rows_}, may_stop, grad, wanted, worker)) return;
-  } else if (alone_) {  // then the phase kParts has no items
-    const Matrix<T> second = ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count, 1);
-    if (!sum_rows(tile, plan_->row_parts[0], may_stop, grad, nullptr, worker)) return;
-    if (!sum_rows(tile, plan_->row_parts[1], may_stop, second, wanted, worker)) return;
-    kernels::add<T>(grad, second, grad);
   } else {
-    kernels::add<T>(ws_.part_gradient(*plan_, tile, 0), ws_.part_gradient(*plan_, tile, 1), grad);
+    Matrix<T> parts[2] = {grad, {}};
+    if (alone_) {  // then the phase kParts has no items
+      parts[1] = ws_.tile_scratch(worker.thread(), tile.rows.count, tile.cols.count, 1);
+      if (!sum_rows(tile, plan_->row_parts[0], may_stop, parts[0], nullptr, worker)) return;
+      if (!sum_rows(tile, plan_->row_parts[1], may_stop, parts[1], wanted, worker)) return;
+    } else {
+      for (Index k = 0; k < 2; ++k) parts[k] = ws_.part_gradient(*plan_, tile, k);
+    }
+    const bool as_it_is = fused && !compiled_->settings.clips_values() && compiled_->rule(tile.param).l1 == 0;
+    if (as_it_is) return update(tile, parts[0], {.second = parts[1].data});
+    kernels::add<T>(parts[0], parts[1], grad);
   }
   if (accumulates() && aside) add_to_group(gradient_view(tile), grad);
   if (updates_ && compiled_->settings.clips_values())
@@ -270,12 +275,12 @@ bool Engine<T>::update_by_factors(const Tile& tile) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   if (compiled_->rule(tile.param).l1 != 0 || compiled_->settings.clips_values()) return false;
   const auto outer = net_.layer(p.layer).outer(ws_.slot(p.layer), p.index, tile.rows, tile.cols);
-  if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, outer.left);
+  if (outer.left) update(tile, {outer.right, tile.rows.count, tile.cols.count, 0}, {.left = outer.left});
   return outer.left;
 }
 
 template <class T>
-void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noexcept {
+void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, Besides besides) noexcept {
   const Parameter& p = net_.parameters()[static_cast<std::size_t>(tile.param)];
   const Index at = p.offset + tile.rows.first * p.stride + tile.cols.first;
   optimizers::UpdateTile<T> job;
@@ -288,7 +293,8 @@ void Engine<T>::update(const Tile& tile, ConstMatrix<T> grad, const T* left) noe
   for (std::size_t s = 0; s < rule.states.size(); ++s) job.state[s] = rule.states[s] ? rule.states[s] + at : nullptr;
   job.grad = grad.data;
   job.grad_stride = grad.stride;
-  job.left = left;
+  job.second = besides.second;
+  job.left = besides.left;
   if (plan_->goal.clip) job.grad_factor = compiled_->clipped(tile.param).factor;
   job.l1 = rule.l1;
   if (!compiled_->optimizer->template loops<T>().update(compiled_->coefficients[static_cast<std::size_t>(tile.param)],

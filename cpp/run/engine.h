@@ -198,7 +198,12 @@ class Engine final : public parallel::Program {
                 parallel::Worker& worker) noexcept;
   PrefetchTargets<T> prefetch_targets(const Tile& tile) noexcept;
   bool update_by_factors(const Tile& tile) noexcept;
-  void update(const Tile& tile, ConstMatrix<T> grad, const T* left = nullptr) noexcept;
+  // What makes the gradient of a tile besides the matrix of update(): the sum over the second part of the rows, in the
+  // same layout, or a factor for each of its rows.
+  struct Besides {
+    const T *second = nullptr, *left = nullptr;
+  };
+  void update(const Tile& tile, ConstMatrix<T> grad, Besides besides = {}) noexcept;
   void note_penalty(const Tile& tile) noexcept;
   void add_to_average(const Tile& tile) noexcept;
   void merge(const Phase& phase) noexcept;
