@@ -110,9 +110,12 @@ def measured(room: str, options: Any, sizes: tuple[int, ...], peers: parts_steps
     for name, part in found.items():
         for who, step in parts_steps.steps(part, sizes, options.batch, peers).items():
             if who in bases:
-                turns[f"{name}|{who}"] = partial(turn, bases[who], step, options.seconds)
+                turns[f"{name}|{who}"] = (
+                    partial(made_anew, found[base], part, sizes, options)
+                    if who == "fastnn"
+                    else partial(turn, bases[who], step, options.seconds)
+                )
                 calls[f"{name}|{who}"] = parts_steps.FIT_STEPS if part.in_fit else 1
-        turns[f"{name}|fastnn"] = partial(made_anew, found[base], part, sizes, options)
     gc.freeze()  # each turn collects garbage, which takes long with the objects of the peers
     times: Times = {base: {}}
     for key, values in alternate(turns, options.rounds, pause=0.0).items():

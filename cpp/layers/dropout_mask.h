@@ -28,6 +28,17 @@ std::array<std::uint32_t, 2 * kWords> halves(std::array<std::uint64_t, kWords> w
   return std::bit_cast<std::array<std::uint32_t, 2 * kWords>>(words);
 }
 
+// Lanes of blocks whose counters stand side by side, counter[word][block]; they are overwritten.
+template <int kBlocks>
+MaskLanes<kBlocks> lanes_abreast(std::uint64_t (&counter)[4][kBlocks], std::uint64_t seed,
+                                 std::uint64_t layer) noexcept {
+  philox_blocks(counter, seed, layer);
+  std::array<std::uint64_t, 4 * kBlocks> words;
+  for (std::size_t i = 0; i < kBlocks; ++i)
+    for (std::size_t w = 0; w < 4; ++w) words[4 * i + w] = counter[w][i];
+  return halves(words);
+}
+
 // Lanes of kBlocks blocks from `block` on, in the order of their columns.
 template <int kBlocks>
 MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint64_t step, std::uint64_t draw,
@@ -42,11 +53,7 @@ MaskLanes<kBlocks> mask_lanes(std::uint64_t block, std::uint64_t row, std::uint6
       abreast[2][i] = step;
       abreast[3][i] = draw;
     }
-    philox_blocks(abreast, seed, layer);
-    std::array<std::uint64_t, 4 * kBlocks> words;
-    for (std::size_t i = 0; i < kBlocks; ++i)
-      for (std::size_t w = 0; w < 4; ++w) words[4 * i + w] = abreast[w][i];
-    return halves(words);
+    return lanes_abreast(abreast, seed, layer);
   }
 }
 

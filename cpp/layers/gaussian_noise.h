@@ -87,26 +87,23 @@ class GaussianNoise final : public Layer<T> {
   }
 
   // The words of `count` blocks. The compiler computes kBlocks of them abreast where vectors have 64 bytes.
-  auto words_of(const Place* places, int count, const Batch& batch) const noexcept {
+  MaskLanes<kBlocks> words_of(const Place* places, int count, const Batch& batch) const noexcept {
     const auto layer = static_cast<std::uint64_t>(this->number());
     const auto counter_of = [&](int k) {
       const auto [row, column] = places[k];
       return PhiloxBlock{static_cast<std::uint64_t>(column / kMaskLanes + 1), static_cast<std::uint64_t>(row),
                          batch.step, batch.draw};
     };
-    std::array<std::uint64_t, 4 * kBlocks> words{};
     if (Vec<double>::kLanes == 8 && count == kBlocks) {
       std::uint64_t abreast[4][kBlocks];
       for (int k = 0; k < kBlocks; ++k)
         for (std::size_t w = 0; w < 4; ++w) abreast[w][k] = counter_of(k)[w];
-      philox_blocks(abreast, batch.seed, layer);
-      for (std::size_t k = 0; k < kBlocks; ++k)
-        for (std::size_t w = 0; w < 4; ++w) words[4 * k + w] = abreast[w][k];
-    } else {
-      for (int k = 0; k < count; ++k) {
-        const PhiloxBlock block = philox(counter_of(k), batch.seed, layer);
-        std::copy(block.begin(), block.end(), words.begin() + 4 * k);
-      }
+      return lanes_abreast(abreast, batch.seed, layer);
+    }
+    std::array<std::uint64_t, 4 * kBlocks> words{};
+    for (int k = 0; k < count; ++k) {
+      const PhiloxBlock block = philox(counter_of(k), batch.seed, layer);
+      std::copy(block.begin(), block.end(), words.begin() + 4 * k);
     }
     return halves(words);
   }
