@@ -99,19 +99,24 @@ double sum_of_squares(const T* x, Index n) noexcept {
   return lanes.total();
 }
 
-// Of all elements of a matrix. Even and odd rows have sums of their own, so that an addition does not have to wait for
-// the one before.
+// Of all elements of a matrix whose rows are padded with zeros, which are added, too. Even and odd rows have sums of
+// their own, so that an addition does not have to wait for the one before.
+template <class T, class Add>
+double sum_of_rows(ConstMatrix<T> x, Add add) noexcept {
+  const Index cols = ceil_div(x.cols, LaneSum::kLanes) * LaneSum::kLanes;
+  LaneSum even, odd;
+  Index r = 0;
+  for (; r + 1 < x.rows; r += 2) add(even, x.row(r), cols), add(odd, x.row(r + 1), cols);
+  if (r < x.rows) add(even, x.row(r), cols);
+  return even.total() + odd.total();
+}
 template <class T>
 double sum_of_squares(ConstMatrix<T> x) noexcept {
-  LaneSum lanes[2];
-  for (Index r = 0; r < x.rows; ++r) lanes[r % 2].add_squares(x.row(r), x.cols);
-  return lanes[0].total() + lanes[1].total();
+  return sum_of_rows(x, [](LaneSum& sum, const T* row, Index n) { sum.add_squares(row, n); });
 }
 template <class T>
 double sum_of_sizes(ConstMatrix<T> x) noexcept {
-  LaneSum lanes[2];
-  for (Index r = 0; r < x.rows; ++r) lanes[r % 2].add_sizes(x.row(r), x.cols);
-  return lanes[0].total() + lanes[1].total();
+  return sum_of_rows(x, [](LaneSum& sum, const T* row, Index n) { sum.add_sizes(row, n); });
 }
 
 // The largest |x| of a matrix; infinity if any element is Inf or NaN.

@@ -78,8 +78,9 @@ inline constexpr Index kPrefetchRows = 4;
 enum class From { kMemory, kAdjusted, kFactors, kSum };
 
 // Returns a vector that is zero if and only if every new parameter and state is finite: x * 0 is 0 for finite x and NaN
-// otherwise. The bits of these products are ORed together: unlike a sum, that has no dependency chain of additions,
-// which would take longer than the update. The rule is made here, where it is known which of its numbers are needed.
+// otherwise. The products of a parameter and its states are added up, and the bits of these sums are ORed together:
+// unlike a sum over all of them, that has no dependency chain of additions, which would take longer than the update. The
+// rule is made here, where it is known which of its numbers are needed.
 template <class T, template <class> class O, From kFrom, StateSet kKept>
 Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T> tile) noexcept {
   const O<T> rule(coefficients);
@@ -98,13 +99,14 @@ Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T
     for (int s = 0; s < kStates; ++s)
       if (state.has(s)) state[s] = Vec<T>::loadu(tile.state[s] + c);
     w = rule.update(w, g, state);
+    w.storeu(tile.param + c);
+    auto found = w * zero;
     for (int s = 0; s < kStates; ++s) {
       if (!state.has(s)) continue;
       state[s].storeu(tile.state[s] + c);
-      nonfinite = nonfinite | (state[s] * zero);
+      found = fma(state[s], zero, found);
     }
-    w.storeu(tile.param + c);
-    nonfinite = nonfinite | (w * zero);
+    nonfinite = nonfinite | found;
   };
   for (Index r = 0; r < tile.rows; ++r) {
     const Index prefetch = r + kPrefetchRows < tile.rows ? kPrefetchRows * tile.stride : 0;

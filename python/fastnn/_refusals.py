@@ -340,11 +340,11 @@ SENTENCES: dict[str, Callable[[Refused, _Hints], str]] = {
         "the model is not compiled; expected model.compile(optimizer=..., loss=...) before"
     ),
     "no_length": lambda r, _: (
-        f"the learning rate is a {r.came} whose length is that of a fit; expected a fit, or "
+        f"the learning rate is {r.came}, whose length is that of a fit; expected a fit, or "
         "another length"
     ),
     "no_steps": lambda r, _: (
-        f"the learning rate is a {r.came} that lasts the fit and is counted in steps, and the "
+        f"the learning rate is {r.came}, which lasts the fit and is counted in steps, and the "
         "number of rows is not known; expected rows=..., by='epoch' of the schedule, or another "
         "length"
     ),

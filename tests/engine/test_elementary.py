@@ -105,6 +105,74 @@ def test_what_is_no_ordinary_number(dtype: str) -> None:
         assert np.isnan(_core.testing.elementary(name, payload)).all(), name
 
 
+# -- square roots ----------------------------------------------------------------------------------
+
+
+def root_of_square_modulo(d: int, bits: int) -> int:
+    """Return r with r^2 = d modulo 2^bits, for d = 1 modulo 8."""
+    root = 1
+    for known in range(3, bits):
+        if (root * root - d) >> known & 1:
+            root += 1 << (known - 1)
+    return root % (1 << bits)
+
+
+def near_midpoints() -> np.ndarray:
+    """Return the float64 numbers whose roots lie nearest to the middle between two float64 numbers.
+
+    With S = 2^52 ... 2^53 as the root's integer, the middle M / 2 = S + 1/2 has the square M^2 / 4;
+    the number a lies d / 4 below it, where M^2 - d has to be a multiple of the unit of 4 a. They are
+    scaled by 2^-52, an even exponent.
+    """
+    found = set()
+    for d in range(1 - 8 * 60, 8 * 60, 8):
+        for bits, lowest in ((54, 2**106), (55, 2**107)):
+            root = root_of_square_modulo(d, bits)
+            for odd in {root, -root, root + 2 ** (bits - 1), -root + 2 ** (bits - 1)}:
+                middle = odd % 2**bits
+                while middle < 2**54:
+                    four_a = middle * middle - d
+                    if middle > 2**53 and lowest <= four_a < 2 * lowest:
+                        found.add(four_a >> 54)
+                    middle += 2**bits
+    numbers = np.array(sorted(found), np.float64)
+    assert numbers.tolist() == sorted(found)  # float64 has them
+    return numbers
+
+
+def test_roots_near_the_middle_of_two_numbers_are_rounded_correctly() -> None:
+    numbers = near_midpoints()
+    assert len(numbers) > 150
+    for exponent in range(-880, 900, 44):  # multiples of 4
+        scaled = np.ldexp(numbers, exponent)
+        np.testing.assert_array_equal(_core.testing.elementary("sqrt", scaled), np.sqrt(scaled))
+
+
+def test_roots_of_all_fractions_of_float32() -> None:
+    x = np.arange(1 << 23, 1 << 24, dtype=np.uint32).astype(np.float32)
+    for scale in (1.0, 2.0, 2.0**-94, 2.0**100):  # the first two are even and odd exponents
+        scaled = x * np.float32(scale)
+        np.testing.assert_array_equal(_core.testing.elementary("sqrt", scaled), np.sqrt(scaled))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_roots_at_the_ends_of_the_range(dtype: str) -> None:
+    """Zeros, very small, very large and impossible numbers, each alone among ordinary ones."""
+    info = np.finfo(dtype)
+    ends = [0, -0.0, np.inf, np.nan, -1, -np.inf, info.max, np.nextafter(info.max, 0), info.tiny]
+    small = [info.tiny * 2.0**k * 1.7 for k in range(2 * info.nmant + 12)]
+    for end in np.array(ends + small, dtype):
+        x = np.full(48, 3, dtype)
+        x[5] = end
+        with np.errstate(invalid="ignore"):
+            expected = np.sqrt(x)
+        got = _core.testing.elementary("sqrt", x)
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(np.signbit(got)[:5], False)
+        if end == 0:
+            assert np.signbit(got[5]) == np.signbit(end)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_underflow_is_zero_at_once(dtype: str) -> None:
     tiny = np.finfo(dtype).tiny

@@ -112,7 +112,7 @@ def test_batches_of_one_row() -> None:
 def test_a_schedule_that_needs_the_number_of_rows() -> None:
     rate = optim.lr_scheduler.CosineAnnealingLR(0.1)
     made = model(optimizer=optim.SGD(lr=rate))
-    words = "the learning rate is a CosineAnnealingLR that lasts the fit and is counted in steps"
+    words = "the learning rate is CosineAnnealingLR, which lasts the fit and is counted in steps"
     refusal(once, words, made=made)
     made = model(optimizer=optim.SGD(lr=0.1))
 
@@ -121,7 +121,7 @@ def test_a_schedule_that_needs_the_number_of_rows() -> None:
         made.lr = rate
 
     with pytest.raises(
-        ValueError, match=r"^\[Sequential\.lr\] the learning rate is a CosineAnnealingLR that"
+        ValueError, match=r"^\[Sequential\.lr\] the learning rate is CosineAnnealingLR, which"
     ):
         made.fit_stream(parts)
     made.fit_stream(parts, rows=53)

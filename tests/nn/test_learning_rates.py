@@ -228,7 +228,7 @@ def test_what_callbacks_refuse() -> None:
         with pytest.raises(ValueError, match=r"\[ReduceLROnPlateau\] factor is .*below 1"):
             callbacks.ReduceLROnPlateau(factor=factor)
     model = compiled(lr_scheduler.StepLR(0.1))
-    with pytest.raises(ValueError, match=r"the learning rate is a StepLR; expected a number"):
+    with pytest.raises(ValueError, match=r"the learning rate is StepLR\(.*\); expected a number"):
         model.fit(X, Y, callbacks=[callbacks.ReduceLROnPlateau("loss")])
     with pytest.raises(ValueError, match=r"monitor is 'val_loss'; the logs have loss"):
         compiled(0.1).fit(X, Y, callbacks=[callbacks.ReduceLROnPlateau()])

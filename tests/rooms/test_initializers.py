@@ -114,6 +114,19 @@ def test_quantiles() -> None:
     np.testing.assert_allclose(found, expected, rtol=4e-15, atol=1e-15)
 
 
+def test_quantiles_in_float32() -> None:
+    """As above, of words of 32 bits, from which layers make normal numbers."""
+    from statistics import NormalDist
+
+    k = np.concatenate([np.arange(0, 2**31, 2**20 + 7), np.arange(2000), 2**31 - np.arange(1, 999)])
+    p, q = (((n + 0.5) / 2**32).astype(np.float32) for n in (k, k - 2.0**31))
+    expected = np.array([NormalDist().inv_cdf((v + 0.5) / 2**32) for v in k.tolist()])
+    for sign in (1, -1):
+        found = reference.normal_quantile(sign * q, p)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, sign * expected, rtol=3.5e-7)
+
+
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (64, 64), (1, 9), (9, 1)])
 def test_orthogonal(shape: tuple[int, int]) -> None:
     q = drawn("orthogonal", {"gain": 1.5}, shape)

@@ -85,6 +85,17 @@ def test_in_torch(
         np.testing.assert_allclose(p["array"], theirs, rtol=limit, atol=limit / 10)
 
 
+@both_dtypes
+def test_noise_has_the_twins_bits(dtype: str) -> None:
+    """Normal numbers are made of operations that NumPy rounds as the engine does."""
+    pair = Pair([linear(2, 300, False), ("gaussian_noise", {"std": 1.0})], dtype)
+    zeros = np.zeros((400, 2), dtype)
+    ours, theirs = (net.forward(zeros, True) for net in (pair.engine, pair.twin))
+    np.testing.assert_array_equal(ours, theirs)
+    assert abs(ours).max() > 4  # both tails of the distribution occur
+    assert abs(ours.mean()) < 0.02
+
+
 # -- linear ----------------------------------------------------------------------------------------
 
 

@@ -431,7 +431,7 @@ def test_what_is_refused(make: Any, words: str) -> None:
 def test_a_schedule_that_lasts_a_fit_needs_one(data: Any) -> None:
     x, y = data
     model = model_of(optim.Adam(lr=lr_scheduler.CosineAnnealingLR(0.1)))
-    words = r"\[Sequential.train_step\] the learning rate is a CosineAnnealingLR whose length"
+    words = r"\[Sequential.train_step\] the learning rate is CosineAnnealingLR, whose length"
     with pytest.raises(ValueError, match=words):
         model.train_step(x, y)
     plain = model_of(optim.SGD(lr=0.1))

@@ -101,8 +101,7 @@ class ReduceLROnPlateau(Monitor):
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise ValueError(
-                f"[{type(self).__name__}] the learning rate is a {type(schedule).__name__}; "
-                "expected a number"
+                f"[{type(self).__name__}] the learning rate is {schedule!r}; expected a number"
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

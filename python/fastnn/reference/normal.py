@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The inverse of the normal distribution function, with the engine's operations in their order.
 
-The rational approximations are those of Wichura, "Algorithm AS 241: The percentage points of the
-normal distribution", Applied Statistics 37 (1988). All operations are +, -, *, / and square roots,
+For float64 these are the rational approximations of Wichura, "Algorithm AS 241: The percentage
+points of the normal distribution", Applied Statistics 37 (1988). float32 needs fewer terms and no
+quotient, in the variable of Giles, "Approximating the erfinv function", GPU Computing Gems, Jade
+edition (2011); its relative error is below 3.5e-7. All operations are +, -, *, / and square roots,
 which are rounded in the same way everywhere, so engine and twin agree to the bit.
 """
 
@@ -88,14 +90,64 @@ _FAR = (
 )
 _LOG_SERIES = [1.0 / n for n in range(1, 24, 2)]
 
+# For float32, in u = log(4 p (1 - p)) = log(1 - 4 q^2): the quotient of the number and q in u + 3.5
+# and, where u < -7, in sqrt(-u) - 3.5; log(1 + f) / f for |f| <= 1/3.
+_SINGLE_MIDDLE = (
+    4.9294677,
+    -0.6656939,
+    -0.018998854,
+    0.0013608497,
+    0.0004486104,
+    4.490066e-05,
+    -1.1288176e-06,
+    -9.565292e-07,
+    -9.681017e-08,
+    6.856227e-09,
+    1.6152457e-09,
+)
+_SINGLE_TAIL = (
+    9.434178,
+    2.849269,
+    0.009270591,
+    -0.0058292532,
+    0.0030736222,
+    -0.0019476337,
+    0.0012809415,
+    -0.00061115384,
+    0.00013534892,
+)
+_SINGLE_LOG = (
+    0.99999934,
+    -0.49999753,
+    0.33341748,
+    -0.250176,
+    0.1972613,
+    -0.16266754,
+    0.17469162,
+    -0.16079767,
+)
+
 
 def normal_quantile(q: Array, p: Array) -> Array:
     """Return the numbers with the probability u below them; q = u - 1/2, p = min(u, 1 - u)."""
+    if q.dtype == np.float32:
+        return _single_quantile(q, p)
     kind = q.dtype.type
     middle = q * _quotient(_MIDDLE, kind(0.180625) - q * q)
     t = np.sqrt(-_log(p))
     size = np.where(t > 5, _quotient(_FAR, t - kind(5)), _quotient(_TAIL, t - kind(1.6)))
     found: Array = np.where(np.abs(q) > kind(0.425), np.where(q < 0, -size, size), middle)
+    return found
+
+
+def _single_quantile(q: Array, p: Array) -> Array:
+    kind = np.float32
+    e, m = _split(kind(4) * p * (kind(1) - p))
+    f = m - kind(1)
+    u = e * kind(0.69314718055994530942) + f * _polynomial(_SINGLE_LOG, f)
+    middle = _polynomial(_SINGLE_MIDDLE, u + kind(3.5))
+    tail = _polynomial(_SINGLE_TAIL, np.sqrt(np.abs(u)) - kind(3.5))
+    found: Array = q * np.where(u < -7, tail, middle)
     return found
 
 
@@ -115,10 +167,15 @@ def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
 def _log(p: Array) -> Array:
     """log(2^e m) for 2/3 <= m < 4/3, by the series of log((1 + s) / (1 - s))."""
     kind = p.dtype.type
-    m, e = np.frexp(p)
-    below = m < kind(2 / 3)
-    m, e = np.where(below, 2 * m, m), np.where(below, e - 1, e).astype(p.dtype)
+    e, m = _split(p)
     s = (m - kind(1)) / (m + kind(1))
     log_of_2 = kind(0.69314718055994530942)
     found: Array = e * log_of_2 + kind(2) * s * _polynomial(_LOG_SERIES, s * s)
     return found
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    """Return e and m with x = 2^e m and 2/3 <= m < 4/3."""
+    m, e = np.frexp(x)
+    below = m < x.dtype.type(2 / 3)
+    return np.where(below, e - 1, e).astype(x.dtype), np.where(below, 2 * m, m)
