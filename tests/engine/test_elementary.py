@@ -121,8 +121,8 @@ def near_midpoints() -> np.ndarray:
     """Return the float64 numbers whose roots lie nearest to the middle between two float64 numbers.
 
     With S = 2^52 ... 2^53 as the root's integer, the middle M / 2 = S + 1/2 has the square M^2 / 4;
-    the number a lies d / 4 below it, where M^2 - d has to be a multiple of the unit of 4 a. They are
-    scaled by 2^-52, an even exponent.
+    the number a lies d / 4 below it, where M^2 - d has to be a multiple of the unit of 4 a. The
+    numbers returned are a / 2^52, an even exponent.
     """
     found = set()
     for d in range(1 - 8 * 60, 8 * 60, 8):
