@@ -149,7 +149,7 @@ double max_abs(ConstMatrix<T> x) noexcept {
 template <class T>
 Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
-  const auto low = Vec<T>::set(lowest), high = Vec<T>::set(highest), one = Vec<T>::set(1);
+  const auto low = Vec<T>::set(lowest), high = Vec<T>::set(highest);
   const Index whole = x.cols / kLanes * kLanes;
   for (Index r = 0; r < x.rows; ++r) {
     const T* row = x.row(r);
@@ -158,9 +158,9 @@ Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
       const auto v = Vec<T>::loadu(row + c);
       outside = outside | less(v, low) | less(high, v);
     }
-    bool any = whole > 0 && !all_zero(select(outside, one, Vec<T>::zero()));
-    for (Index c = whole; c < x.cols; ++c) any = any || row[c] < lowest || row[c] > highest;
-    if (any) return r;
+    bool found = whole > 0 && any(outside);
+    for (Index c = whole; c < x.cols; ++c) found = found || row[c] < lowest || row[c] > highest;
+    if (found) return r;
   }
   return -1;
 }
