@@ -115,6 +115,7 @@ struct Mask {
   decltype(typename Vec<T>::Lanes{} < typename Vec<T>::Lanes{}) lanes;
 
   friend Mask operator|(Mask a, Mask b) { return {a.lanes | b.lanes}; }
+  friend Mask operator&(Mask a, Mask b) { return {a.lanes & b.lanes}; }
 };
 template <class T>
 Mask<T> less(Vec<T> a, Vec<T> b) {

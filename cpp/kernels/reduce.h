@@ -150,19 +150,29 @@ template <class T>
 Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const auto low = Vec<T>::set(lowest), high = Vec<T>::set(highest);
+  const auto is_outside = [&](T number) { return number < lowest || number > highest; };
   const Index whole = x.cols / kLanes * kLanes;
+  const auto in_rest = inside<T>(whole, x.cols);
+  Mask<T> outside{};
+  bool found = false;
   for (Index r = 0; r < x.rows; ++r) {
     const T* row = x.row(r);
-    Mask<T> outside{};
-    for (Index c = 0; c < whole; c += kLanes) {
+    const auto note = [&](Index c, Mask<T> counts) {
       const auto v = Vec<T>::loadu(row + c);
-      outside = outside | less(v, low) | less(high, v);
-    }
-    bool found = whole > 0 && any(outside);
-    for (Index c = whole; c < x.cols; ++c) found = found || row[c] < lowest || row[c] > highest;
-    if (found) return r;
+      outside = outside | ((less(v, low) | less(high, v)) & counts);
+    };
+    for (Index c = 0; c < whole; c += kLanes) note(c, {~Mask<T>{}.lanes});
+    if (whole == x.cols) continue;
+    // A whole vector may reach into the rows below, whose numbers there do not count, but not beyond the last one.
+    if ((x.rows - 1 - r) * x.stride + x.cols >= whole + kLanes)
+      note(whole, in_rest);
+    else
+      found = found || std::any_of(row + whole, row + x.cols, is_outside);
   }
-  return -1;
+  if (!found && !any(outside)) return -1;
+  Index r = 0;
+  while (std::none_of(x.row(r), x.row(r) + x.cols, is_outside)) ++r;
+  return r;
 }
 
 // Calls f(c, v) for each column c of up to kLanes rows: lane r of v is the number of row r. The lanes of missing rows

@@ -27,6 +27,9 @@ ROWS, N_IN, N_OUT, STEPS = 17, 7, 3, 50
 ROOMS = ("activations", "losses", "optimizers")
 CASES = {room: [tuple(case.values) for case in in_torch.torch_cases(room)] for room in ROOMS}
 FLOAT64, FLOAT32, OF_TORCH = 1e-12, 2e-5, 8
+# Centered RMSprop divides by the root of mean(g^2) - mean(g)^2. Where g hardly changes, as under a
+# Huber loss far from its targets, little more than a rounding error is left of that difference.
+CENTERED = 8
 
 Member = tuple[str, dict[str, Any]]
 
@@ -102,7 +105,8 @@ def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: M
     factor *= TWINS["activations"][activation[0]].torch.gradients / 1e-12  # constants of float32
     assert ours[1] <= FLOAT64 * factor
     # Only an error above the limit asks for that of torch, which takes half of the time.
-    assert ours[0] <= FLOAT32 or ours[0] <= OF_TORCH * error(in_torch_after(torch.float32))
+    of_torch = OF_TORCH * (CENTERED if values.get("centered") else 1)
+    assert ours[0] <= FLOAT32 or ours[0] <= of_torch * error(in_torch_after(torch.float32))
 
 
 @pytest.mark.usefixtures("exact_scalars")
