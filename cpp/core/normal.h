@@ -124,25 +124,25 @@ template <std::size_t kVectors>
   for (std::size_t v = 0; v < kVectors; ++v) r[v] = Vec<double>::set(0.180625) - q[v] * q[v];
   found = detail::quotient(detail::kMiddleTop, detail::kMiddleBottom, r);
   std::array<Mask<double>, kVectors> tail;
-  bool tails = false;
+  Mask<double> tails{};
 #pragma GCC unroll 4
   for (std::size_t v = 0; v < kVectors; ++v) {
     found[v] = q[v] * found[v];
     tail[v] = less(Vec<double>::set(0.425), abs(q[v]));
-    tails = tails || any(tail[v]);
+    tails = tails | tail[v];
   }
-  if (!tails) return found;
+  if (!any(tails)) return found;
   auto t = detail::plain_log(p);
   const auto far_start = Vec<double>::set(5);
-  bool fars = false;
+  Mask<double> fars{};
 #pragma GCC unroll 4
   for (std::size_t v = 0; v < kVectors; ++v) {
     t[v] = sqrt(-t[v]);
     r[v] = t[v] - Vec<double>::set(1.6);
-    fars = fars || any(less(far_start, t[v]));
+    fars = fars | less(far_start, t[v]);
   }
   auto size = detail::quotient(detail::kTailTop, detail::kTailBottom, r);
-  if (fars) {
+  if (any(fars)) {
     for (std::size_t v = 0; v < kVectors; ++v) r[v] = t[v] - far_start;
     const auto far = detail::quotient(detail::kFarTop, detail::kFarBottom, r);
     for (std::size_t v = 0; v < kVectors; ++v) size[v] = select(less(far_start, t[v]), far[v], size[v]);
@@ -163,17 +163,17 @@ template <std::size_t kVectors>
     exponent[v] = e, f[v] = m - one;
   }
   u = detail::plain_polynomial(detail::kSingleLog, f);
-  bool tails = false;
   std::array<Mask<float>, kVectors> tail;
+  Mask<float> tails{};
 #pragma GCC unroll 4
   for (std::size_t v = 0; v < kVectors; ++v) {
     u[v] = exponent[v] * Vec<float>::set(static_cast<float>(detail::kLn2Whole)) + f[v] * u[v];
     x[v] = u[v] + centre;
     tail[v] = less(u[v], Vec<float>::set(detail::kSingleLowest));
-    tails = tails || any(tail[v]);
+    tails = tails | tail[v];
   }
   auto found = detail::plain_polynomial(detail::kSingleMiddle, x);
-  if (tails) [[unlikely]] {
+  if (any(tails)) [[unlikely]] {
     for (std::size_t v = 0; v < kVectors; ++v) x[v] = sqrt(abs(u[v])) - centre;  // u may be above 0 by a rounding error
     const auto far = detail::plain_polynomial(detail::kSingleTail, x);
     for (std::size_t v = 0; v < kVectors; ++v) found[v] = select(tail[v], far[v], found[v]);

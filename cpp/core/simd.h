@@ -5,6 +5,8 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -134,12 +136,9 @@ Vec<T> select(Mask<T> mask, Vec<T> if_true, Vec<T> if_false) {
 // Is the comparison true in some lane?
 template <class T>
 bool any(Mask<T> mask) {
-#ifdef EIGEN_VECTORIZE_AVX512
-  const auto bits = __builtin_bit_cast(__m512i, mask.lanes);
-  return _mm512_test_epi32_mask(bits, bits) != 0;
-#else
-  return !all_zero(select(mask, Vec<T>::set(1), Vec<T>::zero()));
-#endif
+  std::uint64_t all = 0;
+  for (const auto word : std::bit_cast<std::array<std::uint64_t, sizeof(mask.lanes) / 8>>(mask.lanes)) all |= word;
+  return all != 0;
 }
 
 #ifdef EIGEN_VECTORIZE_AVX512
