@@ -92,13 +92,6 @@ void by_several_rows(Index first, Index count, F f) noexcept {
   for (Index r = first; r < first + count; r += kRowsAtOnce) f(r, std::min(kRowsAtOnce, first + count - r));
 }
 
-template <class T>
-double sum_of_squares(const T* x, Index n) noexcept {
-  LaneSum lanes;
-  lanes.add_squares(x, n);
-  return lanes.total();
-}
-
 // Of all elements of a matrix whose rows are padded with zeros, which are added, too. Even and odd rows have sums of
 // their own, so that an addition does not have to wait for the one before.
 template <class T, class Add>
@@ -151,23 +144,19 @@ Index first_outside(ConstMatrix<T> x, T lowest, T highest) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const auto low = Vec<T>::set(lowest), high = Vec<T>::set(highest);
   const auto is_outside = [&](T number) { return number < lowest || number > highest; };
-  const Index whole = x.cols / kLanes * kLanes;
-  const auto in_rest = inside<T>(whole, x.cols);
   Mask<T> outside{};
   bool found = false;
   for (Index r = 0; r < x.rows; ++r) {
     const T* row = x.row(r);
-    const auto note = [&](Index c, Mask<T> counts) {
-      const auto v = Vec<T>::loadu(row + c);
-      outside = outside | ((less(v, low) | less(high, v)) & counts);
-    };
-    for (Index c = 0; c < whole; c += kLanes) note(c, {~Mask<T>{}.lanes});
-    if (whole == x.cols) continue;
-    // A whole vector may reach into the rows below, whose numbers there do not count, but not beyond the last one.
-    if ((x.rows - 1 - r) * x.stride + x.cols >= whole + kLanes)
-      note(whole, in_rest);
-    else
-      found = found || std::any_of(row + whole, row + x.cols, is_outside);
+    for (Index c = 0; c < x.cols; c += kLanes) {
+      // A vector may reach into the rows below, whose numbers there do not count, but not beyond the last one.
+      if (c + kLanes <= (x.rows - 1 - r) * x.stride + x.cols) {
+        const auto v = Vec<T>::loadu(row + c);
+        outside = outside | ((less(v, low) | less(high, v)) & inside<T>(c, x.cols));
+      } else {
+        found = found || std::any_of(row + c, row + x.cols, is_outside);
+      }
+    }
   }
   if (!found && !any(outside)) return -1;
   Index r = 0;

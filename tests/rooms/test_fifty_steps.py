@@ -50,19 +50,8 @@ def named(member: Member) -> str:
     return "-".join([member[0], *member[1]])
 
 
-def after_fifty_steps(torch: Any, activation: Member, loss: Member, optimizer: Member) -> None:
-    """Compare with torch.
-
-    In float32 a rounding error decides where a number comes to lie exactly between two cases: one
-    below 1e-7 before a ReLU, or what centered RMSprop leaves of mean(g^2) - mean(g)^2 where g
-    hardly changes. So other rows get a second chance there; float64 has to agree with both.
-    """
-    members = activation, loss, optimizer
-    assert any(agrees_in_float32(torch, *members, seed) for seed in (5, 6))
-
-
 def agrees_in_float32(
-    torch: Any, activation: Member, loss: Member, optimizer: Member, seed: int
+    torch: Any, activation: Member, loss: Member, optimizer: Member, seed: int = 5
 ) -> bool:
     """Compare with torch in float64; return whether float32 is near enough."""
     name, hyper = loss
@@ -121,7 +110,7 @@ def agrees_in_float32(
 @pytest.mark.usefixtures("exact_scalars")
 @pytest.mark.parametrize("members", quick(), ids=lambda members: " ".join(map(named, members)))
 def test_every_case_once(torch: Any, members: tuple[Member, Member, Member]) -> None:
-    after_fifty_steps(torch, *members)
+    assert agrees_in_float32(torch, *members)
 
 
 @pytest.mark.nightly
@@ -129,8 +118,14 @@ def test_every_case_once(torch: Any, members: tuple[Member, Member, Member]) -> 
 @pytest.mark.parametrize("optimizer", plain_and_full(), ids=named)
 @pytest.mark.parametrize("loss", CASES["losses"], ids=named)
 def test_the_whole_product(torch: Any, loss: Member, optimizer: Member) -> None:
+    """In a few of 26,460 trainings a rounding error of float32 decides; other rows show no fault.
+
+    It decides where a number lies between two cases: one below 1e-7 before a ReLU, or what centered
+    RMSprop leaves of mean(g^2) - mean(g)^2 where g hardly changes. float64 agrees with all rows.
+    """
     for activation in CASES["activations"]:
-        after_fifty_steps(torch, activation, loss, optimizer)
+        members = activation, loss, optimizer
+        assert any(agrees_in_float32(torch, *members, seed) for seed in (5, 6))
 
 
 def test_every_member_is_in_the_product() -> None:
