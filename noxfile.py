@@ -46,18 +46,33 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the package once for the sessions that install it in several environments."""
+    folder = _wheels(session)
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", ".")
+
+
+def _wheels(session: nox.Session) -> Path:
+    return session.cache_dir / "wheels"
+
+
 # The oldest that is supported, and the last release of each later series.
 SCIKIT_LEARN = ("1.6.0", "1.6.*", "1.7.*", "1.8.*", "1.9.*")
 
 
-@nox.session
+@nox.session(requires=["wheel"])
 @nox.parametrize("version", SCIKIT_LEARN)
 def scikit_learn(session: nox.Session, version: str) -> None:
     """Run the tests of the estimators with a version of scikit-learn."""
     extras = PROJECT["project"]["optional-dependencies"]["test"]
     others = [each for each in extras if not each.startswith("scikit-learn")]
     # Later versions of pytest warn of what older versions of scikit-learn give to parametrize.
-    session.install(".", *others, "pytest<9", f"scikit-learn=={version}")
+    (built,) = _wheels(session).glob("*.whl")
+    # Earlier builds have the same version, so the new one would not replace them.
+    session.install("--force-reinstall", "--no-deps", str(built))
+    session.install(str(built), *others, "pytest<9", f"scikit-learn=={version}")
     # Older versions use options that later versions of SciPy deprecate.
     quiet = ["-W", "ignore:scipy.optimize:DeprecationWarning"]
     session.run("pytest", *quiet, *(session.posargs or ["tests/estimators"]))

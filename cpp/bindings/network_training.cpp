@@ -96,7 +96,7 @@ class FitHooks final : public train::Hooks {
     logs_.push_back(log);
     ++network_.epochs_;
     if (on_epoch_.is_none()) return true;
-    return ask("on_epoch", [&] { return on_epoch_(epoch, words(log, true)); });
+    return ask("on_epoch", [&] { return on_epoch_(epoch, figures(log)); });
   }
 
   bool sees_batches() const override { return !on_batch_.is_none(); }
@@ -104,27 +104,34 @@ class FitHooks final : public train::Hooks {
     return ask("on_batch", [&] { return on_batch_(ended, loss, another); });
   }
 
-  // sums: with those of the metrics.
-  py::dict words(const train::EpochLog& log, bool sums) const {
+  // Calls take(name, figure) for the figures of an epoch, the same ones in each epoch. sums: with those of the metrics.
+  template <class Take>
+  void each_figure(const train::EpochLog& log, bool sums, Take take) const {
+    take("loss", log.train.loss);
+    if (network_.model().penalty_in_loss()) take("penalty", log.penalty);
+    if (metrics_) take("accuracy", log.train.accuracy);
+    if (sums && !log.train.sums.empty()) take("sums", network_.metric_sums(log.train));
+    if (validates_) take("val_loss", log.validation.loss);
+    if (validates_ && metrics_) take("val_accuracy", log.validation.accuracy);
+    if (sums && !log.validation.sums.empty()) take("val_sums", network_.metric_sums(log.validation));
+    take("lr", log.lr);
+  }
+  py::dict figures(const train::EpochLog& log) const {
     py::dict d;
-    d["loss"] = log.train.loss;
-    if (network_.model().penalty_in_loss()) d["penalty"] = log.penalty;
-    if (metrics_) d["accuracy"] = log.train.accuracy;
-    if (sums && !log.train.sums.empty()) d["sums"] = network_.metric_sums(log.train);
-    if (validates_) d["val_loss"] = log.validation.loss;
-    if (validates_ && metrics_) d["val_accuracy"] = log.validation.accuracy;
-    if (sums && !log.validation.sums.empty()) d["val_sums"] = network_.metric_sums(log.validation);
-    d["lr"] = log.lr;
+    each_figure(log, true, [&](const char* name, const auto& figure) { d[name] = figure; });
     return d;
   }
   // on_epoch has got the sums of the metrics already.
   py::dict history() const {
     py::dict lists;
-    for (const auto& log : logs_)
-      for (const auto& [key, value] : words(log, on_epoch_.is_none())) {
-        if (!lists.contains(key)) lists[key] = py::list();
-        lists[key].cast<py::list>().append(value);
-      }
+    std::vector<py::list> curves;
+    for (const auto& log : logs_) {
+      std::size_t k = 0;
+      each_figure(log, on_epoch_.is_none(), [&](const char* name, const auto& figure) {
+        if (k == curves.size()) lists[name] = curves.emplace_back();
+        curves[k++].append(figure);
+      });
+    }
     return lists;
   }
 

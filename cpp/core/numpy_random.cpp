@@ -38,29 +38,55 @@ void MersenneTwister::draw(std::uint32_t* out, Index count) noexcept {
   while (count > 0) {
     if (pos == kWords) renew(key), pos = 0;
     const Index some = std::min<Index>(count, kWords - pos);
-    for (Index i = 0; i < some; ++i) out[i] = tempered(key[pos + i]);
+    const std::uint32_t* const words = key + pos;  // read once: for the compiler, `out` may be `pos`
+    for (Index i = 0; i < some; ++i) out[i] = tempered(words[i]);
     pos += static_cast<int>(some), out += some, count -= some;
   }
 }
 
+namespace {
+
+// Keeps those of `count` numbers that are taken as places of the rows from `row` downwards, in their order; returns how
+// many. Whether a number is taken is as good as random, hence without a branch.
+Index take_places(std::uint32_t* places, Index count, std::uint32_t row) noexcept {
+  constexpr Index kTogether = 8;
+  Index taken = 0, k = 0;
+  const auto take = [&](Index from, std::uint32_t highest) {
+    const std::uint32_t place = places[from];
+    places[taken] = place;
+    taken += place <= highest;
+  };
+  for (; k + kTogether <= count; k += kTogether) {
+    const std::uint32_t highest = row - static_cast<std::uint32_t>(taken);
+    // Only a number that is less than kTogether below the highest one may depend on how many before it are taken.
+    bool close = false;
+    for (Index j = 0; j < kTogether; ++j) close |= highest - places[k + j] < kTogether;
+    if (close)
+      for (Index j = 0; j < kTogether; ++j) take(k + j, row - static_cast<std::uint32_t>(taken));
+    else
+      for (Index j = 0; j < kTogether; ++j) take(k + j, highest);
+  }
+  for (; k < count; ++k) take(k, row - static_cast<std::uint32_t>(taken));
+  return taken;
+}
+
+}  // namespace
+
 void shuffle(std::int64_t* order, Index n, Numbers numbers) noexcept {
   constexpr Index kAtOnce = 256;
-  std::uint32_t places[kAtOnce];
+  std::uint32_t drawn[kAtOnce], places[kAtOnce];
+  Index at = 0, end = 0;  // the numbers drawn[at, end) have not been used
   for (Index i = n - 1; i > 0;) {
-    const std::uint32_t bits = ~std::uint32_t{0} >> std::countl_zero(static_cast<std::uint32_t>(i));
-    // Each row needs a number at least, so none is drawn too much. The rows down to bits / 2 use the same bits.
-    const Index count = std::min(kAtOnce, i - static_cast<Index>(bits >> 1));
-    numbers.draw(numbers.state, places, count);
-    for (Index k = 0; k < count; ++k) places[k] &= bits;
-    // Whether a number is taken is as good as random, hence without a branch.
-    auto row = static_cast<std::uint32_t>(i);
-    Index taken = 0;
-    for (Index k = 0; k < count; ++k) {
-      const std::uint32_t place = places[k];
-      const bool takes = place <= row;
-      places[taken] = place;
-      taken += takes, row -= takes;
+    if (at == end) {
+      at = 0, end = std::min(kAtOnce, i);  // each row needs a number at least, so none is drawn too much
+      numbers.draw(numbers.state, drawn, end);
     }
+    // The rows down to bits / 2 use the same bits.
+    const std::uint32_t bits = ~std::uint32_t{0} >> std::countl_zero(static_cast<std::uint32_t>(i));
+    const Index count = std::min(end - at, i - static_cast<Index>(bits >> 1));
+    for (Index k = 0; k < count; ++k) places[k] = drawn[at + k] & bits;
+    at += count;
+    const Index taken = take_places(places, count, static_cast<std::uint32_t>(i));
     for (Index k = 0; k < taken; ++k) std::swap(order[i - k], order[places[k]]);
     i -= taken;
   }

@@ -41,7 +41,7 @@ struct FitSettings {
   Index batch_size = 32, epochs = 1, initial_epoch = 0, epochs_seen = 0;
   bool shuffle = true, drop_last = false;
   std::uint64_t seed = 0;
-  bool metrics = false;
+  bool metrics = false, restores = true;
   int n_threads = 0;
 
   // The number by which the order of the rows in `epoch` is drawn: epochs are counted over all fits of a model.
@@ -62,6 +62,8 @@ struct Fit {
       field<&Params::drop_last>("drop_last", "leave out a last batch that is not full"),
       field<&Params::seed>("seed", "what the orders of rows are drawn from"),
       field<&Params::metrics>("metrics", "accuracy beside the loss"),
+      field<&Params::restores>("restores", "return to the last good epoch when one fails, for which each begins with a "
+                                           "copy; without it, the model is of no use then"),
       field<&Params::n_threads>("n_threads", within(0, parallel::kMaxThreads), "0: chosen by measuring"),
   };
 };

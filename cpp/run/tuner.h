@@ -69,11 +69,12 @@ class Tuner {
   static constexpr double kStretch = 0.005;    // seconds between two decisions
   static constexpr double kFirstAgain = 0.03;  // seconds until all candidates are tried again; doubled each time,
   static constexpr double kTryAgain = 0.5;     // up to this,
-  static constexpr double kWorth = 50;         // and at least this many times the time lost in the trials
+  static constexpr double kWorth = 150;        // and at least this many times the time lost in the trials
   static constexpr double kServedLong = 0.1;   // seconds; a choice older than this is not given up for good at once
   static constexpr double kMemory = 0.02;      // time constant of the running mean, in seconds
   static constexpr double kTrialShare = 0.4;   // weight of a further trial in the running mean
   static constexpr double kGain = 0.97;        // more threads have to take less than this fraction of the time
+  static constexpr double kHopeless = 1.2;     // times the time of the best: not tried a second time at the beginning
   static constexpr double kWarm = 0.0003;      // seconds at the start of a trial that are not measured,
   static constexpr Index kWarmUp = 3;          // but at most this many steps
   static constexpr int kRounds = 3;
@@ -150,7 +151,7 @@ class Tuner {
   // Is the candidate so slow, not only in its first trial with a new team, that further trials would be a waste of
   // time?
   bool hopeless(std::size_t k) const {
-    return (k == 0 || candidate_[k].seen > 1) && candidate_[k].mean > 1.5 * candidate_[best()].mean;
+    return (k == 0 || candidate_[k].seen > 1) && candidate_[k].mean > kHopeless * candidate_[best()].mean;
   }
   std::size_t best() const {
     std::size_t best = 0;

@@ -152,7 +152,7 @@ class Trainer final : public Model {
   const std::int64_t* order_of(RunningFit& run, const Piece& piece, Index used, Index epoch);
   EpochLog log_of(const RunningFit& run) const;  // of the training rows of an epoch
   Scores validate(const FitSpec& spec, parallel::Poll poll);
-  void need_weight(const Data& data, const Scores& scores);
+  void need_weight(const FitSpec& spec, const Data& data, const Scores& scores);
   CellSearch<T> search(const char* where, const Data& data, kernels::RowIds ids, Index count,
                        const OutputOutside& outside) const {
     return {where,  data, ids, count, net_.preparation().scaling(), net_.n_outputs(), compiled_ ? &*compiled_ : nullptr,
@@ -166,6 +166,10 @@ class Trainer final : public Model {
   void snapshot() {
     saved_.take(net_.value_buffer(), *compiled_->states, compiled_->steps, net_.batches(), progress_);
     saved_position_ = compiled_->clock.position;
+  }
+  // Ends a fit that has failed, in the state before the epoch, unless its caller does without that state.
+  void give_up(const FitSpec& spec) {
+    if (spec.restores) restore();
   }
   void restore() {
     compiled_->clock.position = saved_position_;

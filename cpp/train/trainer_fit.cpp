@@ -75,7 +75,7 @@ EpochLog Trainer<T>::run_epoch(RunningFit& run, Index epoch) {
     clock.fit.epoch_steps = ceil_div(batches, compiled_->settings.accumulate);
   }
   run.rows = 0, run.own_loss = 0, run.own_weight = 0;
-  snapshot();
+  if (spec.restores) snapshot();
   Piece piece;
   bool first = true, goes_on = true;
   do {
@@ -84,7 +84,7 @@ EpochLog Trainer<T>::run_epoch(RunningFit& run, Index epoch) {
     first = false;
   } while (goes_on && !piece.last);
   EpochLog log = log_of(run);
-  need_weight(piece.data, log.train);
+  need_weight(spec, piece.data, log.train);
   if (spec.validation_rows > 0) log.validation = validate(spec, run.hooks.poll());
   log.lr = compiled_->last_lr;
   clock.position.rows += std::min(run.rows, run.engine->totals().steps * run.batch), ++clock.position.epochs;
@@ -121,7 +121,7 @@ Piece Trainer<T>::next_piece(RunningFit& run, Index epoch, bool first) {
   } catch (const Interrupted&) {
     throw;
   } catch (...) {
-    restore();
+    give_up(run.spec);
     throw;
   }
   need_own_values("fit");  // the caller's code may have left them exchanged
@@ -131,7 +131,7 @@ Piece Trainer<T>::next_piece(RunningFit& run, Index epoch, bool first) {
             " rows; expected whole batches of ", run.spec.batch_size, ", but in the last one of an epoch");
     prepare(run, piece);
   } catch (...) {
-    restore();
+    give_up(run.spec);
     throw;
   }
   return piece;
@@ -200,7 +200,7 @@ bool Trainer<T>::run_piece(RunningFit& run, const Piece& piece, Index epoch, boo
     keep(engine);
     run.report.threads_used = std::max(engine.threads_used(), run.report.threads_used);
     if (verdict != Verdict::kGood) {
-      if (verdict != Verdict::kStopped) restore();
+      if (verdict != Verdict::kStopped) give_up(spec);
       raise("fit", verdict, engine, piece.data, engine.order(),
             " in epoch " + std::to_string(epoch) + ", batch " + std::to_string(engine.totals().steps));
     }
@@ -249,9 +249,9 @@ const std::int64_t* Trainer<T>::order_of(RunningFit& run, const Piece& piece, In
 
 // The loss of rows whose weights are all zero is undefined: a loss of 0 would count as the best possible.
 template <class T>
-void Trainer<T>::need_weight(const Data& data, const Scores& scores) {
+void Trainer<T>::need_weight(const FitSpec& spec, const Data& data, const Scores& scores) {
   if (scores.weight > 0) return;
-  restore();
+  give_up(spec);
   refuse_unless(false, "fit", reason::kNoWeight, data.names->weights);
 }
 
@@ -261,10 +261,10 @@ Scores Trainer<T>::validate(const FitSpec& spec, parallel::Poll poll) {
   try {
     Scores scores =
         score("fit", spec.validation, spec.validation_rows, spec.metrics, spec.predictions, spec.n_threads, poll);
-    need_weight(spec.validation, scores);
+    need_weight(spec, spec.validation, scores);
     return scores;
   } catch (const Refused&) {
-    restore();
+    give_up(spec);
     throw;
   }
 }

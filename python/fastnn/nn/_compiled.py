@@ -16,10 +16,12 @@ from fastnn._optimizers import AVERAGES, OPTIMIZERS
 from fastnn._refusals import Words, refused
 from fastnn._schedule import LambdaLR
 
+from . import _state
 from ._figures import Figures
 from ._function_loss import FunctionLoss
 from ._loss import Loss
 from ._members import LOSSES
+from ._tree import Outline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,20 +145,22 @@ class Compiled(NamedTuple):
     def apply(self, where: str, network: _core.Network) -> None:
         """Compile the core's network with these settings."""
         with Words(where):
-            network.compile(
-                self.loss.registry_name,
-                self.loss.hyper(),
-                self.optimizer.registry_name,
-                self.optimizer.core_hyper(),
-                self._groups(where, network),
-                self._schedule(),
-                None
-                if self.average is None
-                else (self.average.registry_name, self.average.hyper()),
-                self._limits(where, network),
-                self.figures.core_sums(),
-                **self.settings,
-            )
+            network.compile(*self.arguments(where, network), **self.settings)
+
+    def arguments(self, where: str, network: _core.Network | Outline) -> tuple[Any, ...]:
+        """Return the arguments, besides the settings, of the compile of such a network."""
+        average = self.average
+        return (
+            self.loss.registry_name,
+            self.loss.hyper(),
+            self.optimizer.registry_name,
+            self.optimizer.core_hyper(),
+            self._groups(where, network),
+            self._schedule(),
+            None if average is None else (average.registry_name, average.hyper()),
+            self._limits(where, network),
+            self.figures.core_sums(),
+        )
 
     def with_lr(self, where: str, network: _core.Network, lr: Any, epochs: int) -> Compiled:
         """Set another learning rate from the next step on; return the settings with it.
@@ -234,22 +238,27 @@ class Compiled(NamedTuple):
         names += [] if self.average is None else [AVERAGE]
         return names + ([ACCUMULATED] if self.settings.get("accumulate", 1) > 1 else [])
 
-    def _groups(self, where: str, network: _core.Network) -> dict[str, dict[str, Any]]:
+    def _groups(self, where: str, network: _core.Network | Outline) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters of single parameters, by key, that differ from the others."""
         optimizer = self.optimizer
         if optimizer.decays_all and not optimizer.group_hyper():
             return {}
-        entries = [entry for entry in network.parameters() if entry["trainable"]]
-        vectors = [entry["key"] for entry in entries if entry["array"].ndim == 1]
-        return optimizer.hyper_of(where, (entry["key"] for entry in entries), vectors)
+        trained = _trained(network)
+        vectors = [key for key, dimensions in trained if dimensions == 1]
+        return optimizer.hyper_of(where, (key for key, _ in trained), vectors)
 
-    def _limits(self, where: str, network: _core.Network) -> list[tuple[float | None, list[str]]]:
+    def _limits(
+        self, where: str, network: _core.Network | Outline
+    ) -> list[tuple[float | None, list[str]]]:
         """Return the limits of the gradients' norm that groups have, with their keys."""
         if not any(LIMIT in values for values in self.optimizer.group_hyper().values()):
             return []
-        entries = network.parameters()
-        keys = (entry["key"] for entry in entries if entry["trainable"])
-        return self.optimizer.norm_limits(where, keys)
+        return self.optimizer.norm_limits(where, (key for key, _ in _trained(network)))
+
+
+def _trained(network: _core.Network | Outline) -> list[tuple[str, int]]:
+    """Return key and number of dimensions of each parameter that trains."""
+    return network.parameters if isinstance(network, Outline) else _state.trained(network)
 
 
 def _chosen_metrics(where: str, given: Any) -> tuple[Metric, ...]:

@@ -37,7 +37,7 @@ from ._function_loss import FunctionLoss
 from ._parts import Parts
 from ._run import Run, chosen_callbacks, settings_of
 from ._stream import Stream
-from ._tree import Tree
+from ._tree import Outline, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -121,12 +121,16 @@ class Sequential:
         self._take(tree.having("Sequential", layers))
 
     @classmethod
-    def _of_zeros(
-        cls, layers: tuple[Layer, ...], dtype: Any, seed: int, n_threads: int | None
-    ) -> Sequential:
-        """Return a model whose parameters are zeros, for a caller that writes all of them."""
-        model = cls(dtype=dtype, seed=seed, n_threads=n_threads)
-        model._take(model._tree.having("Sequential", layers, draws=False))
+    def _of_outline(cls, outline: Outline, seed: int, n_threads: int) -> Sequential:
+        """Return a model whose parameters are zeros, for a caller that writes all of them.
+
+        `n_threads` is 0 for the automatic choice.
+        """
+        model = object.__new__(cls)
+        tree = Tree.of_outline(outline, seed)
+        vars(model).update(
+            _tree=tree, _compiled=None, _threads=n_threads, _epochs_seen=0, history=None
+        )
         return model
 
     def _take(self, tree: Tree) -> None:
@@ -227,6 +231,13 @@ class Sequential:
         compiled.check_outputs(call.where, call.network.n_outputs)
         compiled.apply(call.where, call.network)
         self._compiled, self._has_function_loss = compiled, isinstance(compiled.loss, FunctionLoss)
+
+    def _compile_as(
+        self, call: _arguments.Call, compiled: Compiled, arguments: tuple[Any, ...]
+    ) -> None:
+        """Compile with what `Compiled.arguments` has returned for the outline of this model."""
+        call.network.compile(*arguments, **compiled.settings)
+        vars(self).update(_compiled=compiled, _has_function_loss=False)
 
     def fit(
         self,

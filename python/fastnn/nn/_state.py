@@ -30,6 +30,7 @@ __all__ = [
     "snapshot",
     "statistics",
     "torch_keys",
+    "trained",
     "write",
 ]
 
@@ -143,6 +144,12 @@ def torch_keys(network: _core.Network) -> dict[str, Array]:
         for key, layer in _values(network).items()
         for name, array in layer.items()
     }
+
+
+def trained(network: _core.Network) -> list[tuple[str, int]]:
+    """Return key and number of dimensions of each parameter that training changes."""
+    entries = network.parameters()
+    return [(entry["key"], entry["array"].ndim) for entry in entries if entry["trainable"]]
 
 
 def gradients(network: _core.Network) -> dict[str, Array]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from fastnn._validate import Array
 
-__all__ = ["Tree"]
+__all__ = ["Outline", "Tree"]
 
 _Copies = dict[int, Any]  # by the id of the original
 _Values = dict[str, dict[str, "Array"]]  # by the layer's key and the parameter's name
@@ -51,29 +51,30 @@ class Tree:
         None if no layer has parameters.
     flattens : bool
         Whether rows of more than one dimension are flattened.
+    outline : Outline or None
+        What it was made of, if it was made of an outline.
     """
 
-    __slots__ = ("dtype", "flattens", "layers", "network", "seed")
+    __slots__ = ("dtype", "flattens", "layers", "network", "outline", "seed")
 
     def __init__(self, dtype: str, seed: int) -> None:
         self.dtype, self.seed = dtype, seed
         self.layers: tuple[Layer, ...] = ()
         self.network: _core.Network | None = None
         self.flattens = False
+        self.outline: Outline | None = None
 
     def having(
         self,
         where: str,
         layers: tuple[Any, ...],
         values: _Values | None = None,
-        draws: bool = True,
     ) -> Tree:
         """Return a tree of `layers`; if they do not fit together, nothing changes.
 
         Layers that belong to another tree are copied with their values, settings and freeze flags.
         Layers of this tree move to the new one with their values. `values`, by key, are for layers
-        that have no values yet. Without them, the network draws initial values; without `draws`
-        they are zeros, for a caller that writes all of them.
+        that have no values yet. Without them, the network draws initial values.
         """
         layers = tuple(map(as_layer, layers))
         _check(where, layers)
@@ -107,8 +108,7 @@ class Tree:
             [layer.spec() for layer in made.layers],
             self.dtype,
             self.seed,
-            initialize=draws
-            and not all(
+            initialize=not all(
                 by_layer[key].keys() >= layer.shapes().keys() for key, layer in with_values
             ),
         )
@@ -126,6 +126,18 @@ class Tree:
             places[id(layer)] = (*places.get(id(layer), ()), key)
         for _, layer in named:  # nothing of this can fail halfway
             layer._bind(network, places[id(layer)])
+        return made
+
+    @classmethod
+    def of_outline(cls, outline: Outline, seed: int) -> Tree:
+        """Return a tree of such layers whose values are zeros, for a caller that writes them."""
+        made = cls(outline.dtype, seed)
+        made.outline = outline
+        made.layers = tuple([layer._bare() for layer in outline.layers])
+        made.network = _core.Network(outline.specs, outline.dtype, seed, initialize=False)
+        for layer, key in zip(made.layers, outline.keys, strict=True):
+            if isinstance(layer, ModelLayer):
+                layer._bind(made.network, (key,))
         return made
 
     def at(self, index: Any) -> Layer:
@@ -196,6 +208,42 @@ class Tree:
     def __str__(self) -> str:
         named = ((_keys.in_state_dict(key) or "-", each) for key, each in _keys.named(self.layers))
         return listing(named)
+
+
+class Outline:
+    """What models of equal layers have in common, so that the layers are checked only once.
+
+    Parameters
+    ----------
+    where : str
+        Name of the call, for messages.
+    layers : tuple of Layer
+        Layers that compute, at least one of them with parameters, and none with layers in it.
+    dtype : "float32" or "float64"
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        They belong to no model; each model gets copies of them.
+    dtype : "float32" or "float64"
+    keys : list of str
+        The key of each layer.
+    specs : list
+        The layers as the core takes them.
+    parameters : list of (str, int)
+        Key and number of dimensions of each parameter, all of which train.
+    n_outputs : int
+    """
+
+    __slots__ = ("dtype", "keys", "layers", "n_outputs", "parameters", "specs")
+
+    def __init__(self, where: str, layers: tuple[Layer, ...], dtype: str) -> None:
+        network = Tree(dtype, 0).having(where, layers).need_network(where)
+        self.dtype, self.layers = dtype, tuple(layer._bare() for layer in layers)
+        self.specs = [layer.spec() for layer in layers]
+        self.keys = [key for key, _ in _keys.walk(layers)]
+        self.parameters = _state.trained(network)
+        self.n_outputs = network.n_outputs
 
 
 def _check_range(where: str, values: dict[str, Array], dtype: str) -> None:

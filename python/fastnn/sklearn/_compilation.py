@@ -13,6 +13,7 @@ from fastnn._fields import default_values, joined
 from fastnn._optimizer import Optimizer
 from fastnn._optimizers import OPTIMIZERS
 from fastnn._schedule import SCHEDULES, Schedule, rate_of
+from fastnn.nn._compiled import Compiled
 from fastnn.nn._members import LOSSES
 
 from ._learning_rate import LearningRate
@@ -21,6 +22,8 @@ from ._parameters import SCHEDULES as SCHEDULE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fastnn.nn._tree import Outline
 
 __all__ = [
     "check_single_epochs",
@@ -155,23 +158,27 @@ def _optimizer(where: str, parameters: Any, rate: LearningRate) -> Optimizer:
     if solver == "sgd":
         momentum = float(parameters.momentum)
         nesterov = bool(parameters.nesterovs_momentum) and momentum > 0
-        given = {"lr": lr, "momentum": momentum, "nesterov": nesterov, **form}
-        return _made(solver, **given) if schedule is None else OPTIMIZERS[solver](**given)
+        form |= {"momentum": momentum, "nesterov": nesterov}
+    else:
+        form |= {name: float(getattr(parameters, name)) for name in _SHARED.values()}
+    return _made(solver, lr=lr, **form) if schedule is None else _new(solver, lr=lr, **form)
+
+
+def _new(solver: str, **given: Any) -> Optimizer:
+    """Return the optimizer with these values, some of which have scikit-learn's names."""
+    if solver == "sgd":
+        return OPTIMIZERS[solver](**given)
     params = _registry.rows("optimizers")[solver]["params"]
     values: dict[str, Any] = default_values(params)
-    values |= {
-        name: float(getattr(parameters, theirs))
-        for name, theirs in _SHARED.items()
-        if values.get(name) == _DEFAULTS[theirs]
-    }
-    given = joined(params, values) | form | {"lr": lr}
-    return _made(solver, **given) if schedule is None else OPTIMIZERS[solver](**given)
+    for name, theirs in _SHARED.items():
+        value = given.pop(theirs)
+        if values.get(name) == _DEFAULTS[theirs]:
+            values[name] = value
+    return OPTIMIZERS[solver](**(joined(params, values) | given))
 
 
-@lru_cache(maxsize=64, typed=True)
-def _made(solver: str, **given: Any) -> Optimizer:
-    """Return the optimizer with these numbers; the fits of a search have the same ones often."""
-    return OPTIMIZERS[solver](**given)
+# The fits of a search have the same numbers often. Schedules may be made of arrays.
+_made = lru_cache(maxsize=64, typed=True)(_new)
 
 
 def compiled(where: str, model: nn.Sequential, parameters: Any, rate: LearningRate | None) -> None:
@@ -195,4 +202,19 @@ def compiled(where: str, model: nn.Sequential, parameters: Any, rate: LearningRa
         settings = {"penalty_in_loss": True, "max_grad_norm": parameters.max_grad_norm}
     with model._call("compile") as call:
         call.where = where
-        model._compile(call, optimizer, loss, **settings)
+        outline = model._tree.outline
+        plain = optimizer.schedule is None and not isinstance(loss, nn.FunctionLoss)
+        if outline is None or not plain or any(getattr(each, "frozen", False) for each in model):
+            model._compile(call, optimizer, loss, **settings)
+        else:
+            model._compile_as(call, *_chosen(outline, where, optimizer, loss, **settings))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _chosen(
+    outline: Outline, where: str, optimizer: Optimizer, loss: nn.Loss, **settings: Any
+) -> tuple[Compiled, tuple[Any, ...]]:
+    """Return the settings of compile for the models of an outline, and the core's arguments."""
+    found = Compiled.of(where, optimizer, loss, None, None, **settings)
+    found.check_outputs(where, outline.n_outputs)
+    return found, found.arguments(where, outline)

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import copy
+import functools
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import joblib
 import numpy as np
 
 from fastnn import _core, _registry, nn
 from fastnn._hints import shown
-from fastnn.nn._layer import Activation
+from fastnn.nn._layer import Activation, Layer
+from fastnn.nn._tree import Outline
 
 from ._parameters import ACTIVATIONS, NORMALIZATIONS
 
@@ -64,7 +66,12 @@ def _activation(where: str, given: Any) -> Activation:
         return copy.copy(given)
     if not isinstance(given, str) or given not in ACTIVATIONS:
         raise _registry.unknown(where, "activation", given, ACTIVATIONS)
-    made: Any = getattr(nn, _registry.rows("activations")[ACTIVATIONS[given]]["class_name"])
+    return _activation_called(given)
+
+
+@functools.cache
+def _activation_called(name: str) -> Activation:
+    made: Any = getattr(nn, _registry.rows("activations")[ACTIVATIONS[name]]["class_name"])
     return made()  # type: ignore[no-any-return]
 
 
@@ -96,23 +103,47 @@ def build(
     seed : int
         What dropout is drawn from.
     """
-    pairs = [(int(fan_in), int(fan_out)) for fan_in, fan_out in pairwise(units)]
-    functions = activations(where, parameters.activation, len(pairs) - 1)
-    shares = dropouts(where, parameters.dropout, len(pairs) - 1)
-    layers: list[Any] = []
-    for (fan_in, fan_out), function, share in zip(pairs[:-1], functions, shares, strict=True):
-        layers.append(nn.Linear(fan_in, fan_out))
-        if parameters.normalization is not None:
-            row = _registry.rows("layers")[NORMALIZATIONS[parameters.normalization]]
-            layers.append(getattr(nn, row["class_name"])(fan_out))
-        layers.append(function)
-        if share:
-            layers.append(nn.Dropout(share))
-    layers.append(nn.Linear(*pairs[-1]))
-    threads = thread_count(parameters.n_jobs) or None
+    sizes, hidden = tuple(map(int, units)), len(units) - 2
+    functions = tuple(activations(where, parameters.activation, hidden))
+    shares = tuple(dropouts(where, parameters.dropout, hidden))
+    threads = thread_count(parameters.n_jobs)
     if parameters.normalization is None:  # scikit-learn's draws take the place of all values
-        return nn.Sequential._of_zeros(tuple(layers), dtype, seed, threads)
-    return nn.Sequential(*layers, dtype=dtype, seed=seed, n_threads=threads)
+        kind = np.dtype(dtype).name
+        return nn.Sequential._of_outline(_outline(sizes, functions, shares, kind), seed, threads)
+    layers = _layers(sizes, functions, shares, parameters.normalization)
+    return nn.Sequential(*layers, dtype=dtype, seed=seed, n_threads=threads or None)
+
+
+@functools.lru_cache(maxsize=64)
+def _outline(
+    units: tuple[int, ...],
+    functions: tuple[Activation, ...],
+    shares: tuple[float, ...],
+    dtype: Literal["float32", "float64"],
+) -> Outline:
+    """Return the outline of such layers; the fits of a search have few different ones."""
+    return Outline("Sequential", _layers(units, functions, shares, None), dtype)
+
+
+def _layers(
+    units: tuple[int, ...],
+    functions: tuple[Activation, ...],
+    shares: tuple[float, ...],
+    normalization: str | None,
+) -> tuple[Layer, ...]:
+    """Return layers with these sizes, activations, probabilities of dropout, and norms."""
+    found: list[Layer] = []
+    for (fan_in, fan_out), function, share in zip(
+        pairwise(units[:-1]), functions, shares, strict=True
+    ):
+        found.append(nn.Linear(fan_in, fan_out))
+        if normalization is not None:
+            row = _registry.rows("layers")[NORMALIZATIONS[normalization]]
+            found.append(getattr(nn, row["class_name"])(fan_out))
+        found.append(function)
+        if share:
+            found.append(nn.Dropout(share))
+    return (*found, nn.Linear(units[-2], units[-1]))
 
 
 def views(model: nn.Sequential) -> tuple[list[Any], list[Any]]:

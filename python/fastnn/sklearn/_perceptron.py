@@ -154,7 +154,9 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
             where = f"{type(self).__name__}.partial_fit"
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
-        if np.any(np.array(hidden) <= 0):
+        if not all(type(size) is int and size > 0 for size in hidden) and np.any(
+            np.array(hidden) <= 0
+        ):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         check_together(self, where, any(part is not None for part in validation))
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -207,7 +209,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         functions = _network.activations(where, self.activation, len(units) - 2)
         names = [*(each.registry_name for each in functions), self._name_of_single(functions)]
         values = _draws.initial_values(random_state, units, names, dtype)
-        draws = np.any(np.asarray(self.dropout) != 0)
+        draws = bool(self.dropout) and np.any(np.asarray(self.dropout) != 0)
         seed = int(random_state.randint(np.iinfo(np.int32).max)) if draws else 0
         # lbfgs adds up small differences of the loss, for which scikit-learn takes float64, too.
         stochastic = self.solver != "lbfgs"

@@ -37,9 +37,23 @@ def check_parameters(estimator: Any) -> None:
     defaults = _defaults(cls)
     values = {name: getattr(estimator, name) for name in defaults}
     changed = {name: value for name, value in values.items() if value is not defaults[name]}
-    validate_parameter_constraints(
-        estimator._parameter_constraints, changed, caller_name=cls.__name__
-    )
+    check = _check_once if all(map(_is_plain, changed.values())) else _check
+    check(cls, **changed)
+
+
+def _check(cls: Any, **changed: Any) -> None:
+    validate_parameter_constraints(cls._parameter_constraints, changed, caller_name=cls.__name__)
+
+
+# The fits of a search, and the calls of a loop, have the same values often.
+_check_once = lru_cache(maxsize=256, typed=True)(_check)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is immutable, small, and equal only to values that are as valid."""
+    if type(value) is tuple:
+        return all(type(each) is int for each in value)
+    return type(value) in (bool, int, float, str, type(None))
 
 
 @lru_cache(maxsize=32)

@@ -191,6 +191,9 @@ class Training:
                 "epochs": self._epochs,
                 "epochs_seen": model._epochs_seen,
                 "n_threads": call.threads,
+                # Nobody sees a model whose training has failed: not that of a fit, which is new or
+                # a copy, unless early stopping or a callback has a use for it.
+                "restores": self._incremental or self._watches,
             }
             check_statistics(call.where, tuple(model), self._batch_size, rows.n)
             users = chosen_callbacks(call.where, self._estimator.callbacks, 0)
