@@ -150,8 +150,8 @@ void register_testing(py::module_& m) {
   register_plans(m);
   m.def(
       "choose_threads",
-      [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds) {
-        run::Tuner tuner;
+      [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds, Index bytes) {
+        run::Tuner tuner(bytes);
         std::vector<std::tuple<double, int, double>> stretches;
         double now = 0;
         while (now < seconds) {
@@ -165,9 +165,9 @@ void register_testing(py::module_& m) {
         }
         return stretches;
       },
-      py::arg("limit"), py::arg("flops"), py::arg("cost"), py::arg("seconds"),
+      py::arg("limit"), py::arg("flops"), py::arg("cost"), py::arg("seconds"), py::arg("bytes") = 0,
       "(when, threads, seconds) of the stretches of a fit whose step at a time on a number of threads takes cost(time, "
-      "threads) seconds.");
+      "threads) seconds. bytes: of a number; such fits know what others with steps of this kind have measured.");
 }
 
 }  // namespace fastnn::bindings

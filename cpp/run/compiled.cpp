@@ -144,18 +144,23 @@ void Compiled<T>::take(Rules made) {
   clip_of = std::move(made.clip_of);
 }
 
+// Weights and biases may have different rules, and follow each other by turns, so the coefficients of the two parameters
+// before are looked at.
 template <class T>
 void Compiled<T>::begin_update(const std::vector<int>& parameters, double batch_weight) {
   last_lr = lr();
-  const auto at = [](int p) { return static_cast<std::size_t>(p); };
+  const auto at = [&](std::size_t k) { return static_cast<std::size_t>(parameters[k]); };
+  const auto equal = [&](std::size_t p, std::size_t q) { return rule_of[p] == rule_of[q] && steps[p] == steps[q]; };
   for (std::size_t k = 0; k < parameters.size(); ++k) {
-    const int p = parameters[k], before = parameters[k > 0 ? k - 1 : 0];
-    if (k > 0 && rule_of[at(p)] == rule_of[at(before)] && steps[at(p)] == steps[at(before)])
-      coefficients[at(p)] = coefficients[at(before)];
-    else if (!schedule.row)
-      coefficients[at(p)] = optimizer->coefficients(rule(p).values, steps[at(p)] + 1, batch_weight);
+    const std::size_t p = at(k);
+    if (k > 0 && equal(p, at(k - 1)))
+      coefficients[p] = coefficients[at(k - 1)];
+    else if (k > 1 && equal(p, at(k - 2)))
+      coefficients[p] = coefficients[at(k - 2)];
+    else if (const Values& values = rules[rule_of[p]].values; !schedule.row)
+      coefficients[p] = optimizer->coefficients(values, steps[p] + 1, batch_weight);
     else
-      coefficients[at(p)] = optimizer->coefficients(values_now(rule(p).values), steps[at(p)] + 1, batch_weight);
+      coefficients[p] = optimizer->coefficients(values_now(values), steps[p] + 1, batch_weight);
   }
 }
 

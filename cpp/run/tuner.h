@@ -1,12 +1,14 @@
 // Tuner: chooses the number of threads of a step when the caller does not give it. It measures real steps with each
 // candidate, keeps the fastest, and repeats the trials now and then. Results do not depend on the number of threads, so
-// the choice can follow the load of the machine.
+// the choice can follow the load of the machine. The models of a process share what they have measured: the fits of a
+// search or of a cross-validation are too short to begin with trials each.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <mutex>
 
 #include "core/types.h"
 
@@ -18,6 +20,8 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
 
 class Tuner {
  public:
+  // bytes: of a number in these steps; 0: it shares nothing with other tuners.
+  explicit Tuner(Index bytes = 0) : bytes_(bytes) {}
   // Is the step so small that a second thread cannot make it faster?
   static bool too_small(double step_flops) { return step_flops < kAlwaysOne; }
   // Was the last call of pick() about steps of this size?
@@ -57,7 +61,7 @@ class Tuner {
       next_trial();
     else if (since_ > pause_)
       try_again();
-    if (!trying()) choose();
+    if (!trying()) choose(), publish();
   }
 
  private:
@@ -94,6 +98,50 @@ class Tuner {
       ++seen;
     }
   };
+
+  // The measurements of steps of one kind.
+  struct Known {
+    Index bytes = 0;
+    int limit = 0;
+    double flops = 0;
+    std::size_t count = 0;
+    std::array<Candidate, 12> candidate{};
+    bool is(const Tuner& t) const { return bytes == t.bytes_ && limit == t.limit_ && flops == t.flops_; }
+  };
+  // The last measurements of this process. Who cannot have the lock at once does without.
+  struct Shared {
+    std::mutex mutex;
+    std::array<Known, 16> known;
+    std::size_t oldest = 0;
+  };
+  static Shared& shared() {
+    static Shared* const all = new Shared;  // never destroyed: threads may still train at the end of the process
+    return *all;
+  }
+  void publish() const {
+    if (bytes_ == 0) return;
+    Shared& all = shared();
+    const std::unique_lock lock(all.mutex, std::try_to_lock);
+    if (!lock) return;
+    auto place = std::ranges::find_if(all.known, [&](const Known& each) { return each.is(*this); });
+    if (place == all.known.end())
+      place = all.known.begin() + static_cast<std::ptrdiff_t>(all.oldest++ % all.known.size());
+    *place = {bytes_, limit_, flops_, count_, candidate_};
+  }
+  // Begins with the measurements of another tuner, if there are some; all candidates are tried again after a while.
+  bool recall() {
+    if (bytes_ == 0) return false;
+    Shared& all = shared();
+    const std::unique_lock lock(all.mutex, std::try_to_lock);
+    if (!lock) return false;
+    const auto place = std::ranges::find_if(all.known, [&](const Known& each) { return each.is(*this); });
+    if (place == all.known.end()) return false;
+    count_ = place->count, candidate_ = place->candidate;
+    rounds_ = kRounds, again_ = true, warm_up_ = 0;
+    at_ = chosen_ = best();
+    pause_ = std::clamp(kWorth * lost(), kFirstAgain, kTryAgain);
+    return true;
+  }
 
   bool trying() const { return rounds_ < kRounds; }
 
@@ -146,7 +194,7 @@ class Tuner {
     since_ = spent_ = served_ = 0, steps_ = 0;
     pause_ = kFirstAgain;
     again_ = false;
-    warm_up_ = warm_up();
+    if (!recall()) warm_up_ = warm_up();
   }
   // Is the candidate so slow, not only in its first trial with a new team, that further trials would be a waste of
   // time?
@@ -160,6 +208,7 @@ class Tuner {
     return best;
   }
 
+  Index bytes_;
   int limit_ = 0, rounds_ = 0;
   bool settled_ = true, again_ = false;
   Index warm_up_ = 0;
@@ -173,6 +222,7 @@ class Tuner {
 // every epoch.
 class Tuners {
  public:
+  explicit Tuners(Index bytes) { tuners_.fill(Tuner(bytes)); }
   Tuner& of(double step_flops) {
     for (Tuner& tuner : tuners_)
       if (tuner.knows(step_flops)) return tuner;

@@ -183,7 +183,7 @@ class Trainer final : public Model {
   Buffer<T> gradients_;  // of all parameters; never reallocated, since Python may hold views
   PlanCache<T> plans_;
   ScratchPool<T> scratches_{net_};
-  Tuners tuners_;
+  Tuners tuners_{static_cast<Index>(sizeof(T))};
   parallel::LimitsNow limits_;
   Gate gate_;
   Progress progress_;

@@ -17,10 +17,17 @@ FLOPS = 1e6  # of a step: neither so small nor so large that there is nothing to
 
 
 def shares(
-    limit: int, cost: Callable[[float, int], float], seconds: float, flops: float = FLOPS
+    limit: int,
+    cost: Callable[[float, int], float],
+    seconds: float,
+    flops: float = FLOPS,
+    size: int = 0,
 ) -> list[tuple[float, int, float]]:
-    """Return (time, threads, duration) of all stretches; a step at t takes ``cost(t, threads)``."""
-    return _core.testing.choose_threads(limit, flops, cost, seconds)
+    """Return (time, threads, duration) of all stretches; a step at t takes ``cost(t, threads)``.
+
+    With the size of a number, the fit knows what earlier ones with such steps have measured.
+    """
+    return _core.testing.choose_threads(limit, flops, cost, seconds, size)
 
 
 def time_on(stretches: list[tuple[float, int, float]], first: float, last: float) -> Counter[int]:
@@ -103,3 +110,26 @@ def test_where_there_is_nothing_to_choose():
     assert {n for _, n, _ in shares(8, cost, 0.1, flops=1e10)} == {8}  # a trial would take too long
     assert {n for _, n, _ in shares(1, cost, 0.1)} == {1}
     assert {n for _, n, _ in shares(6, cost, 1.0)} == {1, 2, 4, 6}
+
+
+def test_the_next_fit_begins_with_what_the_last_one_measured():
+    def cost(_, threads):
+        return 1e-4 / threads
+
+    flops = 1.25e6  # steps of a size that no other test has
+    first = shares(4, cost, 0.1, flops, 8)
+    assert {threads for _, threads, _ in first} == {1, 2, 4}
+    again = shares(4, cost, 0.02, flops, 8)
+    assert {threads for _, threads, _ in again} == {4}
+    # Numbers of another size, another limit and steps of another size are other kinds.
+    for limit, other, size in ((4, flops, 4), (2, flops, 8), (4, 2 * flops, 8)):
+        assert shares(limit, cost, 0.02, other, size)[0][1] == 1
+
+
+def test_what_was_measured_is_measured_again():
+    flops = 1.5e6
+    assert usual(shares(2, lambda _, threads: 1e-4 / threads, 1.0, flops, 8), 0.5, 1.0) == 2
+    # On a machine that has become busy meanwhile, two threads are slower.
+    busy = shares(2, lambda _, threads: 1e-4 * threads, 1.0, flops, 8)
+    assert busy[0][1] == 2
+    assert usual(busy, 0.1, 1.0) == 1

@@ -221,6 +221,66 @@ def test_divergence_with_early_stopping_returns_to_the_best_values() -> None:
     np.testing.assert_allclose(other.coefs_[0], one.coefs_[0], rtol=1e-9)
 
 
+def test_a_partial_fit_that_diverges_leaves_the_values_of_before() -> None:
+    model = MLPRegressor(
+        hidden_layer_sizes=(9,), solver="sgd", batch_size=50, shuffle=False, random_state=0
+    )
+    model.partial_fit(X, Y)
+    before, seen = [array.copy() for array in model.coefs_], model.t_
+    y = Y.astype(float)
+    y[-1] = 1e300  # in the last of six batches
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        model.partial_fit(X, y)
+    assert model.t_ == seen
+    for array, expected in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_models_of_equal_settings_share_no_layers_and_no_values() -> None:
+    one = MLPClassifier(**SMALL).fit(X, Y)
+    before = one.coefs_[0].copy()
+    one.network_[0].freeze()
+    other = MLPClassifier(**SMALL | {"random_state": 1}).fit(X, Y)
+    np.testing.assert_array_equal(one.coefs_[0], before)
+    assert other.network_[0] is not one.network_[0]
+    assert not other.network_[0].frozen
+    again = MLPClassifier(**SMALL).fit(X, Y)
+    np.testing.assert_array_equal(again.coefs_[0], before)
+    # Frozen layers stay as they are where training goes on, biases and weights.
+    one.partial_fit(X, Y)
+    np.testing.assert_array_equal(one.coefs_[0], before)
+    assert (one.coefs_[1] != again.coefs_[1]).any()
+
+
+def test_settings_and_data_decide_about_the_model() -> None:
+    """One fit after another, whose layers, dtypes and optimizers differ in a single thing."""
+    changes: list[dict[str, Any]] = [
+        {},
+        {"hidden_layer_sizes": (9, 3)},
+        {"activation": "tanh"},
+        {"activation": [nn.LeakyReLU(0.5)]},
+        {"activation": [nn.LeakyReLU(0.25)]},
+        {"dropout": 0.5},
+        {"normalization": "layer"},
+        {"dtype": "float32"},
+        {"beta_1": 0.5},
+        {"epsilon": 0.5},
+        {"alpha": 0.5},
+        {"solver": "sgd"},
+        {"solver": "sgd", "momentum": 0.5},
+        {"solver": "rmsprop"},
+        {"max_grad_norm": 0.01},
+        {"label_smoothing": 0.5},
+        {"n_jobs": 1},
+    ]
+    for _ in range(2):
+        found = [MLPClassifier(**SMALL | each).fit(X, Y) for each in changes]
+        codes = {model.loss_ for model in found}
+        assert len(codes) == len(changes) - 1  # n_jobs changes nothing
+        assert [len(model.network_) for model in found[:7]] == [3, 5, 3, 3, 3, 4, 4]
+        assert found[7].coefs_[0].dtype == np.float32
+
+
 def test_fits_in_threads_have_the_bits_of_serial_ones() -> None:
     def fitted(seed: int) -> Any:
         return MLPClassifier(**SMALL | {"random_state": seed}).fit(X, Y).coefs_[0].copy()

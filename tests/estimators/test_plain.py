@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn import neural_network as theirs
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
@@ -163,3 +165,18 @@ def test_wrong_defaults_of_a_subclass_are_refused() -> None:
         with pytest.raises(ValueError, match="The 'max_iter' parameter of Wrong"):
             Wrong().fit(X, Y)
     assert Wrong(max_iter=2).set_params(max_iter=3).fit(X, Y).n_iter_ == 3
+
+
+def test_what_has_been_valid_is_refused_in_another_type() -> None:
+    """Valid parameters are remembered, and equal numbers need not be as valid."""
+    valid = {"batch_size": 10, "n_iter_no_change": 3, "hidden_layer_sizes": (3,), "alpha": 1}
+    for _ in range(2):
+        fastnn.MLPClassifier(**valid, max_iter=2).fit(X, Y)
+        for name in ("batch_size", "n_iter_no_change"):
+            wrong = valid | {name: float(valid[name])}  # type: ignore[arg-type]
+            given = []
+            for module in (fastnn, theirs):
+                model = module.MLPClassifier(**wrong, max_iter=2)
+                given.append(outcome(partial(model.fit, X, Y))[0])
+            assert given[0] == given[1]
+            assert name in given[0][1]

@@ -84,10 +84,11 @@ def test_affinity_of_the_calling_thread_may_change():
     assert _core.threads_available() > 1
 
 
+# The tests below have steps of different sizes, because models share what they have measured.
 @two_cpus
 def test_a_loop_of_steps_notices_a_new_affinity():
     """A step asks for the affinity every 64th time only, since that is a system call."""
-    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5), seed=0)
+    model = nn.Sequential(nn.Linear(64, 255), nn.ReLU(), nn.Linear(255, 5), seed=0)
     model.compile("sgd", "cross_entropy")
     x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
     before = os.sched_getaffinity(0)
@@ -123,7 +124,7 @@ def test_threads_of_a_confined_caller_serve_it_alone():
 @two_cpus
 def test_threadpoolctl():
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))
+    model = nn.Sequential(nn.Linear(64, 254), nn.ReLU(), nn.Linear(254, 5))
     model.compile("sgd", "cross_entropy")
     x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
     before = _core.threads_available()
@@ -136,7 +137,7 @@ def test_threadpoolctl():
 
 @two_cpus
 def test_a_block_limits_the_calls_of_its_thread():
-    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5))
+    model = nn.Sequential(nn.Linear(64, 253), nn.ReLU(), nn.Linear(253, 5))
     model.compile("sgd", "cross_entropy")
     x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
     before = _core.threads_available()
@@ -162,7 +163,7 @@ def test_a_block_limits_the_calls_of_its_thread():
 
 @two_cpus
 def test_a_loop_of_steps_notices_a_block_at_once():
-    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 5), seed=0)
+    model = nn.Sequential(nn.Linear(64, 252), nn.ReLU(), nn.Linear(252, 5), seed=0)
     model.compile("sgd", "cross_entropy")
     x, y = np.ones((256, 64), np.float32), np.zeros(256, int)
 
