@@ -267,6 +267,37 @@ void product_with_column(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexce
   if (first < c.rows) elements_of_column<T, 1>(x, y, c, first);
 }
 
+// Is it worth computing c^T = y^T x instead of c = x^T y, whose few columns leave many lanes of their last vector empty?
+constexpr Index kTurnedCols = 96;  // of c^T at most
+template <class T>
+inline constexpr Index kTurnedRows = 2 * kPad<T>;
+template <class T>
+bool worth_turning(Index rows, Index cols) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  const Index straight = rows * ceil_div(cols, kLanes), turned = cols * ceil_div(rows, kLanes);
+  return cols <= kTurnedRows<T> && rows <= kTurnedCols && 10 * turned <= 7 * straight;
+}
+
+// c = x^T y by way of c^T. Each element is the same chain, since the factors of a product may change places.
+template <class T>
+void product_turned(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c) noexcept {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  alignas(kAlign) T memory[kTurnedRows<T> * kTurnedCols];
+  const Matrix<T> turned{memory, c.cols, c.rows, padded<T>(c.rows)};
+  multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(y, x, nullptr, turned, false);
+  for (Index first = 0; first < c.cols; first += kLanes)
+    for (Index r = 0; r < c.rows; r += kLanes) {
+      Vec<T> square[kLanes];
+#pragma GCC unroll 16
+      for (Index j = 0; j < kLanes; ++j)
+        square[j] = first + j < c.cols ? Vec<T>::load(turned.row(first + j) + r) : Vec<T>::zero();
+      transpose_square(square);
+      for (Index i = 0; i < std::min(kLanes, c.rows - r); ++i) square[i].store(c.row(r + i) + first);
+    }
+  for (Index first = ceil_div(c.cols, kLanes) * kLanes; first < padded<T>(c.cols); first += kLanes)
+    for (Index r = 0; r < c.rows; ++r) Vec<T>::zero().store(c.row(r) + first);
+}
+
 // y = x w + bias where y has one column: lanes are rows of x, which are transposed in registers.
 template <class T>
 void product_to_column(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
@@ -315,7 +346,9 @@ template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                         const PrefetchTargets<T>* prefetch) noexcept {
   if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
-  if (c.cols == 1 && !accumulate && !prefetch && x.stride % kPad<T> == 0) return product_with_column<T>(x, y, c);
+  const bool padded_rows = x.stride % kPad<T> == 0;
+  if (c.cols == 1 && !accumulate && !prefetch && padded_rows) return product_with_column<T>(x, y, c);
+  if (!accumulate && !prefetch && padded_rows && worth_turning<T>(c.rows, c.cols)) return product_turned<T>(x, y, c);
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 
@@ -373,12 +406,22 @@ void sums_of_lines(ConstMatrix<T> y, Index first, T* sums, bool accumulate) noex
   for (int v = 0; v < kVectors; ++v) sum[v].store(sums + first + v * kLanes);
 }
 
+// An addition takes the time of several, so that one vector takes as long as eight, which are added side by side.
+template <class T>
+inline constexpr int kSumLines = 8 / kLineVectors<T>;
+template <class T, int kLines = kSumLines<T>>
+void sums_of_rest(ConstMatrix<T> y, Index first, Index lines, T* sums, bool accumulate) noexcept {
+  if (lines == kLines) return sums_of_lines<T, kLines>(y, first, sums, accumulate);
+  if constexpr (kLines > 1) sums_of_rest<T, kLines - 1>(y, first, lines, sums, accumulate);
+}
+
 template <class T>
 void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
   const Index end = padded<T>(y.cols);
   Index c = 0;
-  for (; c + 4 * kPad<T> <= end; c += 4 * kPad<T>) sums_of_lines<T, 4>(y, c, sums, accumulate);
-  for (; c < end; c += kPad<T>) sums_of_lines<T, 1>(y, c, sums, accumulate);
+  for (; c + kSumLines<T> * kPad<T> <= end; c += kSumLines<T> * kPad<T>)
+    sums_of_lines<T, kSumLines<T>>(y, c, sums, accumulate);
+  sums_of_rest<T>(y, c, (end - c) / kPad<T>, sums, accumulate);
 }
 
 #define FASTNN_INSTANTIATE(T)                                                              \

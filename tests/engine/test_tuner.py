@@ -133,3 +133,7 @@ def test_what_was_measured_is_measured_again():
     busy = shares(2, lambda _, threads: 1e-4 * threads, 1.0, flops, 8)
     assert busy[0][1] == 2
     assert usual(busy, 0.1, 1.0) == 1
+    # One thread is as fast on a machine that is quiet again, so only another trial finds out.
+    quiet = shares(2, lambda _, threads: 1e-4 / threads, 2.0, flops, 8)
+    assert quiet[0][1] == 1
+    assert usual(quiet, 1.0, 2.0) == 2
