@@ -69,11 +69,15 @@ NumpyOrders::NumpyOrders(const py::object& generator, Index n, bool shared) : ge
   }();
   numbers_ = fast ? Numbers{draw_twister, bits.state} : Numbers{draw_bits, &bits};
   order_.resize(static_cast<std::size_t>(n));
-  std::iota(order_.begin(), order_.end(), std::int64_t{0});
+  shuffled_.resize(order_.size());
+  std::iota(shuffled_.begin(), shuffled_.end(), std::uint32_t{0});
 }
 
 const std::int64_t* NumpyOrders::next() {
-  const auto draw = [&] { shuffle(order_.data(), rows(), numbers_); };
+  const auto draw = [&] {
+    shuffle(shuffled_.data(), rows(), numbers_);
+    std::ranges::copy(shuffled_, order_.begin());
+  };
   if (!lock_) {
     draw();
     return order_.data();

@@ -24,6 +24,9 @@ class NumpyOrders {
  private:
   py::object generator_;  // owns the memory of the state
   py::object lock_;       // of the generator if it is shared; otherwise no object
+  // What is shuffled, and what is returned, which other cores read: the copy costs less than if each exchange had to take
+  // its cache lines back from them.
+  std::vector<std::uint32_t> shuffled_;
   std::vector<std::int64_t> order_;
   Numbers numbers_;
 };

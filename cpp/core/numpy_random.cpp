@@ -72,7 +72,7 @@ Index take_places(std::uint32_t* places, Index count, std::uint32_t row) noexcep
 
 }  // namespace
 
-void shuffle(std::int64_t* order, Index n, Numbers numbers) noexcept {
+void shuffle(std::uint32_t* order, Index n, Numbers numbers) noexcept {
   constexpr Index kAtOnce = 256;
   std::uint32_t drawn[kAtOnce], places[kAtOnce];
   Index at = 0, end = 0;  // the numbers drawn[at, end) have not been used

@@ -26,6 +26,6 @@ struct Numbers {
 
 // Shuffles n <= 2^32 row numbers: Fisher-Yates from the end, where the place of row i is the first of the numbers drawn
 // that is at most i, of which only the bits of i count.
-void shuffle(std::int64_t* order, Index n, Numbers numbers) noexcept;
+void shuffle(std::uint32_t* order, Index n, Numbers numbers) noexcept;
 
 }  // namespace fastnn
