@@ -88,10 +88,13 @@ class Description:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._values()))
+        found = vars(self).get(_HASH)
+        if found is None:
+            found = vars(self)[_HASH] = hash((type(self), *self._values()))
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: _plain(value) for name, value in vars(self).items()}
+        return {name: _plain(value) for name, value in vars(self).items() if name != _HASH}
 
     def __setstate__(self, state: Any) -> None:
         where, names = type(self).__name__, [f.name for f in fields(self)]
@@ -118,6 +121,9 @@ class Description:
         params = self.row["params"]
         values = {name: getattr(self, name) for name in argument_names(params)}
         return checked(type(self).__name__, params, values)
+
+
+_HASH = "_hash"  # kept, since descriptions do not change
 
 
 def _plain(value: Any) -> Any:

@@ -108,7 +108,7 @@ def build(
     shares = tuple(dropouts(where, parameters.dropout, hidden))
     threads = thread_count(parameters.n_jobs)
     if parameters.normalization is None:  # scikit-learn's draws take the place of all values
-        kind = np.dtype(dtype).name
+        kind: Literal["float32", "float64"] = "float32" if dtype == np.float32 else "float64"
         return nn.Sequential._of_outline(_outline(sizes, functions, shares, kind), seed, threads)
     layers = _layers(sizes, functions, shares, parameters.normalization)
     return nn.Sequential(*layers, dtype=dtype, seed=seed, n_threads=threads or None)

@@ -121,7 +121,7 @@ def binarizer_of(y: Any) -> LabelBinarizer:
 def _distinct(y: Any) -> Any:
     """Return ``np.unique(y)``, which need not sort small numbers."""
     if y.dtype.kind == "i" and y.min() >= 0 and y.max() < len(y):
-        return np.flatnonzero(np.bincount(y)).astype(y.dtype, copy=False)
+        return np.bincount(y).nonzero()[0].astype(y.dtype, copy=False)
     return np.unique(y)
 
 
@@ -147,7 +147,9 @@ class _Words(ISeedSequence):
 
 def random_state_of(given: Any) -> np.random.RandomState:
     """Return ``check_random_state(given)``."""
-    if not isinstance(given, Integral):
+    if isinstance(given, np.random.RandomState):
+        return given
+    if not (type(given) is int or isinstance(given, Integral)):
         return check_random_state(given)  # type: ignore[no-any-return]
     made = np.random.RandomState(np.random.MT19937(_WORDS))
     made.seed(int(given))

@@ -27,7 +27,7 @@ def readable(where: str, x: Any) -> Any:
 
     Dtypes that the core does not read become float64.
     """
-    if issparse(x):
+    if type(x) is not np.ndarray and issparse(x):
         with Words(where, {"X": x}):
             return as_csr(where, "X", x)
     if x.dtype.kind in "biuf" and x.dtype.itemsize <= 8:

@@ -57,10 +57,18 @@ def encoded(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
         return binarizer.transform(y).astype(bool)
     classes = binarizer.classes_
     if _is_multiclass(binarizer):
-        return _of_indices(np.searchsorted(classes, y), len(classes), link)
+        return _of_indices(_places(classes, y), len(classes), link)
     if len(classes) < 2:
         return np.zeros((len(y), 1), bool)
     return (y == classes[1]).reshape(-1, 1)
+
+
+def _places(classes: Any, y: Any) -> Any:
+    """Return the places of labels among the classes, which are sorted; all labels are known."""
+    numbered = classes.dtype.kind in "iu" and y.dtype.kind in "iu"
+    if numbered and classes[0] == 0 and classes[-1] == len(classes) - 1:
+        return y
+    return classes.searchsorted(y)
 
 
 def _of_indices(indices: Any, n: int, link: str) -> Any:
