@@ -348,10 +348,7 @@ def step_overhead(seconds: float) -> Case:
 
 
 def fit_overhead(fits: int = 1, **settings: Any) -> Case:
-    """Return a fit of digits, and the part of it that is the core's training.
-
-    Of several fits in a row, each round has the median.
-    """
+    """Return a fit of digits, or the median of several, and the part that is the core's."""
     data = load_digits(return_X_y=True)
 
     def median() -> tuple[float, float]:

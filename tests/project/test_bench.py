@@ -275,7 +275,8 @@ def test_estimators_are_measured_where_they_train_the_same(load, monkeypatch) ->
 def test_what_a_fit_adds_to_the_core_is_measured_on_what_it_calls(load) -> None:
     pytest.importorskip("sklearn")
     rows = load("estimator_rows")
-    whole, core = rows.one_fit(max_iter=3)
+    data = rows.load_digits(return_X_y=True)
+    whole, core = rows.one_fit(data, max_iter=3)
     assert whole / 10 < core < whole
     from fastnn.sklearn._training import Training
 
@@ -288,7 +289,7 @@ def test_what_a_fit_adds_to_the_core_is_measured_on_what_it_calls(load) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "_begin", slow)
-        whole, core = rows.one_fit(max_iter=3)
+        whole, core = rows.one_fit(data, max_iter=3)
     assert len(begun) == 1
     assert whole - core > 0.06
 
