@@ -62,8 +62,9 @@ struct Fit {
       field<&Params::drop_last>("drop_last", "leave out a last batch that is not full"),
       field<&Params::seed>("seed", "what the orders of rows are drawn from"),
       field<&Params::metrics>("metrics", "accuracy beside the loss"),
-      field<&Params::restores>("restores", "return to the last good epoch when one fails, for which each begins with a "
-                                           "copy; without it, the model is of no use then"),
+      field<&Params::restores>("restores",
+                               "return to the last good epoch when one fails, for which each begins with a "
+                               "copy; without it, the model is of no use then"),
       field<&Params::n_threads>("n_threads", within(0, parallel::kMaxThreads), "0: chosen by measuring"),
   };
 };
