@@ -68,10 +68,10 @@ def scikit_learn(session: nox.Session, version: str) -> None:
     """Run the tests of the estimators with a version of scikit-learn."""
     extras = PROJECT["project"]["optional-dependencies"]["test"]
     others = [each for each in extras if not each.startswith("scikit-learn")]
-    # Later versions of pytest warn of what older versions of scikit-learn give to parametrize.
     (built,) = _wheels(session).glob("*.whl")
     # Earlier builds have the same version, so the new one would not replace them.
     session.install("--force-reinstall", "--no-deps", str(built))
+    # Later versions of pytest warn of what older versions of scikit-learn give to parametrize.
     session.install(str(built), *others, "pytest<9", f"scikit-learn=={version}")
     # Older versions use options that later versions of SciPy deprecate.
     quiet = ["-W", "ignore:scipy.optimize:DeprecationWarning"]
