@@ -5,6 +5,10 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <memory>
+#include <new>
+
 #include "core/check.h"
 #include "core/float_mode.h"
 #include "core/parallel.h"
@@ -17,8 +21,34 @@ void register_registries(py::module_& m);
 void register_network(py::module_& m);
 void register_functional(py::module_& m);
 void register_info(py::module_& m);
-void register_orders(py::module_& m);
+void register_draws(py::module_& m);
 void register_testing(py::module_& m);
+
+// The base of a class T of the module. If an object whose __init__ never ran is an argument, or a method of it is called,
+// pybind11 allocates memory for the C++ object and does not construct it. So operator new constructs an empty one, which
+// T() has to make without owning anything, and which the methods of T refuse or find empty. A constructor that runs
+// afterwards reuses the memory; the destructor of the empty object need not run. Neither function is inline: a compiler
+// that inlines one of them takes the pair for a mismatch.
+template <class T>
+struct EmptyAtFirst {
+  [[gnu::noinline]] static void* operator new(std::size_t size) { return ::new (::operator new(size)) T; }
+  static void* operator new(std::size_t, void* room) { return room; }
+  [[gnu::noinline]] static void operator delete(void* room) { ::operator delete(room); }
+};
+
+// Makes `made` the C++ object of a Python object whose __init__ runs. pybind11 enters a new object into its table of
+// instances after the constructor has returned, where std::bad_alloc would end the process. Here the exception is caught
+// as in any call, and the object remains one whose __init__ did not run.
+template <class T>
+void become(py::detail::value_and_holder& place, std::unique_ptr<T> made) {
+  place.value_ptr() = made.get();
+  try {
+    place.type->init_instance(place.inst, &made);
+  } catch (...) {
+    place.value_ptr() = nullptr;
+    throw;
+  }
+}
 
 // The interpreter may end while a daemon thread computes. From then on CPython (up to 3.13) unwinds a thread that takes
 // the GIL, which terminates the process if it happens in a C++ destructor. So such a thread sleeps until the process

@@ -53,7 +53,7 @@ void translate(std::exception_ptr error) {
 void register_all(py::module_& m) {
   py::register_local_exception_translator(translate);
   register_registries(m);
-  register_orders(m);
+  register_draws(m);
   register_network(m);
   register_functional(m);
   register_info(m);

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,18 +24,22 @@ using train::Model;
 
 class BatchArgs;
 
-class Network {
- public:
-  Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype, std::uint64_t seed,
-          bool initialize);
+// Name and settings of each layer.
+using LayerList = std::vector<std::pair<std::string, py::dict>>;
 
-  // If a method is called on an object whose __init__ never ran, pybind11 allocates memory for the C++ object and does
-  // not construct it. So operator new constructs an empty network, in which model() finds no model and refuses the
-  // call. A constructor that runs afterwards reuses the memory; the destructor of the empty network need not run,
-  // because it owns nothing. Neither is inline: a compiler that inlines one of them takes the pair for a mismatch.
-  [[gnu::noinline]] static void* operator new(std::size_t size) { return ::new (::operator new(size)) Network; }
-  static void* operator new(std::size_t, void* room) { return room; }
-  [[gnu::noinline]] static void operator delete(void* room) { ::operator delete(room); }
+// The layers of one network, or of several equal ones, as they were read once.
+struct LayerSpecs : EmptyAtFirst<LayerSpecs> {
+  LayerSpecs() = default;
+  explicit LayerSpecs(const LayerList& layers);
+  std::vector<graph::Config> configs;
+};
+
+// What compile needs, for one network or for several with the same parameters.
+struct CompileSpec : run::CompileSpec, EmptyAtFirst<CompileSpec> {};
+
+class Network : public EmptyAtFirst<Network> {
+ public:
+  Network(const LayerSpecs& layers, const std::string& dtype, std::uint64_t seed, bool initialize);
 
   Model& model() const {
     require(model_ != nullptr, "[Network] was never initialised: its __init__ did not run");
@@ -61,9 +64,11 @@ class Network {
   void change_layer(const std::vector<std::string>& layers, const std::string& kind, const py::dict& settings);
   void set_frozen(const std::string& layer, bool frozen);
   using MetricList = std::vector<std::pair<std::string, py::dict>>;  // name and parameters of each
-  void compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-               const py::dict& params, const Groups& groups, const py::object& schedule, const py::object& average,
-               const Limits& limits, const MetricList& metrics, const py::kwargs& settings);
+  static CompileSpec compile_spec(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+                                  const py::dict& params, const Groups& groups, const py::object& schedule,
+                                  const py::object& average, const Limits& limits, const MetricList& metrics,
+                                  const py::kwargs& settings);
+  void compile(const CompileSpec& spec);
   void set_optimizer_params(const py::dict& params, const Groups& groups, const py::object& schedule, bool continues,
                             const Limits& limits);
   double lr();
@@ -115,6 +120,8 @@ class Network {
 
   // network_state.cpp
   py::list parameters(const py::object& self, int array, const std::optional<std::string>& layer = {});
+  // Views of the values of all layers, or of one, in torch's layout, by the layer's key and the name: lent.
+  py::dict views(const py::object& self, const std::optional<std::string>& layer);
   // Must be called with each view that a caller gets, so that fit can make it read-only.
   void lend(const py::array& view) { lent_.add(view); }
   py::dict optimizer_steps();
@@ -131,6 +138,7 @@ class Network {
 
  private:
   friend class FitHooks;
+  friend EmptyAtFirst<Network>;
   using Ticks = parallel::Clock::rep;
   static constexpr Ticks kNever = parallel::Clock::time_point::max().time_since_epoch().count();
   parallel::Clock::time_point deadline() const {

@@ -46,8 +46,6 @@ std::vector<std::pair<int, initializers::Chosen>> initials_of(const std::string&
   return chosen;
 }
 
-using LayerList = std::vector<std::pair<std::string, py::dict>>;
-
 std::vector<graph::Config> configs_of(const LayerList& layers, int nested = 0);
 
 graph::Config layer_config(const std::string& kind, const py::dict& given, int nested = 0) {
@@ -104,10 +102,11 @@ run::OptimizerValues optimizer_values(const optimizers::Row& row, const py::dict
 
 }  // namespace
 
-Network::Network(const std::vector<std::pair<std::string, py::dict>>& layer_list, const std::string& dtype,
-                 std::uint64_t seed, bool initialize) {
+LayerSpecs::LayerSpecs(const LayerList& layers) : configs(configs_of(layers)) {}
+
+Network::Network(const LayerSpecs& layers, const std::string& dtype, std::uint64_t seed, bool initialize) {
   require(dtype == "float32" || dtype == "float64", "[Network] unknown dtype '", dtype, "'; known: float32, float64");
-  model_ = train::make_model(configs_of(layer_list), dtype == "float64", seed, initialize);
+  model_ = train::make_model(layers.configs, dtype == "float64", seed, initialize);
   flatten_ = model_->flattens();
   ready_ = model_->ready();
   flops_per_row_ = model_->flops_per_row();
@@ -125,12 +124,11 @@ void Network::set_frozen(const std::string& layer, bool frozen) {
   model().set_frozen(layer, frozen);
 }
 
-void Network::compile(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
-                      const py::dict& params, const Groups& groups, const py::object& schedule,
-                      const py::object& average, const Limits& limits, const MetricList& metrics,
-                      const py::kwargs& settings) {
-  const train::Gate::Writer writer(model().gate(), "compile");
-  run::CompileSpec spec;
+CompileSpec Network::compile_spec(const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+                                  const py::dict& params, const Groups& groups, const py::object& schedule,
+                                  const py::object& average, const Limits& limits, const MetricList& metrics,
+                                  const py::kwargs& settings) {
+  CompileSpec spec;
   spec.loss = loss.empty() ? &losses::own() : &losses::registry().at("[compile]", loss);
   spec.loss_values = values_of("[" + loss + "]", *spec.loss, loss_params);
   spec.optimizer = &optimizers::registry().at("[compile]", optimizer);
@@ -145,6 +143,12 @@ void Network::compile(const std::string& loss, const py::dict& loss_params, cons
     spec.metrics.push_back({&row, values_of("[" + name + "]", row, values)});
   }
   spec.settings = settings_of<run::CompileSettings>("compile", settings);
+  return spec;
+}
+
+void Network::compile(const CompileSpec& spec) {
+  require(spec.loss != nullptr, "[CompileSpec] was never initialised: its __init__ did not run");
+  const train::Gate::Writer writer(model().gate(), "compile");
   model().compile(spec);
 }
 

@@ -90,6 +90,28 @@ py::list Network::parameters(const py::object& self, int array, const std::optio
   return rows;
 }
 
+py::dict Network::views(const py::object& self, const std::optional<std::string>& layer) {
+  const py::dtype dtype = dtype_of(model());
+  const auto item = dtype.itemsize();
+  py::dict layers;
+  py::dict values;  // of the layer `node`
+  const std::string* node = nullptr;
+  const auto parameters = model().parameters(Model::kValues, layer);
+  for (const auto& [p, data, owner] : parameters) {
+    if (node == nullptr || *node != p.node) {
+      node = &p.node;
+      values = py::dict();
+      layers[p.node.c_str()] = values;
+    }
+    const py::object base = owner ? shared_owner(owner) : self;
+    const py::array view = p.two_dimensional() ? py::array(dtype, {p.cols, p.rows}, {item, p.stride * item}, data, base)
+                                               : py::array(dtype, {p.cols}, {item}, data, base);
+    values[p.name.c_str()] = view;
+    lend(view);
+  }
+  return layers;
+}
+
 py::dict Network::optimizer_steps() {
   py::dict steps;
   const auto views = model().parameters(Model::kValues);

@@ -7,7 +7,7 @@
 
 #include "bindings/batch_args.h"
 #include "bindings/network.h"
-#include "bindings/numpy_orders.h"
+#include "bindings/numpy_draws.h"
 #include "bindings/python_loss.h"
 #include "bindings/values.h"
 

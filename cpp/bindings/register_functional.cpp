@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -102,6 +103,30 @@ py::tuple column_statistics(const std::pair<Index, py::array_t<double>>& moments
                         py::array_t<double>(py::ssize_t(found.std.size()), found.std.data()));
 }
 
+constexpr Index kFreeFrom = 1 << 17;  // elements from which a look at all of them takes so long that others may run
+
+bool all_finite(const py::object& x) {
+  const NumpyView view("all_finite", "x", x, {.vector = true, .flatten = true});
+  std::optional<WithoutGil> free;
+  if (view.rows() * view.source().cols >= kFreeFrom) free.emplace();
+  return kernels::all_finite(view.source());
+}
+
+// The distinct numbers of a column of integers, increasing; None unless all are at least 0 and below their count.
+py::object distinct_below_count(const py::object& y) {
+  const NumpyView view("distinct_below_count", "y", y, {.cols = 1, .vector = true});
+  const Index n = view.rows(), limit = std::min<Index>(n, std::numeric_limits<std::int32_t>::max());
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(n));
+  if (!kernels::gather_classes(view.source(), {}, n, limit, numbers.data())) return py::none();
+  std::vector<char> seen(static_cast<std::size_t>(limit));
+  for (const std::int32_t number : numbers) seen[static_cast<std::size_t>(number)] = 1;
+  py::array_t<std::int64_t> distinct(std::ranges::count(seen, 1));
+  std::int64_t* to = distinct.mutable_data();
+  for (Index number = 0; number < limit; ++number)
+    if (seen[static_cast<std::size_t>(number)]) *to++ = number;
+  return distinct;
+}
+
 py::array permutation(Index n, std::uint64_t seed, std::uint64_t epoch) {
   require(n >= 0, "[permutation] n = ", n, "; expected a number >= 0");
   py::array_t<std::int64_t> order(n);
@@ -164,6 +189,10 @@ void register_functional(py::module_& m) {
       },
       arg("losses"), arg("tol"), arg("best"), arg("waited"),
       "(best, waited) after the losses of further epochs, as the row \"standstill\" counts them.");
+  m.def("all_finite", all_finite, arg("x"), "Whether all numbers of an array are finite.");
+  m.def("distinct_below_count", distinct_below_count, arg("y"),
+        "The distinct numbers of a column of integers, increasing; None unless all are at least 0 and below their "
+        "count.");
   m.def("has_sorted_rows", has_sorted_rows, arg("where"), arg("name"), arg("matrix"),
         "Whether the columns of each row of a CSR matrix increase. Refuses places outside of the matrix.");
 }

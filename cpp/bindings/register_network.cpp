@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <utility>
 
 #include "bindings/fastcall.h"
 #include "bindings/network.h"
@@ -12,19 +13,19 @@ namespace fastnn::bindings {
 
 namespace {
 
-// Constructs a Network in `place`. pybind11 enters a new object into its table of instances after the constructor has
-// returned, where std::bad_alloc would end the process. Here the exception is caught as in any call, and the object
-// remains one whose __init__ did not run.
-void make_network(py::detail::value_and_holder& place, const std::vector<std::pair<std::string, py::dict>>& layer_list,
-                  const std::string& dtype, std::uint64_t seed, bool initialize) {
-  auto made = std::make_unique<Network>(layer_list, dtype, seed, initialize);
-  place.value_ptr() = made.get();
+LayerSpecs specs_of(const py::object& layers) {
   try {
-    place.type->init_instance(place.inst, &made);
-  } catch (...) {
-    place.value_ptr() = nullptr;
-    throw;
+    return LayerSpecs(layers.cast<LayerList>());
+  } catch (const py::cast_error&) {
+    throw py::type_error("[Network] layers is a " + type_name(layers) + "; expected a list of (kind, settings)");
   }
+}
+
+void make_network(py::detail::value_and_holder& place, const py::object& layers, const std::string& dtype,
+                  std::uint64_t seed, bool initialize) {
+  const bool are_specs = py::isinstance<LayerSpecs>(layers);
+  become(place, are_specs ? std::make_unique<Network>(layers.cast<const LayerSpecs&>(), dtype, seed, initialize)
+                          : std::make_unique<Network>(specs_of(layers), dtype, seed, initialize));
 }
 
 constexpr const char* kPredictNames[] = {"x", "link", "out", "n_threads"};
@@ -112,6 +113,62 @@ void add_training(py::class_<Network>& cls) {
       .def("apply_gradients", &Network::apply_gradients, arg("n_threads") = 0);
 }
 
+// The function f(first, spec), as a function of `first` and of the arguments of compile, which make the spec.
+template <class First, class F>
+auto with_spec(F f) {
+  return
+      [f](First first, const std::string& loss, const py::dict& loss_params, const std::string& optimizer,
+          const py::dict& params, const Network::Groups& groups, const py::object& schedule, const py::object& average,
+          const Network::Limits& limits, const Network::MetricList& metrics, const py::kwargs& settings) {
+        f(first, Network::compile_spec(loss, loss_params, optimizer, params, groups, schedule, average, limits, metrics,
+                                       settings));
+      };
+}
+
+// What a network consists of and how it trains.
+void add_settings(py::module_& m, py::class_<Network>& cls) {
+  using py::arg;
+  const auto none = py::none();
+  py::class_<LayerSpecs>(m, "LayerSpecs", "The layers of a network; they may serve several equal ones.")
+      .def(
+          "__init__",
+          [](py::detail::value_and_holder& place, const LayerList& layers) {
+            become(place, std::make_unique<LayerSpecs>(layers));
+          },
+          py::detail::is_new_style_constructor(), arg("layers"));
+  py::class_<CompileSpec> spec(m, "CompileSpec", "What compile needs; it may serve several networks.");
+  cls.def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))
+      .def(
+          "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
+      .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
+      .def("compile_as", &Network::compile, arg("spec"), "compile, with what it has in common with other networks.")
+      .def("use_averages", &Network::use_averages, arg("on"),
+           "Exchanges the values of the parameters that train with their averages, or back.")
+      .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })
+      .def(
+          "set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
+          arg("schedule") = none, arg("continues") = false, arg("limits") = py::list(),
+          "Other hyperparameters, as compile takes them, from the next update on; states and counts stay. The schedule "
+          "begins now, unless it continues the one before.")
+      .def_property_readonly("lr", &Network::lr)
+      .def("schedule_position", &Network::schedule_position)
+      .def("set_schedule_position", &Network::set_schedule_position, arg("position"));
+  const auto def = [&](auto& of, const char* name, auto function, const auto&... more) {
+    of.def(
+        name, function, more..., arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
+        arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none, arg("limits") = py::list(),
+        arg("metrics") = py::list(),
+        "schedule, average: None, or a pair of name and parameters; metrics: such pairs. limits: pairs of a limit of "
+        "the gradients' norm, or None, and the keys of its parameters. settings: of the row \"compile\".");
+  };
+  using Place = py::detail::value_and_holder;
+  def(spec, "__init__", with_spec<Place&>([](Place& place, CompileSpec made) {
+        become(place, std::make_unique<CompileSpec>(std::move(made)));
+      }),
+      py::detail::is_new_style_constructor());
+  def(cls, "compile", with_spec<Network&>([](Network& n, const CompileSpec& made) { n.compile(made); }));
+}
+
 }  // namespace
 
 void register_network(py::module_& m) {
@@ -155,29 +212,15 @@ void register_network(py::module_& m) {
            [](const py::object& self) { return self.cast<Network&>().parameters(self, Model::kGradients); })
       .def("optimizer_state", [](const py::object& self) { return self.cast<Network&>().optimizer_state(self); })
       .def("snapshot", &Network::snapshot, arg("layers") = none)
+      .def(
+          "views",
+          [](const py::object& self, const std::optional<std::string>& layer) {
+            return self.cast<Network&>().views(self, layer);
+          },
+          arg("layer") = none, "Views of the values, in torch's layout, by the layer's key and the name; lent.")
       .def("lend", &Network::lend, arg("view"))
-      .def("set_optimizer_steps", &Network::set_optimizer_steps, arg("steps"))
-      .def("set_frozen", &Network::set_frozen, arg("layer"), arg("frozen"))
-      .def(
-          "frozen", [](Network& n, const std::string& layer) { return n.model().frozen(layer); }, arg("layer"))
-      .def("change_layer", &Network::change_layer, arg("layers"), arg("kind"), arg("settings"))
-      .def(
-          "compile", &Network::compile, arg("loss"), arg("loss_params"), arg("optimizer"), arg("params"),
-          arg("groups") = py::dict(), arg("schedule") = none, arg("average") = none, arg("limits") = py::list(),
-          arg("metrics") = py::list(),
-          "schedule, average: None, or a pair of name and parameters; metrics: such pairs. limits: pairs of a limit of "
-          "the gradients' norm, or None, and the keys of its parameters. settings: of the row \"compile\".")
-      .def("use_averages", &Network::use_averages, arg("on"),
-           "Exchanges the values of the parameters that train with their averages, or back.")
-      .def_property_readonly("averaged", [](const Network& n) { return n.model().averaged(); })
-      .def(
-          "set_optimizer_params", &Network::set_optimizer_params, arg("params"), arg("groups") = py::dict(),
-          arg("schedule") = none, arg("continues") = false, arg("limits") = py::list(),
-          "Other hyperparameters, as compile takes them, from the next update on; states and counts stay. The schedule "
-          "begins now, unless it continues the one before.")
-      .def_property_readonly("lr", &Network::lr)
-      .def("schedule_position", &Network::schedule_position)
-      .def("set_schedule_position", &Network::set_schedule_position, arg("position"));
+      .def("set_optimizer_steps", &Network::set_optimizer_steps, arg("steps"));
+  add_settings(m, cls);
   add_training(cls);
   add_inference(cls);
   add_calls(cls);

@@ -44,6 +44,24 @@ void MersenneTwister::draw(std::uint32_t* out, Index count) noexcept {
   }
 }
 
+void MersenneTwister::draw_units(double* out, Index count) noexcept {
+  constexpr Index kAtOnce = 256;
+  std::uint32_t words[2 * kAtOnce];
+  for (Index first = 0; first < count; first += kAtOnce) {
+    const Index some = std::min(kAtOnce, count - first);
+    draw(words, 2 * some);
+    for (Index i = 0; i < some; ++i)
+      out[first + i] = ((words[2 * i] >> 5) * 0x1p26 + (words[2 * i + 1] >> 6)) * 0x1p-53;
+  }
+}
+
+Numbers MersenneTwister::numbers(void* state) noexcept {
+  return {
+      [](void* it, std::uint32_t* out, Index count) noexcept { static_cast<MersenneTwister*>(it)->draw(out, count); },
+      [](void* it, double* out, Index count) noexcept { static_cast<MersenneTwister*>(it)->draw_units(out, count); },
+      state};
+}
+
 namespace {
 
 // Keeps those of `count` numbers that are taken as places of the rows from `row` downwards, in their order; returns how

@@ -10,18 +10,23 @@
 
 namespace fastnn {
 
+// A generator of numbers.
+struct Numbers {
+  void (*draw)(void* state, std::uint32_t* out, Index count) noexcept;  // of 32 bits
+  void (*draw_units)(void* state, double* out, Index count) noexcept;   // in [0, 1)
+  void* state;
+};
+
 struct MersenneTwister {
   static constexpr int kWords = 624;
   std::uint32_t key[kWords];
   int pos;  // of the next number; kWords: the words have to be renewed first
 
   void draw(std::uint32_t* out, Index count) noexcept;
-};
-
-// A generator of numbers of 32 bits: draw(state, out, count) writes the next `count` of them to `out`.
-struct Numbers {
-  void (*draw)(void* state, std::uint32_t* out, Index count) noexcept;
-  void* state;
+  // Of 53 bits, the upper 27 of one word and the upper 26 of the next one (genrand_res53 of the authors).
+  void draw_units(double* out, Index count) noexcept;
+  // As a generator; `state` is a MersenneTwister.
+  static Numbers numbers(void* state) noexcept;
 };
 
 // Shuffles n <= 2^32 row numbers: Fisher-Yates from the end, where the place of row i is the first of the numbers drawn

@@ -64,7 +64,7 @@ Value Assembly<T>::add(const Config& config, const std::string& key, Value x) {
   if (const Container* container = containers().find(config.kind))
     return container->connect<T>()(*this, config, key, x);
   auto layer = layers::make_layer<T>(config.kind, config.values, x.columns);
-  require(layer != nullptr, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
+  if (layer == nullptr) require(false, "[Network] unknown layer '", config.kind, "'; known: ", known_kinds());
   for (const auto& [param, chosen] : config.initials) layer->choose(param, chosen);
   layer->set_place(key, number_++);
   const Index columns = layer->out();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -282,6 +283,26 @@ ConstMatrix<T> in_place(const Source& source, const Scaling<T>& scaling, Index f
   if (source.row_stride < source.cols * kSize || source.row_stride % kSize != 0) return {};
   if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) return {};
   return {reinterpret_cast<const T*>(at), rows, source.cols, source.row_stride / kSize};
+}
+
+namespace {
+// Without a value if the elements are not of type T, or cannot be read as a matrix where they are.
+template <class T>
+std::optional<bool> all_finite_in_place(const Source& source) noexcept {
+  ConstMatrix<T> x = in_place<T>(source, {}, 0, source.rows);
+  if (!x.data) return std::nullopt;
+  if (x.stride == x.cols) x = {x.data, 1, x.rows * x.cols, x.rows * x.cols};  // without the ends of rows
+  return all_finite<T>(x);
+}
+}  // namespace
+
+bool all_finite(const Source& source) noexcept {
+  if (const auto known = all_finite_in_place<double>(source)) return *known;
+  if (const auto known = all_finite_in_place<float>(source)) return *known;
+  for (Index r = 0; r < source.rows; ++r)
+    for (Index c = 0; c < source.cols; ++c)
+      if (!std::isfinite(element(source, r, c))) return false;
+  return true;
 }
 
 template <class T>

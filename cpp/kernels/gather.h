@@ -84,6 +84,9 @@ bool gather(const Source& source, RowIds ids, const Scaling<T>& scaling, Matrix<
 template <class T>
 ConstMatrix<T> in_place(const Source& source, const Scaling<T>& scaling, Index first, Index rows) noexcept;
 
+// Are all elements of an array finite?
+bool all_finite(const Source& source) noexcept;
+
 // Is x finite, given y = x W + b? An element of x that is Inf or NaN makes its whole row of y Inf or NaN, so only rows
 // of x whose first element of y is not finite have to be checked.
 template <class T>

@@ -15,7 +15,7 @@ template <class T>
 LayerAlone<T>::LayerAlone(const std::string& kind, const Values& settings, Index rows, Index columns,
                           const layers::Batch& batch, int number)
     : layer_(layers::make_layer<T>(kind, settings, columns)), batch_(batch), x_(rows, columns) {
-  require(layer_ != nullptr, "[layer] unknown layer '", kind, "'; known: ", join(layers::kinds()));
+  if (layer_ == nullptr) require(false, "[layer] unknown layer '", kind, "'; known: ", join(layers::kinds()));
   require(layer_->product_matrix().rows == 0, "[layer] ", kind, " has a product; expected a layer without one");
   layer_->set_place(kind, number);
   shapes_ = layer_->params();

@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <mutex>
+#include <optional>
 
 #include "core/types.h"
 
@@ -17,6 +18,71 @@ namespace fastnn::run {
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+// The measured time of a step with one number of threads. It is a running mean and not a minimum, so that the load of a
+// busy machine counts, and is forgotten when the machine is quiet again. The first measurement of a new team includes
+// waking its threads (~10 ms on one core): the second one replaces it. When a candidate is tried again, the smaller of
+// the old and the new time is kept: averaged, one stall of that kind would rule the candidate out for a second.
+struct Candidate {
+  int threads = 1;
+  int seen = 0;
+  double mean = 0;
+  void learn(double seconds, double share, bool again) {
+    const bool forget = seen < 2 || (again && seconds < mean);
+    mean += (forget ? 1 : std::clamp(share, 0.05, 0.5)) * (seconds - mean);
+    ++seen;
+  }
+};
+struct Candidates {
+  std::size_t count = 0;
+  std::array<Candidate, 12> each{};
+  Candidate& operator[](std::size_t k) { return each[k]; }
+  const Candidate& operator[](std::size_t k) const { return each[k]; }
+};
+
+// The last measurements of all tuners of a process, by the kind of the steps. Whoever cannot have the lock at once does
+// without.
+class SharedMeasurements {
+ public:
+  struct Kind {
+    Index bytes = 0;  // of a number
+    int limit = 0;
+    double flops = 0;
+    bool operator==(const Kind&) const = default;
+  };
+
+  static SharedMeasurements& of_process() {
+    // Never destroyed: threads may still train at the end of the process.
+    static SharedMeasurements* const all = new SharedMeasurements;
+    return *all;
+  }
+  void store(const Kind& kind, const Candidates& measured) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    Entry* entry = entry_of(kind);
+    if (entry == nullptr) entry = &entries_[oldest_++ % entries_.size()];
+    *entry = {kind, measured};
+  }
+  std::optional<Candidates> find(const Kind& kind) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const Entry* const entry = lock ? entry_of(kind) : nullptr;
+    return entry == nullptr ? std::nullopt : std::optional(entry->measured);
+  }
+
+ private:
+  struct Entry {
+    Kind kind;
+    Candidates measured;
+  };
+  Entry* entry_of(const Kind& kind) {
+    const auto place = std::ranges::find(entries_, kind, &Entry::kind);
+    return place == entries_.end() ? nullptr : &*place;
+  }
+
+  std::mutex mutex_;
+  std::array<Entry, 16> entries_;
+  std::size_t oldest_ = 0;
+};
 
 class Tuner {
  public:
@@ -61,7 +127,9 @@ class Tuner {
       next_trial();
     else if (since_ > pause_)
       try_again();
-    if (!trying()) choose(), publish();
+    if (trying()) return;
+    choose();
+    if (bytes_ > 0) SharedMeasurements::of_process().store(kind(), candidate_);
   }
 
  private:
@@ -83,60 +151,12 @@ class Tuner {
   static constexpr Index kWarmUp = 3;          // but at most this many steps
   static constexpr int kRounds = 3;
 
-  // The measured time of a step with one number of threads. It is a running mean and not a minimum, so that the load of
-  // a busy machine counts, and is forgotten when the machine is quiet again. The first measurement of a new team
-  // includes waking its threads (~10 ms on one core): the second one replaces it. When a candidate is tried again, the
-  // smaller of the old and the new time is kept: averaged, one stall of that kind would rule the candidate out for a
-  // second.
-  struct Candidate {
-    int threads = 1;
-    int seen = 0;
-    double mean = 0;
-    void learn(double seconds, double share, bool again) {
-      const bool forget = seen < 2 || (again && seconds < mean);
-      mean += (forget ? 1 : std::clamp(share, 0.05, 0.5)) * (seconds - mean);
-      ++seen;
-    }
-  };
-
-  // The measurements of steps of one kind.
-  struct Known {
-    Index bytes = 0;
-    int limit = 0;
-    double flops = 0;
-    std::size_t count = 0;
-    std::array<Candidate, 12> candidate{};
-    bool is(const Tuner& t) const { return bytes == t.bytes_ && limit == t.limit_ && flops == t.flops_; }
-  };
-  // The last measurements of this process. Who cannot have the lock at once does without.
-  struct Shared {
-    std::mutex mutex;
-    std::array<Known, 16> known;
-    std::size_t oldest = 0;
-  };
-  static Shared& shared() {
-    static Shared* const all = new Shared;  // never destroyed: threads may still train at the end of the process
-    return *all;
-  }
-  void publish() const {
-    if (bytes_ == 0) return;
-    Shared& all = shared();
-    const std::unique_lock lock(all.mutex, std::try_to_lock);
-    if (!lock) return;
-    auto place = std::ranges::find_if(all.known, [&](const Known& each) { return each.is(*this); });
-    if (place == all.known.end())
-      place = all.known.begin() + static_cast<std::ptrdiff_t>(all.oldest++ % all.known.size());
-    *place = {bytes_, limit_, flops_, count_, candidate_};
-  }
+  SharedMeasurements::Kind kind() const { return {bytes_, limit_, flops_}; }
   // Begins with the measurements of another tuner, if there are some; all candidates are tried again after a while.
   bool recall() {
-    if (bytes_ == 0) return false;
-    Shared& all = shared();
-    const std::unique_lock lock(all.mutex, std::try_to_lock);
-    if (!lock) return false;
-    const auto place = std::ranges::find_if(all.known, [&](const Known& each) { return each.is(*this); });
-    if (place == all.known.end()) return false;
-    count_ = place->count, candidate_ = place->candidate;
+    const auto known = bytes_ > 0 ? SharedMeasurements::of_process().find(kind()) : std::nullopt;
+    if (!known) return false;
+    candidate_ = *known;
     rounds_ = kRounds, again_ = true, warm_up_ = 0;
     at_ = chosen_ = best();
     pause_ = std::clamp(kWorth * lost(), kFirstAgain, kTryAgain);
@@ -147,7 +167,7 @@ class Tuner {
 
   void next_trial() {
     do {
-      if (++turn_ == count_) turn_ = 0, ++rounds_;
+      if (++turn_ == candidate_.count) turn_ = 0, ++rounds_;
       at_ = in_turn();
     } while (trying() && !again_ && hopeless(at_));
     warm_up_ = warm_up();
@@ -166,11 +186,11 @@ class Tuner {
   double expected() const { return candidate_[at_].seen > 0 ? candidate_[at_].mean : flops_ / kGuess; }
   // The candidate whose turn it is. Trials begin with the fewest threads, but with the most if a single step on one
   // thread would take long.
-  std::size_t in_turn() const { return flops_ > kFromAll ? count_ - 1 - turn_ : turn_; }
+  std::size_t in_turn() const { return flops_ > kFromAll ? candidate_.count - 1 - turn_ : turn_; }
   // How many seconds a round of trials takes longer than the same steps with the best candidate.
   double lost() const {
     double lost = 0;
-    for (std::size_t k = 0; k < count_; ++k)
+    for (std::size_t k = 0; k < candidate_.count; ++k)
       lost += std::max(candidate_[k].mean, kTrial) * (1 - candidate_[best()].mean / candidate_[k].mean);
     return lost;
   }
@@ -186,9 +206,10 @@ class Tuner {
   void restart(int limit, double step_flops) {
     limit_ = limit;
     flops_ = step_flops;
-    count_ = 0;
-    for (int n = 1; n < limit && count_ + 1 < candidate_.size(); n *= 2) candidate_[count_++] = {n};
-    candidate_[count_++] = {limit};
+    candidate_.count = 0;
+    for (int n = 1; n < limit && candidate_.count + 1 < candidate_.each.size(); n *= 2)
+      candidate_[candidate_.count++] = {n};
+    candidate_[candidate_.count++] = {limit};
     turn_ = 0, rounds_ = 0;
     at_ = chosen_ = in_turn();
     since_ = spent_ = served_ = 0, steps_ = 0;
@@ -203,7 +224,7 @@ class Tuner {
   }
   std::size_t best() const {
     std::size_t best = 0;
-    for (std::size_t k = 1; k < count_; ++k)
+    for (std::size_t k = 1; k < candidate_.count; ++k)
       if (candidate_[k].mean < kGain * candidate_[best].mean) best = k;
     return best;
   }
@@ -214,8 +235,8 @@ class Tuner {
   Index warm_up_ = 0;
   Index steps_ = 0;  // of the current trial or stretch
   double flops_ = 0, spent_ = 0, since_ = 0, served_ = 0, pause_ = kFirstAgain;
-  std::size_t count_ = 0, turn_ = 0, at_ = 0, chosen_ = 0;
-  std::array<Candidate, 12> candidate_{};
+  std::size_t turn_ = 0, at_ = 0, chosen_ = 0;
+  Candidates candidate_;
 };
 
 // A tuner for each of the last few sizes of a step, because loops of train_step have a shorter batch at the end of

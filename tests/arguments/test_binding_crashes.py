@@ -53,6 +53,17 @@ for name in ("n_features", "n_outputs", "dtype", "flops_per_row", "threads_used"
              "draw", "busy"):
     refused(lambda: getattr(_core.Network.__new__(_core.Network), name))
 """,
+    "other objects that were never made": """
+net = network()
+for _ in range(100):
+    empty = _core.CompileSpec.__new__(_core.CompileSpec)
+    refused(lambda: net.compile_as(empty))
+    empty = _core.LayerSpecs.__new__(_core.LayerSpecs)
+    refused(lambda: _core.Network(empty))
+    empty = _core.NumpyOrders.__new__(_core.NumpyOrders)
+    assert len(empty.next()) == 0
+    refused(lambda: net.fit(x, y, orders=empty, batch_size=2, epochs=1))
+""",
     "an order that changes while it is used": """
 n = 600_000
 order = np.arange(n)

@@ -15,6 +15,7 @@ import sklearn.neural_network
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, _core
+from fastnn._refusals import Refused
 
 GENERATORS = [np.random.MT19937, np.random.PCG64]
 X = np.random.RandomState(0).normal(size=(90, 3))
@@ -72,6 +73,47 @@ def test_orders_of_other_rows_are_refused() -> None:
     orders = _core.NumpyOrders(np.random.MT19937(0), 5)
     with pytest.raises(ValueError, match="orders are of 5 rows; expected 90"):
         model.network_._network.fit(X, Y.astype(bool), orders=orders)
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(0,), (1,), (311,), (600,), (3, 0), (1, 7), (40, 33)])
+def test_uniform_numbers_are_those_of_numpy(shape: tuple[int, ...], dtype: Any, make: Any) -> None:
+    mine, other = (np.random.RandomState(make(7)) for _ in range(2))
+    parts = [(0.3, np.empty(shape, dtype)), (7.0, np.empty((*shape[:-1], 2 * shape[-1]))[..., ::2])]
+    for _ in range(2):
+        _core.numpy_uniform(mine._bit_generator, parts)
+        for bound, out in parts:
+            expected = other.uniform(-bound, bound, shape).astype(out.dtype)
+            np.testing.assert_array_equal(out, expected)
+        assert mine.randint(10) == other.randint(10)  # another draw between two
+    if make is np.random.MT19937:
+        assert state_of(mine) == state_of(other)
+
+
+def test_what_uniform_numbers_are_not_drawn_into() -> None:
+    generator = np.random.MT19937(0)
+    fixed = np.zeros(3)
+    fixed.flags.writeable = False
+    for out in (np.zeros(3, int), np.zeros(3, np.float16), np.zeros(3, ">f8"), [0.0], fixed):
+        with pytest.raises(Refused):
+            _core.numpy_uniform(generator, [(1.0, out)])
+    for shape in ((), (1, 1, 1)):
+        with pytest.raises(ValueError, match=f"out has {len(shape)} dimensions; expected 1 or 2"):
+            _core.numpy_uniform(generator, [(1.0, np.zeros(shape))])
+    with pytest.raises(AttributeError):
+        _core.numpy_uniform(object(), [])
+
+
+def test_lbfgs_begins_with_values_of_the_dtype_of_x() -> None:
+    drawn = []
+    for dtype in (np.float32, np.float64):
+        model: Any = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs")
+        model._initialize("fit", [3, 5, 1], np.dtype(dtype), np.random.RandomState(0))
+        assert all(each.dtype == np.float64 for each in model._values)
+        drawn.append(model._values)
+    for single, double in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(single, double.astype(np.float32))
 
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_all_restarts(solver: str) -> None:
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("place", ["_network.build", "_network.load", "_draws.initial_values"])
+@pytest.mark.parametrize("place", ["_network.layout", "_network.build", "_draws.draw_values"])
 def test_ctrl_c_between_restarts_keeps_the_best_so_far(
     monkeypatch: pytest.MonkeyPatch, solver: str, place: str
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn import config_context
 from sklearn import neural_network as theirs
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
@@ -19,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 import fastnn
+from fastnn import _core
 from fastnn.sklearn import _plain
 
 X = np.random.RandomState(0).normal(size=(30, 3))
@@ -53,6 +55,7 @@ ROWS: dict[str, tuple[Any, Any]] = {
     "numbers as y": (X, X[:, 0]),
     "half": (X.astype(np.float16), Y),
     "large": (np.sign(X) * 1e308, Y),
+    "long double": (X.astype(np.longdouble), Y),
     "NaN": (changed(X, (3, 1), np.nan), Y),
     "infinite": (changed(X, (3, 1), np.inf), Y),
     "infinities of both signs": (changed(changed(X, (3, 1), np.inf), (4, 1), -np.inf), Y),
@@ -86,6 +89,48 @@ def test_rows(kind: str, fitted: dict[str, Any], reset: bool) -> None:
         if isinstance(x, np.ndarray) and x is expected[0][0]:
             assert found[0][0] is x
             assert found[0][1] is expected[0][1] or not isinstance(y, np.ndarray)
+
+
+LAYOUTS: dict[str, Any] = {
+    "rows": lambda x: x,
+    "columns": np.asfortranarray,
+    "part of the columns": lambda x: np.concatenate([x, np.full_like(x, np.nan)], 1)[
+        :, : x.shape[1]
+    ],
+    "every second": lambda x: np.repeat(np.repeat(x, 2, 0), 2, 1)[::2, ::2],
+    "backwards": lambda x: np.ascontiguousarray(x[::-1, ::-1])[::-1, ::-1],
+    "other bytes": lambda x: x.astype(x.dtype.newbyteorder()),
+    "one axis": np.ravel,
+    "not aligned": lambda x: np.frombuffer(b"-" + x.tobytes(), np.uint8)[1:].view(x.dtype),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_numbers_that_are_not_finite_are_found_everywhere(layout: str, dtype: Any) -> None:
+    for columns in (1, 2, 7, 8, 9, 16, 17, 33):
+        numbers = np.full((3, columns), np.finfo(dtype).max, dtype)
+        assert _core.all_finite(LAYOUTS[layout](numbers))
+        for at in np.ndindex(numbers.shape):
+            for value in (np.nan, np.inf, -np.inf):
+                assert not _core.all_finite(LAYOUTS[layout](changed(numbers, at, value)))
+
+
+def test_a_large_array_is_looked_at_as_a_whole() -> None:
+    numbers = np.zeros((2**9, 2**9))
+    assert _core.all_finite(numbers)
+    numbers[-1, -1] = np.nan
+    assert not _core.all_finite(numbers)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_distinct_numbers_below_their_count(dtype: Any) -> None:
+    found = _core.distinct_below_count(np.array([4, 1, 1, 4, 0], dtype))
+    assert found is not None
+    assert found.tolist() == [0, 1, 4]
+    for other in ([5, 1, 1, 4, 0], [-1, 1, 1, 4, 0], [1]):
+        assert _core.distinct_below_count(np.array(other, dtype)) is None
+    assert _core.distinct_below_count(np.array([], dtype)).tolist() == []
 
 
 LABELS = {
@@ -154,6 +199,16 @@ def test_parameters(cls: Any) -> None:
     several = cls(tol=-1, alpha=-1, solver="none")
     with pytest.raises(ValueError, match="'alpha' parameter"):  # the first by name
         several.fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_parameters_are_not_checked_where_scikit_learn_would_not(name: str) -> None:
+    for module in (theirs, fastnn):
+        model = getattr(module, name)(hidden_layer_sizes=(3,), validation_fraction=2.0, max_iter=2)
+        with pytest.raises(ValueError, match=f"The 'validation_fraction' parameter of {name}"):
+            model.fit(X, Y)
+        with config_context(skip_parameter_validation=True):
+            assert model.fit(X, Y).n_iter_ == 2
 
 
 def test_wrong_defaults_of_a_subclass_are_refused() -> None:

@@ -118,6 +118,32 @@ def test_fits_and_failing_calls_do_not_grow() -> None:
     assert round_of(1000) - before < 1024, "kilobytes of growth over 5,000 calls"
 
 
+OBJECTS: dict[str, Callable[[], Any]] = {
+    "LayerSpecs": lambda: _core.LayerSpecs([("relu", {}), ("tanh", {})]),
+    "CompileSpec": lambda: _core.CompileSpec("mse", {}, "sgd", {}, {"0.bias": {"lr": 0.2}}),
+    "NumpyOrders": lambda: _core.NumpyOrders(np.random.MT19937(0), 40),
+}
+
+
+@can_fail
+@pytest.mark.parametrize("only", [False, True])
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_are_made_whole_or_not_at_all(name: str, only: bool) -> None:
+    OBJECTS[name]()
+    for n in range(1, 1000):
+        _core.testing.fail_allocation(n, only)
+        try:
+            OBJECTS[name]()
+        except MemoryError:
+            continue
+        finally:
+            left = _core.testing.fail_allocation(0)
+        if left > 0:
+            assert n > 1
+            return
+    pytest.fail("it never succeeded")
+
+
 # -- a model in use -------------------------------------------------------------------------------
 
 

@@ -97,8 +97,8 @@ NN_ORDER = (
 )
 # And inside sklearn, where the two estimators stand on all others.
 SKLEARN_ORDER = (
-    {"_at_once", "_counterpart", "_documentation", "_draws", "_joblib", "_learning_rate", "_plain"},
-    {"_notices", "_onnx", "_parameters", "_rows", "_targets", "_versions"},
+    {"_counterpart", "_documentation", "_draws", "_joblib", "_learning_rate", "_notices", "_plain"},
+    {"_context", "_onnx", "_parameters", "_rows", "_targets", "_versions"},
     {"_compilation", "_network", "_packing"},
     {"_saving", "_training", "_with_network"},
     {"_exchange", "_quasi_newton", "_restarts"},

@@ -145,12 +145,12 @@ class Compiled(NamedTuple):
     def apply(self, where: str, network: _core.Network) -> None:
         """Compile the core's network with these settings."""
         with Words(where):
-            network.compile(*self.arguments(where, network), **self.settings)
+            network.compile_as(self.spec(where, network))
 
-    def arguments(self, where: str, network: _core.Network | Outline) -> tuple[Any, ...]:
-        """Return the arguments, besides the settings, of the compile of such a network."""
+    def spec(self, where: str, network: _core.Network | Outline) -> _core.CompileSpec:
+        """Return what the core's compile needs, for such a network."""
         average = self.average
-        return (
+        return _core.CompileSpec(
             self.loss.registry_name,
             self.loss.hyper(),
             self.optimizer.registry_name,
@@ -160,6 +160,7 @@ class Compiled(NamedTuple):
             None if average is None else (average.registry_name, average.hyper()),
             self._limits(where, network),
             self.figures.core_sums(),
+            **self.settings,
         )
 
     def with_lr(self, where: str, network: _core.Network, lr: Any, epochs: int) -> Compiled:

@@ -233,10 +233,10 @@ class Sequential:
         self._compiled, self._has_function_loss = compiled, isinstance(compiled.loss, FunctionLoss)
 
     def _compile_as(
-        self, call: _arguments.Call, compiled: Compiled, arguments: tuple[Any, ...]
+        self, call: _arguments.Call, compiled: Compiled, spec: _core.CompileSpec
     ) -> None:
-        """Compile with what `Compiled.arguments` has returned for the outline of this model."""
-        call.network.compile(*arguments, **compiled.settings)
+        """Compile with what `Compiled.spec` has returned for the outline of this model."""
+        call.network.compile_as(spec)
         vars(self).update(_compiled=compiled, _has_function_loss=False)
 
     def fit(
@@ -498,8 +498,9 @@ class Sequential:
             self._compiled.follow(call.where, call.network, epochs)
         vars(self).update(history=run.history, _run=run)
         # Parts are not gone through before the first epoch, so layers cannot learn from them.
-        x = None if isinstance(run.rows, Stream) else run.rows.x
-        learns = nullcontext() if x is None else self._tree.learning(call.where, x, call.threads)
+        learns: Any = nullcontext()
+        if self._tree.learns and not isinstance(run.rows, Stream) and run.rows.x is not None:
+            learns = self._tree.learning(call.where, run.rows.x, call.threads)
         try:
             with learns:
                 run.train()

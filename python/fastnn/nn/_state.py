@@ -124,12 +124,10 @@ def _values(network: _core.Network, key: str | None = None) -> dict[str, dict[st
             for array in layer.values():
                 array.flags.writeable = False
         return found
-    found = {}
-    for entry in network.parameters(key):
-        values = found.setdefault(entry["layer"], {})
-        values[entry["name"]] = view = entry["array"].T
-        network.lend(view)
-    return _with_counters(found, network.num_batches(key))
+    found = network.views(key)
+    if any(VARIANCE in values for values in found.values()):
+        _with_counters(found, network.num_batches(key))
+    return found
 
 
 def layer_values(network: _core.Network, key: str) -> dict[str, Array]:

@@ -51,17 +51,19 @@ class Tree:
         None if no layer has parameters.
     flattens : bool
         Whether rows of more than one dimension are flattened.
+    learns : bool
+        Whether there is a layer that may have to learn statistics of the input.
     outline : Outline or None
         What it was made of, if it was made of an outline.
     """
 
-    __slots__ = ("dtype", "flattens", "layers", "network", "outline", "seed")
+    __slots__ = ("dtype", "flattens", "layers", "learns", "network", "outline", "seed")
 
     def __init__(self, dtype: str, seed: int) -> None:
         self.dtype, self.seed = dtype, seed
         self.layers: tuple[Layer, ...] = ()
         self.network: _core.Network | None = None
-        self.flattens = False
+        self.flattens = self.learns = False
         self.outline: Outline | None = None
 
     def having(
@@ -92,6 +94,7 @@ class Tree:
             made.layers = tuple(_with_copies(layer, copies) for layer in layers)
             entries = list(_keys.walk(made.layers))
         made.flattens = any(isinstance(layer, Flatten) for layer in made.layers)
+        made.learns = any(isinstance(layer, Standardize) for layer in made.layers)
         columns: int | None = None
         for position, layer in enumerate(made.layers):
             columns = layer.width(f"{where}: layer {position}", columns)
@@ -228,7 +231,7 @@ class Outline:
     dtype : "float32" or "float64"
     keys : list of str
         The key of each layer.
-    specs : list
+    specs : _core.LayerSpecs
         The layers as the core takes them.
     parameters : list of (str, int)
         Key and number of dimensions of each parameter, all of which train.
@@ -240,7 +243,7 @@ class Outline:
     def __init__(self, where: str, layers: tuple[Layer, ...], dtype: str) -> None:
         network = Tree(dtype, 0).having(where, layers).need_network(where)
         self.dtype, self.layers = dtype, tuple(layer._bare() for layer in layers)
-        self.specs = [layer.spec() for layer in layers]
+        self.specs = _core.LayerSpecs([layer.spec() for layer in layers])
         self.keys = [key for key, _ in _keys.walk(layers)]
         self.parameters = _state.trained(network)
         self.n_outputs = network.n_outputs

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import (
 from fastnn._hints import shown
 
 from . import _compilation, _parameters, _plain, _targets
-from ._at_once import tries_at_once
+from ._context import fit_context, partial_fit_context
 from ._documentation import documented
 from ._perceptron import Perceptron
 from ._saving import saved
@@ -147,7 +147,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.n_jobs = n_jobs
         self.callbacks = callbacks
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit(
         self,
         X: Any,
@@ -189,8 +189,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(lambda self: self._check_partial_fit())
-    @tries_at_once
-    @_fit_context(prefer_skip_nested_validation=True)
+    @partial_fit_context
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train one epoch from the present values and state of the optimizer.
 

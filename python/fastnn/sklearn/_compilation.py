@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _registry, nn, optim
+from fastnn import _core, _registry, nn, optim
 from fastnn._fields import default_values, joined
 from fastnn._optimizer import Optimizer
 from fastnn._optimizers import OPTIMIZERS
@@ -213,8 +213,8 @@ def compiled(where: str, model: nn.Sequential, parameters: Any, rate: LearningRa
 @lru_cache(maxsize=64, typed=True)
 def _chosen(
     outline: Outline, where: str, optimizer: Optimizer, loss: nn.Loss, **settings: Any
-) -> tuple[Compiled, tuple[Any, ...]]:
-    """Return the settings of compile for the models of an outline, and the core's arguments."""
+) -> tuple[Compiled, _core.CompileSpec]:
+    """Return the settings of compile for the models of an outline, here and in the core."""
     found = Compiled.of(where, optimizer, loss, None, None, **settings)
     found.check_outputs(where, outline.n_outputs)
-    return found, found.arguments(where, outline)
+    return found, found.spec(where, outline)

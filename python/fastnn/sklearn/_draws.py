@@ -3,29 +3,31 @@
 
 First come the initial values, the weights and then the biases of each layer; with early stopping
 then the rows for validation; at last the order of the rows in each epoch, which the core draws
-(`_core.NumpyOrders`).
+(`_core.NumpyOrders`). The core draws the initial values, too (`_core.numpy_uniform`).
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from fastnn import _core
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["initial_values"]
+    import numpy as np
+
+__all__ = ["draw_values"]
 
 
-def initial_values(
+def draw_values(
     random_state: np.random.RandomState,
-    units: Sequence[int],
     activations: Sequence[str],
-    dtype: Any,
-) -> list[Any]:
-    """Draw weights (in, out) and biases (out) of each layer; return all weights, then all biases.
+    weights: Sequence[Any],
+    biases: Sequence[Any],
+) -> None:
+    """Draw the initial values of each layer, its weights (in, out) and then its biases (out).
 
     They are uniform in +-sqrt(6 / (in + out)) (Glorot and Bengio 2010), with 2 instead of 6 for the
     logistic function. Biases have the bound of their weights.
@@ -33,16 +35,13 @@ def initial_values(
     Parameters
     ----------
     random_state : RandomState
-    units : sequence of int
-        Number of columns of X, sizes of the hidden layers, number of outputs.
     activations : sequence of str
         The registry's name for each layer; the layer of the outputs has that of the one before.
-    dtype : float32 or float64
-        The numbers are drawn as float64 and then rounded.
+    weights, biases : sequence of ndarray
+        What is filled, of float32 or float64. The numbers are drawn as float64 and then rounded.
     """
-    weights, biases = [], []
-    for (fan_in, fan_out), activation in zip(pairwise(units), activations, strict=True):
-        bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / (fan_in + fan_out))
-        weights.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
-        biases.append(random_state.uniform(-bound, bound, fan_out))
-    return [each.astype(dtype, copy=False) for each in (*weights, *biases)]
+    parts = []
+    for activation, weight, bias in zip(activations, weights, biases, strict=True):
+        bound = math.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(weight.shape))
+        parts += [(bound, weight), (bound, bias)]
+    _core.numpy_uniform(random_state._bit_generator, parts)

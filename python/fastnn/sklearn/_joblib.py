@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sys
-from multiprocessing import current_process
+from multiprocessing import current_process, parent_process
+from threading import current_thread, main_thread
 from typing import Any
 
 from fastnn import _core
@@ -20,6 +21,9 @@ def left_by_joblib() -> int:
     fits that run at the same time, and the first of them, which runs alone for a moment, is given
     one thread if there are no more than two.
     """
+    # joblib's threads are no main thread, and its processes have a parent.
+    if current_thread() is main_thread() and parent_process() is None:
+        return 0
     parallel: Any = sys.modules.get("joblib.parallel")
     if parallel is None or current_process().name.startswith("Loky"):
         return 0

@@ -6,13 +6,14 @@ from __future__ import annotations
 import copy
 import functools
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import joblib
 import numpy as np
 
 from fastnn import _core, _registry, nn
 from fastnn._hints import shown
+from fastnn.nn import _state
 from fastnn.nn._layer import Activation, Layer
 from fastnn.nn._tree import Outline
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "activations",
+    "Layout",
     "build",
     "copied_values",
-    "dropouts",
     "fits",
     "gradients",
+    "layout",
     "load",
     "thread_count",
     "views",
@@ -45,7 +46,7 @@ def thread_count(n_jobs: int | None) -> int:
     return min(threads, _core.max_threads)
 
 
-def activations(where: str, given: Any, hidden: int) -> list[Activation]:
+def _activations(where: str, given: Any, hidden: int) -> list[Activation]:
     """Return the activation of each hidden layer; `given` is one for all, or one for each."""
     return [_activation(where, one) for one in _each(where, "activation", given, hidden)]
 
@@ -75,7 +76,7 @@ def _activation_called(name: str) -> Activation:
     return made()  # type: ignore[no-any-return]
 
 
-def dropouts(where: str, given: Any, hidden: int) -> list[float]:
+def _dropouts(where: str, given: Any, hidden: int) -> list[float]:
     """Return the probability of each hidden layer; `given` is one for all, or one for each."""
     each = _each(where, "dropout", given, hidden)
     for p in each:
@@ -86,52 +87,65 @@ def dropouts(where: str, given: Any, hidden: int) -> list[float]:
     return [float(p) for p in each]
 
 
-def build(
-    where: str, units: Sequence[int], parameters: Any, dtype: Any, seed: int = 0
-) -> nn.Sequential:
-    """Return a model with these numbers of columns, units and outputs.
+class Layout(NamedTuple):
+    """The layers that the parameters of an estimator stand for.
+
+    Attributes
+    ----------
+    units : tuple of int
+        Number of columns of X, sizes of the hidden layers, number of outputs.
+    functions : tuple of Activation
+        Of each hidden layer.
+    shares : tuple of float
+        Its probability of dropout.
+    normalization : str or None
+    """
+
+    units: tuple[int, ...]
+    functions: tuple[Activation, ...]
+    shares: tuple[float, ...]
+    normalization: str | None
+
+
+def layout(where: str, units: Sequence[int], parameters: Any) -> Layout:
+    """Return the layers of an estimator with these parameters; `where` is for messages."""
+    hidden = len(units) - 2
+    return Layout(
+        tuple(map(int, units)),
+        tuple(_activations(where, parameters.activation, hidden)),
+        tuple(_dropouts(where, parameters.dropout, hidden)),
+        parameters.normalization,
+    )
+
+
+def build(layers: Layout, dtype: Any, n_jobs: int | None, seed: int = 0) -> nn.Sequential:
+    """Return a model with these layers.
 
     Behind the linear part of a hidden layer come its normalization, its activation and its dropout.
 
     Parameters
     ----------
-    where : str
-        Name of the call, for messages.
-    units : sequence of int
-    parameters : MLPClassifier or MLPRegressor
+    layers : Layout
     dtype : float32 or float64
+    n_jobs : int or None
     seed : int
         What dropout is drawn from.
     """
-    sizes, hidden = tuple(map(int, units)), len(units) - 2
-    functions = tuple(activations(where, parameters.activation, hidden))
-    shares = tuple(dropouts(where, parameters.dropout, hidden))
-    threads = thread_count(parameters.n_jobs)
-    if parameters.normalization is None:  # scikit-learn's draws take the place of all values
+    threads = thread_count(n_jobs)
+    if layers.normalization is None:  # scikit-learn's draws take the place of all values
         kind: Literal["float32", "float64"] = "float32" if dtype == np.float32 else "float64"
-        return nn.Sequential._of_outline(_outline(sizes, functions, shares, kind), seed, threads)
-    layers = _layers(sizes, functions, shares, parameters.normalization)
-    return nn.Sequential(*layers, dtype=dtype, seed=seed, n_threads=threads or None)
+        return nn.Sequential._of_outline(_outline(layers, kind), seed, threads)
+    return nn.Sequential(*_made(layers), dtype=dtype, seed=seed, n_threads=threads or None)
 
 
 @functools.lru_cache(maxsize=64)
-def _outline(
-    units: tuple[int, ...],
-    functions: tuple[Activation, ...],
-    shares: tuple[float, ...],
-    dtype: Literal["float32", "float64"],
-) -> Outline:
+def _outline(layers: Layout, dtype: Literal["float32", "float64"]) -> Outline:
     """Return the outline of such layers; the fits of a search have few different ones."""
-    return Outline("Sequential", _layers(units, functions, shares, None), dtype)
+    return Outline("Sequential", _made(layers), dtype)
 
 
-def _layers(
-    units: tuple[int, ...],
-    functions: tuple[Activation, ...],
-    shares: tuple[float, ...],
-    normalization: str | None,
-) -> tuple[Layer, ...]:
-    """Return layers with these sizes, activations, probabilities of dropout, and norms."""
+def _made(layers: Layout) -> tuple[Layer, ...]:
+    units, functions, shares, normalization = layers
     found: list[Layer] = []
     for (fan_in, fan_out), function, share in zip(
         pairwise(units[:-1]), functions, shares, strict=True
@@ -148,7 +162,7 @@ def _layers(
 
 def views(model: nn.Sequential) -> tuple[list[Any], list[Any]]:
     """Return the weights (in, out) and biases (out) of the layers, as views of the model's."""
-    found, keys = model.state_dict(), _keys(model)
+    found, keys = _state.torch_keys(model._tree.need_network("state_dict")), _keys(model)
     return [found[f"{k}.weight"].T for k in keys], [found[f"{k}.bias"] for k in keys]
 
 

@@ -17,10 +17,19 @@ except ImportError:  # scikit-learn before 1.9
         """Stands for scikit-learn's class, and has nothing."""
 
 
-__all__ = ["CALLBACK_STATE", "CallbackSupportMixin", "Notices"]
+__all__ = ["CALLBACK_STATE", "CallbackSupportMixin", "Notices", "has_callbacks"]
 
 # What scikit-learn keeps in an estimator during fit, and needs after one that failed.
 CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+# Where it keeps the callbacks: those of the estimator, and those of a search or pipe above it.
+_CALLBACKS = {"_skl_callbacks", "_parent_callback_ctx"}
+
+
+def has_callbacks(estimator: Any) -> bool:
+    """Whether scikit-learn's callbacks watch the estimator, or a search or pipe above it."""
+    return not _CALLBACKS.isdisjoint(estimator.__dict__)
 
 
 class Notices:
@@ -52,9 +61,7 @@ class Notices:
         cls, estimator: Any, x: Any, y: Any, sample_weight: Any, n: int, task: str
     ) -> Self | None:
         """Return None if there are no callbacks, neither here nor above in a search or a pipe."""
-        if not {"_skl_callbacks", "_parent_callback_ctx"} & estimator.__dict__.keys():
-            return None
-        return cls(estimator, x, y, sample_weight, n, task)
+        return cls(estimator, x, y, sample_weight, n, task) if has_callbacks(estimator) else None
 
     def epoch_begin(self) -> None:
         """Tell them that an epoch begins."""

@@ -206,18 +206,22 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         if self.dtype is not None:
             dtype = np.dtype(_validate.dtype_name(where, self.dtype))
         dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-        functions = _network.activations(where, self.activation, len(units) - 2)
-        names = [*(each.registry_name for each in functions), self._name_of_single(functions)]
-        values = _draws.initial_values(random_state, units, names, dtype)
-        draws = bool(self.dropout) and np.any(np.asarray(self.dropout) != 0)
-        seed = int(random_state.randint(np.iinfo(np.int32).max)) if draws else 0
+        layers = _network.layout(where, units, self)
+        names = [each.registry_name for each in layers.functions]
+        names.append(names[-1] if names else self._name_of_single())
         # lbfgs adds up small differences of the loss, for which scikit-learn takes float64, too.
         stochastic = self.solver != "lbfgs"
-        self.network_ = _network.build(
-            where, units, self, dtype if stochastic else np.float64, seed
-        )
+        held = dtype if stochastic else np.dtype(np.float64)
+        self.network_ = _network.build(layers, held, self.n_jobs)
         self._show_values()
-        _network.load(self._values, values)
+        _draws.draw_values(random_state, names, self.coefs_, self.intercepts_)
+        if held != dtype:
+            _network.load(self._values, [each.astype(dtype) for each in self._values])
+        if bool(self.dropout) and np.any(np.asarray(self.dropout) != 0):
+            drawn, seed = self._values, int(random_state.randint(np.iinfo(np.int32).max))
+            self.network_ = _network.build(layers, held, self.n_jobs, seed)
+            self._show_values()
+            _network.load(self._values, drawn)
         self.__dict__.pop("_optimizer", None)
         if stochastic:
             self._begin_curves()
@@ -232,10 +236,8 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         else:
             self._watch_loss()
 
-    def _name_of_single(self, functions: list[Any]) -> str:
-        """Return the activation by which the values of the last layer are drawn."""
-        if functions:
-            return str(functions[-1].registry_name)
+    def _name_of_single(self) -> str:
+        """Return the activation by which the values of a single layer are drawn."""
         given = self.activation
         return ACTIVATIONS.get(given, "") if isinstance(given, str) else ""
 

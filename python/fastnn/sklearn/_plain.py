@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from functools import lru_cache
 from numbers import Integral
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastnn import _core
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["binarizer", "binarizer_of", "check_parameters", "random_state_of", "validated"]
 
@@ -34,9 +37,13 @@ __all__ = ["binarizer", "binarizer_of", "check_parameters", "random_state_of", "
 def check_parameters(estimator: Any) -> None:
     """Check the parameters as scikit-learn does, without those that have their defaults."""
     cls: Any = type(estimator)
-    defaults = _defaults(cls)
-    values = {name: getattr(estimator, name) for name in defaults}
-    changed = {name: value for name, value in values.items() if value is not defaults[name]}
+    defaults, values_of = _defaults(cls)
+    values = values_of(estimator)
+    changed = {
+        name: value
+        for (name, default), value in zip(defaults.items(), values, strict=True)
+        if value is not default
+    }
     check = _check_once if all(map(_is_plain, changed.values())) else _check
     check(cls, **changed)
 
@@ -57,8 +64,8 @@ def _is_plain(value: Any) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _defaults(cls: Any) -> Mapping[str, Any]:
-    """Return the defaults of a class, by the names of all its parameters, sorted.
+def _defaults(cls: Any) -> tuple[Mapping[str, Any], Callable[[Any], Iterable[Any]]]:
+    """Return the defaults of a class by the names of all its parameters, and what gets the values.
 
     A subclass may have defaults that are not permitted; those are an object that no value is.
     """
@@ -71,7 +78,9 @@ def _defaults(cls: Any) -> Mapping[str, Any]:
             )
         except InvalidParameterError:
             found[name] = object()
-    return found
+    if len(found) < 2:  # of which attrgetter makes no tuple
+        return found, lambda estimator: [getattr(estimator, name) for name in found]
+    return found, attrgetter(*found)
 
 
 # Rows.
@@ -99,11 +108,13 @@ def _is_column(y: Any) -> bool:
 
 
 def _is_finite(numbers: Any) -> bool:
-    """Whether these are numbers, and all finite; False also where their sum is not."""
-    if numbers.dtype.kind != "f":
-        return numbers.dtype.kind in "iub"
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(numbers.sum()))
+    """Whether these are numbers of a dtype that the core reads, and all finite."""
+    dtype = numbers.dtype
+    if dtype.kind != "f":
+        return dtype.kind in "iub"
+    return dtype.itemsize <= 8 and _core.all_finite(
+        numbers.T if numbers.flags.f_contiguous else numbers
+    )
 
 
 # Labels.
@@ -120,9 +131,8 @@ def binarizer_of(y: Any) -> LabelBinarizer:
 
 def _distinct(y: Any) -> Any:
     """Return ``np.unique(y)``, which need not sort small numbers."""
-    if y.dtype.kind == "i" and y.min() >= 0 and y.max() < len(y):
-        return np.bincount(y).nonzero()[0].astype(y.dtype, copy=False)
-    return np.unique(y)
+    found = _core.distinct_below_count(y) if y.dtype.kind == "i" else None
+    return np.unique(y) if found is None else found.astype(y.dtype, copy=False)
 
 
 def binarizer(kind: str, classes: Any, sparse: bool = False) -> LabelBinarizer:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from . import _compilation, _parameters, _plain
-from ._at_once import tries_at_once
+from ._context import fit_context, partial_fit_context
 from ._documentation import documented
 from ._perceptron import Perceptron
 from ._rows import readable
@@ -135,7 +135,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self.n_jobs = n_jobs
         self.callbacks = callbacks
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit(
         self,
         X: Any,
@@ -176,8 +176,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(lambda self: self._check_partial_fit())
-    @tries_at_once
-    @_fit_context(prefer_skip_nested_validation=True)
+    @partial_fit_context
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch from the present values and state of the optimizer.
 

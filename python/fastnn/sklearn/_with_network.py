@@ -83,7 +83,8 @@ class WithNetwork(BaseEstimator):
             single = all(array.dtype == np.float32 for array in coefs)
             where, kind = type(self).__name__, np.float32 if single else np.float64
             units = _units_of(where, coefs, intercepts)
-            self.network_ = _network.build(where, units, self, kind)
+            layers = _network.layout(where, units, self)
+            self.network_ = _network.build(layers, kind, self.n_jobs)
             self.__dict__.pop("_optimizer", None)
             _compilation.compiled(where, self.network_, self, None)
         weights, biases = _network.views(self.network_)
