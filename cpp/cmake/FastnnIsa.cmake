@@ -17,6 +17,12 @@ function(fastnn_isa_options isa result)
   set(options "")
   if(isa MATCHES "^v[234]$")
     set(options -march=x86-64-${isa})
+    if(NOT isa STREQUAL v2)
+      # prefetchw fetches a cache line for writing. The levels do not name it, without it __builtin_prefetch(at, 1) fetches
+      # for reading, and then a line that another core has changed is asked for twice. Processors of v3 and v4 have it, but
+      # for some of Intel before Broadwell (2014), which take it for a nop.
+      list(APPEND options -mprfchw)
+    endif()
   elseif(isa STREQUAL native)
     set(options -march=native)
   endif()
