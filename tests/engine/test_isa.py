@@ -6,8 +6,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +71,16 @@ def test_levels_agree(isa, dtype):
     np.testing.assert_allclose(here["loss"], best["loss"], rtol=tolerance)
     np.testing.assert_allclose(here["predict"], best["predict"], rtol=0, atol=tolerance)
     assert here["loss"][-1] < here["loss"][0]
+
+
+@pytest.mark.parametrize("isa", [level for level in _core.built if level in ("v2", "v3", "v4")])
+def test_lines_are_prefetched_for_writing_where_the_level_has_it(isa: str) -> None:
+    module = find_spec(f"fastnn._core._{isa}")
+    assert module is not None
+    code = Path(str(module.origin)).read_bytes()
+    # prefetchw with an address in a register, and an offset of 0, 8 or 32 bits.
+    found = len(re.findall(rb"\x0f\x0d[\x08-\x0f\x48-\x4f\x88-\x8f]", code))
+    assert found < 20 if isa == "v2" else found > 50  # some bytes may look like it by chance
 
 
 def test_best_level_is_the_default():
