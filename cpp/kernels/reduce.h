@@ -112,27 +112,13 @@ double sum_of_sizes(ConstMatrix<T> x) noexcept {
   return sum_of_rows(x, [](LaneSum& sum, const T* row, Index n) { sum.add_sizes(row, n); });
 }
 
-// x * 0 is 0 for finite x and NaN otherwise, so that the bits of such products, ORed together, tell whether all are.
-template <class T>
-bool all_finite(ConstMatrix<T> x) noexcept {
-  constexpr Index kLanes = Vec<T>::kLanes;
-  const auto zero = Vec<T>::zero();
-  auto nonfinite = zero;
-  const Index whole = x.cols / kLanes * kLanes;
-  for (Index r = 0; r < x.rows; ++r) {
-    const T* row = x.row(r);
-    for (Index c = 0; c < whole; c += kLanes) nonfinite = nonfinite | (Vec<T>::loadu(row + c) * zero);
-    for (Index c = whole; c < x.cols; ++c) nonfinite = nonfinite | (Vec<T>::set(row[c]) * zero);
-  }
-  return all_zero(nonfinite);
-}
-
 // The largest |x| of a matrix; infinity if any element is Inf or NaN.
 template <class T>
 double max_abs(ConstMatrix<T> x) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
   const auto zero = Vec<T>::zero();
-  auto largest = zero, nonfinite = zero;  // as in all_finite
+  // x * 0 is 0 for finite x and NaN otherwise. The bits of these products are ORed together.
+  auto largest = zero, nonfinite = zero;
   const Index whole = x.cols / kLanes * kLanes;
   for (Index r = 0; r < x.rows; ++r) {
     for (Index c = 0; c < whole; c += kLanes) {

@@ -217,6 +217,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         _draws.draw_values(random_state, names, self.coefs_, self.intercepts_)
         if held != dtype:
             _network.load(self._values, [each.astype(dtype) for each in self._values])
+        # The seed of dropout, which scikit-learn lacks, is drawn last; a model is made with one.
         if bool(self.dropout) and np.any(np.asarray(self.dropout) != 0):
             drawn, seed = self._values, int(random_state.randint(np.iinfo(np.int32).max))
             self.network_ = _network.build(layers, held, self.n_jobs, seed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from functools import lru_cache
 from numbers import Integral
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from sklearn.utils.validation import validate_data
 from fastnn import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["binarizer", "binarizer_of", "check_parameters", "random_state_of", "validated"]
 
@@ -37,13 +36,9 @@ __all__ = ["binarizer", "binarizer_of", "check_parameters", "random_state_of", "
 def check_parameters(estimator: Any) -> None:
     """Check the parameters as scikit-learn does, without those that have their defaults."""
     cls: Any = type(estimator)
-    defaults, values_of = _defaults(cls)
-    values = values_of(estimator)
-    changed = {
-        name: value
-        for (name, default), value in zip(defaults.items(), values, strict=True)
-        if value is not default
-    }
+    defaults = _defaults(cls)
+    values = {name: getattr(estimator, name) for name in defaults}
+    changed = {name: value for name, value in values.items() if value is not defaults[name]}
     check = _check_once if all(map(_is_plain, changed.values())) else _check
     check(cls, **changed)
 
@@ -64,8 +59,8 @@ def _is_plain(value: Any) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _defaults(cls: Any) -> tuple[Mapping[str, Any], Callable[[Any], Iterable[Any]]]:
-    """Return the defaults of a class by the names of all its parameters, and what gets the values.
+def _defaults(cls: Any) -> Mapping[str, Any]:
+    """Return the defaults of a class, by the names of all its parameters, sorted.
 
     A subclass may have defaults that are not permitted; those are an object that no value is.
     """
@@ -78,9 +73,7 @@ def _defaults(cls: Any) -> tuple[Mapping[str, Any], Callable[[Any], Iterable[Any
             )
         except InvalidParameterError:
             found[name] = object()
-    if len(found) < 2:  # of which attrgetter makes no tuple
-        return found, lambda estimator: [getattr(estimator, name) for name in found]
-    return found, attrgetter(*found)
+    return found
 
 
 # Rows.
