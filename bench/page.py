@@ -2,9 +2,9 @@
 """Write docs/benchmarks.md from records: `python -m bench.page FILE...`.
 
 A record is what another program of this folder wrote with `--json`: `bench.estimators`,
-`bench.estimator_figures` or `bench.sparse`. The records of a program are put together, so that its
-rows may come from several runs, and replace its part of the page, between two markers; parts
-without a record stay as they are.
+`bench.estimator_figures`, `bench.sparse` or `bench.zeros`. The records of a program are put
+together, so that its rows may come from several runs, and replace its part of the page, between two
+markers; parts without a record stay as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import estimator_figures, estimators, sparse
+from bench import estimator_figures, estimators, sparse, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "estimator_figures": estimator_figures.markdown,
     "sparse": sparse.markdown,
+    "zeros": zeros.markdown,
     **estimators.TABLES,
 }
 NAMES = {"sklearn": "scikit-learn", "scipy": "SciPy", "torch": "PyTorch", "jax": "JAX"}

@@ -141,6 +141,26 @@ bool any(Mask<T> mask) {
   return all != 0;
 }
 
+// The lanes whose number is not zero, of either sign, as bits; NaN is not zero.
+inline std::uint64_t nonzero_lanes(Vec<double> a) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  return _mm512_cmp_pd_mask(a.p, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+#elif defined(EIGEN_VECTORIZE_AVX)
+  return static_cast<std::uint64_t>(_mm256_movemask_pd(_mm256_cmp_pd(a.p, _mm256_setzero_pd(), _CMP_NEQ_UQ)));
+#else
+  return static_cast<std::uint64_t>(_mm_movemask_pd(_mm_cmpneq_pd(a.p, _mm_setzero_pd())));
+#endif
+}
+inline std::uint64_t nonzero_lanes(Vec<float> a) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  return _mm512_cmp_ps_mask(a.p, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+#elif defined(EIGEN_VECTORIZE_AVX)
+  return static_cast<std::uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.p, _mm256_setzero_ps(), _CMP_NEQ_UQ)));
+#else
+  return static_cast<std::uint64_t>(_mm_movemask_ps(_mm_cmpneq_ps(a.p, _mm_setzero_ps())));
+#endif
+}
+
 #ifdef EIGEN_VECTORIZE_AVX512
 namespace detail {
 // 1 / sqrt(a) with an error below 2^-14, and 0 for a = 0. Returns false if a lane is neither 0 nor from `lowest` to the

@@ -56,13 +56,6 @@ struct PanelLoop {
   Index targets_offset = 0;                     // of the first element of this group of rows in these arrays
 };
 
-// The rows of c, split evenly into blocks: no block of a few left-over rows, which would compute slowly.
-template <class T, int kVectors>
-struct RowBlocks {
-  Index all, count = ceil_div(all, block_rows<T>(kVectors));
-  Index rows(Index r) const { return all / count + (r < all % count ? 1 : 0); }
-};
-
 template <class T, bool kTransposed>
 void advance_rows(BlockProduct<T>& block, Index rows) noexcept {
   block.a += kTransposed ? rows : rows * block.a_stride;
@@ -75,10 +68,10 @@ void advance_rows(BlockProduct<T>& block, Index rows) noexcept {
 template <class T, int kVectors, bool kTransposed>
 [[gnu::noinline]] void multiply_panel_prefetching(BlockProduct<T> block, Index rows, const T* next, Index stride,
                                                   const PrefetchTargets<T>* targets, Index at) noexcept {
-  const RowBlocks<T, kVectors> blocks{rows};
+  const Groups blocks{rows, block_rows<T>(kVectors)};
   PrefetchList<T> list(block.k);
   for (Index r = 0; r < blocks.count; ++r) {
-    const Index count = blocks.rows(r), from = block.k * r / blocks.count, to = block.k * (r + 1) / blocks.count;
+    const Index count = blocks.size(r), from = block.k * r / blocks.count, to = block.k * (r + 1) / blocks.count;
     list.clear();
     if (next) list.add(next + from * stride, stride, to - from);
     if (targets) {
@@ -104,9 +97,9 @@ void multiply_panel(BlockProduct<T> block, Index rows, const T* next, const Pane
   if (next || loop.targets)
     return multiply_panel_prefetching<T, kVectors, kTransposed>(block, rows, next, stride, loop.targets,
                                                                 loop.targets_offset + loop.cols - left);
-  const RowBlocks<T, kVectors> blocks{rows};
+  const Groups blocks{rows, block_rows<T>(kVectors)};
   for (Index r = 0; r < blocks.count; ++r) {
-    const Index count = blocks.rows(r);
+    const Index count = blocks.size(r);
     kKernels<T, kVectors, kTransposed, false>[static_cast<std::size_t>(count - 1)](block, nullptr);
     advance_rows<T, kTransposed>(block, count);
   }

@@ -29,6 +29,12 @@ constexpr int block_rows(int vectors) {
   return rows > 12 ? 12 : rows;
 }
 
+// Rows or vectors, split evenly into groups of at most `most`: no group of a few left over, which would compute slowly.
+struct Groups {
+  Index all, most, count = ceil_div(all, most);
+  Index size(Index k) const { return all / count + (k < all % count ? 1 : 0); }
+};
+
 // The operands of one block c = start + a b. Element (i, p) of a is a[i * a_stride + p], or a[p * a_stride + i] if a is
 // transposed. No operand has to be aligned to a vector.
 template <class T>

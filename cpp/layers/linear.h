@@ -32,7 +32,8 @@ class Linear final : public Layer<T> {
                   .column_blocks = true,
                   .reads_callers_rows = true,
                   .sums_rows = true,
-                  .reads_sparse_rows = true}),
+                  .reads_sparse_rows = true,
+                  .skips_zeros = true}),
         has_bias_(p.bias) {}
 
   std::vector<ParamShape> params() const override {
@@ -57,10 +58,16 @@ class Linear final : public Layer<T> {
     const T* bias = has_bias_ ? bias_ + cols.first : nullptr;
     if (s.sparse) return kernels::sparse_product<T>(s.sparse->rows, rows.first, weight_, bias, y);
     const auto x = s.x.middle_rows(rows.first, rows.count);
+    const auto times = [&](auto w) {
+      if (s.skip != kernels::Skip::kNowhere)
+        kernels::product_skipping_zeros<T>(x, w, bias, y);
+      else
+        kernels::product<T>(x, w, bias, y);
+    };
     if (batch.packed && s.w)
-      kernels::product<T>(x, s.w.columns(cols.first, cols.count), bias, y);
+      times(s.w.columns(cols.first, cols.count));
     else
-      kernels::product<T>(x, weight_.block(0, cols.first, weight_.rows, cols.count), bias, y);
+      times(ConstMatrix<T>(weight_.block(0, cols.first, weight_.rows, cols.count)));
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     if (batch.few_rows())
@@ -76,6 +83,9 @@ class Linear final : public Layer<T> {
     if (param == 0 && s.sparse)
       kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, over.first, dy, grad,
                                             accumulate, prefetch);
+    else if (param == 0 && s.nonzeros)
+      kernels::product_transposed_skipping_zeros<T>(*s.nonzeros, s.x, over.first, rows.first, dy, grad, accumulate,
+                                                    prefetch);
     else if (param == 0)
       kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
                                      prefetch);

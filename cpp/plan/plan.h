@@ -42,6 +42,8 @@ struct Goal {
   // The mean number of stored cells of a row of X, rounded up to a power of two, if the first layer reads sparse rows;
   // 0 if they are gathered.
   Index row_cells = 0;
+  kernels::Skip skip = kernels::Skip::kNowhere;  // where the first layer skips zeros of the gathered rows
+  bool notes_nonzeros() const { return skip == kernels::Skip::kEverywhere; }
   bool operator==(const Goal&) const = default;
 };
 

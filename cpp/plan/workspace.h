@@ -66,6 +66,13 @@ class Workspace {
   kernels::CellBlocks<T> cell_blocks(const Plan& plan, Index columns) {
     return {cells_.data(), cell_starts_.data(), plan.cell_block, blocks_of(plan, columns), plan.chunk};
   }
+  // The memory for where the rows of a batch have numbers other than zero.
+  void need_nonzeros(const Plan& plan, Index columns) {
+    using Nonzeros = kernels::Nonzeros<T>;
+    const Index words = Nonzeros::size(columns, plan.chunks, plan.chunk);
+    if (nonzeros_.size() < words) nonzeros_ = Buffer<typename Nonzeros::Word>(words);
+  }
+  kernels::Nonzeros<T> nonzeros(const Plan& plan, Index columns) { return {nonzeros_.data(), columns, plan.chunk}; }
   Buffer<Index> chunk_cells;  // the number of the first cell of each chunk
   // Memory of a thread for the gradient of a tile; with 1 as `which` for that of its second part, if the plan has parts.
   Matrix<T> tile_scratch(int thread, Index rows, Index cols, Index which = 0) {
@@ -97,6 +104,7 @@ class Workspace {
   Buffer<T> tile_scratch_, part_gradients_;
   Buffer<kernels::Cell<T>> cells_;
   Buffer<Index> cell_starts_;
+  Buffer<typename kernels::Nonzeros<T>::Word> nonzeros_;
   Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has
 };
 

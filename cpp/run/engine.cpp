@@ -117,9 +117,12 @@ void Engine<T>::gather(Range rows, Index chunk) noexcept {
   const Index first = batch_first_ + rows.first;
   const kernels::RowIds ids{order_, first, order_ ? rows_ - first - rows.count : 0};
   const auto good = [&] {
-    if (plan_->goal.row_cells == 0)
-      return kernels::gather<T>(data_.x, ids, net_.preparation().scaling(),
-                                ws_.input().middle_rows(rows.first, rows.count));
+    if (plan_->goal.row_cells == 0) {
+      const auto x = ws_.input().middle_rows(rows.first, rows.count);
+      const bool finite = kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), x);
+      if (plan_->goal.notes_nonzeros()) kernels::note_nonzeros<T>(x, chunk, nonzeros_);
+      return finite;
+    }
     if (plan_->cell_block == 0) return kernels::finite_cells<T>(sparse_.rows, rows.first, rows.count);
     return kernels::sort_cells<T>(sparse_.rows, rows.first, rows.count, chunk, ws_.chunk_cells[chunk], sparse_.blocks);
   };

@@ -12,11 +12,11 @@
 namespace fastnn::train {
 
 template <class T>
-typename Trainer<T>::OwnPlans Trainer<T>::own_plans(Index rows, Index last, const kernels::Source& x, bool guard) {
-  Goal rest = training_goal(rows, Gradient::kStored, x);
-  rest.forward = false, rest.guard = guard;
+typename Trainer<T>::OwnPlans Trainer<T>::own_plans(Goal rest, Index rows, Index last, bool guard) {
+  rest.gradient = Gradient::kStored, rest.forward = false, rest.guard = guard;
   // Of the same form, so that both halves have the same tiles, by whose rows the cells of sparse rows are sorted.
-  const Goal forward{.gradient = Gradient::kNone, .update = false, .form = rest.form, .row_cells = rest.row_cells};
+  const Goal forward{
+      .gradient = Gradient::kNone, .update = false, .form = rest.form, .row_cells = rest.row_cells, .skip = rest.skip};
   plans_.make_room(4);
   OwnPlans plans{};
   plans.forward = plans.short_forward = &plans_.get(net_, rows, forward);
@@ -77,7 +77,7 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   // has statistics is copied before.
   bool guarded = may_overflow(goal) || copy_is_small(rows, goal.row_cells) || net_.has_statistics();
   if (guarded) snapshot();
-  const OwnPlans plans = own_plans(rows, 0, data.x, !guarded);
+  const OwnPlans plans = own_plans(goal, rows, 0, !guarded);
   Workspace<T>& ws = workspace(rows, false, goal.row_cells == 0);
   need_cells(ws, *plans.rest, *plans.rest, data.x, rows);
   if (goal.form == Form::kMaterialised) gradients();
@@ -94,7 +94,7 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   if (tuner) tuner->record(1, run::seconds_since(start));
   if (verdict == Verdict::kMayOverflow) {
     guarded = true;
-    verdict = own_step_again(run, own_plans(rows, 0, data.x, false), n);
+    verdict = own_step_again(run, own_plans(goal, rows, 0, false), n);
   }
   if (verdict != Verdict::kGood) {
     if (guarded) restore();
@@ -105,8 +105,8 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   return run.last_loss();
 }
 
-template Trainer<float>::OwnPlans Trainer<float>::own_plans(Index, Index, const kernels::Source&, bool);
-template Trainer<double>::OwnPlans Trainer<double>::own_plans(Index, Index, const kernels::Source&, bool);
+template Trainer<float>::OwnPlans Trainer<float>::own_plans(Goal, Index, Index, bool);
+template Trainer<double>::OwnPlans Trainer<double>::own_plans(Goal, Index, Index, bool);
 template Verdict Trainer<float>::own_step(Engine<float>&, const OwnPlans&, OwnLoss&, int, parallel::Poll);
 template Verdict Trainer<double>::own_step(Engine<double>&, const OwnPlans&, OwnLoss&, int, parallel::Poll);
 template double Trainer<float>::train_step_own(const Data&, Index, OwnLoss&, int, parallel::Poll);
