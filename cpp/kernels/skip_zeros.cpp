@@ -13,16 +13,16 @@ namespace fastnn::kernels {
 namespace {
 
 constexpr Index kWordBits = 64;
-// Vectors of a row of the result that are computed at once. As long as an element of a row of b that is not zero in all
-// rows of a takes more products than loads, more chains would only skip less.
+// Vectors of a row of the result that are computed at once.
 template <class T>
 inline constexpr int kMostVectors = kLineVectors<T> == 1 ? 7 : 4;
-// Rows that are computed at once, if they are so many vectors wide: enough independent chains to hide the latency of
-// fma, in the registers that a row of b leaves.
+// Rows that are computed at once, if they are so many vectors wide: few, because an element is skipped only if it is zero
+// in all of them, but enough independent chains to hide the latency of fma, and in 64-byte vectors more products than
+// loads. The registers hold them beside a row of b.
 constexpr int kMostRows = 8;
 template <class T>
 constexpr int rows_at_once(Index vectors) {
-  if (kLineVectors<T> == 1) return vectors >= 5 ? 3 : vectors == 4 ? 6 : vectors == 3 ? 6 : kMostRows;
+  if (kLineVectors<T> == 1) return vectors >= 5 ? 3 : vectors >= 3 ? 6 : kMostRows;
   return vectors >= 4 ? 2 : vectors == 3 ? 3 : vectors == 2 ? 4 : kMostRows;
 }
 
@@ -37,7 +37,8 @@ struct SkippingBlock {
   Index n_words;
   const T* start[kMostRows];  // first values of the accumulators, or nullptr for zero
   T* c[kMostRows];
-  // Lines of memory that are read soon, some of which are prefetched with each element of a: a multiple of kAtATime.
+  // Lines of memory that are read soon: kAtATime of them are prefetched with each element of a, because the processor
+  // would drop most of a burst. Their number is a multiple of kAtATime.
   const T* const* soon = nullptr;
   Index n_soon = 0;
   static constexpr Index kAtATime = 3;
@@ -191,30 +192,13 @@ void read_words(const Nonzeros<T>& from, Index row, Index rows, Index column, In
     }
 }
 
-// The columns sorted by how many of the rows are not zero in them, roughly, so that columns of a group skip much.
-void sort_columns(const ColumnWords& words, Index n_words, Index columns, std::uint8_t* order) noexcept {
-  constexpr unsigned kBins = 16, kFactor = 1 << 16;
-  const auto factor = static_cast<unsigned>(kBins * kFactor / (n_words * kWordBits + 1));
-  std::array<std::uint8_t, kBins + 1> starts{};
-  std::uint8_t bins[kColumnsAtOnce];
-  for (Index c = 0; c < columns; ++c) {
-    int count = 0;
-    for (Index q = 0; q < n_words; ++q) count += std::popcount(words.bits[q][c]);
-    bins[c] = static_cast<std::uint8_t>(static_cast<unsigned>(count) * factor / kFactor);
-    ++starts[bins[c] + 1U];
-  }
-  for (std::size_t b = 0; b < kBins; ++b) starts[b + 1] = static_cast<std::uint8_t>(starts[b + 1] + starts[b]);
-  for (Index c = 0; c < columns; ++c) order[starts[bins[c]]++] = static_cast<std::uint8_t>(c);
-}
-
-// Rows of c for columns of x in groups that skip the same rows of y. x: its first row and column.
+// Rows of c for neighbouring columns of x, which are more alike than others in many data, in groups that skip the same
+// rows of y. x: its first row and column.
 template <class T>
 void skipping_columns(const ColumnWords& words, ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                       const PrefetchTargets<T>* prefetch, Index prefetch_at) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes, kMostSoon = 126;
   const Index n_words = ceil_div(y.rows, kWordBits);
-  std::uint8_t order[kColumnsAtOnce];
-  sort_columns(words, n_words, c.rows, order);
   const Groups panels{padded<T>(c.cols) / kLanes, kMostVectors<T>};
   const Groups groups{c.rows, rows_at_once<T>(panels.size(0))};
   for (Index k = 0, at = 0; k < groups.count; at += groups.size(k), ++k) {
@@ -225,7 +209,7 @@ void skipping_columns(const ColumnWords& words, ConstMatrix<T> x, ConstMatrix<T>
     const T* soon[kMostSoon + SkippingBlock<T>::kAtATime];
     Index n_soon = 0;
     for (Index i = 0; i < size; ++i) {
-      const Index column = order[at + i];
+      const Index column = at + i;
       block.a[i] = x.data + column;
       for (Index q = 0; q < n_words; ++q) bits[q] |= words.bits[q][column];
       for (int a = 0; prefetch && a < prefetch->count; ++a)
@@ -237,7 +221,7 @@ void skipping_columns(const ColumnWords& words, ConstMatrix<T> x, ConstMatrix<T>
     for (Index panel = 0, first = 0; panel < panels.count; first += panels.size(panel) * kLanes, ++panel) {
       block.b = y.data + first;
       for (Index i = 0; i < size; ++i) {
-        block.c[i] = c.row(order[at + i]) + first;
+        block.c[i] = c.row(at + i) + first;
         block.start[i] = accumulate ? block.c[i] : nullptr;
       }
       kernel_of<T>(size, panels.size(panel))(block);
@@ -254,7 +238,7 @@ Skip worth_skipping(ConstMatrix<T> x, Index columns) noexcept {
   constexpr Index kRows = 3;
   constexpr Index kLeastBytes = 256;        // narrower products have too few chains for each bit that is looked at
   constexpr Index kNearBytes = 256 * 1024;  // a larger W is read more often than by the dense product, and not from L1
-  constexpr double kMostEverywhere = 0.45, kMostForward = 0.75;
+  constexpr double kMostEverywhere = 0.5, kMostForward = 0.75;
   const Index bytes = columns * static_cast<Index>(sizeof(T));
   if (bytes < kLeastBytes) return Skip::kNowhere;
   Index looked_at = 0, nonzero = 0;
