@@ -19,24 +19,24 @@ inline constexpr int kMostVectors = kLineVectors<T> == 1 ? 7 : 4;
 // Rows that are computed at once, if they are so many vectors wide: few, because an element is skipped only if it is zero
 // in all of them, but enough independent chains to hide the latency of fma, and in 64-byte vectors more products than
 // loads. The registers hold them beside a row of b.
-constexpr int kMostRows = 8;
+constexpr int kMostAtOnce = 8;
 template <class T>
 constexpr int rows_at_once(Index vectors) {
-  if (kLineVectors<T> == 1) return vectors >= 5 ? 3 : vectors >= 3 ? 6 : kMostRows;
-  return vectors >= 4 ? 2 : vectors == 3 ? 3 : vectors == 2 ? 4 : kMostRows;
+  if (kLineVectors<T> == 1) return vectors >= 5 ? 3 : vectors >= 3 ? 6 : kMostAtOnce;
+  return vectors >= 4 ? 2 : vectors == 3 ? 3 : vectors == 2 ? 4 : kMostAtOnce;
 }
 
 // Some rows of c = start + a b that skip the same elements. Element (i, p) of a is a[i][p * a_step].
 template <class T>
 struct SkippingBlock {
-  const T* a[kMostRows];
+  const T* a[kMostAtOnce];
   Index a_step;
   const T* b;
   Index b_stride;
   const std::uint64_t* words;  // of bits: where some of the rows of a have an element other than zero
   Index n_words;
-  const T* start[kMostRows];  // first values of the accumulators, or nullptr for zero
-  T* c[kMostRows];
+  const T* start[kMostAtOnce];  // first values of the accumulators, or nullptr for zero
+  T* c[kMostAtOnce];
   // Lines of memory that are read soon: kAtATime of them are prefetched with each element of a, because the processor
   // would drop most of a burst. Their number is a multiple of kAtATime.
   const T* const* soon = nullptr;
@@ -88,7 +88,7 @@ void skipping_kernel(const SkippingBlock<T>& block) noexcept {
 template <class T>
 using SkippingKernel = void (*)(const SkippingBlock<T>&) noexcept;
 template <class T>
-using KernelsByRows = std::array<SkippingKernel<T>, kMostRows>;  // nullptr behind rows_at_once
+using KernelsByRows = std::array<SkippingKernel<T>, kMostAtOnce>;  // nullptr behind rows_at_once
 
 template <class T, int kVectors, int... kIndex>
 constexpr KernelsByRows<T> kernels_by_rows(std::integer_sequence<int, kIndex...>) {
