@@ -257,6 +257,15 @@ def test_sparse_rows_of_the_estimators_are_rows_of_text(load) -> None:
     assert x.indices.max() < 200
 
 
+def test_rows_with_zeros_are_described_by_their_shares(load) -> None:
+    zeros = load("zeros")
+    rows = np.array([[1, 0, 0, 0], [0, 2, 0, 0], [0, 3, 0, 0], [4, 4, 4, 4]])
+    assert zeros.described("rows", rows[:3]) == "rows, 25% (50%)"
+    assert zeros.described("rows", rows) == "rows, 44% (50%)"
+    times = {"zeros": [1e-3, 3e-3, 2e-3], "none": [4e-3]}
+    assert "| rows -> 9 | 2.000 | 4.000 | 0.50 |" in zeros.markdown({"rows -> 9": times})
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimators_are_measured_where_they_train_the_same(load, monkeypatch) -> None:
     pytest.importorskip("sklearn")
