@@ -5,10 +5,10 @@ Prints three tables: the median seconds of both libraries and scikit-learn's tim
 same search with one and with two jobs of ours; and what our estimators add to the core's training.
 Both libraries may take all processors. Fits have two more columns: the time that their products
 take at the measured peak of the cores that may be used, and scikit-learn's time over that, which no
-library can exceed. With `--long` also searches, sparse rows and, if FASTNN_DATA names a folder,
-California housing and MNIST until scikit-learn's own rule ends the training. `--only` names a
-part of the names of the rows to measure, of the long ones, too; `bench.page` puts the records of
-several runs together.
+library can exceed that computes all terms; `fit` skips those of zeros. With `--long` also searches,
+sparse rows and, if FASTNN_DATA names a folder, California housing and MNIST until scikit-learn's
+own rule ends the training. `--only` names a part of the names of the rows to measure, of the long
+ones, too; `bench.page` puts the records of several runs together.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <utility>
 
 #include "kernels/microkernel.h"
@@ -263,7 +264,7 @@ void note_nonzeros(ConstMatrix<T> x, Index chunk, const Nonzeros<T>& to) noexcep
       Bits noted{}, bit = Bits{} + 1;
       for (Index r = w * kRows; r < end; ++r, bit += bit)
         noted |= (Vec<T>::load(x.row(r) + c).bits() << 1) != 0 ? bit : Bits{};
-      Vec<T>::of_bits(noted).store(reinterpret_cast<T*>(to.of(chunk, w) + c));
+      std::memcpy(to.of(chunk, w) + c, &noted, sizeof(noted));
     }
   }
 }
