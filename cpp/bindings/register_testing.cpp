@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <set>
 
 #include "bindings/border.h"
 #include "bindings/values.h"
@@ -85,7 +86,7 @@ void register_plans(py::module_& m) {
         const graph::Network<float> network(linear_relu(linears), 0, true);
         std::vector<std::tuple<std::string, Index, double>> items;
         for (const auto& phase : plan::make_plan(network, rows, {}).phases) {
-          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "parts", "tiles", "update"};
+          static constexpr const char* kNames[] = {"rows", "blocks", "repack", "transpose", "parts", "tiles", "update"};
           items.emplace_back(kNames[phase.kind], phase.items, phase.item_flops);
         }
         return items;
@@ -104,6 +105,21 @@ void register_plans(py::module_& m) {
       py::arg("linears"), py::arg("rows"), py::arg("threads"),
       "The last phase of a step of Linear-ReLU layers: (the work before each tile and of all, the tiles with which "
       "another layer begins, the end of each thread's share).");
+  m.def(
+      "transposed",
+      [](const Shapes& linears, Index rows, int frozen, bool zeros) {
+        graph::Network<float> network(linear_relu(linears), 0, true);
+        for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
+        plan::Goal goal;
+        if (zeros) goal.skip = kernels::Skip::kEverywhere;
+        std::set<int> layers;
+        for (const auto& item : plan::make_plan(network, rows, goal).transpositions) layers.insert(item.layer / 2);
+        return layers;
+      },
+      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0, py::arg("zeros") = false,
+      "The Linears, by number, whose x^T a step of Linear-ReLU layers makes, the first of them frozen, or if zeros of "
+      "X "
+      "are skipped.");
   m.def(
       "packed_copies",
       [](const Shapes& linears, Index rows, int frozen) {

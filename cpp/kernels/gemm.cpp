@@ -345,6 +345,12 @@ void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool ac
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
 }
 
+template <class T>
+void product_of_transposed(ConstMatrix<T> xt, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
+                           const PrefetchTargets<T>* prefetch) noexcept {
+  multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(xt, y, nullptr, c, accumulate, prefetch);
+}
+
 // Four outputs at a time share the loads of dy. The partial sums of a whole vector of outputs are transposed and added
 // together.
 template <class T>
@@ -422,6 +428,8 @@ void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
   template void product<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept; \
   template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,     \
                                       const PrefetchTargets<T>*) noexcept;                 \
+  template void product_of_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,  \
+                                         const PrefetchTargets<T>*) noexcept;              \
   template void product_few_rows<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;   \
   template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)

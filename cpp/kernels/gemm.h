@@ -24,6 +24,10 @@ void product(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) no
 template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate = false,
                         const PrefetchTargets<T>* prefetch = nullptr) noexcept;
+// The same, given xt = x^T (m, k), in which a block of c reads rows instead of columns: faster where rows of x are long.
+template <class T>
+void product_of_transposed(ConstMatrix<T> xt, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
+                           const PrefetchTargets<T>* prefetch) noexcept;
 
 // dx (m, n) = dy (m, k) w^T, reading w (n, k) row-major, for m so small that transposing w would cost more than the
 // product. This is the one product that is not a single chain: each element is summed in as many partial sums as a

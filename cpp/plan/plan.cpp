@@ -19,6 +19,8 @@ constexpr Index kMinItems = 8;             // a phase of a batch of 128 rows or 
 constexpr Index kBlockRows = 96;
 // With a larger share of stored cells, gathering the rows and a dense product are faster (python -m bench.sparse).
 constexpr double kMostCells = 0.1;
+// x^T is made for wide layers with at least so many outputs. With fewer, making it takes as long as it saves.
+constexpr Index kTransposedOutputs = 256;
 // Gradients are summed by parts of the rows in batches of at least so many rows whose activations and gradients are at
 // least so many times as many numbers as the parameters, if these stay in a core's L2.
 constexpr Index kPartRows = 128, kPartNumbers = 2, kPartBytes = 1024 * 1024;
@@ -56,6 +58,7 @@ class Builder {
     close_rows();
     make_tiles();
     if (backward) {
+      add_transpositions();
       make_parts();
       if (plan_.parts() > 0) add_parts();
       add_items(Phase::kTiles, plan_.parts() > 0 ? kUpdateFlops<T> : tile_flops());
@@ -186,12 +189,9 @@ class Builder {
       for (Index r = 0; r < p.rows; r += kTileRows)
         plan_.repack_tiles.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});
     }
-    if (plan_.repack_tiles.empty()) return;
-    Phase phase{.kind = Phase::kRepack};
-    phase.items = static_cast<Index>(plan_.repack_tiles.size());
-    phase.item_flops = 1e4;
-    plan_.phases.push_back(std::move(phase));
-    if (plan_.goal.update) plan_.loop_start = 1;  // in later steps the tiles that update W update the packed copies
+    add_copies(Phase::kRepack, plan_.repack_tiles.size());
+    if (plan_.goal.update && !plan_.repack_tiles.empty())
+      plan_.loop_start = 1;  // in later steps the tiles that update W update the packed copies
   }
 
   // Takes the largest tiles of which there are enough for every core; in steps of a few microseconds, the largest
@@ -219,6 +219,28 @@ class Builder {
     for (Index r = 0; r < p.rows; r += height)
       for (Index c = 0; c < p.cols; c += width)
         plan_.tiles.push_back({param, {r, std::min(height, p.rows - r)}, {c, std::min(width, p.cols - c)}});
+  }
+
+  void add_transpositions() {
+    const Index lines = plan_.rows / kMinItems / kPad<T>;  // whole ones, so that no two items write to the same line
+    const Index step = std::clamp(lines * kPad<T>, kPad<T>, kBlockRows);
+    for (const int i : plan_.trained) {
+      const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
+      const bool skips = plan_.goal.notes_nonzeros() && p.layer == net_.zero_skipper();
+      if (p.role != Role::kProductMatrix || reads_sparse(p.layer) || skips) continue;
+      if (!transposes_x(net_.layer(p.layer), plan_.rows)) continue;
+      for (Index r = 0; r < plan_.rows; r += step)
+        plan_.transpositions.push_back({p.layer, {r, std::min(step, plan_.rows - r)}});
+    }
+    add_copies(Phase::kTranspose, plan_.transpositions.size());
+  }
+
+  void add_copies(Phase::Kind kind, std::size_t items) {
+    if (items == 0) return;
+    Phase phase{.kind = kind};
+    phase.items = static_cast<Index>(items);
+    phase.item_flops = 1e4;
+    plan_.phases.push_back(std::move(phase));
   }
 
   // Parts save that activations and gradients of their rows move from one core's cache to another's, for which the
@@ -325,6 +347,11 @@ bool is_wide(const Layer<T>& layer) {
 }
 
 template <class T>
+bool transposes_x(const Layer<T>& layer, Index rows) {
+  return is_wide(layer) && layer.out() >= kTransposedOutputs && rows > layers::Batch::kFewRows;
+}
+
+template <class T>
 Index chunk_rows(const Network<T>& network, Index rows) {
   if (const int parts = faults::split.load(std::memory_order_relaxed)) return ceil_div(rows, parts);
   Index row_bytes = static_cast<Index>(sizeof(T)) * padded<T>(network.n_features());
@@ -346,6 +373,8 @@ template Index row_cells(const Network<float>&, const kernels::Source&);
 template Index row_cells(const Network<double>&, const kernels::Source&);
 template bool is_wide(const Layer<float>&);
 template bool is_wide(const Layer<double>&);
+template bool transposes_x(const Layer<float>&, Index);
+template bool transposes_x(const Layer<double>&, Index);
 template Index chunk_rows(const Network<float>&, Index);
 template Index chunk_rows(const Network<double>&, Index);
 template Plan make_plan(const Network<float>&, Index, const Goal&);

@@ -65,12 +65,13 @@ struct Op {
 
 struct Phase {
   enum Kind {
-    kRows,    // item: a chunk of rows carried through `ops`
-    kBlocks,  // item: rows x columns of one wide product and the elementwise layers after it
-    kRepack,  // item: a block of rows of some W, copied to the packed W^T and W that products read
-    kParts,   // item: the gradient of a tile, summed over a part of the rows of the batch
-    kTiles,   // item: a tile of some parameter: its gradient and, in the fused form, its update
-    kUpdate   // item: the update of a tile from the materialised gradient
+    kRows,       // item: a chunk of rows carried through `ops`
+    kBlocks,     // item: rows x columns of one wide product and the elementwise layers after it
+    kRepack,     // item: a block of rows of some W, copied to the packed W^T and W that products read
+    kTranspose,  // item: some rows of x of a wide layer, copied to columns of x^T
+    kParts,      // item: the gradient of a tile, summed over a part of the rows of the batch
+    kTiles,      // item: a tile of some parameter: its gradient and, in the fused form, its update
+    kUpdate      // item: the update of a tile from the materialised gradient
   } kind;
   std::vector<Op> ops = {};
   Index items = 0;
@@ -125,6 +126,11 @@ struct Plan {
   };
   std::vector<PartOfTile> part_items;  // of the phase kParts
   Index part_size = 0;                 // numbers in all tiles that are summed by parts
+  struct RowsOfLayer {
+    int layer = 0;
+    Range rows;
+  };
+  std::vector<RowsOfLayer> transpositions;  // of the phase kTranspose
   std::vector<Tile> repack_tiles;
   // The node that reads sparse rows, and the rows of the tiles of its matrix: blocks of columns of X. 0 if it does not
   // train.
@@ -141,6 +147,10 @@ Index row_cells(const Network<T>& network, const kernels::Source& x);
 // Does the layer have phases of its own, because its product matrix is too large to be read again for every chunk?
 template <class T>
 bool is_wide(const Layer<T>& layer);
+
+// Does the gradient of W read x^T instead of x in batches of so many rows?
+template <class T>
+bool transposes_x(const Layer<T>& layer, Index rows);
 
 // In batches of at least so many rows, W of wide layers is packed once instead of copied for every block of rows.
 inline constexpr Index kPackRows = 512;
@@ -174,13 +184,13 @@ class PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
 };
 
-// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. For wide layers it takes 72 KB in
+// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. For wide layers it takes 96 KB in
 // L2, because larger tiles read x and dy, which are not in L1 there, less often.
 inline constexpr Index kTileRows = 96, kWideTileRows = 192;
 template <class T>
 inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
 template <class T>
-inline constexpr Index kWideTileCols = static_cast<Index>(384 / sizeof(T));
+inline constexpr Index kWideTileCols = static_cast<Index>(512 / sizeof(T));
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 
 // The largest number of chunks of any batch of at most `rows` rows.

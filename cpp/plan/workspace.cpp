@@ -59,8 +59,9 @@ void Workspace<T>::take_activations(const Network<T>& network) {
     slot.y =
         in_place ? (first == graph::kInput ? input_ : slots_[static_cast<std::size_t>(first)].y) : take(layer.out());
     if (layer.scratch_cols() > 0) slot.scratch = take(layer.scratch_cols());
-    const bool packed = is_wide(layer) && capacity_ >= kPackRows && (has_input_ || k != network.sparse_reader());
-    if (packed) slot.w = arena_.take_packed(layer.in(), layer.out());
+    if (!has_input_ && k == network.sparse_reader()) continue;
+    if (is_wide(layer) && capacity_ >= kPackRows) slot.w = arena_.take_packed(layer.in(), layer.out());
+    if (transposes_x(layer, capacity_)) slot.xt = arena_.take(layer.in(), capacity_);
   }
 }
 
@@ -95,7 +96,7 @@ void Workspace<T>::set_rows(Index rows) {
   if (rows == rows_) return;  // the caches of other cores keep the views
   rows_ = rows;
   for (auto& slot : slots_) {
-    slot.x.rows = slot.x2.rows = rows;
+    slot.x.rows = slot.x2.rows = slot.xt.cols = rows;
     for (Matrix<T>* view : {&slot.y, &slot.dy, &slot.dx, &slot.dx2, &slot.scratch}) view->rows = rows;
   }
   for (auto& gradient : gradients_) gradient.rows = rows;

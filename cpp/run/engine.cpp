@@ -8,6 +8,7 @@
 #include "core/faults.h"
 #include "graph/add.h"
 #include "kernels/pack.h"
+#include "kernels/transpose.h"
 
 namespace fastnn::run {
 
@@ -66,6 +67,12 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
       return blocks(p, item);
     case Phase::kRepack:
       return repack(plan_->repack_tiles[static_cast<std::size_t>(item)]);
+    case Phase::kTranspose: {
+      const auto& [layer, rows] = plan_->transpositions[static_cast<std::size_t>(item)];
+      const auto& slot = ws_.slot(layer);
+      return kernels::transpose<T>(slot.x.middle_rows(rows.first, rows.count),
+                                   slot.xt.block(0, rows.first, slot.xt.rows, rows.count));
+    }
     case Phase::kParts: {
       const auto [number, part] = plan_->part_items[static_cast<std::size_t>(item)];
       const Tile& tile = plan_->tiles[static_cast<std::size_t>(number)];

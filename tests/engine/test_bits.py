@@ -162,9 +162,11 @@ def test_a_split_by_threads_would_be_seen() -> None:
 @pytest.mark.parametrize("rows", [128, 137, 145, 200, 1000, 10_000])
 def test_every_rows_phase_has_work_for_eight_cores(shape: list[tuple[int, int]], rows: int) -> None:
     phases = _core.testing.phase_items(shape, rows)
-    assert {kind for kind, *_ in phases} <= {"rows", "blocks", "repack", "parts", "tiles"}
+    assert {kind for kind, *_ in phases} <= {
+        "rows", "blocks", "repack", "transpose", "parts", "tiles"
+    }  # fmt: skip
     for kind, items, _ in phases:
-        if kind in ("rows", "blocks"):
+        if kind in ("rows", "blocks", "transpose"):
             assert items >= 8, phases
         if kind in ("parts", "tiles") and sum(i * o for i, o in shape) > 4096:
             assert items >= 8, phases

@@ -335,3 +335,14 @@ def test_only_weights_that_a_product_reads_are_packed() -> None:
     assert read(wide, 511) == wt
     assert read(wide, 512) == [(True, False), (True, True), (False, True)]
     assert read(wide, 512, 1) == [(True, False), (True, False), (False, True)]
+
+
+def test_inputs_are_transposed_for_the_gradients_of_wide_weights() -> None:
+    """They are not where that would cost more than it saves, or nothing reads x^T."""
+    made, shape = _core.testing.transposed, [(600, 700), (700, 600), (600, 255), (255, 10)]
+    assert made(shape, 9) == made(shape, 1000) == {0, 1}
+    assert made(shape, 8) == made([(20, 40), (40, 30)], 1000) == set()
+    assert made([(600, 256), (256, 10)], 9) == {0}
+    assert made(shape, 64, 1) == {1}  # frozen weights have no gradient
+    assert made(shape, 64, 2) == set()
+    assert made(shape, 64, zeros=True) == {1}  # columns of X are read with their zeros skipped
