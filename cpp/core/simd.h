@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "core/types.h"
 
@@ -101,16 +102,6 @@ template <class T>
 Vec<T> abs(Vec<T> a) {
   return {ei::pabs(a.p)};
 }
-// Is every lane zero, of either sign?
-template <class T>
-bool all_zero(Vec<T> a) {
-  alignas(kAlign) T lanes[Vec<T>::kLanes];
-  a.store(lanes);
-  bool zero = true;
-  for (const T lane : lanes) zero = zero && lane == T(0);
-  return zero;
-}
-
 // The result of a comparison, lane by lane. Comparisons with NaN are false.
 template <class T>
 struct Mask {
@@ -159,6 +150,11 @@ inline std::uint64_t nonzero_lanes(Vec<float> a) {
 #else
   return static_cast<std::uint64_t>(_mm_movemask_ps(_mm_cmpneq_ps(a.p, _mm_setzero_ps())));
 #endif
+}
+
+template <class T>
+bool all_zero(Vec<T> a) {
+  return nonzero_lanes(a) == 0;
 }
 
 #ifdef EIGEN_VECTORIZE_AVX512
@@ -233,5 +229,73 @@ template <class T>
   for (Index i = 0; i < Vec<T>::kLanes; ++i) rows[i].p = block.packet[i];
 }
 #pragma GCC diagnostic pop
+
+namespace detail {
+
+// Where lane `lane` of a vector comes from that takes one half (0: lower, 1: upper) of each block of `size` lanes of two
+// vectors: a lane of the first one, or kLanes + a lane of the second one. Blocks of up to 16 bytes stay within their 16
+// bytes, which every instruction set can do at once.
+template <class T>
+constexpr int lane_of_half(Index size, Index half, Index lane) {
+  constexpr Index kLanes = Vec<T>::kLanes, kUnit = 16 / static_cast<Index>(sizeof(T));
+  const Index unit = size > kUnit ? kLanes : kUnit, blocks = unit / size;
+  const Index block = lane % unit / (size / 2), in_block = lane % (size / 2);
+  const Index vector = block / blocks;
+  return static_cast<int>(vector * kLanes + lane / unit * unit + block % blocks * size + half * (size / 2) + in_block);
+}
+
+// Adds the halves of each block of kSize lanes of a and of b.
+template <class T, Index kSize, int... kLane>
+[[gnu::always_inline]] inline Vec<T> add_halves(Vec<T> a, Vec<T> b, std::integer_sequence<int, kLane...>) {
+  const auto lower = __builtin_shufflevector(a.lanes(), b.lanes(), lane_of_half<T>(kSize, 0, kLane)...);
+  const auto upper = __builtin_shufflevector(a.lanes(), b.lanes(), lane_of_half<T>(kSize, 1, kLane)...);
+  return {__builtin_bit_cast(typename Vec<T>::Packet, lower + upper)};
+}
+
+// The sums of kSize vectors, whose blocks are kSize lanes long, in v[0].
+template <class T, Index kSize = Vec<T>::kLanes>
+[[gnu::always_inline]] inline void add_blocks(Vec<T>* v) {
+  if constexpr (kSize > 1) {
+    constexpr std::make_integer_sequence<int, static_cast<int>(Vec<T>::kLanes)> kLanes;
+#pragma GCC unroll 8
+    for (Index k = 0; k < kSize / 2; ++k) v[k] = add_halves<T, kSize>(v[2 * k], v[2 * k + 1], kLanes);
+    add_blocks<T, kSize / 2>(v);
+  }
+}
+
+// The lanes in which add_blocks leaves the sums of its vectors, by vector.
+template <class T>
+constexpr auto lanes_of_sums() {
+  constexpr Index kLanes = Vec<T>::kLanes;
+  std::array<std::array<Index, kLanes>, kLanes> vector{};  // whose numbers lane j of v[k] has
+  for (Index k = 0; k < kLanes; ++k)
+    for (Index j = 0; j < kLanes; ++j) vector[static_cast<std::size_t>(k)][static_cast<std::size_t>(j)] = k;
+  for (Index size = kLanes; size > 1; size /= 2)
+    for (Index k = 0; k < size / 2; ++k) {
+      std::array<Index, kLanes> joined{};
+      for (Index j = 0; j < kLanes; ++j) {
+        const Index from = lane_of_half<T>(size, 0, j);
+        joined[static_cast<std::size_t>(j)] =
+            vector[static_cast<std::size_t>(2 * k + from / kLanes)][static_cast<std::size_t>(from % kLanes)];
+      }
+      vector[static_cast<std::size_t>(k)] = joined;
+    }
+  std::array<Index, kLanes> lane{};
+  for (Index j = 0; j < kLanes; ++j) lane[static_cast<std::size_t>(vector[0][static_cast<std::size_t>(j)])] = j;
+  return lane;
+}
+
+}  // namespace detail
+
+// Lane i is the sum of the lanes of rows[i]: the upper half is added to the lower one, of what is left again, and so on.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> sums_of_lanes(const Vec<T> (&rows)[Vec<T>::kLanes]) {
+  constexpr auto kLane = detail::lanes_of_sums<T>();
+  Vec<T> v[Vec<T>::kLanes];
+#pragma GCC unroll 16
+  for (Index k = 0; k < Vec<T>::kLanes; ++k) v[k] = rows[kLane[static_cast<std::size_t>(k)]];
+  detail::add_blocks<T>(v);
+  return v[0];
+}
 
 }  // namespace fastnn

@@ -351,8 +351,7 @@ void product_of_transposed(ConstMatrix<T> xt, ConstMatrix<T> y, Matrix<T> c, boo
   multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(xt, y, nullptr, c, accumulate, prefetch);
 }
 
-// Four outputs at a time share the loads of dy. The partial sums of a whole vector of outputs are transposed and added
-// together.
+// Four outputs at a time share the loads of dy. The partial sums of a whole vector of outputs are added together.
 template <class T>
 void product_few_rows(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcept {
   constexpr Index kLanes = Vec<T>::kLanes;
@@ -381,12 +380,7 @@ void product_few_rows(ConstMatrix<T> dy, ConstMatrix<T> w, Matrix<T> dx) noexcep
           sums[j + i] = line[i][0];
         }
       }
-      transpose_square(sums);
-#pragma GCC unroll 8
-      for (Index half = kLanes / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-        for (Index j = 0; j < half; ++j) sums[j] += sums[j + half];
-      select(inside<T>(n, w.rows), sums[0], Vec<T>::zero()).store(dx.row(r) + n);
+      select(inside<T>(n, w.rows), sums_of_lanes(sums), Vec<T>::zero()).store(dx.row(r) + n);
     }
 }
 

@@ -40,14 +40,14 @@ class LaneSum {
   }
   // The totals of as many sums as a vector has lanes, with the same additions as total().
   static Vec<double> totals(const LaneSum* sums) noexcept {
-    Vec<double> lane[kLanes];
-    for (Index p = 0; p < kParts; ++p) {
-      Vec<double> square[kWidth];
-      for (Index i = 0; i < kWidth; ++i) square[i] = sums[i].part_[static_cast<std::size_t>(p)];
-      transpose_square(square);
-      for (Index j = 0; j < kWidth; ++j) lane[p * kWidth + j] = square[j];
+    Vec<double> rows[kWidth];
+    for (Index i = 0; i < kWidth; ++i) {
+      Parts part = sums[i].part_;
+      for (std::size_t half = kParts / 2; half > 0; half /= 2)
+        for (std::size_t p = 0; p < half; ++p) part[p] += part[p + half];
+      rows[i] = part[0];
     }
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    return sums_of_lanes(rows);
   }
   double total() const noexcept {
     double lane[kLanes];

@@ -78,9 +78,9 @@ inline constexpr Index kPrefetchRows = 4;
 enum class From { kMemory, kAdjusted, kFactors, kSum };
 
 // Returns a vector that is zero if and only if every new parameter and state is finite: x * 0 is 0 for finite x and NaN
-// otherwise. The products of a parameter and its states are added up, and the bits of these sums are ORed together:
-// unlike a sum over all of them, that has no dependency chain of additions, which would take longer than the update. The
-// rule is made here, where it is known which of its numbers are needed.
+// otherwise. The products of some parameters and their states are added up, and the bits of these sums are ORed together:
+// unlike a sum over all of them, that has no long dependency chain of additions, which would take longer than the update.
+// The rule is made here, where it is known which of its numbers are needed.
 template <class T, template <class> class O, From kFrom, StateSet kKept>
 Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T> tile) noexcept {
   const O<T> rule(coefficients);
@@ -88,7 +88,7 @@ Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T
   const auto zero = Vec<T>::zero(), factor = Vec<T>::set(tile.grad_factor), l1 = Vec<T>::set(tile.l1);
   auto nonfinite = zero;
   auto left = zero;
-  const auto update_vector = [&](Index c) {
+  const auto update_vector = [&](Index c, Vec<T> found) {
     auto w = Vec<T>::loadu(tile.param + c);
     auto g = Vec<T>::loadu(tile.grad + c);
     if constexpr (kFrom == From::kFactors) g = fma(left, g, zero);  // the same rounding as in x^T dy
@@ -100,24 +100,37 @@ Vec<T> update_rows(const typename O<T>::Coefficients& coefficients, UpdateTile<T
       if (state.has(s)) state[s] = Vec<T>::loadu(tile.state[s] + c);
     w = rule.update(w, g, state);
     w.storeu(tile.param + c);
-    auto found = w * zero;
+    found = fma(w, zero, found);
     for (int s = 0; s < kStates; ++s) {
       if (!state.has(s)) continue;
       state[s].storeu(tile.state[s] + c);
       found = fma(state[s], zero, found);
     }
+    return found;
+  };
+  // Without states an update takes so few instructions that those of the loop count.
+  constexpr Index kAtOnce = kKept == 0 ? 4 * kPad<T> : kPad<T>;
+  Index prefetch = 0;
+  const auto update_columns = [&]<Index kCount>(Index first, std::integral_constant<Index, kCount>) {
+    auto found = zero;
+#pragma GCC unroll 16
+    for (Index c = 0; c < kCount; c += Vec<T>::kLanes) {
+      if (c % kPad<T> == 0) {
+        __builtin_prefetch(tile.param + prefetch + first + c, 1);
+        for (int s = 0; s < kStates; ++s)
+          if (contains(kKept, s)) __builtin_prefetch(tile.state[s] + prefetch + first + c, 1);
+      }
+      found = update_vector(first + c, found);
+    }
     nonfinite = nonfinite | found;
   };
   for (Index r = 0; r < tile.rows; ++r) {
-    const Index prefetch = r + kPrefetchRows < tile.rows ? kPrefetchRows * tile.stride : 0;
+    prefetch = r + kPrefetchRows < tile.rows ? kPrefetchRows * tile.stride : 0;
     if constexpr (kFrom == From::kFactors) left = Vec<T>::set(tile.left[r]);
-    for (Index line = 0; line < tile.cols; line += kPad<T>) {
-      __builtin_prefetch(tile.param + prefetch + line, 1);
-      for (int s = 0; s < kStates; ++s)
-        if (contains(kKept, s)) __builtin_prefetch(tile.state[s] + prefetch + line, 1);
-#pragma GCC unroll 4
-      for (Index c = 0; c < kPad<T>; c += Vec<T>::kLanes) update_vector(line + c);
-    }
+    Index c = 0;
+    if constexpr (kAtOnce > kPad<T>)
+      for (; c + kAtOnce <= tile.cols; c += kAtOnce) update_columns(c, std::integral_constant<Index, kAtOnce>{});
+    for (; c < tile.cols; c += kPad<T>) update_columns(c, std::integral_constant<Index, kPad<T>>{});
     tile.param += tile.stride;
     tile.grad += tile.grad_stride;
     if constexpr (kFrom == From::kSum) tile.second += tile.grad_stride;
