@@ -152,6 +152,7 @@ inline std::uint64_t nonzero_lanes(Vec<float> a) {
 #endif
 }
 
+// Is every lane zero, of either sign?
 template <class T>
 bool all_zero(Vec<T> a) {
   return nonzero_lanes(a) == 0;
