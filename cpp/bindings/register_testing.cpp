@@ -117,9 +117,8 @@ void register_plans(py::module_& m) {
         return layers;
       },
       py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0, py::arg("zeros") = false,
-      "The Linears, by number, whose x^T a step of Linear-ReLU layers makes, where the first of them are frozen or "
-      "zeros "
-      "of X are skipped.");
+      "The numbers of the Linears whose x^T a step of Linear-ReLU layers makes, the first of them frozen, or with "
+      "zeros of X skipped.");
   m.def(
       "packed_copies",
       [](const Shapes& linears, Index rows, int frozen) {

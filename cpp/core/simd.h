@@ -268,21 +268,20 @@ template <class T, Index kSize = Vec<T>::kLanes>
 template <class T>
 constexpr auto lanes_of_sums() {
   constexpr Index kLanes = Vec<T>::kLanes;
-  std::array<std::array<Index, kLanes>, kLanes> vector{};  // whose numbers lane j of v[k] has
+  Index vector[kLanes][kLanes] = {};  // whose numbers lane j of v[k] has
   for (Index k = 0; k < kLanes; ++k)
-    for (Index j = 0; j < kLanes; ++j) vector[static_cast<std::size_t>(k)][static_cast<std::size_t>(j)] = k;
+    for (Index j = 0; j < kLanes; ++j) vector[k][j] = k;
   for (Index size = kLanes; size > 1; size /= 2)
     for (Index k = 0; k < size / 2; ++k) {
-      std::array<Index, kLanes> joined{};
+      Index joined[kLanes] = {};
       for (Index j = 0; j < kLanes; ++j) {
         const Index from = lane_of_half<T>(size, 0, j);
-        joined[static_cast<std::size_t>(j)] =
-            vector[static_cast<std::size_t>(2 * k + from / kLanes)][static_cast<std::size_t>(from % kLanes)];
+        joined[j] = vector[2 * k + from / kLanes][from % kLanes];
       }
-      vector[static_cast<std::size_t>(k)] = joined;
+      for (Index j = 0; j < kLanes; ++j) vector[k][j] = joined[j];
     }
   std::array<Index, kLanes> lane{};
-  for (Index j = 0; j < kLanes; ++j) lane[static_cast<std::size_t>(vector[0][static_cast<std::size_t>(j)])] = j;
+  for (Index j = 0; j < kLanes; ++j) lane[static_cast<std::size_t>(vector[0][j])] = j;
   return lane;
 }
 

@@ -336,6 +336,12 @@ void product(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) no
 }
 
 template <class T>
+void product(ConstMatrix<T> x, ConstMatrix<T> w, Matrix<T> y, bool accumulate,
+             const PrefetchTargets<T>* prefetch) noexcept {
+  multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(x, w, nullptr, y, accumulate, prefetch);
+}
+
+template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                         const PrefetchTargets<T>* prefetch) noexcept {
   if (x.rows == 1 && !accumulate) return outer_product<T>(x.data, y.data, c);
@@ -343,12 +349,6 @@ void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool ac
   if (c.cols == 1 && !accumulate && !prefetch && padded_rows) return product_with_column<T>(x, y, c);
   if (!accumulate && !prefetch && padded_rows && worth_turning<T>(c.rows, c.cols)) return product_turned<T>(x, y, c);
   multiply<T, kWidestLines<T>, true, Layout::kRowMajor>(x, y, nullptr, c, accumulate, prefetch);
-}
-
-template <class T>
-void product_of_transposed(ConstMatrix<T> xt, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
-                           const PrefetchTargets<T>* prefetch) noexcept {
-  multiply<T, kWidestLines<T>, false, Layout::kRowMajor>(xt, y, nullptr, c, accumulate, prefetch);
 }
 
 // Four outputs at a time share the loads of dy. The partial sums of a whole vector of outputs are added together.
@@ -417,14 +417,13 @@ void column_sums(ConstMatrix<T> y, T* sums, bool accumulate) noexcept {
   sums_of_rest<T>(y, c, (end - c) / kPad<T>, sums, accumulate);
 }
 
-#define FASTNN_INSTANTIATE(T)                                                              \
-  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
-  template void product<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept; \
-  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,     \
-                                      const PrefetchTargets<T>*) noexcept;                 \
-  template void product_of_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,  \
-                                         const PrefetchTargets<T>*) noexcept;              \
-  template void product_few_rows<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;   \
+#define FASTNN_INSTANTIATE(T)                                                                                    \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;                        \
+  template void product<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept;                       \
+  template void product_transposed<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,                           \
+                                      const PrefetchTargets<T>*) noexcept;                                       \
+  template void product<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool, const PrefetchTargets<T>*) noexcept; \
+  template void product_few_rows<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>) noexcept;                         \
   template void column_sums<T>(ConstMatrix<T>, T*, bool) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

@@ -17,6 +17,11 @@ template <class T>
 void product(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
 template <class T>
 void product(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) noexcept;
+// y = x w, or y += x w with `accumulate`: product_transposed, given its x transposed. A block of the result then reads rows
+// of x^T instead of columns of x, which is faster where rows of x are long.
+template <class T>
+void product(ConstMatrix<T> x, ConstMatrix<T> w, Matrix<T> y, bool accumulate,
+             const PrefetchTargets<T>* prefetch) noexcept;
 
 // c (m, n) = x^T y, or c += x^T y with `accumulate` (each chain continues from the value in c), for x (k, m), y (k, n):
 // the gradient of a tile of W. x may start at any column of a padded matrix, so its rows need not be aligned; y and c
@@ -24,10 +29,6 @@ void product(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) no
 template <class T>
 void product_transposed(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate = false,
                         const PrefetchTargets<T>* prefetch = nullptr) noexcept;
-// The same, given xt = x^T (m, k), in which a block of c reads rows instead of columns: faster where rows of x are long.
-template <class T>
-void product_of_transposed(ConstMatrix<T> xt, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
-                           const PrefetchTargets<T>* prefetch) noexcept;
 
 // dx (m, n) = dy (m, k) w^T, reading w (n, k) row-major, for m so small that transposing w would cost more than the
 // product. This is the one product that is not a single chain: each element is summed in as many partial sums as a

@@ -87,8 +87,7 @@ class Linear final : public Layer<T> {
       kernels::product_transposed_skipping_zeros<T>(*s.nonzeros, s.x, over.first, rows.first, dy, grad, accumulate,
                                                     prefetch);
     else if (param == 0 && s.xt && s.xt.cols > Batch::kFewRows)
-      kernels::product_of_transposed<T>(s.xt.block(rows.first, over.first, rows.count, over.count), dy, grad,
-                                        accumulate, prefetch);
+      kernels::product<T>(s.xt.block(rows.first, over.first, rows.count, over.count), dy, grad, accumulate, prefetch);
     else if (param == 0)
       kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
                                      prefetch);
