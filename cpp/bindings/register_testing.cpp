@@ -143,6 +143,7 @@ void register_testing(py::module_& m) {
   m.def(
       "inject_allocation", [](bool on) { faults::allocation = on; }, py::arg("on"),
       "Every training step allocates once: a fault.");
+  m.def("waking_calls", [] { return parallel::waking_calls(); }, "How many system calls have woken threads of teams.");
 #ifdef FASTNN_TESTING
   m.def(
       "fail_allocation",

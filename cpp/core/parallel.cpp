@@ -17,6 +17,8 @@ PollTimer& poll_timer() noexcept {
   return t_timer;
 }
 
+std::uint64_t waking_calls() noexcept { return WaitQueue::system_calls.load(std::memory_order_relaxed); }
+
 bool Worker::stopped(double flops) noexcept {
   if (thread_ == 0) region_.poll_if_due(flops);
   return region_.stopped();

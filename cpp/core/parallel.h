@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -34,10 +35,11 @@ class Worker {
 class Program {
  public:
   virtual ~Program() = default;
-  // Number of items of `phase`; called by one thread before the phase begins.
+  // Number of items of `phase`, less than 2^32.
   virtual Index items(int phase) const noexcept = 0;
-  // The end of the items of `phase` that thread t of `threads` takes first, 0 <= t < threads, before it helps others.
-  // Called after items(), with t = 0, 1, ... in this order; nothing depends on it but time.
+  // The end of the items of `phase` that thread t of `threads` takes first, 0 <= t < threads, before it helps others: not
+  // before the end of t - 1, and for the last thread that of all items. Nothing depends on it but time. It is called by
+  // all threads of the phase.
   virtual Index share_end(int phase, int t, int threads) const noexcept { return items(phase) * (t + 1) / threads; }
   // Approximate number of floating-point operations of one item. It decides how often the caller polls for signals.
   virtual double item_flops(int phase) const noexcept = 0;
@@ -130,6 +132,9 @@ class Sharing {
  private:
   const bool counts_;
 };
+
+// How many system calls of this process have woken threads of teams, or tried to.
+std::uint64_t waking_calls() noexcept;
 
 std::string runtime_name();  // "OpenMP 4.5 (201511)"
 

@@ -38,6 +38,7 @@ void pause_cpu() noexcept {
 // later members together, one for the driver.
 constexpr int kLaterMembers = 30;
 constexpr unsigned kCaller = 1, kDriver = 1U << 31;
+static_assert(1U << kLaterMembers == WaitQueue::kShared);
 unsigned wait_bit(int thread) { return thread == 0 ? kDriver : 1U << std::min(thread, kLaterMembers); }
 unsigned wait_bits(int limit) { return (1U << std::min(limit, kLaterMembers + 1)) - 1; }
 
@@ -124,8 +125,10 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   n = std::min(n, size_);
   g_working.fetch_add(n, std::memory_order_relaxed);
   region_.begin(program, on_driver ? Poll{} : poll);
-  callers_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
+  note_callers_cpu(sched_getcpu());
   std::uint32_t done = state().phase();
+  for (int t = 0; t < n; ++t)  // numbers of phases come again after 2^32 of them
+    shares_[static_cast<std::size_t>(t)].next.store(std::uint64_t{done} << 32, std::memory_order_relaxed);
   open_phase(done + 1, first, n, on_driver);
   if (!on_driver) done = run_phases(0);
   const auto over = [](PhaseState seen) { return seen.state() == PhaseState::kIdle; };
@@ -150,23 +153,17 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   return {n, region_.stopped()};
 }
 
-// Distributes the items of a phase and opens it; no thread is inside. The thread that opens it counts as inside, unless
-// it is a caller whose place the driver takes.
+// Opens a phase; no thread is inside. The thread that opens it counts as inside, unless it is a caller whose place the
+// driver takes.
 void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept {
   const Index items = region_.program().items(phase);
-  Index first = 0;
-  for (int t = 0; t < limit; ++t) {
-    Share& share = shares_[static_cast<std::size_t>(t)];
-    share.next.store(first, std::memory_order_relaxed);
-    share.end = first = region_.program().share_end(phase, t, limit);
-  }
   phase_ = phase;
-  if (waiting_.waiting() > 0) {  // before the phase is open: no member can enter meanwhile
+  if (waiting_.waiting(wait_bits(limit)) > 0) {  // before the phase is open: no member can enter meanwhile
     const int cpu = callers_cpu_.load(std::memory_order_relaxed);
     for (int t = 1; t < limit; ++t) shares_[static_cast<std::size_t>(t)].affinity.avoid_instead(cpu);
   }
   const bool in = !on_driver || state().state() == PhaseState::kClosed;
-  state_.store(PhaseState(number, limit, in ? 1 : 0, on_driver, PhaseState::kOpen));
+  state_.store(PhaseState(number, limit, in ? 1 : 0, on_driver, false, PhaseState::kOpen));
   const int wanted = static_cast<int>(std::min<Index>(limit, items)) - 1;
   // The bit of the later members also wakes members beyond `limit`, who would use up the count.
   const bool wakes_idle_members = limit > kLaterMembers && limit < size_;
@@ -178,19 +175,23 @@ void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver
 
 bool Team::enter_phase(PhaseState seen) noexcept {
   std::uint64_t expected = seen;
-  return state_.compare_exchange_strong(expected, seen.with(seen.inside() + 1, PhaseState::kOpen));
+  return state_.compare_exchange_strong(expected, seen.entered());
 }
 
-// Returns true for the last thread to leave, which closes the phase. A thread leaves only after it has found that no
-// item is left.
-bool Team::leave_phase() noexcept {
-  std::uint64_t seen = state_.load(std::memory_order_relaxed);
-  for (;;) {
-    const PhaseState now(seen);
-    const bool last = now.inside() == 1;
-    if (state_.compare_exchange_weak(seen, now.with(now.inside() - 1, last ? PhaseState::kClosed : PhaseState::kOpen)))
-      return last;
+// Takes items until none is left, and leaves the phase. Returns true for the last thread to leave, which closes it. A
+// thread leaves only after it has found that no item is left. So a thread that finds that another one has left need not
+// look at the shares of others. That is usual for the last one, for which the others wait: it tries to leave before it
+// reads anything that other threads write.
+bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
+  const int limit = entered.limit();
+  take_share(worker, entered, worker.thread());
+  std::uint64_t seen = entered.before_last();
+  if (state_.compare_exchange_strong(seen, entered.before_last().left())) return true;
+  for (int k = 1; k < limit && !PhaseState(seen).taken(); ++k)
+    take_share(worker, entered, (worker.thread() + k) % limit);
+  while (!state_.compare_exchange_weak(seen, PhaseState(seen).left())) {
   }
+  return PhaseState(seen).inside() == 1;
 }
 
 // Runs the items of the current phase and, as long as this thread is the last to leave, of the phases after it. Returns
@@ -202,13 +203,13 @@ std::uint32_t Team::run_phases(int thread) noexcept {
     std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
     const int here = sched_getcpu();
     cpu.store(here, std::memory_order_relaxed);
-    if (thread == 0) callers_cpu_.store(here, std::memory_order_relaxed);
-    take_items(worker, now.limit());
+    if (thread == 0) note_callers_cpu(here);
+    const bool last = finish_items(worker, now);
     cpu.store(-1, std::memory_order_relaxed);
-    if (!leave_phase()) return now.phase();
+    if (!last) return now.phase();
     const int next = region_.program().finish(phase_, region_.stopped());
     if (next == kEnd) {
-      state_.store(PhaseState(now.phase() + 1, 0, 0, false, PhaseState::kIdle));
+      state_.store(PhaseState(now.phase() + 1, 0, 0, false, false, PhaseState::kIdle));
       if (thread > 0 || now.on_driver()) waiting_.wake(INT_MAX, kCaller);
       return now.phase() + 1;
     }
@@ -216,21 +217,30 @@ std::uint32_t Team::run_phases(int thread) noexcept {
   }
 }
 
-void Team::take_items(Worker& worker, int limit) noexcept {
+// Takes the items of one thread's share that are left.
+void Team::take_share(Worker& worker, PhaseState entered, int owner) noexcept {
   Program& program = region_.program();
   const bool may_skip = program.may_skip(phase_);
   const double flops = program.item_flops(phase_) + kItemFlops;
-  for (int k = 0; k < limit; ++k) {
-    Share& share = shares_[static_cast<std::size_t>((worker.thread() + k) % limit)];
-    for (;;) {
-      if (share.next.load(std::memory_order_relaxed) >= share.end) break;
-      const Index item = share.next.fetch_add(1, std::memory_order_relaxed);
-      if (item >= share.end) break;
-      if (!(may_skip && region_.stopped())) program.run(phase_, item, worker);
-      if (worker.thread() == 0) region_.poll_if_due(flops);
-    }
+  const Index first = owner > 0 ? program.share_end(phase_, owner - 1, entered.limit()) : 0;
+  const auto end = static_cast<std::uint64_t>(program.share_end(phase_, owner, entered.limit()));
+  std::atomic<std::uint64_t>& next = shares_[static_cast<std::size_t>(owner)].next;
+  const std::uint64_t number = std::uint64_t{entered.phase()} << 32;
+  std::uint64_t seen = next.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint64_t item = seen >> 32 == entered.phase() ? seen - number : static_cast<std::uint64_t>(first);
+    if (item >= end) break;
+    if (!next.compare_exchange_weak(seen, number + item + 1, std::memory_order_relaxed)) continue;
+    seen = number + item + 1;
+    if (!(may_skip && region_.stopped())) program.run(phase_, static_cast<Index>(item), worker);
+    if (worker.thread() == 0) region_.poll_if_due(flops);
   }
   if (worker.thread() == 0) region_.poll_if_due(kItemFlops);  // also when it found no item
+}
+
+// The caller's processor seldom changes, and other threads read what is near the note of it.
+void Team::note_callers_cpu(int cpu) noexcept {
+  if (callers_cpu_.load(std::memory_order_relaxed) != cpu) callers_cpu_.store(cpu, std::memory_order_relaxed);
 }
 
 // Did a thread that is inside the phase enter it on the processor on which this thread now runs? Then that thread is

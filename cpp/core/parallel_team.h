@@ -44,32 +44,40 @@ class Team {
   void end() noexcept;
 
  private:
-  // The range of items of one phase that is assigned to one thread. Threads that have finished their own range take
-  // items from the ranges of others.
+  // The items of a phase that are assigned to one thread. Threads that have finished their own share take items from the
+  // shares of others. `next` says which item comes next, and in which phase: in a later one, nothing of the share has been
+  // taken. So nobody has to write to the shares of others before a phase can begin.
   struct alignas(kAlign) Share {
-    std::atomic<Index> next;
-    Index end;
-    std::atomic<int> cpu{-1};  // the processor on which its thread entered the phase; -1 while it is not inside
+    std::atomic<std::uint64_t> next{0};  // the number of the phase in the upper half, the item in the lower
     SleepAffinity affinity;
+    // The processor on which its thread entered the phase; -1 while it is not inside. Threads that wait read it.
+    alignas(kAlign) std::atomic<int> cpu{-1};
   };
 
-  // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside, and
-  // whether it is open.
+  // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside,
+  // whether one has found no item left, and whether the phase is open.
   class PhaseState {
    public:
     enum State : std::uint64_t { kIdle, kOpen, kClosed };  // closed: the last thread does the serial work
     PhaseState() = default;
     PhaseState(std::uint64_t word) : word_(word) {}
-    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, State state)
+    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, bool taken, State state)
         : word_(static_cast<std::uint64_t>(phase) << 32 | static_cast<std::uint64_t>(limit) << 16 |
-                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(on_driver) << 2 | state) {}
+                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(taken) << 3 |
+                static_cast<std::uint64_t>(on_driver) << 2 | state) {}
     operator std::uint64_t() const { return word_; }
     std::uint32_t phase() const { return static_cast<std::uint32_t>(word_ >> 32); }
     int limit() const { return static_cast<int>(word_ >> 16 & 0xFFFF); }
     int inside() const { return static_cast<int>(word_ >> 4 & 0xFFF); }
+    bool taken() const { return (word_ >> 3 & 1) != 0; }  // all items are
     bool on_driver() const { return (word_ >> 2 & 1) != 0; }
     State state() const { return static_cast<State>(word_ & 3); }
-    PhaseState with(int inside, State state) const { return {phase(), limit(), inside, on_driver(), state}; }
+    PhaseState entered() const { return {phase(), limit(), inside() + 1, on_driver(), taken(), kOpen}; }
+    PhaseState left() const {
+      return {phase(), limit(), inside() - 1, on_driver(), true, inside() == 1 ? kClosed : kOpen};
+    }
+    // What the last thread to leave finds.
+    PhaseState before_last() const { return {phase(), limit(), 1, on_driver(), true, kOpen}; }
 
    private:
     std::uint64_t word_ = 0;
@@ -84,9 +92,10 @@ class Team {
   PhaseState state() const noexcept { return state_.load(std::memory_order_acquire); }
   void open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept;
   bool enter_phase(PhaseState seen) noexcept;
-  bool leave_phase() noexcept;
+  bool finish_items(Worker& worker, PhaseState entered) noexcept;
   std::uint32_t run_phases(int thread) noexcept;
-  void take_items(Worker& worker, int limit) noexcept;
+  void take_share(Worker& worker, PhaseState entered, int owner) noexcept;
+  void note_callers_cpu(int cpu) noexcept;
   bool worker_shares_cpu() const noexcept;
   template <class Changed>
   bool spin(Changed changed) noexcept;
@@ -102,8 +111,8 @@ class Team {
   std::atomic<bool> ready_{false}, quit_{false};
   std::atomic<bool> claimed_{true};
   Region region_;
-  int phase_ = 0;  // the program's number of the current phase; written before the phase opens, read by threads inside
   alignas(kAlign) std::atomic<std::uint64_t> state_{0};
+  int phase_ = 0;  // the program's number of the current phase; written before the phase opens, read by threads inside
   alignas(kAlign) WaitQueue waiting_;
 };
 

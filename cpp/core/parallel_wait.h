@@ -7,39 +7,55 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <bit>
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 
 namespace fastnn::parallel {
 
 // The condition that a thread waits for is an atomic variable outside of this class. It has to be stored before wake()
-// and read by `changed`, both sequentially consistent: then no wake-up is lost, and wake() without a waiting thread is
-// a single load.
+// and read by `changed`, both sequentially consistent: then no wake-up is lost.
+//
+// A thread waits under a bit, by which it is woken. No two threads wait under the same one, except under kShared.
 class WaitQueue {
  public:
-  static constexpr unsigned kEveryone = ~0U;
+  static constexpr unsigned kEveryone = ~0U, kShared = 1U << 30;
 
-  // Wakes at most `count` of the waiting threads whose `who` has a bit in common with `whom`.
+  // How many system calls have woken threads, or tried to, in this process.
+  static inline std::atomic<std::uint64_t> system_calls{0};
+
+  // Wakes at most `count` of the threads that wait under one of the bits of `whom`. Where none does, this is a single
+  // load: a system call after each phase would take as long as many an item.
   void wake(int count, unsigned whom) noexcept {
-    if (count < 1 || waiting_.load() == 0) return;
+    if (count < 1 || waiting(whom) == 0) return;
     wakes_.fetch_add(1);
     futex_wake(count, whom);
   }
 
-  int waiting() const noexcept { return waiting_.load(); }
+  // How many threads wait under one of the bits of `whom`.
+  int waiting(unsigned whom = kEveryone) const noexcept {
+    const std::uint64_t now = waiting_.load();
+    const auto shared = (whom & kShared) != 0 ? static_cast<int>(now / kOneShared) : 0;
+    return shared + std::popcount(static_cast<unsigned>(now) & whom);
+  }
 
   // Returns at once if changed() is true; otherwise waits for wake(), at most for `timeout` (zero: without a limit).
-  // May return early.
+  // May return early. `who`: one bit.
   template <class Changed>
   void wait(unsigned who, std::chrono::milliseconds timeout, Changed changed) noexcept {
     const unsigned seen = wakes_.load();
-    waiting_.fetch_add(1);
+    const std::uint64_t mine = who == kShared ? kOneShared : who;
+    waiting_.fetch_add(mine);
     if (!changed()) futex_wait(seen, who, timeout);
-    waiting_.fetch_sub(1);
+    waiting_.fetch_sub(mine);
   }
 
  private:
+  static constexpr std::uint64_t kOneShared = std::uint64_t{1} << 32;
+
   void futex_wake(int count, unsigned whom) noexcept {
+    system_calls.fetch_add(1, std::memory_order_relaxed);
     syscall(SYS_futex, &wakes_, FUTEX_WAKE_BITSET_PRIVATE, count, nullptr, nullptr, whom);
   }
   void futex_wait(unsigned seen, unsigned who, std::chrono::milliseconds timeout) noexcept {
@@ -54,7 +70,8 @@ class WaitQueue {
   }
 
   std::atomic<unsigned> wakes_{0};
-  std::atomic<int> waiting_{0};
+  // The bits under which threads wait, but for kShared; above them, how many threads wait under kShared.
+  std::atomic<std::uint64_t> waiting_{0};
 };
 
 }  // namespace fastnn::parallel

@@ -25,9 +25,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx, boo
   }
   labels = Buffer<std::int32_t>(rows);
   weights = Buffer<T>(rows);
-  loss = Buffer<double>(max_chunks(rows));
-  right = Buffer<double>(max_chunks(rows));
-  gradient_bounds = Buffer<double>(max_chunks(rows));
+  chunks = Buffer<OfChunk>(max_chunks(rows));
 }
 
 template <class T>

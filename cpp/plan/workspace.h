@@ -38,8 +38,12 @@ class Workspace {
   Matrix<T> targets;            // dense targets, rows x outputs
   Buffer<std::int32_t> labels;  // class targets
   Buffer<T> weights;
-  Buffer<double> loss, right, gradient_bounds;  // a number per chunk
-  Buffer<double> norms, penalties;              // a number per tile
+  // What a chunk adds to the sums of its batch. Threads store theirs at the same time, each in a cache line of its own.
+  struct alignas(kAlign) OfChunk {
+    double loss = 0, right = 0, gradient_bound = 0;
+  };
+  Buffer<OfChunk> chunks;
+  Buffer<double> norms, penalties;  // a number per tile
   void need_tiles(Index tiles) {
     if (norms.size() < tiles) norms = Buffer<double>(tiles), penalties = Buffer<double>(tiles);
   }

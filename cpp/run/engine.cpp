@@ -160,8 +160,9 @@ void Engine<T>::loss(Range rows, Index chunk) noexcept {
   }
   const T* weights = data_.weights ? ws_.weights.data() + rows.first : nullptr;
   if (measures_) measure(out, targets, weights, rows, chunk);
-  ws_.loss[chunk] = loops.value(values, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
-  if (wants_accuracy) ws_.right[chunk] = loops.right(values, out, targets, weights);
+  ws_.chunks[chunk].loss =
+      loops.value(values, out, targets, weights, scale_, ws_.dout().middle_rows(rows.first, rows.count));
+  if (wants_accuracy) ws_.chunks[chunk].right = loops.right(values, out, targets, weights);
 }
 
 // Where predictions are not the outputs, they take the memory of the gradient, which the loss stores there afterwards.
@@ -361,7 +362,8 @@ void Engine<T>::bound_gradient(int layer, Range rows, Index chunk) noexcept {
                                : kernels::max_abs<T>(slot.x.middle_rows(rows.first, rows.count));
   const double dy = kernels::max_abs<T>(slot.dy.middle_rows(rows.first, rows.count));
   const double most = static_cast<double>(rows.count) * x * dy;
-  if (!(most <= ws_.gradient_bounds[chunk])) ws_.gradient_bounds[chunk] = most;
+  double& bound = ws_.chunks[chunk].gradient_bound;
+  if (!(most <= bound)) bound = most;
 }
 
 template class Engine<float>;

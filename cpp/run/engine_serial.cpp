@@ -33,7 +33,8 @@ void Engine<T>::begin_batch() noexcept {
   if (accumulates()) join_group();
   scale_ = static_cast<T>(compiled_->loss_traits.scale(sums_));
   if (!weighed.valid || !std::isfinite(scale_)) flag(Verdict::kBadWeight);
-  if (plan_->goal.guard) std::fill_n(ws_.gradient_bounds.data(), plan_->chunks, 0.0);
+  if (plan_->goal.guard)
+    for (Index k = 0; k < plan_->chunks; ++k) ws_.chunks[k].gradient_bound = 0;
   if (!updates_) return;
   compiled_->begin_update(plan_->trained, batch_weight_);
   average_share_ = 0;
@@ -134,7 +135,7 @@ void Engine<T>::merge_statistics(int layer, Index chunks, Index chunk_rows) noex
 
 template <class T>
 void Engine<T>::merge_loss() noexcept {
-  for (Index k = 0; k < plan_->chunks; ++k) sums_.loss += ws_.loss[k];
+  for (Index k = 0; k < plan_->chunks; ++k) sums_.loss += ws_.chunks[k].loss;
   last_loss_ = compiled_->loss_traits.average(sums_);
   if (!std::isfinite(last_loss_)) flag(Verdict::kLossNotFinite);
 }
@@ -152,7 +153,7 @@ void Engine<T>::merge_metrics() noexcept {
 template <class T>
 void Engine<T>::merge_gradient_bounds() noexcept {
   double most = 0;
-  for (Index k = 0; k < plan_->chunks; ++k) most += ws_.gradient_bounds[k];
+  for (Index k = 0; k < plan_->chunks; ++k) most += ws_.chunks[k].gradient_bound;
   if (!(most <= kLargestSafeGradient<T>)) flag(Verdict::kMayOverflow);
 }
 
@@ -207,7 +208,7 @@ int Engine<T>::end_batch() noexcept {
   if (goal.forward && goal.training) ++progress.draw;
   if (goal.gradient == Gradient::kLoss) {
     if (wants_accuracy)
-      for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.right[k];
+      for (Index k = 0; k < plan_->chunks; ++k) sums_.right += ws_.chunks[k].right;
     // The mean over outputs has been taken in the batch; over batches, only the mean over rows remains.
     if (!compiled_->loss_traits.is_sum) sums_.loss = last_loss_ * sums_.divisor;
     if (measures_) merge_metrics();

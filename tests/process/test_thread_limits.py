@@ -118,7 +118,14 @@ def test_threads_of_a_confined_caller_serve_it_alone():
     assert calls["working"] >= 3, "a member that works keeps off a processor"
     assert calls["free again"] == []
     assert calls["confined again"] == []
-    assert calls["woken"] == 1, "a small call wakes threads that it does not want"
+
+
+@two_cpus
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_small_calls_leave_the_others_of_a_large_team_asleep():
+    found = probe.report("scheduling_probe.py", "large", seconds=60)
+    assert found["woken"] == 1, "a small call wakes threads that it does not want"
+    assert found["calls"] < 60, "a phase of which a fit has 600 tries to wake threads that sleep on"
 
 
 @two_cpus
