@@ -35,11 +35,10 @@ class Worker {
 class Program {
  public:
   virtual ~Program() = default;
-  // Number of items of `phase`, less than 2^32.
+  // Number of items of `phase`, less than 2^32. All threads of the phase call this function and the next three.
   virtual Index items(int phase) const noexcept = 0;
   // The end of the items of `phase` that thread t of `threads` takes first, 0 <= t < threads, before it helps others: not
-  // before the end of t - 1, and for the last thread that of all items. Nothing depends on it but time. It is called by
-  // all threads of the phase.
+  // before the end of t - 1, and for the last thread that of all items. Nothing depends on it but time.
   virtual Index share_end(int phase, int t, int threads) const noexcept { return items(phase) * (t + 1) / threads; }
   // Approximate number of floating-point operations of one item. It decides how often the caller polls for signals.
   virtual double item_flops(int phase) const noexcept = 0;
@@ -133,7 +132,7 @@ class Sharing {
   const bool counts_;
 };
 
-// How many system calls of this process have woken threads of teams, or tried to.
+// How many system calls have woken threads of teams, or tried to.
 std::uint64_t waking_calls() noexcept;
 
 std::string runtime_name();  // "OpenMP 4.5 (201511)"

@@ -127,7 +127,7 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   region_.begin(program, on_driver ? Poll{} : poll);
   note_callers_cpu(sched_getcpu());
   std::uint32_t done = state().phase();
-  for (int t = 0; t < n; ++t)  // numbers of phases come again after 2^32 of them
+  for (int t = 0; t < n; ++t)  // a share of long ago could have the number of a coming phase: there are 2^32 numbers
     shares_[static_cast<std::size_t>(t)].next.store(std::uint64_t{done} << 32, std::memory_order_relaxed);
   open_phase(done + 1, first, n, on_driver);
   if (!on_driver) done = run_phases(0);
@@ -158,7 +158,8 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
 void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept {
   const Index items = region_.program().items(phase);
   phase_ = phase;
-  if (waiting_.waiting(wait_bits(limit)) > 0) {  // before the phase is open: no member can enter meanwhile
+  // Before the phase is open, so that no member can enter meanwhile. A forked child has none of the threads.
+  if (waiting_.waiting(wait_bits(limit)) > 0 && in_this_process()) {
     const int cpu = callers_cpu_.load(std::memory_order_relaxed);
     for (int t = 1; t < limit; ++t) shares_[static_cast<std::size_t>(t)].affinity.avoid_instead(cpu);
   }
@@ -168,7 +169,7 @@ void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver
   // The bit of the later members also wakes members beyond `limit`, who would use up the count.
   const bool wakes_idle_members = limit > kLaterMembers && limit < size_;
   if (on_driver)
-    waiting_.wake(INT_MAX, kDriver | wait_bits(limit));
+    waiting_.wake(INT_MAX, kDriver | (wait_bits(limit) & ~kCaller));
   else
     waiting_.wake(wakes_idle_members && wanted > 0 ? INT_MAX : wanted, wait_bits(limit));
 }
@@ -179,16 +180,17 @@ bool Team::enter_phase(PhaseState seen) noexcept {
 }
 
 // Takes items until none is left, and leaves the phase. Returns true for the last thread to leave, which closes it. A
-// thread leaves only after it has found that no item is left. So a thread that finds that another one has left need not
-// look at the shares of others. That is usual for the last one, for which the others wait: it tries to leave before it
-// reads anything that other threads write.
+// thread leaves only after it has found that no item is left. So if another thread has left, this one need not look at
+// the shares of others. The other threads wait for the last one, and mostly all others have left when it has finished
+// its share. Therefore each thread first tries to leave as the last one would, before it reads the state.
 bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
   const int limit = entered.limit();
   take_share(worker, entered, worker.thread());
   std::uint64_t seen = entered.before_last();
   if (state_.compare_exchange_strong(seen, entered.before_last().left())) return true;
-  for (int k = 1; k < limit && !PhaseState(seen).taken(); ++k)
+  for (int k = 1; k < limit && !PhaseState(seen).one_left(); ++k)
     take_share(worker, entered, (worker.thread() + k) % limit);
+  note_cpu(worker.thread(), kNowhere);
   while (!state_.compare_exchange_weak(seen, PhaseState(seen).left())) {
   }
   return PhaseState(seen).inside() == 1;
@@ -199,16 +201,12 @@ bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
 std::uint32_t Team::run_phases(int thread) noexcept {
   Worker worker(region_, thread);
   for (;;) {
-    const PhaseState now = state();  // while this thread is inside, only the number of threads inside changes
-    std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
-    const int here = sched_getcpu();
-    cpu.store(here, std::memory_order_relaxed);
-    if (thread == 0) note_callers_cpu(here);
-    const bool last = finish_items(worker, now);
-    cpu.store(-1, std::memory_order_relaxed);
-    if (!last) return now.phase();
+    const PhaseState now = state();  // while this thread is inside, it can only change by threads that enter or leave
+    note_cpu(thread, sched_getcpu());
+    if (!finish_items(worker, now)) return now.phase();
     const int next = region_.program().finish(phase_, region_.stopped());
     if (next == kEnd) {
+      note_cpu(thread, kNowhere);
       state_.store(PhaseState(now.phase() + 1, 0, 0, false, false, PhaseState::kIdle));
       if (thread > 0 || now.on_driver()) waiting_.wake(INT_MAX, kCaller);
       return now.phase() + 1;
@@ -238,7 +236,13 @@ void Team::take_share(Worker& worker, PhaseState entered, int owner) noexcept {
   if (worker.thread() == 0) region_.poll_if_due(kItemFlops);  // also when it found no item
 }
 
-// The caller's processor seldom changes, and other threads read what is near the note of it.
+// Stores only what has changed, because other threads read these cache lines.
+void Team::note_cpu(int thread, int cpu) noexcept {
+  std::atomic<int>& noted = shares_[static_cast<std::size_t>(thread)].cpu;
+  if (noted.load(std::memory_order_relaxed) != cpu) noted.store(cpu, std::memory_order_relaxed);
+  if (thread == 0 && cpu != kNowhere) note_callers_cpu(cpu);
+}
+
 void Team::note_callers_cpu(int cpu) noexcept {
   if (callers_cpu_.load(std::memory_order_relaxed) != cpu) callers_cpu_.store(cpu, std::memory_order_relaxed);
 }

@@ -44,35 +44,37 @@ class Team {
   void end() noexcept;
 
  private:
+  static constexpr int kNowhere = -1;
+
   // The items of a phase that are assigned to one thread. Threads that have finished their own share take items from the
-  // shares of others. `next` says which item comes next, and in which phase: in a later one, nothing of the share has been
-  // taken. So nobody has to write to the shares of others before a phase can begin.
+  // shares of others. `next` says which item comes next, and in which phase. If that is not the current phase, nothing of
+  // the share has been taken. So nobody has to write to the shares of others between two phases.
   struct alignas(kAlign) Share {
     std::atomic<std::uint64_t> next{0};  // the number of the phase in the upper half, the item in the lower
     SleepAffinity affinity;
-    // The processor on which its thread entered the phase; -1 while it is not inside. Threads that wait read it.
-    alignas(kAlign) std::atomic<int> cpu{-1};
+    // The processor on which its thread entered the phase; kNowhere while it is not inside. Waiting threads read it.
+    alignas(kAlign) std::atomic<int> cpu{kNowhere};
   };
 
   // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside,
-  // whether one has found no item left, and whether the phase is open.
+  // whether one has left, which means that no item is left, and whether the phase is open.
   class PhaseState {
    public:
     enum State : std::uint64_t { kIdle, kOpen, kClosed };  // closed: the last thread does the serial work
     PhaseState() = default;
     PhaseState(std::uint64_t word) : word_(word) {}
-    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, bool taken, State state)
+    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, bool one_left, State state)
         : word_(static_cast<std::uint64_t>(phase) << 32 | static_cast<std::uint64_t>(limit) << 16 |
-                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(taken) << 3 |
+                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(one_left) << 3 |
                 static_cast<std::uint64_t>(on_driver) << 2 | state) {}
     operator std::uint64_t() const { return word_; }
     std::uint32_t phase() const { return static_cast<std::uint32_t>(word_ >> 32); }
     int limit() const { return static_cast<int>(word_ >> 16 & 0xFFFF); }
     int inside() const { return static_cast<int>(word_ >> 4 & 0xFFF); }
-    bool taken() const { return (word_ >> 3 & 1) != 0; }  // all items are
+    bool one_left() const { return (word_ >> 3 & 1) != 0; }
     bool on_driver() const { return (word_ >> 2 & 1) != 0; }
     State state() const { return static_cast<State>(word_ & 3); }
-    PhaseState entered() const { return {phase(), limit(), inside() + 1, on_driver(), taken(), kOpen}; }
+    PhaseState entered() const { return {phase(), limit(), inside() + 1, on_driver(), one_left(), kOpen}; }
     PhaseState left() const {
       return {phase(), limit(), inside() - 1, on_driver(), true, inside() == 1 ? kClosed : kOpen};
     }
@@ -95,6 +97,7 @@ class Team {
   bool finish_items(Worker& worker, PhaseState entered) noexcept;
   std::uint32_t run_phases(int thread) noexcept;
   void take_share(Worker& worker, PhaseState entered, int owner) noexcept;
+  void note_cpu(int thread, int cpu) noexcept;
   void note_callers_cpu(int cpu) noexcept;
   bool worker_shares_cpu() const noexcept;
   template <class Changed>

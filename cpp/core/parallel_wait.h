@@ -22,11 +22,11 @@ class WaitQueue {
  public:
   static constexpr unsigned kEveryone = ~0U, kShared = 1U << 30;
 
-  // How many system calls have woken threads, or tried to, in this process.
+  // How many system calls have woken threads, or tried to. A forked child goes on with the number of its parent.
   static inline std::atomic<std::uint64_t> system_calls{0};
 
-  // Wakes at most `count` of the threads that wait under one of the bits of `whom`. Where none does, this is a single
-  // load: a system call after each phase would take as long as many an item.
+  // Wakes at most `count` of the threads that wait under one of the bits of `whom`. If there is none, this is a single
+  // load: a system call takes half a microsecond or more, and would follow each phase.
   void wake(int count, unsigned whom) noexcept {
     if (count < 1 || waiting(whom) == 0) return;
     wakes_.fetch_add(1);
