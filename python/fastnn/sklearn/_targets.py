@@ -65,10 +65,13 @@ def encoded(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
 
 def _places(classes: Any, y: Any) -> Any:
     """Return the places of labels among the classes, which are sorted; all labels are known."""
-    numbered = classes.dtype.kind in "iu" and y.dtype.kind in "iu"
-    if numbered and classes[0] == 0 and classes[-1] == len(classes) - 1:
-        return y
-    return classes.searchsorted(y)
+    return y if _is_numbered(classes, y) else classes.searchsorted(y)
+
+
+def _is_numbered(classes: Any, y: Any) -> bool:
+    """Whether labels that are known are the places of their classes."""
+    integers = classes.dtype.kind in "iu" and y.dtype.kind in "iu"
+    return integers and classes[0] == 0 and classes[-1] == len(classes) - 1
 
 
 def _of_indices(indices: Any, n: int, link: str) -> Any:
@@ -84,11 +87,14 @@ def smoothed(targets: Any, share: float) -> Any:
 def of_known(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
     """Return the targets of labels (n,), or None if a label is not among the known ones.
 
-    For kinds of arrays that are searched quickly.
+    For kinds of arrays that are searched quickly. Numbers of classes are returned as they are: a
+    loss of softmax refuses those that are unknown.
     """
     classes = binarizer.classes_
     if binarizer.y_type_.startswith("multilabel") or classes.dtype.kind not in "biufU":
         return None
+    if link == "softmax" and _is_multiclass(binarizer) and _is_numbered(classes, y):
+        return y
     indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if not (classes[indices] == y).all():
         return None
