@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <bit>
 #include <climits>
 #include <new>
 
@@ -36,11 +37,15 @@ void pause_cpu() noexcept {
 
 // The bits by which threads wait and are woken: one for the caller, one for each of the first members, one for all
 // later members together, one for the driver.
-constexpr int kLaterMembers = 30;
+constexpr int kLaterMembers = std::countr_zero(WaitQueue::kShared);
 constexpr unsigned kCaller = 1, kDriver = 1U << 31;
-static_assert(1U << kLaterMembers == WaitQueue::kShared);
 unsigned wait_bit(int thread) { return thread == 0 ? kDriver : 1U << std::min(thread, kLaterMembers); }
 unsigned wait_bits(int limit) { return (1U << std::min(limit, kLaterMembers + 1)) - 1; }
+
+// For numbers that seldom change and lie in cache lines that other threads read.
+void store_if_changed(std::atomic<int>& to, int value) noexcept {
+  if (to.load(std::memory_order_relaxed) != value) to.store(value, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -125,7 +130,7 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   n = std::min(n, size_);
   g_working.fetch_add(n, std::memory_order_relaxed);
   region_.begin(program, on_driver ? Poll{} : poll);
-  note_callers_cpu(sched_getcpu());
+  store_if_changed(callers_cpu_, sched_getcpu());
   std::uint32_t done = state().phase();
   for (int t = 0; t < n; ++t)  // a share of long ago could have the number of a coming phase: there are 2^32 numbers
     shares_[static_cast<std::size_t>(t)].next.store(std::uint64_t{done} << 32, std::memory_order_relaxed);
@@ -186,11 +191,12 @@ bool Team::enter_phase(PhaseState seen) noexcept {
 bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
   const int limit = entered.limit();
   take_share(worker, entered, worker.thread());
-  std::uint64_t seen = entered.before_last();
-  if (state_.compare_exchange_strong(seen, entered.before_last().left())) return true;
+  const PhaseState last = entered.before_last();
+  std::uint64_t seen = last;
+  if (state_.compare_exchange_strong(seen, last.left())) return true;
   for (int k = 1; k < limit && !PhaseState(seen).one_left(); ++k)
     take_share(worker, entered, (worker.thread() + k) % limit);
-  note_cpu(worker.thread(), kNowhere);
+  store_if_changed(shares_[static_cast<std::size_t>(worker.thread())].cpu, kNowhere);
   while (!state_.compare_exchange_weak(seen, PhaseState(seen).left())) {
   }
   return PhaseState(seen).inside() == 1;
@@ -200,13 +206,16 @@ bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
 // the number of the last phase that this thread knows to have no item left.
 std::uint32_t Team::run_phases(int thread) noexcept {
   Worker worker(region_, thread);
+  std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
   for (;;) {
     const PhaseState now = state();  // while this thread is inside, it can only change by threads that enter or leave
-    note_cpu(thread, sched_getcpu());
+    const int here = sched_getcpu();
+    store_if_changed(cpu, here);
+    if (thread == 0) store_if_changed(callers_cpu_, here);
     if (!finish_items(worker, now)) return now.phase();
     const int next = region_.program().finish(phase_, region_.stopped());
     if (next == kEnd) {
-      note_cpu(thread, kNowhere);
+      store_if_changed(cpu, kNowhere);
       state_.store(PhaseState(now.phase() + 1, 0, 0, false, false, PhaseState::kIdle));
       if (thread > 0 || now.on_driver()) waiting_.wake(INT_MAX, kCaller);
       return now.phase() + 1;
@@ -234,17 +243,6 @@ void Team::take_share(Worker& worker, PhaseState entered, int owner) noexcept {
     if (worker.thread() == 0) region_.poll_if_due(flops);
   }
   if (worker.thread() == 0) region_.poll_if_due(kItemFlops);  // also when it found no item
-}
-
-// Stores only what has changed, because other threads read these cache lines.
-void Team::note_cpu(int thread, int cpu) noexcept {
-  std::atomic<int>& noted = shares_[static_cast<std::size_t>(thread)].cpu;
-  if (noted.load(std::memory_order_relaxed) != cpu) noted.store(cpu, std::memory_order_relaxed);
-  if (thread == 0 && cpu != kNowhere) note_callers_cpu(cpu);
-}
-
-void Team::note_callers_cpu(int cpu) noexcept {
-  if (callers_cpu_.load(std::memory_order_relaxed) != cpu) callers_cpu_.store(cpu, std::memory_order_relaxed);
 }
 
 // Did a thread that is inside the phase enter it on the processor on which this thread now runs? Then that thread is

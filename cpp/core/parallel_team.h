@@ -97,8 +97,6 @@ class Team {
   bool finish_items(Worker& worker, PhaseState entered) noexcept;
   std::uint32_t run_phases(int thread) noexcept;
   void take_share(Worker& worker, PhaseState entered, int owner) noexcept;
-  void note_cpu(int thread, int cpu) noexcept;
-  void note_callers_cpu(int cpu) noexcept;
   bool worker_shares_cpu() const noexcept;
   template <class Changed>
   bool spin(Changed changed) noexcept;

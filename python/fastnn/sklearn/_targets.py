@@ -93,7 +93,7 @@ def of_known(binarizer: LabelBinarizer, y: Any, link: str) -> Any:
     classes = binarizer.classes_
     if binarizer.y_type_.startswith("multilabel") or classes.dtype.kind not in "biufU":
         return None
-    if link == "softmax" and _is_multiclass(binarizer) and _is_numbered(classes, y):
+    if link == "softmax" and _is_numbered(classes, y):
         return y
     indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if not (classes[indices] == y).all():
