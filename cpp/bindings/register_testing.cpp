@@ -58,6 +58,31 @@ class Race final : public parallel::Program {
 #endif
 
 namespace {
+// Phases of items that take given times, which notes the threads that run them.
+class Timed final : public parallel::Program {
+ public:
+  Timed(std::vector<double> seconds, int phases)
+      : seconds_(std::move(seconds)), threads_(static_cast<std::size_t>(phases), std::vector<int>(seconds_.size())) {}
+  Index items(int) const noexcept override { return static_cast<Index>(seconds_.size()); }
+  double item_flops(int) const noexcept override { return 1; }
+  bool may_skip(int) const noexcept override { return false; }
+  void run(int phase, Index item, parallel::Worker& worker) noexcept override {
+    const auto start = parallel::Clock::now();
+    const std::chrono::duration<double> time(seconds_[static_cast<std::size_t>(item)]);
+    while (parallel::Clock::now() - start < time) {
+    }
+    threads_[static_cast<std::size_t>(phase)][static_cast<std::size_t>(item)] = worker.thread();
+  }
+  int finish(int phase, bool) noexcept override {
+    return phase + 1 < static_cast<int>(threads_.size()) ? phase + 1 : parallel::kEnd;
+  }
+  const std::vector<std::vector<int>>& threads() const { return threads_; }
+
+ private:
+  std::vector<double> seconds_;
+  std::vector<std::vector<int>> threads_;  // by phase and item
+};
+
 template <class T>
 py::array_t<T> elementary_of(const std::string& name, const py::array_t<T>& x) {
   const FloatMode mode;
@@ -164,6 +189,15 @@ void register_testing(py::module_& m) {
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   register_plans(m);
+  m.def(
+      "item_threads",
+      [](std::vector<double> seconds, int phases, int threads) {
+        Timed program(std::move(seconds), phases);
+        parallel::run(program, 0, threads, {});
+        return program.threads();
+      },
+      py::arg("seconds"), py::arg("phases"), py::arg("threads"),
+      "Runs phases of items that take so many seconds: the numbers of the threads that ran them, by phase and item.");
   m.def(
       "choose_threads",
       [](int limit, double flops, const std::function<double(double, int)>& cost, double seconds, Index bytes) {

@@ -22,6 +22,10 @@ constexpr auto kSpin = std::chrono::microseconds(200);
 // With more threads than processors, a spinning thread may occupy the processor that the thread it waits for needs.
 constexpr auto kSpinCrowded = std::chrono::microseconds(30);
 constexpr int kPausesBetweenClockReads = 16;
+// How long a thread that has finished its share waits for those that have not, before it takes items of theirs. What these
+// items read and write is in the caches of the other cores, and to move it takes longer than one thread mostly is behind
+// another.
+constexpr auto kHelpAfter = std::chrono::microseconds(5);
 constexpr std::size_t kDriverStack = 1024 * 1024;
 
 std::atomic<int> g_working{0};  // threads of all regions that are running
@@ -105,8 +109,9 @@ void Team::member_loop(int thread) noexcept {
   std::uint32_t done = 0;  // number of the last phase in which this thread found no item left
   bool worked = false;
   const auto wanted = [&](PhaseState seen) {
-    return seen.state() == PhaseState::kOpen && seen.phase() != done && thread < seen.limit() &&
-           (thread > 0 || seen.on_driver());
+    // If the limit is that of a later run, seen has changed, and this thread cannot enter.
+    return seen.state() == PhaseState::kOpen && seen.phase() != done &&
+           thread < limit_.load(std::memory_order_relaxed) && (thread > 0 || seen.on_driver());
   };
   const auto changed = [&] { return quit_.load() || wanted(state_.load()); };
   for (;;) {
@@ -134,7 +139,8 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
   std::uint32_t done = state().phase();
   for (int t = 0; t < n; ++t)  // a share of long ago could have the number of a coming phase: there are 2^32 numbers
     shares_[static_cast<std::size_t>(t)].next.store(std::uint64_t{done} << 32, std::memory_order_relaxed);
-  open_phase(done + 1, first, n, on_driver);
+  limit_.store(n, std::memory_order_relaxed);
+  open_phase(done + 1, first, on_driver);
   if (!on_driver) done = run_phases(0);
   const auto over = [](PhaseState seen) { return seen.state() == PhaseState::kIdle; };
   const auto wanted = [&](PhaseState seen) {
@@ -160,7 +166,8 @@ Outcome Team::run(Program& program, int first, int n, Poll poll, bool on_driver)
 
 // Opens a phase; no thread is inside. The thread that opens it counts as inside, unless it is a caller whose place the
 // driver takes.
-void Team::open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept {
+void Team::open_phase(std::uint32_t number, int phase, bool on_driver) noexcept {
+  const int limit = limit_.load(std::memory_order_relaxed);
   const Index items = region_.program().items(phase);
   phase_ = phase;
   // Before the phase is open, so that no member can enter meanwhile. A forked child has none of the threads.
@@ -184,22 +191,47 @@ bool Team::enter_phase(PhaseState seen) noexcept {
   return state_.compare_exchange_strong(expected, seen.entered());
 }
 
-// Takes items until none is left, and leaves the phase. Returns true for the last thread to leave, which closes it. A
-// thread leaves only after it has found that no item is left. So if another thread has left, this one need not look at
-// the shares of others. The other threads wait for the last one, and mostly all others have left when it has finished
-// its share. Therefore each thread first tries to leave as the last one would, before it reads the state.
+// Takes the items of the thread's share, then those that others have not begun after a while, and leaves the phase. Returns
+// true for the last thread to leave, which closes the phase. The other threads wait for the last one, and mostly all
+// others have finished their shares when it has finished its own. Therefore each thread first tries to leave as the last
+// one would, before it reads the state.
 bool Team::finish_items(Worker& worker, PhaseState entered) noexcept {
-  const int limit = entered.limit();
+  std::atomic<int>& cpu = shares_[static_cast<std::size_t>(worker.thread())].cpu;
   take_share(worker, entered, worker.thread());
-  const PhaseState last = entered.before_last();
-  std::uint64_t seen = last;
-  if (state_.compare_exchange_strong(seen, last.left())) return true;
-  for (int k = 1; k < limit && !PhaseState(seen).one_left(); ++k)
-    take_share(worker, entered, (worker.thread() + k) % limit);
-  store_if_changed(shares_[static_cast<std::size_t>(worker.thread())].cpu, kNowhere);
+  std::uint64_t seen = entered.before_last();
+  if (state_.compare_exchange_strong(seen, entered.before_last().share_finished())) return true;
+  while (PhaseState(seen).all_have_come()) {
+    store_if_changed(cpu, kNowhere);
+    if (!state_.compare_exchange_weak(seen, PhaseState(seen).share_finished())) continue;
+    if (PhaseState(seen).inside() == 1) return true;
+    if (!enter_again(entered)) return false;
+    store_if_changed(cpu, sched_getcpu());
+    break;
+  }
+  const int limit = limit_.load(std::memory_order_relaxed);
+  for (int k = 1; k < limit && !state().no_item_left(); ++k) take_share(worker, entered, (worker.thread() + k) % limit);
+  store_if_changed(cpu, kNowhere);
+  seen = state();
   while (!state_.compare_exchange_weak(seen, PhaseState(seen).left())) {
   }
   return PhaseState(seen).inside() == 1;
+}
+
+// Waits for the threads inside a phase that this one has left. If they take long, enters it again and returns true.
+bool Team::enter_again(PhaseState phase) noexcept {
+  const auto is_open = [&](PhaseState seen) {
+    return seen.phase() == phase.phase() && seen.state() == PhaseState::kOpen;
+  };
+  const auto until = Clock::now() + kHelpAfter;
+  do {
+    for (int k = 0; k < kPausesBetweenClockReads; ++k) {
+      if (!is_open(state())) return false;
+      pause_cpu();
+    }
+  } while (Clock::now() < until);
+  for (std::uint64_t seen = state(); is_open(seen);)
+    if (state_.compare_exchange_weak(seen, PhaseState(seen).entered())) return true;
+  return false;
 }
 
 // Runs the items of the current phase and, as long as this thread is the last to leave, of the phases after it. Returns
@@ -220,7 +252,7 @@ std::uint32_t Team::run_phases(int thread) noexcept {
       if (thread > 0 || now.on_driver()) waiting_.wake(INT_MAX, kCaller);
       return now.phase() + 1;
     }
-    open_phase(now.phase() + 1, next, now.limit(), now.on_driver());
+    open_phase(now.phase() + 1, next, now.on_driver());
   }
 }
 
@@ -229,8 +261,9 @@ void Team::take_share(Worker& worker, PhaseState entered, int owner) noexcept {
   Program& program = region_.program();
   const bool may_skip = program.may_skip(phase_);
   const double flops = program.item_flops(phase_) + kItemFlops;
-  const Index first = owner > 0 ? program.share_end(phase_, owner - 1, entered.limit()) : 0;
-  const auto end = static_cast<std::uint64_t>(program.share_end(phase_, owner, entered.limit()));
+  const int limit = limit_.load(std::memory_order_relaxed);
+  const Index first = owner > 0 ? program.share_end(phase_, owner - 1, limit) : 0;
+  const auto end = static_cast<std::uint64_t>(program.share_end(phase_, owner, limit));
   std::atomic<std::uint64_t>& next = shares_[static_cast<std::size_t>(owner)].next;
   const std::uint64_t number = std::uint64_t{entered.phase()} << 32;
   std::uint64_t seen = next.load(std::memory_order_relaxed);

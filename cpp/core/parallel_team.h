@@ -2,9 +2,10 @@
 // this class starts, enters one OpenMP parallel region and stays in it; the threads of that region are the team's
 // members. The thread that calls run() is worker 0 and begins at once.
 //
-// There is no barrier. A thread that finds the current phase open enters it, takes items until none is left and leaves.
-// The last thread to leave closes the phase, does the serial work and opens the next phase. So a thread is waited for
-// only while it works on an item, and a member that the scheduler does not run delays nobody.
+// There is no barrier. A thread that finds the current phase open enters it, takes the items of its share, then items
+// that others have not begun, and leaves. The last thread to leave closes the phase, does the serial work and opens the
+// next phase. So a thread is waited for only while it works on an item, and a member that the scheduler does not run
+// delays nobody.
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
@@ -56,30 +57,37 @@ class Team {
     alignas(kAlign) std::atomic<int> cpu{kNowhere};
   };
 
-  // The state of the current phase in one atomic word: its number, how many threads may enter, how many are inside,
-  // whether one has left, which means that no item is left, and whether the phase is open.
+  // The state of the current phase in one atomic word: its number, how many threads have not finished their own shares,
+  // how many threads are inside, whether one has found that no item is left, and whether the phase is open.
   class PhaseState {
    public:
     enum State : std::uint64_t { kIdle, kOpen, kClosed };  // closed: the last thread does the serial work
     PhaseState() = default;
     PhaseState(std::uint64_t word) : word_(word) {}
-    PhaseState(std::uint32_t phase, int limit, int inside, bool on_driver, bool one_left, State state)
-        : word_(static_cast<std::uint64_t>(phase) << 32 | static_cast<std::uint64_t>(limit) << 16 |
-                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(one_left) << 3 |
+    PhaseState(std::uint32_t phase, int unfinished, int inside, bool on_driver, bool no_item_left, State state)
+        : word_(static_cast<std::uint64_t>(phase) << 32 | static_cast<std::uint64_t>(unfinished) << 16 |
+                static_cast<std::uint64_t>(inside) << 4 | static_cast<std::uint64_t>(no_item_left) << 3 |
                 static_cast<std::uint64_t>(on_driver) << 2 | state) {}
     operator std::uint64_t() const { return word_; }
     std::uint32_t phase() const { return static_cast<std::uint32_t>(word_ >> 32); }
-    int limit() const { return static_cast<int>(word_ >> 16 & 0xFFFF); }
+    int unfinished() const { return static_cast<int>(word_ >> 16 & 0xFFFF); }
     int inside() const { return static_cast<int>(word_ >> 4 & 0xFFF); }
-    bool one_left() const { return (word_ >> 3 & 1) != 0; }
+    bool no_item_left() const { return (word_ >> 3 & 1) != 0; }
     bool on_driver() const { return (word_ >> 2 & 1) != 0; }
     State state() const { return static_cast<State>(word_ & 3); }
-    PhaseState entered() const { return {phase(), limit(), inside() + 1, on_driver(), one_left(), kOpen}; }
-    PhaseState left() const {
-      return {phase(), limit(), inside() - 1, on_driver(), true, inside() == 1 ? kClosed : kOpen};
+    // Are all threads inside that have not finished their shares? Then each item has been begun or soon will be.
+    bool all_have_come() const { return inside() == unfinished(); }
+    PhaseState entered() const { return {phase(), unfinished(), inside() + 1, on_driver(), no_item_left(), kOpen}; }
+    // After a thread has left that has finished its share, while all have come.
+    PhaseState share_finished() const {
+      return {phase(), unfinished() - 1, inside() - 1, on_driver(), no_item_left(), inside() == 1 ? kClosed : kOpen};
     }
-    // What the last thread to leave finds.
-    PhaseState before_last() const { return {phase(), limit(), 1, on_driver(), true, kOpen}; }
+    // After a thread has left that has found no item.
+    PhaseState left() const {
+      return {phase(), unfinished(), inside() - 1, on_driver(), true, inside() == 1 ? kClosed : kOpen};
+    }
+    // What the last thread finds if all others have finished their shares.
+    PhaseState before_last() const { return {phase(), 1, 1, on_driver(), false, kOpen}; }
 
    private:
     std::uint64_t word_ = 0;
@@ -92,9 +100,10 @@ class Team {
   void member_loop(int thread) noexcept;
 
   PhaseState state() const noexcept { return state_.load(std::memory_order_acquire); }
-  void open_phase(std::uint32_t number, int phase, int limit, bool on_driver) noexcept;
+  void open_phase(std::uint32_t number, int phase, bool on_driver) noexcept;
   bool enter_phase(PhaseState seen) noexcept;
   bool finish_items(Worker& worker, PhaseState entered) noexcept;
+  bool enter_again(PhaseState phase) noexcept;
   std::uint32_t run_phases(int thread) noexcept;
   void take_share(Worker& worker, PhaseState entered, int owner) noexcept;
   bool worker_shares_cpu() const noexcept;
@@ -113,7 +122,10 @@ class Team {
   std::atomic<bool> claimed_{true};
   Region region_;
   alignas(kAlign) std::atomic<std::uint64_t> state_{0};
-  int phase_ = 0;  // the program's number of the current phase; written before the phase opens, read by threads inside
+  // The program's number of the current phase, and how many threads may enter the phases of this run. Written before a
+  // phase opens.
+  int phase_ = 0;
+  std::atomic<int> limit_{0};
   alignas(kAlign) WaitQueue waiting_;
 };
 
