@@ -151,8 +151,10 @@ void register_plans(py::module_& m) {
         for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
         const auto plan = plan::make_plan(network, rows, {});
         std::vector<std::pair<bool, bool>> read;
-        for (std::size_t k = 0; k < linears.size(); ++k)
-          read.emplace_back(plan.packed_copies[2 * k].w, plan.packed_copies[2 * k].wt);
+        for (std::size_t k = 0; k < linears.size(); ++k) {
+          const auto& copies = plan.packed_copies[2 * k];
+          read.emplace_back(copies.w, copies.wt || copies.own_wt >= 0);
+        }
         return read;
       },
       py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,

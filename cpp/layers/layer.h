@@ -52,7 +52,7 @@ struct Slot {
   Matrix<T> dx;                // empty if it is not needed; the memory of dy, unless the layer owns_output
   Matrix<T> dx2;               // empty if it is not needed; may be the memory of dy
   Matrix<T> scratch;           // batch rows x scratch_cols()
-  PackedMatrix<T> wt;          // W^T of the product matrix, kept up to date by the plan unless the batch has few rows
+  PackedMatrix<T> wt;          // W^T of the product matrix, unless the batch has few rows
   PackedMatrix<T> w;           // a packed copy of the product matrix, if the plan keeps one
   Matrix<T> xt;                // x^T for x^T dy; the plan makes it unless the batch has few rows or zeros are skipped
   double* partials = nullptr;  // chunks x partial_size()

@@ -170,21 +170,21 @@ class Builder {
       if (wanted(inputs[i]) && net_.adds_gradient(k, i)) add({Op::kAccumulate, k, static_cast<int>(i)});
   }
 
-  bool needs_transpose(const Parameter& p) const {
-    return plan_.rows > layers::Batch::kFewRows && p.role == Role::kProductMatrix && needs_dx(p.layer);
-  }
+  bool needs_transpose(const Parameter& p) const { return plan_.rows > layers::Batch::kFewRows && needs_dx(p.layer); }
   bool needs_packing(const Parameter& p) const {
-    return plan_.goal.forward && plan_.rows >= kPackRows && p.role == Role::kProductMatrix &&
-           is_wide(net_.layer(p.layer)) && !reads_sparse(p.layer);
+    return plan_.goal.forward && plan_.rows >= kPackRows && is_wide(net_.layer(p.layer)) && !reads_sparse(p.layer);
   }
 
   void add_repacking(bool backward) {
     plan_.packed_copies.resize(static_cast<std::size_t>(net_.depth()));
     for (std::size_t i = 0; i < net_.parameters().size(); ++i) {
       const auto& p = net_.parameters()[i];
-      const Plan::PackedCopies read{.w = needs_packing(p), .wt = backward && needs_transpose(p)};
-      if (!read.w && !read.wt) continue;
+      if (p.role != Role::kProductMatrix) continue;
+      const bool wt = backward && needs_transpose(p), shared = is_wide(net_.layer(p.layer));
+      const Plan::PackedCopies read{
+          .w = needs_packing(p), .wt = wt && shared, .own_wt = wt && !shared ? static_cast<int>(i) : -1};
       plan_.packed_copies[static_cast<std::size_t>(p.layer)] = read;
+      if (!read.w && !read.wt) continue;
       plan_.packs_w = plan_.packs_w || read.w;
       for (Index r = 0; r < p.rows; r += kTileRows)
         plan_.repack_tiles.push_back({static_cast<int>(i), {r, std::min(kTileRows, p.rows - r)}, {0, p.cols}});

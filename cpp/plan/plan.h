@@ -110,9 +110,10 @@ struct Plan {
   bool packs_w = false;  // W of wide layers has a packed copy as well
   struct PackedCopies {
     bool w = false, wt = false;
+    int own_wt = -1;  // the parameter of which each thread packs W^T for itself when it first reads it, or -1
   };
   std::vector<bool> wanted;                 // gradients that the backward pass computes, as Network::wanted_gradients
-  std::vector<PackedCopies> packed_copies;  // by layer: the packed copies that have to be updated with W
+  std::vector<PackedCopies> packed_copies;  // by layer; w and wt are shared, and have to be updated with W
   std::vector<int> trained;                 // parameters that have tiles
   std::vector<Tile> tiles;
   Index tile_size = 0;  // numbers in the largest tile, with padding

@@ -8,6 +8,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index rows, bool need_dx, boo
     : capacity_(rows), has_dx_(need_dx), has_input_(dense) {
   slots_.resize(static_cast<std::size_t>(network.depth()));
   gradients_.resize(slots_.size() + 1);
+  own_shapes_.resize(slots_.size());
   take_all(network);
   arena_.reserve();
   take_all(network);
@@ -79,14 +80,33 @@ void Workspace<T>::take_gradients(const Network<T>& network) {
       const int value = node.inputs[i];
       const bool comes_first = network.readers(value).back() == k;
       if (value == graph::kInput && !has_dx_ && (i > 0 || layer.traits().owns_output)) continue;
-      if (const auto matrix = layer.product_matrix(); i == 0 && matrix.rows > 0)
-        slot.wt = arena_.take_packed(matrix.cols, matrix.rows);
+      if (const auto w = layer.product_matrix(); i == 0 && w.rows > 0) {
+        if (is_wide(layer))
+          slot.wt = arena_.take_packed(w.cols, w.rows);
+        else
+          own_shapes_[static_cast<std::size_t>(k)] = {w.cols, w.rows};
+      }
       const bool apart = i == 0 ? layer.traits().owns_output : comes_first;
       const Matrix<T> dx = apart ? take(network.columns(value)) : slot.dy;
       (i == 0 ? slot.dx : slot.dx2) = dx;
       if (comes_first) gradient_of(value) = dx;
     }
   }
+}
+
+template <class T>
+std::unique_ptr<typename Workspace<T>::Own> Workspace<T>::make_own() const {
+  auto own = std::make_unique<Own>();
+  own->slots = Buffer<OwnSlot>(static_cast<Index>(own_shapes_.size()));
+  const auto take_transposes = [&] {
+    for (std::size_t k = 0; k < own_shapes_.size(); ++k)
+      if (const auto& wt = own_shapes_[k]; wt.rows > 0)
+        own->slots[static_cast<Index>(k)].slot.wt = own->arena.take_packed(wt.rows, wt.cols);
+  };
+  take_transposes();
+  own->arena.reserve();
+  take_transposes();
+  return own;
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "plan/plan.h"
@@ -52,8 +53,19 @@ class Workspace {
     return {part_gradients_.data() + part * plan.part_size + tile.parts_at, tile.rows.count, tile.cols.count,
             padded<T>(tile.cols.count)};
   }
-  // The memory of the gradients of tiles: for each thread, and for each part of the rows.
-  void need_gradients(int n_threads, const Plan& plan) {
+  // The slot of a layer that is not wide as one thread sees it: with a W^T that the thread packs for itself. To pack it
+  // from W, which the thread reads anyway, takes less time than to move what another thread has packed from the cache of
+  // its core, and back there for the next update.
+  struct OwnSlot {
+    layers::Slot<T> slot;
+    std::uint64_t batch = 0;  // the number of the batch for which it was made
+  };
+  OwnSlot& own_slot(int thread, int layer) { return own_[static_cast<std::size_t>(thread)]->slots[layer]; }
+  std::uint64_t next_batch() { return ++batch_; }  // the number of another one; no slot has it
+
+  // The memory that each thread has of its own, and that for the gradients of tiles over a part of the rows.
+  void need_threads(int n_threads, const Plan& plan) {
+    while (own_.size() < static_cast<std::size_t>(n_threads)) own_.push_back(make_own());
     const Index share = std::max(tile_size_, plan.tile_size * (plan.parts() > 0 ? 2 : 1));
     const Index numbers = plan.parts() * plan.part_size;
     if (n_threads > 1 && part_gradients_.size() < numbers) part_gradients_ = Buffer<T>(numbers);
@@ -84,10 +96,18 @@ class Workspace {
   }
 
  private:
+  struct Shape {
+    Index rows = 0, cols = 0;
+  };
+  struct Own {
+    Arena<T> arena;
+    Buffer<OwnSlot> slots;  // by layer
+  };
   void take_all(const Network<T>& network);
   void take_activations(const Network<T>& network);
   void take_gradients(const Network<T>& network);
   Matrix<T> take(Index cols) { return arena_.take(capacity_, cols); }
+  std::unique_ptr<Own> make_own() const;
 
   static Index blocks_of(const Plan& plan, Index columns) {
     return plan.cell_block > 0 ? ceil_div(columns, plan.cell_block) : 0;
@@ -102,8 +122,11 @@ class Workspace {
     std::size_t node, wanted;  // wanted: the index in Plan::wanted
     T* memory;                 // of dx2
   };
-  std::vector<Second> seconds_;  // of the nodes with two inputs
-  Arena<T> arena_;               // the memory of all matrices
+  std::vector<Second> seconds_;            // of the nodes with two inputs
+  Arena<T> arena_;                         // the memory of all matrices
+  std::vector<Shape> own_shapes_;          // of W^T that each thread packs for itself, by layer
+  std::vector<std::unique_ptr<Own>> own_;  // by thread
+  std::uint64_t batch_ = 0;
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_, part_gradients_;
   Buffer<kernels::Cell<T>> cells_;

@@ -60,7 +60,7 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
   switch (p.kind) {
     case Phase::kRows: {
       const Range rows{item * p.row_step, std::min(p.row_step, batch_rows_ - item * p.row_step)};
-      for (const Op& op : p.ops) apply(op, rows, item);
+      for (const Op& op : p.ops) apply(op, rows, item, worker.thread());
       return;
     }
     case Phase::kBlocks:
@@ -90,7 +90,7 @@ void Engine<T>::run(int phase, Index item, parallel::Worker& worker) noexcept {
 }
 
 template <class T>
-void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
+void Engine<T>::apply(const Op& op, Range rows, Index chunk, int thread) noexcept {
   const auto& layer = net_.layer(op.layer);
   const auto& slot = ws_.slot(op.layer);
   switch (op.kind) {
@@ -108,8 +108,12 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
         flag(Verdict::kBadGrad);
       return;
     }
-    case Op::kBackward:
-      return layer.backward(slot, rows, {0, layer.in()}, batch());
+    case Op::kBackward: {
+      const Range cols{0, layer.in()};
+      if (const int param = plan_->packed_copies[static_cast<std::size_t>(op.layer)].own_wt; param >= 0)
+        return layer.backward(own_slot(op.layer, param, thread), rows, cols, batch());
+      return layer.backward(slot, rows, cols, batch());
+    }
     case Op::kAccumulate:
       return accumulate(op, rows);
     case Op::kBoundGradient:
@@ -117,6 +121,18 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk) noexcept {
     case Op::kBackwardPartial:
       return layer.backward_partial(slot, rows, slot.partials + chunk * layer.partial_size());
   }
+}
+
+// The slot of a layer with the thread's W^T, which the thread packs when it first needs it in a batch.
+template <class T>
+const layers::Slot<T>& Engine<T>::own_slot(int layer, int param, int thread) noexcept {
+  auto& own = ws_.own_slot(thread, layer);
+  if (own.batch == batch_number_) return own.slot;
+  const auto wt = own.slot.wt;
+  kernels::pack_transposed<T>(net_.parameters()[static_cast<std::size_t>(param)].in(net_.values()), wt);
+  own = {ws_.slot(layer), batch_number_};
+  own.slot.wt = wt;
+  return own.slot;
 }
 
 template <class T>

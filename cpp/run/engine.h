@@ -188,7 +188,8 @@ class Engine final : public parallel::Program {
   void begin_batch() noexcept;
   void begin_cells() noexcept;
   void weigh_classes() noexcept;
-  void apply(const Op& op, Range rows, Index chunk) noexcept;
+  void apply(const Op& op, Range rows, Index chunk, int thread) noexcept;
+  const layers::Slot<T>& own_slot(int layer, int param, int thread) noexcept;
   void gather(Range rows, Index chunk) noexcept;
   void loss(Range rows, Index chunk) noexcept;
   void measure(ConstMatrix<T> out, const losses::Targets<T>& targets, const T* weights, Range rows,
@@ -237,6 +238,7 @@ class Engine final : public parallel::Program {
   const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;
   Index steps_left_ = 0;
   Index batch_first_ = 0, batch_rows_ = 0;
+  std::uint64_t batch_number_ = 0;
   struct {
     int layer = 0;
     Index column = 0;

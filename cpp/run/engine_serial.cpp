@@ -13,6 +13,7 @@ namespace fastnn::run {
 template <class T>
 void Engine<T>::begin_batch() noexcept {
   if (faults::allocation.load(std::memory_order_relaxed)) ::operator delete(::operator new(64));
+  batch_number_ = ws_.next_batch();
   batch_first_ = cursor_;
   batch_rows_ = std::min(batch_size_, rows_ - cursor_);
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;

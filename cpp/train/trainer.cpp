@@ -225,7 +225,7 @@ double Trainer<T>::one_batch(const char* where, const Data& data, Index rows, Go
   Tuner* tuner = n_threads <= 0 && !Tuner::too_small(todo.flops) ? &tuners_.of(todo.flops) : nullptr;
   int n = n_threads;
   if (n <= 0) n = tuner ? tuner->pick(limits_.available(), todo.flops) : 1;
-  ws.need_gradients(n, todo);
+  ws.need_threads(n, todo);
   const auto start = tuner ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = run.run(1, n, poll);
   if (tuner) tuner->record(1, seconds_since(start));

@@ -162,7 +162,7 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   ws.need_tiles(static_cast<Index>(std::max(run.full->tiles.size(), run.ragged->tiles.size())));
   for (const Plan* plan : {run.full, run.ragged}) {
-    ws.need_gradients(run.threads.limit, *plan);
+    ws.need_threads(run.threads.limit, *plan);
     if (goal.notes_nonzeros()) ws.need_nonzeros(*plan, net_.n_features());
   }
   if (larger) run.engine.reset(new Engine<T>(engine(ws, goal.accumulate)));

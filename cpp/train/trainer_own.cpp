@@ -88,7 +88,7 @@ double Trainer<T>::train_step_own(const Data& data, Index rows, OwnLoss& loss, i
   Tuner* tuner = n_threads <= 0 && !Tuner::too_small(flops) ? &tuners_.of(flops) : nullptr;
   int n = n_threads;
   if (n <= 0) n = tuner ? tuner->pick(limits_.available(), flops) : 1;
-  ws.need_gradients(n, *plans.rest);
+  ws.need_threads(n, *plans.rest);
   const auto start = tuner ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   Verdict verdict = own_step(run, plans, loss, n, poll);
   if (tuner) tuner->record(1, run::seconds_since(start));
