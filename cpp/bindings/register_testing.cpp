@@ -62,7 +62,8 @@ namespace {
 class Timed final : public parallel::Program {
  public:
   Timed(std::vector<double> seconds, int phases)
-      : seconds_(std::move(seconds)), threads_(static_cast<std::size_t>(phases), std::vector<int>(seconds_.size())) {}
+      : seconds_(std::move(seconds)),
+        threads_(static_cast<std::size_t>(phases), std::vector<int>(seconds_.size(), -1)) {}
   Index items(int) const noexcept override { return static_cast<Index>(seconds_.size()); }
   double item_flops(int) const noexcept override { return 1; }
   bool may_skip(int) const noexcept override { return false; }
