@@ -106,7 +106,7 @@ void Team::end() noexcept {
 void Team::member_loop(int thread) noexcept {
   const FloatMode mode;
   SleepAffinity& affinity = shares_[static_cast<std::size_t>(thread)].affinity;
-  std::uint32_t done = 0;  // number of the last phase in which this thread found no item left
+  std::uint32_t done = 0;  // number of the last phase that this thread has left
   bool worked = false;
   const auto wanted = [&](PhaseState seen) {
     // If the limit is that of a later run, seen has changed, and this thread cannot enter.
@@ -235,7 +235,7 @@ bool Team::enter_again(PhaseState phase) noexcept {
 }
 
 // Runs the items of the current phase and, as long as this thread is the last to leave, of the phases after it. Returns
-// the number of the last phase that this thread knows to have no item left.
+// the number of the phase that this thread has left while others are inside, or of the end of the run.
 std::uint32_t Team::run_phases(int thread) noexcept {
   Worker worker(region_, thread);
   std::atomic<int>& cpu = shares_[static_cast<std::size_t>(thread)].cpu;
