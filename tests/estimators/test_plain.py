@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from scipy import sparse
 from sklearn import config_context
 from sklearn import neural_network as theirs
 from sklearn.base import BaseEstimator
@@ -21,7 +22,7 @@ from sklearn.utils.validation import validate_data
 
 import fastnn
 from fastnn import _core
-from fastnn.sklearn import _plain
+from fastnn.sklearn import _plain, _with_network
 
 X = np.random.RandomState(0).normal(size=(30, 3))
 Y = np.arange(30) % 3
@@ -47,6 +48,22 @@ def changed(x: Any, at: Any, value: Any) -> Any:
     return found
 
 
+def csr(x: Any, kind: Any = sparse.csr_array) -> Any:
+    return kind(np.where(X > 0, x, 0))
+
+
+def with_numbers(numbers: Any) -> Any:
+    """Return CSR whose stored numbers are these, which SciPy's own constructors convert."""
+    made = csr(X)
+    made.data = numbers(made.data)
+    return made
+
+
+def wide(x: Any) -> Any:
+    x.indices, x.indptr = x.indices.astype(np.int64), x.indptr.astype(np.int64)
+    return x
+
+
 ROWS: dict[str, tuple[Any, Any]] = {
     "plain": (X, Y),
     "float32 in columns": (np.asfortranarray(X, np.float32), Y),
@@ -70,6 +87,26 @@ ROWS: dict[str, tuple[Any, Any]] = {
     "strings": (X, Y.astype(str)),
     "complex": (X + 1j, Y),
     "no y": (X, None),
+    "CSR": (csr(X), Y),
+    "CSR matrix": (csr(X, sparse.csr_matrix), Y),
+    "CSR of float32": (csr(X.astype(np.float32)), Y),
+    "CSR of integers": (csr((X * 9).astype(np.int16)), Y),
+    "CSR of half": (with_numbers(lambda data: data.astype(np.float16)), Y),
+    "CSR of long double": (csr(X.astype(np.longdouble)), Y),
+    "CSR of complex numbers": (csr(X + 1j), Y),
+    "CSR of objects": (with_numbers(lambda data: data.astype(object)), Y),
+    "CSR of a list": (with_numbers(list), Y),
+    "CSR with NaN": (csr(changed(X, (3, X[3] > 0), np.nan)), Y),
+    "CSR with infinite": (csr(changed(X, (3, X[3] > 0), np.inf)), Y),
+    "CSR without cells": (sparse.csr_array((30, 3)), Y),
+    "CSR with wide indices": (wide(csr(X)), Y),
+    "CSR in any order": (csr(X)[:, ::-1], Y),
+    "CSR without rows": (csr(X)[:0], Y[:0]),
+    "CSR without columns": (csr(X)[:, :0], Y),
+    "CSR of one axis": (sparse.csr_array(np.ones(30)), Y),
+    "CSR, too short": (csr(X), Y[:-1]),
+    "CSC": (csr(X).tocsc(), Y),
+    "COO": (csr(X).tocoo(), Y),
 }
 
 
@@ -86,9 +123,25 @@ def test_rows(kind: str, fitted: dict[str, Any], reset: bool) -> None:
         expected = outcome(lambda m=other: validate_data(m, x, y, reset=reset, **CHECKS))
         assert repr(found) == repr(expected)
         assert repr(vars(mine)) == repr(vars(other))
-        if isinstance(x, np.ndarray) and x is expected[0][0]:
+        if isinstance(expected[0], tuple) and x is expected[0][0]:
             assert found[0][0] is x
             assert found[0][1] is expected[0][1] or not isinstance(y, np.ndarray)
+
+
+@pytest.mark.parametrize("kind", ["plain", "CSR", "CSR matrix", "CSR with wide indices"])
+def test_plain_rows_do_not_reach_scikit_learns_checks(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    x, y = ROWS[kind]
+    model = fastnn.MLPClassifier((4,), max_iter=2, random_state=0)
+    for module in (_plain, _with_network):
+        monkeypatch.setattr(module, "validate_data", unexpected)
+    found = model.fit(x, y).predict_proba(x[:1])
+    monkeypatch.undo()
+    np.testing.assert_array_equal(found, model.predict_proba(sparse.csc_array(x[:1])))
 
 
 LAYOUTS: dict[str, Any] = {

@@ -13,6 +13,7 @@ import pytest
 
 sklearn = pytest.importorskip("sklearn")
 
+from scipy.sparse import csr_array, csr_matrix  # noqa: E402
 from sklearn import neural_network as theirs  # noqa: E402
 from sklearn.datasets import (  # noqa: E402
     make_classification,
@@ -293,9 +294,10 @@ def test_poisson_and_float32(solver: str, task: str) -> None:
 
 
 @needs_weights
+@pytest.mark.parametrize("form", [np.asarray, csr_matrix, csr_array])
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_many_partial_fits_of_one_batch(solver: str, task: str) -> None:
+def test_many_partial_fits_of_one_batch(solver: str, task: str, form: Any) -> None:
     """They take a shorter way from the second call on; a penalty that changes takes effect."""
     name, x, y = data(task)
     one, other = pair(name, solver=solver, batch_size="auto", random_state=None)
@@ -308,7 +310,8 @@ def test_many_partial_fits_of_one_batch(solver: str, task: str) -> None:
         for k, alpha in enumerate((1e-4, 1e-4, 0.5, 0.5)):
             estimator.set_params(alpha=alpha)
             weights = np.linspace(1, 2, 40) if k % 2 else None
-            estimator.partial_fit(x[40 * k :][:40], y[40 * k :][:40], weights, **classes)
+            known = {} if k == 1 else classes
+            estimator.partial_fit(form(x[40 * k :][:40]), y[40 * k :][:40], weights, **known)
         draws.append(np.random.random())
     assert draws[0] == draws[1]
     assert_same(one, other)
@@ -317,7 +320,7 @@ def test_many_partial_fits_of_one_batch(solver: str, task: str) -> None:
     for wrong[7, 2] in (np.nan, np.inf):
         for estimator in (one, other):
             with pytest.raises(ValueError, match="Input X contains"):
-                estimator.partial_fit(wrong, y[:40])
+                estimator.partial_fit(form(wrong), y[:40])
     if classes and task != "multilabel":
         with pytest.raises(ValueError, match="`y` has classes not in"):
             other.partial_fit(x[:2], np.array(["black", "white"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -54,10 +55,22 @@ def partial_fit_context(method: Callable[..., Any]) -> Callable[..., Any]:
     def partial_fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any
     ) -> Any:
-        if not (others or named or has_callbacks(self)):
+        if not (others or (named and not _names_known(self, named)) or has_callbacks(self)):
             with self._all_or_nothing():
                 if self._fit_at_once(X, y, sample_weight):
                     return self
         return in_context(self, X, y, sample_weight, *others, **named)
 
     return partial_fit
+
+
+def _names_known(estimator: Any, named: dict[str, Any]) -> bool:
+    """Whether these arguments are only the classes that an estimator has, as loops repeat them."""
+    held, given = vars(estimator).get("classes_"), named.get("classes")
+    return (
+        len(named) == 1
+        and held is not None
+        and type(given) is np.ndarray
+        and given.dtype == held.dtype
+        and np.array_equal(given, held)
+    )

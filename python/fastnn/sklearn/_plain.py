@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import (
@@ -28,7 +29,14 @@ from fastnn import _core
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["binarizer", "binarizer_of", "check_parameters", "random_state_of", "validated"]
+__all__ = [
+    "binarizer",
+    "binarizer_of",
+    "check_parameters",
+    "has_plain_type",
+    "random_state_of",
+    "validated",
+]
 
 # Parameters.
 
@@ -78,10 +86,12 @@ def _defaults(cls: Any) -> Mapping[str, Any]:
 
 # Rows.
 
+_PLAIN_TYPES = (np.ndarray, csr_matrix, csr_array)
+
 
 def validated(estimator: Any, x: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
     """Return X and y after ``validate_data`` of scikit-learn with these checks of an estimator."""
-    if not (_is_table(x) and _is_column(y) and len(x) == len(y)):
+    if not (_is_table(x) and _is_column(y) and x.shape[0] == len(y)):
         return validate_data(estimator, x, y, reset=reset, **checks)  # type: ignore[no-any-return]
     held = vars(estimator)
     if reset:
@@ -92,8 +102,16 @@ def validated(estimator: Any, x: Any, y: Any, reset: bool, **checks: Any) -> tup
     return x, y
 
 
+def has_plain_type(x: Any) -> bool:
+    """Whether X is an array or CSR, which need no conversion, of two dimensions and some rows."""
+    return type(x) in _PLAIN_TYPES and x.ndim == 2 and x.shape[0] > 0
+
+
 def _is_table(x: Any) -> bool:
-    return type(x) is np.ndarray and x.ndim == 2 and x.size > 0 and _is_finite(x)
+    numbers = x if type(x) is np.ndarray else getattr(x, "data", None)
+    return (
+        has_plain_type(x) and x.shape[1] > 0 and type(numbers) is np.ndarray and _is_finite(numbers)
+    )
 
 
 def _is_column(y: Any) -> bool:

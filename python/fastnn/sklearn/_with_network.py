@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn._refusals import Refused, Words
 
-from . import _compilation, _network
+from . import _compilation, _network, _plain
 from ._rows import readable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class WithNetwork(BaseEstimator):
     def _predictions(self, x: Any) -> Any:
         """Return the outputs (n, n_outputs) with their activation, of X as the caller has it.
 
-        An array that the core reads goes there at once; all else is checked by scikit-learn.
+        An array or CSR that the core reads goes there at once; all else is checked by scikit-learn.
         """
         if "network_" not in self.__dict__:
             check_is_fitted(self)
@@ -113,9 +113,7 @@ class WithNetwork(BaseEstimator):
     def _is_plain(self, x: Any) -> bool:
         """Whether scikit-learn would have nothing to say about X but about its numbers."""
         return (
-            type(x) is np.ndarray
-            and x.ndim == 2
-            and x.shape[0] > 0
+            _plain.has_plain_type(x)
             and x.shape[1] == self.__dict__.get("n_features_in_")
             and "feature_names_in_" not in self.__dict__
         )
