@@ -224,6 +224,12 @@ def one_row(seconds: float) -> Case:
     return calls(lambda module: partial(fitted(module).predict, x), seconds)
 
 
+def one_sparse_row(seconds: float) -> Case:
+    """Return predict of one row in a CSR matrix."""
+    x = csr_array(load_digits().data[:1])
+    return calls(lambda module: partial(fitted(module).predict, x), seconds)
+
+
 def one_row_inside(seconds: float) -> Case:
     """Return predict of one row, by fastnn's network itself."""
     x = load_digits().data[:1]
@@ -407,6 +413,7 @@ def rows(seconds: float, *, long: bool) -> dict[str, Row]:
         "predict, one row, by network_": Row(
             "estimators", partial(one_row_inside, seconds), at_most(2e-6)
         ),
+        "predict, one row as CSR": Row("estimators", partial(one_sparse_row, seconds)),
         "predict_proba, 100,000 x 64": Row(
             "estimators", partial(many_rows, seconds), times_faster(2)
         ),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 
 pytest_plugins = ["plugin_torch_count"]
 
+# A shell lets its background jobs ignore Ctrl-C, and tests of it would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("KERAS_BACKEND", "torch")  # its default is a library that no test needs
 
 # The largest difference allowed between engine and twin, relative to the largest value. In float64
