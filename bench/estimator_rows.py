@@ -218,15 +218,9 @@ def fitted(module: Any) -> Any:
     return module.MLPClassifier(max_iter=20, random_state=0).fit(*load_digits(return_X_y=True))
 
 
-def one_row(seconds: float) -> Case:
+def one_row(seconds: float, form: Callable[[Any], Any] = np.asarray) -> Case:
     """Return predict of one row."""
-    x = load_digits().data[:1]
-    return calls(lambda module: partial(fitted(module).predict, x), seconds)
-
-
-def one_sparse_row(seconds: float) -> Case:
-    """Return predict of one row in a CSR matrix."""
-    x = csr_array(load_digits().data[:1])
+    x = form(load_digits().data[:1])
     return calls(lambda module: partial(fitted(module).predict, x), seconds)
 
 
@@ -413,7 +407,7 @@ def rows(seconds: float, *, long: bool) -> dict[str, Row]:
         "predict, one row, by network_": Row(
             "estimators", partial(one_row_inside, seconds), at_most(2e-6)
         ),
-        "predict, one row as CSR": Row("estimators", partial(one_sparse_row, seconds)),
+        "predict, one row as CSR": Row("estimators", partial(one_row, seconds, csr_array)),
         "predict_proba, 100,000 x 64": Row(
             "estimators", partial(many_rows, seconds), times_faster(2)
         ),

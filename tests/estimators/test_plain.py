@@ -288,3 +288,47 @@ def test_what_has_been_valid_is_refused_in_another_type() -> None:
                 given.append(outcome(partial(model.fit, X, Y))[0])
             assert given[0] == given[1]
             assert name in given[0][1]
+
+
+def test_partial_fit_with_the_same_classes_takes_the_short_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unexpected(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    classes = np.arange(3)
+    model = fastnn.MLPClassifier((4,), random_state=0).partial_fit(X, Y, classes=classes)
+    monkeypatch.setattr(model, "_fit", unexpected)
+    model.partial_fit(X, Y).partial_fit(X, Y, classes=classes)
+    with pytest.raises(AssertionError):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("classes", [np.arange(4), np.arange(2), np.array([0, 2, 1]), [3]])
+def test_classes_other_than_the_known_ones(classes: Any) -> None:
+    found = []
+    for module in (theirs, fastnn):
+        model = module.MLPClassifier((4,), random_state=0)
+        model.partial_fit(X, Y, classes=np.arange(3))
+        found.append(outcome(lambda m=model: m.partial_fit(X, Y, classes=classes).t_))
+    assert repr(found[0]) == repr(found[1])
+
+
+def test_a_regressor_knows_no_classes() -> None:
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, X[:, 0])
+    with pytest.raises(TypeError, match="classes"):
+        model.partial_fit(X, X[:, 0], classes=np.arange(3))
+
+
+def test_an_interrupt_after_a_step_leaves_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, X[:, 0])
+    seen, first = model.t_, model.coefs_[0].copy()
+    monkeypatch.setattr(_plain, "random_state_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, X[:, 0])
+    assert (model.coefs_[0] != first).any()
+    assert model.t_ == seen + len(X)
+    assert len(model.loss_curve_) == 2
