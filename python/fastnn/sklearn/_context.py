@@ -65,7 +65,7 @@ def partial_fit_context(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _names_known(estimator: Any, named: dict[str, Any]) -> bool:
-    """Whether these arguments are only the classes that an estimator has, as loops repeat them."""
+    """Whether the only one of these arguments is `classes`, with those that the estimator has."""
     held, given = vars(estimator).get("classes_"), named.get("classes")
     return (
         len(named) == 1

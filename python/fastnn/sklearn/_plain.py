@@ -103,15 +103,15 @@ def validated(estimator: Any, x: Any, y: Any, reset: bool, **checks: Any) -> tup
 
 
 def has_plain_type(x: Any) -> bool:
-    """Whether X is an array or CSR, which need no conversion, of two dimensions and some rows."""
+    """Whether X is an array or in CSR format, of two dimensions, and has rows."""
     return type(x) in _PLAIN_TYPES and x.ndim == 2 and x.shape[0] > 0
 
 
 def _is_table(x: Any) -> bool:
-    numbers = x if type(x) is np.ndarray else getattr(x, "data", None)
-    return (
-        has_plain_type(x) and x.shape[1] > 0 and type(numbers) is np.ndarray and _is_finite(numbers)
-    )
+    if not has_plain_type(x) or x.shape[1] == 0:
+        return False
+    numbers = x if type(x) is np.ndarray else x.data
+    return type(numbers) is np.ndarray and _is_finite(numbers)
 
 
 def _is_column(y: Any) -> bool:
