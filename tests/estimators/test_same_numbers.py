@@ -45,11 +45,17 @@ def scores_strings() -> bool:
     return True
 
 
+@cache
+def multilabel_rows() -> tuple[Any, Any]:
+    """Return X and y, which scikit-learn draws in seconds."""
+    return make_multilabel_classification(ROWS, 9, n_classes=4, random_state=1)
+
+
 def data(task: str, dtype: Any = np.float64) -> tuple[str, Any, Any]:
     """Return the class for a task, X and y."""
     if task == "multilabel":
-        x, y = make_multilabel_classification(ROWS, 9, n_classes=4, random_state=1)
-        return "MLPClassifier", x.astype(dtype) / 10, y
+        x, y = multilabel_rows()
+        return "MLPClassifier", x.astype(dtype) / 10, y.copy()
     if "regression" in task:
         targets = 3 if "multi" in task else 1
         x, y = make_regression(ROWS, 9, n_informative=6, n_targets=targets, noise=3, random_state=2)
