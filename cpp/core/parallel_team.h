@@ -48,8 +48,8 @@ class Team {
   static constexpr int kNowhere = -1;
 
   // The items of a phase that are assigned to one thread. Threads that have finished their own share take items from the
-  // shares of others that are late. `next` says which item comes next, and in which phase. If that is not the current phase, nothing of
-  // the share has been taken. So nobody has to write to the shares of others between two phases.
+  // shares of others that are late. `next` says which item comes next, and in which phase. If that is not the current
+  // phase, nothing of the share has been taken. So nobody has to write to the shares of others between two phases.
   struct alignas(kAlign) Share {
     std::atomic<std::uint64_t> next{0};  // the number of the phase in the upper half, the item in the lower
     SleepAffinity affinity;

@@ -48,6 +48,10 @@ def changed(x: Any, at: Any, value: Any) -> Any:
     return found
 
 
+def unexpected(*_: Any, **__: Any) -> None:
+    raise AssertionError
+
+
 def csr(x: Any, kind: Any = sparse.csr_array) -> Any:
     return kind(np.where(X > 0, x, 0))
 
@@ -132,9 +136,6 @@ def test_rows(kind: str, fitted: dict[str, Any], reset: bool) -> None:
 def test_plain_rows_do_not_reach_scikit_learns_checks(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unexpected(*_: Any, **__: Any) -> None:
-        raise AssertionError
-
     x, y = ROWS[kind]
     model = fastnn.MLPClassifier((4,), max_iter=2, random_state=0)
     for module in (_plain, _with_network):
@@ -293,9 +294,6 @@ def test_what_has_been_valid_is_refused_in_another_type() -> None:
 def test_partial_fit_with_the_same_classes_takes_the_short_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unexpected(*_: Any, **__: Any) -> None:
-        raise AssertionError
-
     classes = np.arange(3)
     model = fastnn.MLPClassifier((4,), random_state=0).partial_fit(X, Y, classes=classes)
     monkeypatch.setattr(model, "_fit", unexpected)

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn import MLPClassifier
 
 # What a fit does before and after its training takes the same time whatever max_time is: about a
-# millisecond, and 20 where other programs have emptied the caches of a slow machine meanwhile.
+# millisecond, but 20 have been seen on a slow machine.
 SECONDS = 0.8
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:600] / 16, Y[:600]

@@ -37,8 +37,8 @@ class _AllOrNothing:
     """Return to the attributes of an estimator before the block if it raises an exception.
 
     A step of partial_fit changes the model in place. Once it is recorded it stays, although an
-    interrupt comes before the end of the block. A class, because a generator takes as long as a
-    tenth of what else a partial_fit of a single batch does in Python.
+    interrupt comes before the end of the block. This is a class because a generator takes as long
+    as a tenth of what else a partial_fit of a single batch does in Python.
     """
 
     __slots__ = ("_before", "_estimator")
@@ -151,7 +151,7 @@ class Perceptron(CallbackSupportMixin, Exchange, WithNetwork, ABC):
         seed = self.random_state
         if self.shuffle and not (type(seed) is int or isinstance(seed, Integral)):
             # The order of a single batch does not matter, but others may draw after it.
-            generator = _plain.random_state_of(self.random_state)._bit_generator
+            generator = _plain.random_state_of(seed)._bit_generator
             _core.NumpyOrders(generator, n[0]).next()
         return True
 
