@@ -14,6 +14,7 @@
 #include "core/check.h"
 #include "core/elementary.h"
 #include "core/faults.h"
+#include "kernels/skip_zeros.h"
 #include "plan/plan.h"
 #include "run/tuner.h"
 
@@ -133,18 +134,15 @@ void register_plans(py::module_& m) {
       "another layer begins, the end of each thread's share).");
   m.def(
       "transposed",
-      [](const Shapes& linears, Index rows, int frozen, bool zeros) {
+      [](const Shapes& linears, Index rows, int frozen) {
         graph::Network<float> network(linear_relu(linears), 0, true);
         for (int k = 0; k < frozen; ++k) network.set_frozen(std::to_string(2 * k), true);
-        plan::Goal goal;
-        if (zeros) goal.skip = kernels::Skip::kEverywhere;
         std::set<int> layers;
-        for (const auto& item : plan::make_plan(network, rows, goal).transpositions) layers.insert(item.layer / 2);
+        for (const auto& item : plan::make_plan(network, rows, {}).transpositions) layers.insert(item.layer / 2);
         return layers;
       },
-      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0, py::arg("zeros") = false,
-      "The numbers of the Linears whose x^T a step of Linear-ReLU layers makes, the first of them frozen, or with "
-      "zeros of X skipped.");
+      py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,
+      "The numbers of the Linears whose x^T a step of Linear-ReLU layers makes, the first of them frozen.");
   m.def(
       "packed_copies",
       [](const Shapes& linears, Index rows, int frozen) {
@@ -159,7 +157,17 @@ void register_plans(py::module_& m) {
         return read;
       },
       py::arg("linears"), py::arg("rows"), py::arg("frozen") = 0,
-      "Does a step of Linear-ReLU layers, the first of them frozen, read (W, W^T) of each Linear in panels?");
+      "Does a step of Linear-ReLU layers, the first of them frozen, read copies of (W, W^T) of each Linear?");
+}
+template <class T>
+void define_worth_skipping(py::module_& m) {
+  m.def(
+      "worth_skipping",
+      [](const py::array_t<T, py::array::c_style>& x, Index columns) {
+        return kernels::worth_skipping<T>({x.data(), x.shape(0), x.shape(1), x.shape(1)}, columns);
+      },
+      py::arg("x").noconvert(), py::arg("columns"),
+      "Would the product of x and a matrix with so many columns skip the zeros of x?");
 }
 }  // namespace
 
@@ -192,6 +200,8 @@ void register_testing(py::module_& m) {
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   register_plans(m);
+  define_worth_skipping<float>(m);
+  define_worth_skipping<double>(m);
   m.def(
       "item_threads",
       [](std::vector<double> seconds, int phases, int threads) {

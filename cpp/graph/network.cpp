@@ -140,12 +140,6 @@ int Network<T>::sparse_reader() const {
 }
 
 template <class T>
-int Network<T>::zero_skipper() const {
-  const int reader = readers(kInput)[0];
-  return readers(kInput).size() == 1 && layer(reader).traits().skips_zeros ? reader : kNoNode;
-}
-
-template <class T>
 double Network<T>::flops_per_row(Index row_cells) const {
   double flops = 0;
   for (const auto& n : nodes_) flops += n.layer->flops_per_row();

@@ -98,8 +98,6 @@ class Network {
   // The node that may read X as sparse rows: the only one that reads the prepared rows, where preparation leaves zeros
   // as they are. kNoNode if there is none.
   int sparse_reader() const;
-  // The node that may skip zeros of the prepared rows: the only one that reads them.
-  int zero_skipper() const;
   // row_cells: the stored cells of a row, if X is read as sparse rows; 0 if it is dense.
   double flops_per_row(Index row_cells = 0) const;
 

@@ -15,7 +15,6 @@
 #include "core/rng.h"
 #include "core/types.h"
 #include "initializers/initializer.h"
-#include "kernels/skip_zeros.h"
 #include "kernels/sparse.h"
 
 namespace fastnn::layers {
@@ -45,16 +44,15 @@ struct Slot {
   ConstMatrix<T> x;   // may be rows of the caller, not aligned, if the layer reads_callers_rows
   ConstMatrix<T> x2;  // of a layer with two inputs
   const kernels::SparseBatch<T>* sparse = nullptr;  // in the place of x, if the layer reads_sparse_rows
-  kernels::Skip skip = kernels::Skip::kNowhere;     // where zeros of x are skipped, if the layer skips_zeros
-  const kernels::Nonzeros<T>* nonzeros = nullptr;   // of x, if they are skipped everywhere
   Matrix<T> y;                                      // may be the memory of x, unless the layer owns_output
   Matrix<T> dy;
   Matrix<T> dx;                // empty if it is not needed; the memory of dy, unless the layer owns_output
   Matrix<T> dx2;               // empty if it is not needed; may be the memory of dy
   Matrix<T> scratch;           // batch rows x scratch_cols()
   PackedMatrix<T> wt;          // W^T of the product matrix, unless the batch has few rows
+  Matrix<T> own_wt;            // in the place of wt, if each thread makes one for itself
   PackedMatrix<T> w;           // a packed copy of the product matrix, if the plan keeps one
-  Matrix<T> xt;                // x^T for x^T dy; the plan makes it unless the batch has few rows or zeros are skipped
+  Matrix<T> xt;                // x^T for x^T dy; the plan makes it unless the batch has few rows
   double* partials = nullptr;  // chunks x partial_size()
   double* merged = nullptr;    // merged_size() doubles: the result of merging the partial sums
 };
@@ -97,7 +95,6 @@ struct Traits {
   bool reads_callers_rows = false;
   bool sums_rows = false;          // tile_gradient sums over the rows `over`, so that the sums of parts can be added
   bool reads_sparse_rows = false;  // forward and the gradient of the product matrix can read x as sparse rows
-  bool skips_zeros = false;        // forward and the gradient of the product matrix can skip zeros of x
   int inputs = 1;                  // if 2, forward reads x2 as well
 };
 

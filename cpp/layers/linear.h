@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/gemm.h"
+#include "kernels/skip_zeros.h"
 #include "layers/layer.h"
 
 namespace fastnn::layers {
@@ -32,8 +33,7 @@ class Linear final : public Layer<T> {
                   .column_blocks = true,
                   .reads_callers_rows = true,
                   .sums_rows = true,
-                  .reads_sparse_rows = true,
-                  .skips_zeros = true}),
+                  .reads_sparse_rows = true}),
         has_bias_(p.bias) {}
 
   std::vector<ParamShape> params() const override {
@@ -58,24 +58,22 @@ class Linear final : public Layer<T> {
     const T* bias = has_bias_ ? bias_ + cols.first : nullptr;
     if (s.sparse) return kernels::sparse_product<T>(s.sparse->rows, rows.first, weight_, bias, y);
     const auto x = s.x.middle_rows(rows.first, rows.count);
-    const auto times = [&](auto w) {
-      if (s.skip != kernels::Skip::kNowhere)
-        kernels::product_skipping_zeros<T>(x, w, bias, y);
-      else
-        kernels::product<T>(x, w, bias, y);
-    };
     if (batch.packed && s.w)
-      times(s.w.columns(cols.first, cols.count));
+      times(x, s.w.columns(cols.first, cols.count), bias, y);
     else
-      times(ConstMatrix<T>(weight_.block(0, cols.first, weight_.rows, cols.count)));
+      times(x, ConstMatrix<T>(weight_.block(0, cols.first, weight_.rows, cols.count)), bias, y);
   }
   void backward(const Slot<T>& s, Range rows, Range cols, const Batch& batch) const noexcept override {
     if (batch.few_rows())
       return kernels::product_few_rows<T>(s.dy.middle_rows(rows.first, rows.count),
                                           weight_.middle_rows(cols.first, cols.count),
                                           s.dx.block(rows.first, cols.first, rows.count, cols.count));
-    kernels::product<T>(s.dy.middle_rows(rows.first, rows.count), s.wt.columns(cols.first, cols.count), nullptr,
-                        s.dx.block(rows.first, cols.first, rows.count, cols.count));
+    const auto dy = s.dy.middle_rows(rows.first, rows.count);
+    const auto dx = s.dx.block(rows.first, cols.first, rows.count, cols.count);
+    if (s.own_wt)
+      times(dy, ConstMatrix<T>(s.own_wt.block(0, cols.first, s.own_wt.rows, cols.count)), nullptr, dx);
+    else
+      times(dy, s.wt.columns(cols.first, cols.count), nullptr, dx);
   }
   void tile_gradient(const Slot<T>& s, int param, Range rows, Range cols, Range over, bool accumulate, Matrix<T> grad,
                      const PrefetchTargets<T>* prefetch) const noexcept override {
@@ -83,14 +81,10 @@ class Linear final : public Layer<T> {
     if (param == 0 && s.sparse)
       kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, over.first, dy, grad,
                                             accumulate, prefetch);
-    else if (param == 0 && s.nonzeros)
-      kernels::product_transposed_skipping_zeros<T>(*s.nonzeros, s.x, over.first, rows.first, dy, grad, accumulate,
-                                                    prefetch);
     else if (param == 0 && s.xt && s.xt.cols > Batch::kFewRows)
-      kernels::product<T>(s.xt.block(rows.first, over.first, rows.count, over.count), dy, grad, accumulate, prefetch);
+      add_rows_of_xt(s.xt.block(rows.first, over.first, rows.count, over.count), dy, grad, accumulate, prefetch);
     else if (param == 0)
-      kernels::product_transposed<T>(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate,
-                                     prefetch);
+      add_columns_of_x(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate, prefetch);
     else
       kernels::column_sums<T>(dy, grad.data, accumulate);
   }
@@ -101,6 +95,29 @@ class Linear final : public Layer<T> {
   }
 
  private:
+  // The three products, without the terms of zeros where that is faster.
+  template <class W>
+  static void times(ConstMatrix<T> x, W w, const T* bias, Matrix<T> y) noexcept {
+    if (kernels::worth_skipping<T>(x, y.cols))
+      kernels::product_skipping_zeros<T>(x, w, bias, y);
+    else
+      kernels::product<T>(x, w, bias, y);
+  }
+  static void add_rows_of_xt(ConstMatrix<T> xt, ConstMatrix<T> dy, Matrix<T> grad, bool accumulate,
+                             const PrefetchTargets<T>* prefetch) noexcept {
+    if (kernels::worth_skipping<T>(xt, grad.cols))
+      kernels::product_skipping_zeros<T>(xt, dy, grad, accumulate, prefetch);
+    else
+      kernels::product<T>(xt, dy, grad, accumulate, prefetch);
+  }
+  static void add_columns_of_x(ConstMatrix<T> x, ConstMatrix<T> dy, Matrix<T> grad, bool accumulate,
+                               const PrefetchTargets<T>* prefetch) noexcept {
+    if (kernels::worth_skipping<T>(x, grad.cols))
+      kernels::product_transposed_skipping_zeros<T>(x, dy, grad, accumulate, prefetch);
+    else
+      kernels::product_transposed<T>(x, dy, grad, accumulate, prefetch);
+  }
+
   bool has_bias_;
   Matrix<T> weight_;
   T* bias_ = nullptr;

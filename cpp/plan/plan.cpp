@@ -200,7 +200,7 @@ class Builder {
     for (std::size_t i = 0; i < net_.parameters().size(); ++i)
       if (net_.trains(net_.parameters()[i])) plan_.trained.push_back(static_cast<int>(i));
     const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Batch::kFewRows;
-    for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
+    for (Index height : {kWideTileRows, kTileRows, Index{32}, Index{16}}) {
       plan_.tiles.clear();
       plan_.tile_size = 0;
       for (const int i : plan_.trained) {
@@ -226,8 +226,7 @@ class Builder {
     const Index step = std::clamp(lines * kPad<T>, kPad<T>, kBlockRows);
     for (const int i : plan_.trained) {
       const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
-      const bool skips = plan_.goal.notes_nonzeros() && p.layer == net_.zero_skipper();
-      if (p.role != Role::kProductMatrix || reads_sparse(p.layer) || skips) continue;
+      if (p.role != Role::kProductMatrix || reads_sparse(p.layer)) continue;
       if (!transposes_x(net_.layer(p.layer), plan_.rows)) continue;
       for (Index r = 0; r < plan_.rows; r += step)
         plan_.transpositions.push_back({p.layer, {r, std::min(step, plan_.rows - r)}});

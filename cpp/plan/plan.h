@@ -42,8 +42,6 @@ struct Goal {
   // The mean number of stored cells of a row of X, rounded up to a power of two, if the first layer reads sparse rows;
   // 0 if they are gathered.
   Index row_cells = 0;
-  kernels::Skip skip = kernels::Skip::kNowhere;  // where the first layer skips zeros of the gathered rows
-  bool notes_nonzeros() const { return skip == kernels::Skip::kEverywhere; }
   bool operator==(const Goal&) const = default;
 };
 
@@ -110,7 +108,7 @@ struct Plan {
   bool packs_w = false;  // W of wide layers has a packed copy as well
   struct PackedCopies {
     bool w = false, wt = false;
-    int own_wt = -1;  // the parameter of which each thread packs W^T for itself when it first reads it, or -1
+    int own_wt = -1;  // the parameter of which each thread makes a W^T for itself, not packed, or -1
   };
   std::vector<bool> wanted;                 // gradients that the backward pass computes, as Network::wanted_gradients
   std::vector<PackedCopies> packed_copies;  // by layer; w and wt are shared, and have to be updated with W
@@ -185,11 +183,12 @@ class PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
 };
 
-// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. For wide layers it takes 96 KB in
-// L2, because larger tiles read x and dy, which are not in L1 there, less often.
-inline constexpr Index kTileRows = 96, kWideTileRows = 192;
+// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. They are wide, because products that
+// skip zeros look at x once for all columns of a tile. For wide layers the scratch takes 96 KB in L2, because larger
+// tiles read x and dy, which are not in L1 there, less often.
+inline constexpr Index kTileRows = 48, kWideTileRows = 192;
 template <class T>
-inline constexpr Index kTileCols = static_cast<Index>(256 / sizeof(T));
+inline constexpr Index kTileCols = static_cast<Index>(512 / sizeof(T));
 template <class T>
 inline constexpr Index kWideTileCols = static_cast<Index>(512 / sizeof(T));
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;

@@ -101,7 +101,7 @@ std::unique_ptr<typename Workspace<T>::Own> Workspace<T>::make_own() const {
   const auto take_transposes = [&] {
     for (std::size_t k = 0; k < own_shapes_.size(); ++k)
       if (const auto& wt = own_shapes_[k]; wt.rows > 0)
-        own->slots[static_cast<Index>(k)].slot.wt = own->arena.take_packed(wt.rows, wt.cols);
+        own->slots[static_cast<Index>(k)].slot.own_wt = own->arena.take(wt.rows, wt.cols);
   };
   take_transposes();
   own->arena.reserve();

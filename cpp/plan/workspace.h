@@ -53,8 +53,8 @@ class Workspace {
     return {part_gradients_.data() + part * plan.part_size + tile.parts_at, tile.rows.count, tile.cols.count,
             padded<T>(tile.cols.count)};
   }
-  // The slot of a layer that is not wide as one thread sees it: with a W^T that the thread packs for itself. To pack it
-  // from W, which the thread reads anyway, takes less time than to move what another thread has packed from the cache of
+  // The slot of a layer that is not wide as one thread sees it: with a W^T that the thread makes for itself. To make it
+  // from W, which the thread reads anyway, takes less time than to move what another thread has made from the cache of
   // its core, and back there for the next update.
   struct OwnSlot {
     layers::Slot<T> slot;
@@ -82,13 +82,6 @@ class Workspace {
   kernels::CellBlocks<T> cell_blocks(const Plan& plan, Index columns) {
     return {cells_.data(), cell_starts_.data(), plan.cell_block, blocks_of(plan, columns), plan.chunk};
   }
-  // The memory for where the rows of a batch have numbers other than zero.
-  void need_nonzeros(const Plan& plan, Index columns) {
-    using Nonzeros = kernels::Nonzeros<T>;
-    const Index words = Nonzeros::size(columns, plan.chunks, plan.chunk);
-    if (nonzeros_.size() < words) nonzeros_ = Buffer<typename Nonzeros::Word>(words);
-  }
-  kernels::Nonzeros<T> nonzeros(const Plan& plan, Index columns) { return {nonzeros_.data(), columns, plan.chunk}; }
   Buffer<Index> chunk_cells;  // the number of the first cell of each chunk
   // Memory of a thread for the gradient of a tile; with 1 as `which` for that of its second part, if the plan has parts.
   Matrix<T> tile_scratch(int thread, Index rows, Index cols, Index which = 0) {
@@ -124,14 +117,13 @@ class Workspace {
   };
   std::vector<Second> seconds_;            // of the nodes with two inputs
   Arena<T> arena_;                         // the memory of all matrices
-  std::vector<Shape> own_shapes_;          // of W^T that each thread packs for itself, by layer
+  std::vector<Shape> own_shapes_;          // of W^T that each thread makes for itself, by layer
   std::vector<std::unique_ptr<Own>> own_;  // by thread
   std::uint64_t batch_ = 0;
   std::vector<Buffer<double>> sums_;
   Buffer<T> tile_scratch_, part_gradients_;
   Buffer<kernels::Cell<T>> cells_;
   Buffer<Index> cell_starts_;
-  Buffer<typename kernels::Nonzeros<T>::Word> nonzeros_;
   Index tile_size_ = 0;  // the part of tile_scratch_ that each thread has
 };
 

@@ -123,15 +123,15 @@ void Engine<T>::apply(const Op& op, Range rows, Index chunk, int thread) noexcep
   }
 }
 
-// The slot of a layer with the thread's W^T, which the thread packs when it first needs it in a batch.
+// The slot of a layer with the thread's W^T, which the thread makes when it first needs it in a batch.
 template <class T>
 const layers::Slot<T>& Engine<T>::own_slot(int layer, int param, int thread) noexcept {
   auto& own = ws_.own_slot(thread, layer);
   if (own.batch == batch_number_) return own.slot;
-  const auto wt = own.slot.wt;
-  kernels::pack_transposed<T>(net_.parameters()[static_cast<std::size_t>(param)].in(net_.values()), wt);
+  const auto wt = own.slot.own_wt;
+  kernels::transpose<T>(net_.parameters()[static_cast<std::size_t>(param)].in(net_.values()), wt);
   own = {ws_.slot(layer), batch_number_};
-  own.slot.wt = wt;
+  own.slot.own_wt = wt;
   return own.slot;
 }
 
@@ -142,9 +142,7 @@ void Engine<T>::gather(Range rows, Index chunk) noexcept {
   const auto good = [&] {
     if (plan_->goal.row_cells == 0) {
       const auto x = ws_.input().middle_rows(rows.first, rows.count);
-      const bool finite = kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), x);
-      if (plan_->goal.notes_nonzeros()) kernels::note_nonzeros<T>(x, chunk, nonzeros_);
-      return finite;
+      return kernels::gather<T>(data_.x, ids, net_.preparation().scaling(), x);
     }
     if (plan_->cell_block == 0) return kernels::finite_cells<T>(sparse_.rows, rows.first, rows.count);
     return kernels::sort_cells<T>(sparse_.rows, rows.first, rows.count, chunk, ws_.chunk_cells[chunk], sparse_.blocks);

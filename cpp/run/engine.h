@@ -121,8 +121,6 @@ class Engine final : public parallel::Program {
     ws_.set_wanted(full->wanted);
     const int reader = net_.readers(graph::kInput)[0];
     ws_.slot(reader).sparse = full->sparse_reader == reader ? &sparse_ : nullptr;
-    ws_.slot(reader).skip = full->goal.skip;
-    ws_.slot(reader).nonzeros = full->goal.notes_nonzeros() ? &nonzeros_ : nullptr;
   }
   bool wants_accuracy = false;
   // From now on, the sums of the compiled metrics are taken of every batch.
@@ -232,7 +230,6 @@ class Engine final : public parallel::Program {
   T* gradients_;
   Data data_;
   kernels::SparseBatch<T> sparse_;  // the batch, if X is read as sparse rows
-  kernels::Nonzeros<T> nonzeros_;   // of the batch, if the plan notes them
   const std::int64_t* order_ = nullptr;
   Index rows_ = 0, batch_size_ = 1, cursor_ = 0;
   const Plan *full_ = nullptr, *ragged_ = nullptr, *plan_ = nullptr;

@@ -19,7 +19,6 @@ void Engine<T>::begin_batch() noexcept {
   plan_ = batch_rows_ == full_->rows ? full_ : ragged_;
   ws_.set_rows(batch_rows_);
   if (plan_->goal.row_cells > 0) begin_cells();
-  if (plan_->goal.notes_nonzeros()) nonzeros_ = ws_.nonzeros(*plan_, net_.n_features());
   if (plan_->goal.forward && !batch().own_statistics())
     for (int k = 0; k < net_.depth(); ++k)
       if (!net_.layer(k).traits().row_local) merge_statistics(k, 0, 0);

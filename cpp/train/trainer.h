@@ -120,7 +120,6 @@ class Trainer final : public Model {
     double own_loss = 0, own_weight = 0;
   };
   void begin_step();  // of train_step: refuses it where it is not permitted
-  kernels::Skip skip_of(const kernels::Source& x, Workspace<T>& ws) const;
   Goal training_goal(Index rows, Gradient gradient, const kernels::Source& x) const;
   // The plans for batches of `rows` rows and for a last one of `last` rows, or 0 if there is none.
   OwnPlans own_plans(Goal rest, Index rows, Index last, bool guard);

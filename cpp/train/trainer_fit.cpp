@@ -153,7 +153,6 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   Goal goal = training_goal(batch, Gradient::kLoss, x);
   fits_sparse_ = goal.row_cells > 0;
   Workspace<T>& ws = workspace(batch, false, !fits_sparse_);
-  if (!fits_sparse_) goal.skip = skip_of(piece.data.x, ws);
   if (spec.own_loss) run.own = own_plans(goal, batch, run.rest, false);
   run.full = run.own.rest ? run.own.rest : &plans_.get(net_, batch, goal);
   run.ragged = run.full;
@@ -163,27 +162,11 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   ws.need_tiles(static_cast<Index>(std::max(run.full->tiles.size(), run.ragged->tiles.size())));
   for (const Plan* plan : {run.full, run.ragged}) {
     ws.need_threads(run.threads.limit, *plan);
-    if (goal.notes_nonzeros()) ws.need_nonzeros(*plan, net_.n_features());
   }
   if (larger) run.engine.reset(new Engine<T>(engine(ws, goal.accumulate)));
   run.engine->use(run.full, run.ragged);
   run.engine->wants_accuracy = spec.metrics;
   if (!spec.own_loss) run.engine->measure(std::max(run.full->chunks, run.ragged->chunks));
-}
-
-// Looks at some rows, prepared in the memory of a batch. The answer changes no bit of the results.
-template <class T>
-kernels::Skip Trainer<T>::skip_of(const kernels::Source& x, Workspace<T>& ws) const {
-  constexpr Index kLooked = 48;
-  const int skipper = net_.zero_skipper();
-  const Index count = std::min({kLooked, x.rows, ws.capacity()});
-  if (skipper == graph::kNoNode || count == 0) return kernels::Skip::kNowhere;
-  std::int64_t ids[kLooked];
-  for (Index r = 0; r < count; ++r) ids[r] = r * x.rows / count;
-  ws.set_rows(count);
-  const Matrix<T> rows = ws.input();
-  if (!kernels::gather<T>(x, {ids}, net_.preparation().scaling(), rows)) return kernels::Skip::kNowhere;
-  return kernels::worth_skipping<T>(rows, net_.layer(skipper).out());
 }
 
 // Runs all batches of a piece, in stretches for which the tuner keeps its choice of the number of threads, or one at a

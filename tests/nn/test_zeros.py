@@ -1,128 +1,191 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dense rows many of whose numbers are zero: fit skips zeros, and trains the same bits.
+"""Factors many of whose numbers are zero: Linear skips their terms, with the bits of all terms.
 
-Training steps of the same batches are the expected values: they skip nothing.
+Such are the outputs of ReLU, the gradients that go back through it, and many kinds of rows. The
+functions `fastnn.functional.linear` and `linear_backward`, which skip nothing, give the expected
+bits.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import TrainingDivergedError, nn, optim
+from fastnn import TrainingDivergedError, _core, nn, optim
+from fastnn import functional as F
 
-# Shares of numbers that are not zero with which zeros are skipped in both products, and in the
-# forward pass alone.
-EVERYWHERE, FORWARD = 0.1, 0.3
+DTYPES = ["float32", "float64"]
+# From 128 rows on, gradients may be sums over the two halves of a batch; HALVED are so.
+ROWS, HALVED = (16, 33, 97, 127), 401
 
 
-def thinned(rows: int, columns: int, share: float) -> Any:
+def thinned(rows: int, columns: int, share: float, dtype: str = "float64") -> Any:
     """Return rows with empty and full ones and columns, and with zeros of both signs."""
     rng = np.random.default_rng(rows + columns)
     x = np.where(rng.random((rows, columns)) < share, rng.standard_normal((rows, columns)), 0)
-    x[3 % rows], x[rows // 2] = 0, rng.standard_normal(columns)
+    x[3 % rows], x[rows // 2 - 1] = 0, rng.standard_normal(columns)
     x[:, columns // 3], x[:, columns // 2] = 0, rng.standard_normal(rows)
     x[:, ::2] *= -1
-    return x
+    return x.astype(dtype)
+
+
+def numbers(rows: int, columns: int, dtype: str = "float64") -> Any:
+    return np.random.default_rng(rows * columns).standard_normal((rows, columns)).astype(dtype)
 
 
 def classes(rows: int) -> Any:
     return np.random.default_rng(rows).integers(0, 3, rows)
 
 
-def numbers(*shape: int) -> Any:
-    return np.random.default_rng(0).standard_normal(shape)
+def skips(factor: Any, columns: int) -> bool:
+    """Would a product with so many columns skip the zeros of its first factor?"""
+    return bool(_core.testing.worth_skipping(np.ascontiguousarray(factor), columns))
 
 
-def made(columns: int, units: int, dtype: str, **settings: Any) -> nn.Sequential:
-    model = nn.Sequential(
-        nn.Linear(columns, units), nn.Tanh(), nn.Linear(units, 3), dtype=dtype, seed=4
-    )
-    model.compile(optim.Adam(lr=0.01), "cross_entropy", **settings)
-    return model
+def same(found: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(np.array(found), expected)
 
 
-def by_steps(model: nn.Sequential, x: Any, y: Any, batch_size: int, epochs: int = 1) -> None:
-    for _ in range(epochs):
-        for first in range(0, len(x), batch_size):
-            model.train_step(x[first : first + batch_size], y[first : first + batch_size])
+def by_layers(model: nn.Sequential, x: Any, dy: Any, halves: bool) -> dict[str, Any]:
+    """Return the outputs, gradients of all parameters and the input of Linear-ReLU layers.
+
+    Asserts that zeros of all factors between the layers are worth skipping.
+    """
+    state = {k: np.ascontiguousarray(v.T) for k, v in model.state_dict().items()}
+    numbers_of = range(0, len(model), 2)
+    inputs, out = [], x
+    for k in numbers_of:
+        inputs.append(out if k == 0 else np.maximum(out, 0))
+        out = F.linear(inputs[-1], state[f"{k}.weight"], state[f"{k}.bias"])
+    found, grad = {"out": out}, dy
+    for k, layer_x in zip(reversed(numbers_of), reversed(inputs), strict=True):
+        w = state[f"{k}.weight"]
+        if k > 0:
+            assert skips(layer_x, w.shape[1])
+        parts = np.array_split(np.arange(len(x)), 2) if halves else [np.arange(len(x))]
+        if halves and len(x) % 2:  # the first half is the shorter one
+            parts = [np.arange(len(x) // 2), np.arange(len(x) // 2, len(x))]
+        sums = [F.linear_backward(grad[rows], layer_x[rows], w) for rows in parts]
+        found[f"{k}.weight"] = sum(dw for _, dw, _ in sums).T
+        found[f"{k}.bias"] = sum(db for _, _, db in sums)
+        dx = F.linear_backward(grad, layer_x, w)[0]
+        grad = np.where(layer_x > 0, dx, 0).astype(dx.dtype) if k > 0 else dx
+        if k > 0:
+            assert skips(grad, state[f"{k - 2}.weight"].shape[0])
+    return found | {"dx": grad}
 
 
-def same(a: nn.Sequential, b: nn.Sequential) -> None:
-    for one, other in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(np.array(one), np.array(other))
+def has_the_bits(
+    model: nn.Sequential, x: Any, dy: Any, threads: int, *, halves: bool = False
+) -> None:
+    expected = by_layers(model, x, dy, halves)
+    same(model.forward(x, n_threads=threads), expected.pop("out"))
+    same(model.backward(dy, need_dx=True, n_threads=threads), expected.pop("dx"))
+    for name, gradient in model.gradients().items():
+        same(gradient, expected.pop(name))
+    assert not expected
+    same(model.predict(x), by_layers(model, x, dy, halves)["out"])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("share", [EVERYWHERE, FORWARD])
-@pytest.mark.parametrize("units", [64, 72, 100, 113])
-@pytest.mark.parametrize("columns", [1, 17, 64, 130, 1100])
-def test_every_size(columns: int, units: int, share: float, dtype: str) -> None:
-    """Batches of one row, of few and of many with a rest, whose parts end within words of bits."""
-    x, y = thinned(151, columns, share), classes(151)
-    for batch_size in (1, 7, 64, 151):
-        a, b = (made(columns, units, dtype) for _ in range(2))
-        by_steps(a, x, y, batch_size)
-        b.fit(x, y, epochs=1, batch_size=batch_size, shuffle=False)
-        same(a, b)
+def network(*widths: int, dtype: str, seed: int = 4) -> nn.Sequential:
+    """Return Linear-ReLU layers of these widths, without a ReLU at the end."""
+    layers: list[Any] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1], dtype=dtype, seed=seed)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rows", [300, 1030])
-@pytest.mark.parametrize("columns", [40, 700])
-def test_long_batches_and_wide_layers(columns: int, rows: int, dtype: str) -> None:
-    """W is read from packed panels in the long batches, and dW is summed in several blocks."""
-    x, y = thinned(rows, columns, EVERYWHERE), classes(rows)
-    a, b = (made(columns, 600, dtype) for _ in range(2))
-    by_steps(a, x, y, rows, epochs=2)
-    b.fit(x, y, epochs=2, batch_size=rows, shuffle=False)
-    same(a, b)
-
-
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("max_grad_norm", [None, 0.01])
-def test_the_bits_do_not_depend_on_threads(max_grad_norm: Any, threads: int) -> None:
-    x, y = thinned(302, 100, EVERYWHERE), classes(302)
-    a, b = (made(100, 70, "float64", max_grad_norm=max_grad_norm) for _ in range(2))
-    by_steps(a, x, y, 151, epochs=2)
-    b.fit(x, y, epochs=2, batch_size=151, shuffle=False, n_threads=threads)
-    same(a, b)
+@pytest.mark.parametrize("units", [64, 71, 100, 129, 200])
+def test_layers_inside(units: int, threads: int, dtype: str) -> None:
+    """All widths of panels, and all numbers of rows that are left over of several at once."""
+    model = network(70, units, units + 3, 80, dtype=dtype)
+    for rows in ROWS:
+        dy = thinned(rows, 80, 0.3, dtype)
+        has_the_bits(model, thinned(rows, 70, 0.3, dtype), dy, threads)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_options(accumulate: int) -> None:
-    x, y = thinned(120, 90, EVERYWHERE), classes(120)
-    a, b = (made(90, 80, "float32", accumulate=accumulate, penalty_in_loss=True) for _ in range(2))
-    by_steps(a, x, y, 30, epochs=2)
-    b.fit(x, y, epochs=2, batch_size=30, shuffle=False)
-    same(a, b)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("share", [0.02, 0.3])
+@pytest.mark.parametrize("columns", [16, 17, 63, 64, 65, 130, 1100])
+def test_rows_of_the_caller(columns: int, share: float, dtype: str) -> None:
+    model = nn.Sequential(nn.Linear(columns, 96), dtype=dtype, seed=1)
+    for rows in ROWS:
+        x = thinned(rows, columns, share, dtype)
+        assert skips(x, 96)
+        has_the_bits(model, x, numbers(rows, 96, dtype), 2)
+        # predict reads rows where they are, at any address and with any stride
+        memory = np.zeros(x.size + rows + 1, dtype)
+        apart = memory[1:].reshape(rows, columns + 1)[:, :columns]
+        apart[...] = x
+        same(model.predict(apart), model.forward(x))
 
 
-def test_a_loss_of_ones_own() -> None:
-    def squares(out: Any, target: Any) -> tuple[float, Any]:
-        error = out - target[:, None]
-        return float((error**2).sum()), 2 * error
-
-    x, y = thinned(90, 50, EVERYWHERE), numbers(90)
-    a, b = (made(50, 64, "float64") for _ in range(2))
-    for model in (a, b):
-        model.compile(optim.SGD(lr=1e-3), squares)
-    by_steps(a, x, y, 40)
-    b.fit(x, y, epochs=1, batch_size=40, shuffle=False)
-    same(a, b)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rows", [16, 100, 530])
+def test_wide_layers(rows: int, threads: int, dtype: str) -> None:
+    """W^T and x^T of all threads, rows of W on pages of their own, W in panels from 512 rows on."""
+    model = network(64, 1024, 720, 64, dtype=dtype)
+    has_the_bits(model, thinned(rows, 64, 0.3, dtype), thinned(rows, 64, 0.3, dtype), threads)
 
 
-def test_parts_of_a_stream() -> None:
-    """The first part decides; the second has no zeros."""
-    parts = [thinned(60, 80, EVERYWHERE), numbers(60, 80)]
-    y = classes(60)
-    a, b = (made(80, 64, "float64") for _ in range(2))
-    for x in parts:
-        by_steps(a, x, y, 20)
-    b.fit_stream(lambda: ((x, y) for x in parts), epochs=1, batch_size=20)
-    same(a, b)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_halves_of_the_rows(threads: int, dtype: str) -> None:
+    model = network(64, 96, 64, dtype=dtype)
+    x, dy = thinned(HALVED, 64, 0.3, dtype), thinned(HALVED, 64, 0.3, dtype)
+    has_the_bits(model, x, dy, threads, halves=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("widths", [(64, 96, 80, 64), (64, 1024, 720, 64)])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"max_grad_norm": 0.01}])
+def test_updates_at_once(settings: Any, widths: Any, dtype: str) -> None:
+    """Tiles that are updated at once, with their memory prefetched if it is large."""
+    x, target = thinned(120, 64, 0.3, dtype), numbers(120, 64, dtype)
+    weights = []
+    for threads in (1, 2, 3):
+        model = network(*widths, dtype=dtype)
+        model.compile(optim.Adam(lr=0.01), "mse", **settings)
+        model.fit(x, target, epochs=2, batch_size=60, shuffle=False, n_threads=threads)
+        weights.append(model.state_dict())
+    apart = network(*widths, dtype=dtype)
+    apart.compile(optim.Adam(lr=0.01), "mse", **settings)
+    for rows in (slice(60), slice(60, None)) * 2:
+        apart.loss_and_grad(x[rows], target[rows])
+        apart.apply_gradients()
+    for state in weights[1:] + ([apart.state_dict()] if not settings else []):
+        for name, value in state.items():
+            same(value, weights[0][name])
+
+
+def test_a_bias_alone() -> None:
+    """Rows without any number other than zero, and without any column."""
+    model = nn.Sequential(nn.Linear(64, 64), dtype="float64", seed=0)
+    b = model.state_dict()["0.bias"]
+    same(model.predict(np.zeros((20, 64))), np.tile(b, (20, 1)))
+
+
+def test_where_zeros_are_skipped() -> None:
+    """Where that takes less time: not in few or narrow rows, nor with few zeros."""
+    for dtype, narrow in (("float32", 63), ("float64", 31)):
+        half = thinned(40, 50, 0.5, dtype)
+        assert skips(half, narrow + 1)
+        assert not skips(half, narrow)
+        assert skips(half[:16], 64)
+        assert not skips(half[:15], 64)
+        assert skips(np.zeros((40, 16), dtype), 64)
+        assert not skips(np.zeros((40, 15), dtype), 64)
+        for others, expected in ((0.5, True), (0.7, False)):
+            x = np.zeros((40, 100), dtype)
+            x[:, : int(100 * others)] = 1
+            assert skips(x, 64) is expected
+        assert not skips(np.full((40, 100), np.nan, dtype), 64)
 
 
 FIRST = {
@@ -134,8 +197,9 @@ FIRST = {
 
 
 @pytest.mark.parametrize("first", FIRST)
-def test_what_comes_before_the_first_linear(first: str) -> None:
-    x, y = thinned(90, 70, EVERYWHERE), classes(90)
+@pytest.mark.parametrize("kind", ["uint8", "int32", "float32", "float64"])
+def test_fit_trains_as_steps_do(kind: str, first: str) -> None:
+    x, y = np.abs(thinned(90, 70, 0.1) * 9).astype(kind), classes(90)
     models = []
     for _ in range(2):
         model = nn.Sequential(
@@ -143,44 +207,29 @@ def test_what_comes_before_the_first_linear(first: str) -> None:
         )
         model.compile(optim.Adam(lr=0.01), "cross_entropy")
         models.append(model)
-    by_steps(models[0], x, y, 30)
+    for rows in (slice(30), slice(30, 60), slice(60, 90)):
+        models[0].train_step(x[rows], y[rows])
     models[1].fit(x, y, epochs=1, batch_size=30, shuffle=False)
-    same(*models)
-
-
-@pytest.mark.parametrize("kind", ["uint8", "int32", "float32", "float64"])
-def test_every_dtype(kind: str) -> None:
-    x = np.abs(thinned(90, 70, EVERYWHERE) * 9).astype(kind)
-    y = classes(90)
-    for dtype in ("float32", "float64"):
-        a, b = (made(70, 64, dtype) for _ in range(2))
-        by_steps(a, x, y, 30)
-        b.fit(x, y, epochs=1, batch_size=30, shuffle=False)
-        same(a, b)
-
-
-def test_a_frozen_first_layer_trains_the_others() -> None:
-    x, y = thinned(90, 70, EVERYWHERE), classes(90)
-    a, b = (made(70, 64, "float64") for _ in range(2))
-    for model in (a, b):
-        model[0].freeze()
-    by_steps(a, x, y, 30)
-    b.fit(x, y, epochs=1, batch_size=30, shuffle=False)
-    same(a, b)
+    for one, other in zip(*(m.state_dict().values() for m in models), strict=True):
+        same(one, other)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("row", [0, 77])
 def test_numbers_that_are_not_finite_are_refused(row: int, bad: float) -> None:
-    x, y = thinned(90, 70, EVERYWHERE), classes(90)
+    x, y = thinned(90, 70, 0.1), classes(90)
     x[row, 3] = bad
+    model = network(70, 64, 3, dtype="float32")
+    model.compile(optim.SGD(lr=0.1), "cross_entropy")
     with pytest.raises(ValueError, match=f"X has {bad} at row {row}"):
-        made(70, 64, "float32").fit(x, y, epochs=1, batch_size=30, shuffle=False)
+        model.fit(x, y, epochs=1, batch_size=30, shuffle=False)
+    with pytest.raises(ValueError, match=f"X has {bad} at row {row}"):
+        model.predict(x)
 
 
 def test_a_training_that_diverges() -> None:
-    x, y = thinned(90, 70, EVERYWHERE), numbers(90, 2)
-    model = nn.Sequential(nn.Linear(70, 64), nn.Linear(64, 2), dtype="float32", seed=0)
+    x, y = thinned(90, 70, 0.1), numbers(90, 2)
+    model = network(70, 64, 2, dtype="float32")
     model.compile(optim.SGD(lr=1e9), "mse")
     with pytest.raises(TrainingDivergedError):
         model.fit(x, y, epochs=9, batch_size=30)

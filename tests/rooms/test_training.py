@@ -345,4 +345,3 @@ def test_inputs_are_transposed_for_the_gradients_of_wide_weights() -> None:
     assert made([(600, 256), (256, 10)], 9) == {0}
     assert made(shape, 64, 1) == {1}  # frozen weights have no gradient
     assert made(shape, 64, 2) == set()
-    assert made(shape, 64, zeros=True) == {1}  # columns of X are read with their zeros skipped
