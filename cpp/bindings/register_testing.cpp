@@ -160,14 +160,13 @@ void register_plans(py::module_& m) {
       "Does a step of Linear-ReLU layers, the first of them frozen, read copies of (W, W^T) of each Linear?");
 }
 template <class T>
-void define_worth_skipping(py::module_& m) {
+void define_has_many_zeros(py::module_& m) {
   m.def(
-      "worth_skipping",
-      [](const py::array_t<T, py::array::c_style>& x, Index columns) {
-        return kernels::worth_skipping<T>({x.data(), x.shape(0), x.shape(1), x.shape(1)}, columns);
+      "has_many_zeros",
+      [](const py::array_t<T, py::array::c_style>& a) {
+        return kernels::has_many_zeros<T>({a.data(), a.shape(0), a.shape(1), a.shape(1)});
       },
-      py::arg("x").noconvert(), py::arg("columns"),
-      "Would the product of x and a matrix with so many columns skip the zeros of x?");
+      py::arg("a").noconvert(), "Are there so many zeros in a that products without them take less time?");
 }
 }  // namespace
 
@@ -200,8 +199,8 @@ void register_testing(py::module_& m) {
       "Two threads write one number: a fault that the thread sanitizer has to report.");
 #endif
   register_plans(m);
-  define_worth_skipping<float>(m);
-  define_worth_skipping<double>(m);
+  define_has_many_zeros<float>(m);
+  define_has_many_zeros<double>(m);
   m.def(
       "item_threads",
       [](std::vector<double> seconds, int phases, int threads) {

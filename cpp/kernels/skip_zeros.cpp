@@ -194,12 +194,23 @@ struct RightFactor {
   PackedMatrix<T> panels;
 };
 
-// Is a panel of b copied to rows without gaps first? Packed columns are; other rows may map to few sets of L1, or lie on
-// a page each, which costs more than the copy if enough rows of c read it.
+// Would rows of a panel of b map to few sets of L1, or lie on a page each? Then the panel is copied first.
+template <class T>
+bool lies_badly(ConstMatrix<T> b) noexcept {
+  const Index bytes = b.stride * static_cast<Index>(sizeof(T));
+  return bytes % 1024 == 0 || bytes >= 4096;
+}
+
+// A copy of a panel takes less time than it saves if so many rows of c read it. One row of c, or two, read b as it is.
+constexpr Index kRowsOfCopy = 24, kFewRows = 2;
 template <class T>
 bool worth_a_copy(const RightFactor<T>& b, Index rows) noexcept {
-  const Index bytes = b.rows.stride * static_cast<Index>(sizeof(T));
-  return b.panels || (rows >= 16 && (bytes % 1024 == 0 || bytes >= 4096));
+  return b.panels || (rows > kFewRows && lies_badly(b.rows));
+}
+
+template <class T>
+bool worth_skipping(ConstMatrix<T> a, const RightFactor<T>& b, Matrix<T> c) noexcept {
+  return (c.rows >= kRowsOfCopy || !worth_a_copy(b, c.rows)) && has_many_zeros(a);
 }
 
 // Copies rows [first, first + count) and columns [column, column + columns) of b.
@@ -267,65 +278,67 @@ void skipping_product(const Panel<T>& a, Index terms, BitsOf bits_of, const Righ
 
 // By rows of x.
 template <class T>
-void skipping_rows(ConstMatrix<T> x, const RightFactor<T>& b, const T* bias, bool accumulate,
+bool skipping_rows(ConstMatrix<T> x, const RightFactor<T>& b, const T* bias, bool accumulate,
                    const PrefetchTargets<T>* prefetch, Matrix<T> c) noexcept {
+  if (!worth_skipping(x, b, c)) return false;
   const auto bits_of = [&](Index row, Index rows, Index p, Index count, std::uint64_t* bits) {
     for (Index r = 0; r < rows; ++r) bits[r] = bits_of_row(x.row(row + r) + p, count);
   };
   skipping_product<T>({.a = x.data, .a_next = x.stride, .a_step = 1}, x.cols, bits_of, b, bias, accumulate, prefetch,
                       c);
+  return true;
 }
 
 }  // namespace
 
-// The shares were measured (python -m bench.zeros): half of the terms take 0.65 to 0.85 of the time of all.
+// The share was measured (python -m bench.zeros): half of the terms take 0.65 to 0.85 of the time of all.
 template <class T>
-bool worth_skipping(ConstMatrix<T> a, Index columns) noexcept {
-  constexpr Index kLooked = 4, kLeastRows = 16, kLeastTerms = 16;
-  constexpr Index kLeastBytes = 256;  // narrower rows have too few products for each bit that is looked at
-  constexpr Index kMostPercent = 60;  // of other numbers than zero
-  if (a.rows < kLeastRows || a.cols < kLeastTerms) return false;
-  if (columns * static_cast<Index>(sizeof(T)) < kLeastBytes) return false;
+bool has_many_zeros(ConstMatrix<T> a) noexcept {
+  constexpr Index kMostLooked = 4, kMostPercent = 60;  // of other numbers than zero
+  const Index looked = std::min(kMostLooked, a.rows);
   Index others = 0;
-  for (Index k = 0; k < kLooked; ++k) {
-    const T* row = a.row((2 * k + 1) * a.rows / (2 * kLooked));
+  for (Index k = 0; k < looked; ++k) {
+    const T* row = a.row((2 * k + 1) * a.rows / (2 * looked));
     for (Index p = 0; p < a.cols; p += kTerms)
       others += std::popcount(bits_of_row(row + p, std::min(kTerms, a.cols - p)));
   }
-  return 100 * others < kMostPercent * kLooked * a.cols;
+  return 100 * others < kMostPercent * looked * a.cols;
 }
 
 template <class T>
-void product_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  skipping_rows<T>(x, {w, {}}, bias, false, nullptr, y);
+bool product_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  return skipping_rows<T>(x, {w, {}}, bias, false, nullptr, y);
 }
 template <class T>
-void product_skipping_zeros(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
-  skipping_rows<T>(x, {{}, w}, bias, false, nullptr, y);
+bool product_skipping_zeros(ConstMatrix<T> x, PackedMatrix<T> w, const T* bias, Matrix<T> y) noexcept {
+  return skipping_rows<T>(x, {{}, w}, bias, false, nullptr, y);
 }
 template <class T>
-void product_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> w, Matrix<T> y, bool accumulate,
+bool product_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> w, Matrix<T> y, bool accumulate,
                             const PrefetchTargets<T>* prefetch) noexcept {
-  skipping_rows<T>(x, {w, {}}, nullptr, accumulate, prefetch, y);
+  return skipping_rows<T>(x, {w, {}}, nullptr, accumulate, prefetch, y);
 }
 
 template <class T>
-void product_transposed_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
+bool product_transposed_skipping_zeros(ConstMatrix<T> x, ConstMatrix<T> y, Matrix<T> c, bool accumulate,
                                        const PrefetchTargets<T>* prefetch) noexcept {
+  const RightFactor<T> b{y, {}};
+  if (!worth_skipping(x, b, c)) return false;
   const auto bits_of = [&](Index row, Index rows, Index p, Index count, std::uint64_t* bits) {
     bits_of_columns<T>(x.block(p, row, count, rows), bits);
   };
-  skipping_product<T>({.a = x.data, .a_next = 1, .a_step = x.stride}, y.rows, bits_of, {y, {}}, nullptr, accumulate,
-                      prefetch, c);
+  skipping_product<T>({.a = x.data, .a_next = 1, .a_step = x.stride}, y.rows, bits_of, b, nullptr, accumulate, prefetch,
+                      c);
+  return true;
 }
 
 #define FASTNN_INSTANTIATE(T)                                                                             \
-  template bool worth_skipping<T>(ConstMatrix<T>, Index) noexcept;                                        \
-  template void product_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
-  template void product_skipping_zeros<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept; \
-  template void product_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,                \
+  template bool has_many_zeros<T>(ConstMatrix<T>) noexcept;                                               \
+  template bool product_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, const T*, Matrix<T>) noexcept;  \
+  template bool product_skipping_zeros<T>(ConstMatrix<T>, PackedMatrix<T>, const T*, Matrix<T>) noexcept; \
+  template bool product_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,                \
                                           const PrefetchTargets<T>*) noexcept;                            \
-  template void product_transposed_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,     \
+  template bool product_transposed_skipping_zeros<T>(ConstMatrix<T>, ConstMatrix<T>, Matrix<T>, bool,     \
                                                      const PrefetchTargets<T>*) noexcept;
 FASTNN_INSTANTIATE(float)
 FASTNN_INSTANTIATE(double)

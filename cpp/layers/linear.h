@@ -81,10 +81,8 @@ class Linear final : public Layer<T> {
     if (param == 0 && s.sparse)
       kernels::sparse_product_transposed<T>(s.sparse->blocks, rows.first / s.sparse->blocks.width, over.first, dy, grad,
                                             accumulate, prefetch);
-    else if (param == 0 && s.xt && s.xt.cols > Batch::kFewRows)
-      add_rows_of_xt(s.xt.block(rows.first, over.first, rows.count, over.count), dy, grad, accumulate, prefetch);
     else if (param == 0)
-      add_columns_of_x(s.x.block(over.first, rows.first, over.count, rows.count), dy, grad, accumulate, prefetch);
+      times_transposed(s, rows, over, dy, grad, accumulate, prefetch);
     else
       kernels::column_sums<T>(dy, grad.data, accumulate);
   }
@@ -95,27 +93,24 @@ class Linear final : public Layer<T> {
   }
 
  private:
-  // The three products, without the terms of zeros where that is faster.
+  // x w + bias, for W and W^T.
   template <class W>
   static void times(ConstMatrix<T> x, W w, const T* bias, Matrix<T> y) noexcept {
-    if (kernels::worth_skipping<T>(x, y.cols))
-      kernels::product_skipping_zeros<T>(x, w, bias, y);
-    else
-      kernels::product<T>(x, w, bias, y);
+    if (kernels::may_skip_zeros<T>(y.rows, y.cols, x.cols) && kernels::product_skipping_zeros<T>(x, w, bias, y)) return;
+    kernels::product<T>(x, w, bias, y);
   }
-  static void add_rows_of_xt(ConstMatrix<T> xt, ConstMatrix<T> dy, Matrix<T> grad, bool accumulate,
-                             const PrefetchTargets<T>* prefetch) noexcept {
-    if (kernels::worth_skipping<T>(xt, grad.cols))
-      kernels::product_skipping_zeros<T>(xt, dy, grad, accumulate, prefetch);
-    else
-      kernels::product<T>(xt, dy, grad, accumulate, prefetch);
-  }
-  static void add_columns_of_x(ConstMatrix<T> x, ConstMatrix<T> dy, Matrix<T> grad, bool accumulate,
-                               const PrefetchTargets<T>* prefetch) noexcept {
-    if (kernels::worth_skipping<T>(x, grad.cols))
-      kernels::product_transposed_skipping_zeros<T>(x, dy, grad, accumulate, prefetch);
-    else
-      kernels::product_transposed<T>(x, dy, grad, accumulate, prefetch);
+  // x^T dy, from x^T where the plan has made it.
+  static void times_transposed(const Slot<T>& s, Range rows, Range over, ConstMatrix<T> dy, Matrix<T> grad,
+                               bool accumulate, const PrefetchTargets<T>* prefetch) noexcept {
+    const bool may_skip = kernels::may_skip_zeros<T>(grad.rows, grad.cols, over.count);
+    if (s.xt && s.xt.cols > Batch::kFewRows) {
+      const ConstMatrix<T> xt = s.xt.block(rows.first, over.first, rows.count, over.count);
+      if (may_skip && kernels::product_skipping_zeros<T>(xt, dy, grad, accumulate, prefetch)) return;
+      return kernels::product<T>(xt, dy, grad, accumulate, prefetch);
+    }
+    const auto x = s.x.block(over.first, rows.first, over.count, rows.count);
+    if (may_skip && kernels::product_transposed_skipping_zeros<T>(x, dy, grad, accumulate, prefetch)) return;
+    kernels::product_transposed<T>(x, dy, grad, accumulate, prefetch);
   }
 
   bool has_bias_;

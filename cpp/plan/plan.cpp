@@ -27,7 +27,7 @@ constexpr Index kPartRows = 128, kPartNumbers = 2, kPartBytes = 1024 * 1024;
 // A share of the tiles may have a fifth of a share more or less work than others if it has a good end there.
 constexpr Index kGoodEndSlack = 5;
 template <class T>
-constexpr double kUpdateFlops = 20.0 * kTileRows * kTileCols<T>;
+constexpr double kUpdateFlops = 20.0 * kTileBytes / sizeof(T);
 constexpr double kMaxItemFlops = 268435456.0;  // 2^28: limits how long a stop has to wait for an item
 
 template <class T>
@@ -200,19 +200,21 @@ class Builder {
     for (std::size_t i = 0; i < net_.parameters().size(); ++i)
       if (net_.trains(net_.parameters()[i])) plan_.trained.push_back(static_cast<int>(i));
     const bool few = plan_.goal.form == Form::kFused && plan_.rows <= layers::Batch::kFewRows;
-    for (Index height : {kWideTileRows, kTileRows, Index{32}, Index{16}}) {
+    for (Index height : {kWideTileRows, kTileRows, Index{48}, Index{32}, Index{16}}) {
       plan_.tiles.clear();
       plan_.tile_size = 0;
       for (const int i : plan_.trained) {
         const auto& p = net_.parameters()[static_cast<std::size_t>(i)];
         const bool large = height == kWideTileRows && p.role == Role::kProductMatrix && is_wide(net_.layer(p.layer));
-        add_tiles(i, large ? height : std::min(height, kTileRows), large ? kWideTileCols<T> : kTileCols<T>);
+        const Index row_bytes = std::min(padded<T>(p.cols), kTileCols<T>) * static_cast<Index>(sizeof(T));
+        add_tiles(i, large ? height : std::min({height, kTileRows, kTileBytes / row_bytes}));
       }
       if (static_cast<Index>(plan_.tiles.size()) >= 2 * kMinItems || few) break;
     }
   }
 
-  void add_tiles(int param, Index height, Index width) {
+  void add_tiles(int param, Index height) {
+    constexpr Index width = kTileCols<T>;
     const auto& p = net_.parameters()[static_cast<std::size_t>(param)];
     if (reads_sparse(p.layer) && p.role == Role::kProductMatrix) plan_.cell_block = height;
     plan_.tile_size = std::max(plan_.tile_size, std::min(height, p.rows) * padded<T>(std::min(width, p.cols)));

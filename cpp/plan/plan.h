@@ -183,14 +183,12 @@ class PlanCache {
   std::vector<std::unique_ptr<Plan>> plans_;
 };
 
-// Rows and columns of the largest tiles. Their scratch takes 24 KB and stays in L1. They are wide, because products that
-// skip zeros look at x once for all columns of a tile. For wide layers the scratch takes 96 KB in L2, because larger
-// tiles read x and dy, which are not in L1 there, less often.
-inline constexpr Index kTileRows = 48, kWideTileRows = 192;
+// Rows and columns of the largest tiles. They are wide, because products that skip zeros look at x once for all columns of
+// a tile, and have fewer rows the wider they are: their scratch takes up to 24 KB and stays in L1. For wide layers it
+// takes 96 KB in L2, because larger tiles read x and dy, which are not in L1 there, less often.
+inline constexpr Index kTileRows = 96, kWideTileRows = 192, kTileBytes = 24 * 1024;
 template <class T>
 inline constexpr Index kTileCols = static_cast<Index>(512 / sizeof(T));
-template <class T>
-inline constexpr Index kWideTileCols = static_cast<Index>(512 / sizeof(T));
 inline constexpr Index kMinChunk = 12, kMaxChunk = 96;
 
 // The largest number of chunks of any batch of at most `rows` rows.
