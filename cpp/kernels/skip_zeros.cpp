@@ -28,11 +28,13 @@ constexpr Index kTerms = 64;        // elements of a row of a, whose bits are on
 constexpr Index kRowsOfBits = 192;  // rows of a whose bits are on the stack
 
 // Cache lines of a row of b at once: as many as there are registers for accumulators, beside the broadcast element of a.
-// With 64-byte vectors they are fewer, so that a panel fits into L1.
+// With 64-byte vectors they are fewer, so that a panel fits into L1. The columns are split evenly.
 template <class T>
 inline constexpr int kMostLines = kLineVectors<T> == 1   ? 8
                                   : kLineVectors<T> == 2 ? 7
                                                          : 3;
+template <class T>
+inline constexpr int kLeastLines = std::min(kLeastLinesToSkip, kMostLines<T> / 2 + 1);
 // Rows of c at once, if they are so many lines wide: with few accumulators in a row, those of several rows are needed for
 // enough independent chains to hide the latency of fma. Each row skips its own zeros.
 template <class T>
@@ -151,11 +153,12 @@ template <class T>
 using PanelKernel = void (*)(const Panel<T>&) noexcept;
 template <class T, bool kPrefetch, int... kIndex>
 constexpr std::array<PanelKernel<T>, sizeof...(kIndex)> kernels_by_lines(std::integer_sequence<int, kIndex...>) {
-  return {panel_kernel<T, kIndex + 1, kPrefetch>...};
+  return {panel_kernel<T, kLeastLines<T> + kIndex, kPrefetch>...};
 }
-// kPanelKernels<T, with prefetching>[lines - 1]
+// kPanelKernels<T, with prefetching>[lines - kLeastLines<T>]
 template <class T, bool kPrefetch>
-inline constexpr auto kPanelKernels = kernels_by_lines<T, kPrefetch>(std::make_integer_sequence<int, kMostLines<T>>{});
+inline constexpr auto kPanelKernels =
+    kernels_by_lines<T, kPrefetch>(std::make_integer_sequence<int, kMostLines<T> - kLeastLines<T> + 1>{});
 
 // Where a row of up to kTerms numbers, at any address, has other numbers than zero, as bits.
 template <class T>
@@ -194,23 +197,18 @@ struct RightFactor {
   PackedMatrix<T> panels;
 };
 
-// Would rows of a panel of b map to few sets of L1, or lie on a page each? Then the panel is copied first.
+// A panel is copied to rows without gaps if the rows of b lie on a page each. One row of c, or two, read them as they are.
 template <class T>
-bool lies_badly(ConstMatrix<T> b) noexcept {
-  const Index bytes = b.stride * static_cast<Index>(sizeof(T));
-  return bytes % 1024 == 0 || bytes >= 4096;
+bool needs_a_copy(const RightFactor<T>& b, Index rows) noexcept {
+  constexpr Index kFewRows = 2, kPage = 4096;
+  return b.panels || (rows > kFewRows && b.rows.stride * static_cast<Index>(sizeof(T)) >= kPage);
 }
 
-// A copy of a panel takes less time than it saves if so many rows of c read it. One row of c, or two, read b as it is.
-constexpr Index kRowsOfCopy = 24, kFewRows = 2;
-template <class T>
-bool worth_a_copy(const RightFactor<T>& b, Index rows) noexcept {
-  return b.panels || (rows > kFewRows && lies_badly(b.rows));
-}
-
+// A copy takes less time than it saves if enough rows of c read it.
 template <class T>
 bool worth_skipping(ConstMatrix<T> a, const RightFactor<T>& b, Matrix<T> c) noexcept {
-  return (c.rows >= kRowsOfCopy || !worth_a_copy(b, c.rows)) && has_many_zeros(a);
+  constexpr Index kRowsOfCopy = 24;
+  return (c.rows >= kRowsOfCopy || !needs_a_copy(b, c.rows)) && has_many_zeros(a);
 }
 
 // Copies rows [first, first + count) and columns [column, column + columns) of b.
@@ -234,7 +232,7 @@ template <class T>
 void add_terms(Panel<T> panel, const RightFactor<T>& b, Index first, Index count, Index columns) noexcept {
   alignas(kAlign) T copy[kTerms * kMostLines<T> * kPad<T>];
   const Groups panels{padded<T>(columns) / kPad<T>, kMostLines<T>};
-  const bool copies = worth_a_copy(b, panel.rows);
+  const bool copies = needs_a_copy(b, panel.rows);
   for (Index k = 0, column = 0; k < panels.count; ++k) {
     const Index lines = panels.size(k), width = lines * kPad<T>;
     if (copies) {
@@ -243,7 +241,7 @@ void add_terms(Panel<T> panel, const RightFactor<T>& b, Index first, Index count
     } else {
       panel.b = b.rows.row(first) + column, panel.b_stride = b.rows.stride;
     }
-    const auto index = static_cast<std::size_t>(lines - 1);
+    const auto index = static_cast<std::size_t>(lines - kLeastLines<T>);
     (panel.prefetch ? kPanelKernels<T, true>[index] : kPanelKernels<T, false>[index])(panel);
     if (panel.start) panel.start += width;
     panel.c += width, panel.prefetch_at += width, column += width;

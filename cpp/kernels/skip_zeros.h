@@ -12,9 +12,10 @@ namespace fastnn::kernels {
 
 // Can leaving out zeros save time at all, if the result has so many rows and columns, and each element so many terms?
 // In narrower rows there are too few products for each bit that is looked at, and few of them are fast as they are.
+inline constexpr int kLeastLinesToSkip = 3;
 template <class T>
 constexpr bool may_skip_zeros(Index rows, Index columns, Index terms) {
-  return terms >= 16 && columns * static_cast<Index>(sizeof(T)) >= (rows > 2 ? 256 : 512);
+  return terms >= 16 && columns * static_cast<Index>(sizeof(T)) >= kAlign * (rows > 2 ? kLeastLinesToSkip : 8);
 }
 
 // Are there so many zeros in a that products without them take less time? Looks at a few rows, at any address.

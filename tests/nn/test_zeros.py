@@ -100,7 +100,7 @@ def network(*widths: int, dtype: str, seed: int = 4) -> nn.Sequential:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("units", [64, 71, 100, 129, 200])
+@pytest.mark.parametrize("units", [24, 48, 64, 71, 100, 129, 200])
 def test_layers_inside(units: int, threads: int, dtype: str) -> None:
     """All widths of panels, and all numbers of rows that are left over of several at once."""
     model = network(70, units, units + 3, 80, dtype=dtype)
