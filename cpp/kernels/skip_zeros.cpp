@@ -47,17 +47,17 @@ constexpr int rows_at_once(int lines) {
 // A block of terms for a panel of columns: c = start + a b. Element (i, p) of a is a[i * a_next + p * a_step].
 template <class T>
 struct Panel {
-  const T* a;
-  Index a_next, a_step;
-  const std::uint64_t* bits;  // by row of a: where it has elements other than zero
-  const T* b;
-  Index b_stride;
-  const T* start;  // first values of the accumulators, or nullptr for zero
-  Index start_next;
-  T* c;
-  Index c_stride, rows;
-  const PrefetchTargets<T>* prefetch;  // or nullptr
-  Index prefetch_at;                   // of the first element of c in these arrays
+  const T* a = nullptr;
+  Index a_next = 0, a_step = 0;
+  const std::uint64_t* bits = nullptr;  // by row of a: where it has elements other than zero
+  const T* b = nullptr;
+  Index b_stride = 0;
+  const T* start = nullptr;  // first values of the accumulators, or nullptr for zero
+  Index start_next = 0;
+  T* c = nullptr;
+  Index c_stride = 0, rows = 0;
+  const PrefetchTargets<T>* prefetch = nullptr;
+  Index prefetch_at = 0;  // of the first element of c in these arrays
 };
 
 // A row of c, and the row of a.

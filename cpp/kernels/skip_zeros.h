@@ -15,7 +15,7 @@ namespace fastnn::kernels {
 inline constexpr int kLeastLinesToSkip = 3;
 template <class T>
 constexpr bool may_skip_zeros(Index rows, Index columns, Index terms) {
-  return terms >= 16 && columns * static_cast<Index>(sizeof(T)) >= kAlign * (rows > 2 ? kLeastLinesToSkip : 8);
+  return terms >= 16 && columns >= kPad<T> * (rows > 2 ? kLeastLinesToSkip : 8);
 }
 
 // Are there so many zeros in a that products without them take less time? Looks at a few rows, at any address.

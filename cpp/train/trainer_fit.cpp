@@ -160,9 +160,7 @@ void Trainer<T>::prepare(RunningFit& run, const Piece& piece) {
   need_cells(ws, *run.full, *run.ragged, x, batch);
   if (goal.form == Form::kMaterialised && !goal.accumulate) gradients();
   ws.need_tiles(static_cast<Index>(std::max(run.full->tiles.size(), run.ragged->tiles.size())));
-  for (const Plan* plan : {run.full, run.ragged}) {
-    ws.need_threads(run.threads.limit, *plan);
-  }
+  for (const Plan* plan : {run.full, run.ragged}) ws.need_threads(run.threads.limit, *plan);
   if (larger) run.engine.reset(new Engine<T>(engine(ws, goal.accumulate)));
   run.engine->use(run.full, run.ragged);
   run.engine->wants_accuracy = spec.metrics;

@@ -164,6 +164,18 @@ def test_updates_at_once(settings: Any, widths: Any, dtype: str) -> None:
             same(value, weights[0][name])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_rows_in_one_chunk(dtype: str) -> None:
+    model = network(64, 96, 64, dtype=dtype)
+    x = thinned(401, 64, 0.3, dtype)
+    expected = by_layers(model, x, thinned(401, 64, 0.3, dtype), False)["out"]
+    _core.testing.inject_split(1)
+    try:
+        same(model.forward(x), expected)
+    finally:
+        _core.testing.inject_split(0)
+
+
 def test_a_bias_alone() -> None:
     """Rows without any number other than zero, and without any column."""
     model = nn.Sequential(nn.Linear(64, 64), dtype="float64", seed=0)
