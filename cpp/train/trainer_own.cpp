@@ -15,8 +15,7 @@ template <class T>
 typename Trainer<T>::OwnPlans Trainer<T>::own_plans(Goal rest, Index rows, Index last, bool guard) {
   rest.gradient = Gradient::kStored, rest.forward = false, rest.guard = guard;
   // Of the same form, so that both halves have the same tiles, by whose rows the cells of sparse rows are sorted.
-  const Goal forward{
-      .gradient = Gradient::kNone, .update = false, .form = rest.form, .row_cells = rest.row_cells};
+  const Goal forward{.gradient = Gradient::kNone, .update = false, .form = rest.form, .row_cells = rest.row_cells};
   plans_.make_room(4);
   OwnPlans plans{};
   plans.forward = plans.short_forward = &plans_.get(net_, rows, forward);
