@@ -255,8 +255,7 @@ void skipping_product(const Panel<T>& a, Index terms, BitsOf bits_of, const Righ
                       bool accumulate, const PrefetchTargets<T>* prefetch, Matrix<T> c) noexcept {
   std::uint64_t bits[kRowsOfBits];
   for (Index row = 0; row < c.rows; row += kRowsOfBits) {
-    Index p = 0;
-    do {  // at least once: without terms, c is the bias
+    for (Index p = 0; p < terms; p += kTerms) {
       const Index count = std::min(kTerms, terms - p);
       Panel<T> panel = a;
       panel.a += row * a.a_next + p * a.a_step;
@@ -269,8 +268,7 @@ void skipping_product(const Panel<T>& a, Index terms, BitsOf bits_of, const Righ
       panel.prefetch_at = prefetch ? row * prefetch->stride : 0;
       bits_of(row, panel.rows, p, count, bits);
       add_terms<T>(panel, b, p, count, c.cols);
-      p += kTerms;
-    } while (p < terms);
+    }
   }
 }
 
